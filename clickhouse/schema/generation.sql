@@ -1,0 +1,122 @@
+-- One generation: a set of tables in a database of its own, {generation_database} (bionicpro_g1, bionicpro_g2, …).
+-- A worker writes only its own; readers see one through the views in {shared}.
+CREATE DATABASE IF NOT EXISTS {generation_database};
+
+-- Telemetry as canonical events, one row an event of the source; the greatest lsn wins. A deleted event keeps its row
+-- with deleted = 1, so that a redelivered insert cannot bring it back. event_id is split in two so that UUID ids are
+-- exact and both halves travel as NumPy columns; integer ids have event_id_hi = 0.
+CREATE TABLE IF NOT EXISTS {generation_database}.telemetry_events
+(
+    prosthesis_id   String,
+    event_id_hi     UInt64 CODEC(Delta, LZ4),
+    event_id_lo     UInt64 CODEC(Delta, LZ4),
+    recorded_at     DateTime64(6, 'UTC') CODEC(Delta, LZ4),
+    facets          UInt8,               -- 1 signal, 2 battery, 4 error, 8 location
+    amplitude_uv    UInt32,
+    recognised      UInt8,
+    active_ms       UInt32,
+    battery_bp      UInt16,
+    error_code      LowCardinality(String),
+    error_severity  UInt8,
+    lat_cell        Int16,
+    lon_cell        Int16,
+    deleted         UInt8,
+    lsn             UInt64 CODEC(Delta, LZ4),
+    log_partition   UInt16,
+    log_offset      UInt64 CODEC(Delta, LZ4),
+    INDEX by_time recorded_at TYPE minmax GRANULARITY 1
+)
+ENGINE = ReplacingMergeTree(lsn)
+ORDER BY (prosthesis_id, event_id_hi, event_id_lo)
+SETTINGS index_granularity = 1024;
+
+-- The fold of one (prosthesis, day, user) and the mark: the highest log offset in it. `fold` is the fixed layout of
+-- stream_processor/domain/fold.py, whose number is fold_format; another number is read as absent (recomputed from raw).
+CREATE TABLE IF NOT EXISTS {generation_database}.report_state
+(
+    report_date     Date32,
+    prosthesis_id   String,
+    user_id         String,
+    mark            UInt64,
+    highest_id_hi   UInt64,
+    highest_id_lo   UInt64,
+    fold_format     UInt8,
+    fold            String CODEC(ZSTD(1)),
+    errors_by_code  Map(String, UInt32),
+    log_partition   UInt16
+)
+ENGINE = ReplacingMergeTree(mark)
+ORDER BY (report_date, prosthesis_id, user_id)
+SETTINGS index_granularity = 256;
+
+-- The ownership document in force: who owned the prosthesis when. crm_offset is the CRM record it was made from.
+CREATE TABLE IF NOT EXISTS {generation_database}.ownership
+(
+    prosthesis_id   String,
+    crm_offset      Int64,
+    log_partition   UInt16,
+    log_offset      UInt64,
+    document        String CODEC(ZSTD(1))
+)
+ENGINE = ReplacingMergeTree(crm_offset)
+ORDER BY (log_partition, prosthesis_id)
+SETTINGS index_granularity = 256;
+
+-- How far each partition of each topic is handled, and the source's time of the last record: as_of.
+CREATE TABLE IF NOT EXISTS {generation_database}.partition_progress
+(
+    topic           LowCardinality(String),
+    log_partition   UInt16,
+    topic_id        String,
+    partition_count UInt16,
+    handled_offset  UInt64,
+    as_of           DateTime64(3, 'UTC')
+)
+ENGINE = ReplacingMergeTree(handled_offset)
+ORDER BY (topic, log_partition)
+SETTINGS index_granularity = 256;
+
+-- The mart. version = the log offset that the row includes; the same version means the same content.
+CREATE TABLE IF NOT EXISTS {generation_database}.user_daily_reports
+(
+    user_id                   String,
+    report_date               Date32,
+    prosthesis_id             String,
+    customer_id               String,
+    customer_name             String,
+    timezone                  LowCardinality(String),
+    contract_id               String,
+    contract_number           String,
+    prosthesis_model          LowCardinality(String),
+    prosthesis_serial_number  String,
+    day_starts_at             DateTime('UTC'),
+    day_ends_at               DateTime('UTC'),
+    event_count               UInt64,
+    first_event_at            DateTime64(6, 'UTC'),
+    last_event_at             DateTime64(6, 'UTC'),
+    usage_ms                  UInt64,
+    usage_ms_by_hour          Array(UInt64),
+    signal_count              UInt64,
+    recognised_count          UInt64,
+    amplitude_uv_sum          UInt64,
+    amplitude_uv_min          UInt32,
+    amplitude_uv_max          UInt32,
+    amplitude_histogram       Array(UInt64),
+    battery_count             UInt64,
+    battery_min_bp            UInt16,
+    battery_max_bp            UInt16,
+    battery_first_bp          UInt16,
+    battery_last_bp           UInt16,
+    battery_drain_bp          UInt32,
+    error_count               UInt64,
+    critical_error_count      UInt64,
+    errors_by_code            Map(String, UInt32),
+    location_lat_cell         Nullable(Int16),
+    location_lon_cell         Nullable(Int16),
+    log_partition             UInt16,
+    version                   UInt64,
+    is_deleted                UInt8
+)
+ENGINE = ReplacingMergeTree(version, is_deleted)
+ORDER BY (user_id, report_date, prosthesis_id)
+SETTINGS index_granularity = 256;
