@@ -1,0 +1,1 @@
+"""What services share: keys and partitions, source mapping, event types, the topic catalogue."""

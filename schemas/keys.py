@@ -1,0 +1,62 @@
+"""Keys and partitions of ``prosthesis.log``: the one place that knows them.
+
+A record's key is the prosthesis id as text: decimal without sign or leading zeros for integers, lower-case hyphenated for UUIDs.
+The partition is Kafka's: ``toPositive(murmur2(key)) % partitions`` (``org.apache.kafka.clients.producer.internals.BuiltInPartitioner``),
+which Debezium's producer uses by default. librdkafka needs ``partitioner=murmur2_random`` to agree.
+"""
+
+from __future__ import annotations
+
+from itertools import count
+from uuid import UUID
+
+LOG_TOPIC = "prosthesis.log"
+CRM_TOPIC = "crm.changes"
+DEAD_LETTER_TOPIC = "prosthesis.dead-letters"
+HEARTBEAT_PREFIX = "heartbeat-"
+
+_M = 0x5BD1E995
+_MASK = 0xFFFFFFFF
+
+
+def murmur2(data: bytes) -> int:
+    """Kafka's murmur2 (``org.apache.kafka.common.utils.Utils.murmur2``, seed 0x9747b28c) as an unsigned 32-bit integer."""
+    length = len(data)
+    h = (0x9747B28C ^ length) & _MASK
+    whole = length & ~3
+    for i in range(0, whole, 4):
+        k = int.from_bytes(data[i : i + 4], "little") * _M & _MASK
+        k = (k ^ k >> 24) * _M & _MASK
+        h = (h * _M & _MASK) ^ k
+    tail = data[whole:]
+    if tail:
+        h = (h ^ int.from_bytes(tail, "little")) * _M & _MASK
+    h = (h ^ h >> 13) * _M & _MASK
+    return h ^ h >> 15
+
+
+def partition_of(key: bytes, partitions: int) -> int:
+    """The partition where Kafka's default partitioner puts *key*."""
+    return (murmur2(key) & 0x7FFFFFFF) % partitions
+
+
+def prosthesis_key(prosthesis_id: int | str | UUID) -> bytes:
+    """The record key of a prosthesis: the id in its one text form.
+
+    Raises ValueError for a negative integer, and for text that is neither a decimal integer nor a UUID in canonical form.
+    """
+    text = str(prosthesis_id)
+    if text.isascii() and text.isdigit() and (text == "0" or text[0] != "0"):
+        return text.encode()
+    if str(UUID(text)) != text:
+        raise ValueError(f"not a prosthesis id in canonical form: {text!r}")
+    return text.encode()
+
+
+def heartbeat_key(partition: int, partitions: int) -> str:
+    """The first ``heartbeat-<partition>-<n>`` that lands in *partition*: the key of its row in the heartbeat table."""
+    for n in count():
+        key = f"{HEARTBEAT_PREFIX}{partition}-{n}"
+        if partition_of(key.encode(), partitions) == partition:
+            return key
+    raise AssertionError("unreachable")

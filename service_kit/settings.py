@@ -1,0 +1,170 @@
+"""Typed settings of every endpoint, read from ``BIONICPRO_<SECTION>__<FIELD>`` environment variables.
+
+A service composes the sections it needs into a class of its own and builds it in its entry point::
+
+    class Settings(ServiceSettings):
+        kafka: KafkaSettings
+        clickhouse: ClickHouseSettings
+
+    settings = load(Settings)
+
+Secrets are ``SecretStr``: they print masked. Placeholders (``change-me``, ``secret``, …) are refused unless ``BIONICPRO_ENVIRONMENT=development``.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PLACEHOLDERS = frozenset({"", "change-me", "changeme", "secret", "password", "admin"})
+EXIT_BAD_SETTINGS = 78  # EX_CONFIG of sysexits.h
+
+
+class Section(BaseModel):
+    """Settings of one endpoint; unknown fields are errors, so that a typo is seen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class KafkaSettings(Section):
+    bootstrap_servers: str = "127.0.0.1:9092"
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    ssl_cafile: Path | None = None
+    sasl_mechanism: str | None = None
+    sasl_username: str | None = None
+    sasl_password: SecretStr | None = None
+
+    def librdkafka(self) -> dict[str, str | int | bool]:
+        """Configuration of a confluent-kafka client: consumers are ``read_committed``, producers place keys as Kafka's Java client does."""
+        config: dict[str, str | int | bool] = {
+            "bootstrap.servers": self.bootstrap_servers,
+            "security.protocol": self.security_protocol,
+        }
+        if self.ssl_cafile is not None:
+            config["ssl.ca.location"] = str(self.ssl_cafile)
+        if self.sasl_mechanism is not None:
+            config["sasl.mechanisms"] = self.sasl_mechanism
+            config["sasl.username"] = self.sasl_username or ""
+            config["sasl.password"] = self.sasl_password.get_secret_value() if self.sasl_password else ""
+        return config
+
+    def consumer(self, group_id: str) -> dict[str, str | int | bool]:
+        return self.librdkafka() | {"group.id": group_id, "isolation.level": "read_committed"}
+
+    def producer(self) -> dict[str, str | int | bool]:
+        return self.librdkafka() | {
+            "partitioner": "murmur2_random",
+            "enable.idempotence": True,
+            "delivery.timeout.ms": 30_000,
+        }
+
+
+class ClickHouseSettings(Section):
+    host: str = "127.0.0.1"
+    port: int = 9000
+    database: str = "bionicpro"
+    user: str
+    password: SecretStr
+    secure: bool = False
+    ca_file: Path | None = None
+    connect_timeout_s: float = 5.0
+    send_receive_timeout_s: float = 30.0
+
+
+class PostgresSettings(Section):
+    host: str = "127.0.0.1"
+    port: int = 5432
+    database: str
+    user: str
+    password: SecretStr
+    sslmode: Literal["disable", "prefer", "require", "verify-ca", "verify-full"] = "prefer"
+    sslrootcert: Path | None = None
+
+    def conninfo(self) -> dict[str, str | int]:
+        """Keyword arguments of ``psycopg.connect``."""
+        info: dict[str, str | int] = {
+            "host": self.host,
+            "port": self.port,
+            "dbname": self.database,
+            "user": self.user,
+            "password": self.password.get_secret_value(),
+            "sslmode": self.sslmode,
+            "connect_timeout": 5,
+        }
+        if self.sslrootcert is not None:
+            info["sslrootcert"] = str(self.sslrootcert)
+        return info
+
+
+class KeycloakSettings(Section):
+    """``base_url`` is how services reach the server; ``public_url`` how browsers do, and the issuer's host."""
+
+    base_url: str = "http://127.0.0.1:8080"
+    public_url: str = "http://127.0.0.1:8080"
+    realm: str = "bionicpro"
+    ca_file: Path | None = None
+
+    @property
+    def issuer(self) -> str:
+        return f"{self.public_url.rstrip('/')}/realms/{self.realm}"
+
+
+class RedisSettings(Section):
+    url: SecretStr
+
+
+class ConnectSettings(Section):
+    url: str = "http://127.0.0.1:8083"
+
+
+class LogSettings(Section):
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    format: Literal["json", "console"] = "json"
+
+
+class ServiceSettings(BaseSettings):
+    """Base of every service's settings."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="BIONICPRO_", env_nested_delimiter="__", extra="ignore", frozen=True
+    )
+
+    environment: Literal["development", "production"] = "production"
+    log: LogSettings = LogSettings()
+
+    @model_validator(mode="after")
+    def _refuse_placeholders(self) -> ServiceSettings:
+        if self.environment == "production":
+            for path, secret in _secrets(self, ""):
+                if secret.get_secret_value().lower() in PLACEHOLDERS:
+                    raise ValueError(f"{path} holds a placeholder: set a real secret")
+        return self
+
+
+def _secrets(model: BaseModel, prefix: str) -> Iterator[tuple[str, SecretStr]]:
+    for name in type(model).model_fields:
+        value = getattr(model, name)
+        path = f"{prefix}{name}"
+        if isinstance(value, SecretStr):
+            yield path, value
+        elif isinstance(value, BaseModel):
+            yield from _secrets(value, f"{path}.")
+
+
+S = TypeVar("S", bound=ServiceSettings)
+
+
+def load(settings: type[S]) -> S:
+    """Build *settings* from the environment, or end the process with exit code 78 and one line for each wrong variable."""
+    try:
+        return settings()
+    except ValidationError as error:
+        for problem in error.errors(include_url=False, include_input=False):
+            variable = "BIONICPRO_" + "__".join(str(part) for part in problem["loc"]).upper()
+            print(f"{variable if problem['loc'] else 'settings'}: {problem['msg']}", file=sys.stderr)
+        raise SystemExit(EXIT_BAD_SETTINGS) from None
