@@ -130,9 +130,7 @@ class LogSettings(Section):
 class ServiceSettings(BaseSettings):
     """Base of every service's settings."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="BIONICPRO_", env_nested_delimiter="__", extra="ignore", frozen=True
-    )
+    model_config = SettingsConfigDict(env_prefix="BIONICPRO_", env_nested_delimiter="__", extra="ignore", frozen=True)
 
     environment: Literal["development", "production"] = "production"
     log: LogSettings = LogSettings()

@@ -1,0 +1,1 @@
+"""The ClickHouse schema: numbered SQL, and the migrator that applies it."""

@@ -1,0 +1,158 @@
+"""Applies ``clickhouse/schema``: shared migrations once each, then the tables of a generation, then the views that readers see.
+
+``NNNN_*.sql`` files are append-only: each is recorded with its checksum, and a recorded file that differs is refused. ``generation.sql`` and
+``views.sql`` are templates, applied for one generation; applying them again changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from clickhouse_driver import Client
+
+from service_kit.settings import ClickHouseSettings
+
+SCHEMA = Path(__file__).parent / "schema"
+FIRST_GENERATION = 1
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}\Z")
+
+
+class SchemaError(RuntimeError):
+    """The server's schema and the files do not agree; the message says where."""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    name: str
+    sql: str
+
+    @property
+    def checksum(self) -> str:
+        return hashlib.sha256(self.sql.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    applied: list[str]
+    pending: list[str]
+    generation: int | None
+
+
+def generation_database(shared: str, generation: int) -> str:
+    return f"{shared}_g{generation}"
+
+
+def migrations() -> list[Migration]:
+    """The numbered files in order. Raises SchemaError where two share a number."""
+    files = sorted(SCHEMA.glob("[0-9][0-9][0-9][0-9]_*.sql"))
+    numbers = [file.name[:4] for file in files]
+    if len(set(numbers)) != len(numbers):
+        raise SchemaError(f"two migrations share a number: {', '.join(file.name for file in files)}")
+    return [Migration(file.stem, file.read_text("utf-8")) for file in files]
+
+
+def statements(sql: str, names: dict[str, str]) -> Iterator[str]:
+    """The statements of a file with ``{name}`` replaced. Names are plain identifiers, so nothing has to be quoted."""
+    for value in names.values():
+        if not _NAME.match(value):
+            raise SchemaError(f"not a database or user name: {value!r}")
+    without_comments = "\n".join(line.split("--")[0].rstrip() for line in sql.splitlines())
+    for statement in without_comments.split(";"):
+        if statement.strip():
+            yield statement.strip().format(**names)
+
+
+class Migrator:
+    """Works as the account that owns the schema and defines the views (*settings.user*)."""
+
+    def __init__(self, settings: ClickHouseSettings) -> None:
+        self._shared = settings.database
+        self._user = settings.user
+        self._client = Client(
+            settings.host,
+            port=settings.port,
+            user=settings.user,
+            password=settings.password.get_secret_value(),
+            database="default",
+            secure=settings.secure,
+            ca_certs=str(settings.ca_file) if settings.ca_file else None,
+            connect_timeout=settings.connect_timeout_s,
+            send_receive_timeout=settings.send_receive_timeout_s,
+        )
+
+    def close(self) -> None:
+        self._client.disconnect()
+
+    def status(self) -> Status:
+        """What is applied, what is pending, and which generation readers see. Raises SchemaError on a changed file."""
+        recorded = self._recorded()
+        files = migrations()
+        for migration in files:
+            if recorded.get(migration.name, migration.checksum) != migration.checksum:
+                raise SchemaError(f"{migration.name}.sql was changed after it was applied: migrations are append-only, add a new one")
+        applied = [m.name for m in files if m.name in recorded]
+        return Status(applied, [m.name for m in files if m.name not in recorded], self._serving() if applied else None)
+
+    def migrate(self) -> list[str]:
+        """Apply what is pending and make sure that a generation is there and served. Idempotent; returns what was done."""
+        self._run("CREATE DATABASE IF NOT EXISTS {shared};")
+        self._run(
+            "CREATE TABLE IF NOT EXISTS {shared}.schema_migrations "
+            "(name String, checksum String, applied_at DateTime DEFAULT now()) ENGINE = ReplacingMergeTree ORDER BY name;"
+        )
+        pending = set(self.status().pending)
+        done = []
+        for migration in migrations():
+            if migration.name in pending:
+                self._run(migration.sql)
+                self._client.execute(
+                    f"INSERT INTO {self._shared}.schema_migrations (name, checksum) VALUES", [(migration.name, migration.checksum)]
+                )
+                done.append(migration.name)
+        if self._serving() is None:
+            self.create_generation(FIRST_GENERATION)
+            self.serve(FIRST_GENERATION)
+            done.append(f"generation {FIRST_GENERATION}")
+        else:
+            self.serve(self._serving() or FIRST_GENERATION)
+        return done
+
+    def create_generation(self, generation: int) -> None:
+        """Create the tables of a generation beside the others."""
+        self._run((SCHEMA / "generation.sql").read_text("utf-8"), generation)
+        self._set_state(generation, "building")
+
+    def serve(self, generation: int) -> None:
+        """Let readers see *generation*: each view is replaced at once, readers see the old or the new."""
+        self._run((SCHEMA / "views.sql").read_text("utf-8"), generation)
+        before = self._serving()
+        if before != generation:
+            self._set_state(generation, "serving")
+            if before is not None:
+                self._set_state(before, "retired")
+
+    def _set_state(self, generation: int, state: str) -> None:
+        self._client.execute(f"INSERT INTO {self._shared}.generations (generation, state) VALUES", [(generation, state)])
+
+    def _serving(self) -> int | None:
+        rows = self._client.execute(
+            f"SELECT max(generation) FROM {self._shared}.generations FINAL WHERE state = 'serving' HAVING count() > 0"
+        )
+        return int(rows[0][0]) if rows else None
+
+    def _recorded(self) -> dict[str, str]:
+        exists = self._client.execute(
+            "SELECT count() FROM system.tables WHERE database = %(database)s AND name = 'schema_migrations'", {"database": self._shared}
+        )
+        if not exists[0][0]:
+            return {}
+        return dict(self._client.execute(f"SELECT name, checksum FROM {self._shared}.schema_migrations FINAL"))
+
+    def _run(self, sql: str, generation: int = FIRST_GENERATION) -> None:
+        names = {"shared": self._shared, "generation_database": generation_database(self._shared, generation), "definer": self._user}
+        for statement in statements(sql, names):
+            self._client.execute(statement)

@@ -1,0 +1,43 @@
+"""Commands to the processor, sent down ``prosthesis.log`` under the prosthesis's own key, so that they have a place in its order.
+
+A command says what to do, never what the result is: handling one again leaves the same rows. Those who send them use
+``schemas.keys.prosthesis_key`` and a producer with Kafka's murmur2 partitioner (``service_kit.settings.KafkaSettings.producer``).
+"""
+
+from __future__ import annotations
+
+from datetime import date
+
+import msgspec
+
+
+class Recompute(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="recompute"):
+    """Fold the reports of one prosthesis again from raw telemetry, up to this command's own place in the log.
+
+    Dates are days of reports (local), both included; None means without that bound.
+    """
+
+    command_id: str
+    prosthesis_id: str
+    from_date: date | None = None
+    to_date: date | None = None
+    reason: str
+
+
+class Delete(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="delete"):
+    """Mark telemetry of one prosthesis deleted and fold its days again. ``event_ids``: halves (high, low) as the raw table holds them.
+
+    An id that the raw table does not know, or that is deleted already, changes nothing.
+    """
+
+    command_id: str
+    prosthesis_id: str
+    event_ids: tuple[tuple[int, int], ...]
+    reason: str
+
+
+Command = Recompute | Delete
+
+encode_command = msgspec.json.Encoder().encode
+decode_command = msgspec.json.Decoder(Command).decode
+"""Bytes of a record to the command. Raises msgspec.DecodeError for anything that is none."""

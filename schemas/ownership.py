@@ -1,0 +1,36 @@
+"""The ownership document: who owned one prosthesis when, as the directory sends it down ``prosthesis.log``.
+
+A document is whole (all of a prosthesis's history) and carries the CRM offset it was made at; receivers ignore lower offsets than the one they have.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+
+class Ownership(msgspec.Struct, frozen=True):
+    """One effective interval, half-open, in microseconds since the epoch; ``ends_us`` None means open. Intervals of one document are disjoint and sorted."""
+
+    starts_us: int
+    ends_us: int | None
+    user_id: str
+    customer_id: str
+    customer_name: str
+    timezone: str
+    contract_id: str
+    contract_number: str
+
+
+class OwnershipDocument(msgspec.Struct, frozen=True):
+    prosthesis_id: str
+    crm_offset: int
+    model: str
+    serial_number: str
+    intervals: tuple[Ownership, ...]
+    type: Literal["ownership"] = "ownership"
+
+
+encode = msgspec.json.Encoder().encode
+decode = msgspec.json.Decoder(OwnershipDocument).decode

@@ -1,0 +1,1 @@
+"""The processor: one log in, rolling daily reports out."""

@@ -1,0 +1,22 @@
+"""``python -m stream_processor``: one worker."""
+
+from __future__ import annotations
+
+from service_kit.logging import configure
+from service_kit.settings import load
+from stream_processor.settings import ProcessorSettings
+
+
+def main() -> None:
+    settings = load(ProcessorSettings)
+    configure("processor", settings.log)
+    # After logging is set up: Faust configures its own on import of an app.
+    from stream_processor.app import Processor  # noqa: PLC0415
+
+    processor = Processor(settings)
+    worker = processor.app.Worker(loglevel=settings.log.level, logging_config=None, override_logging=False, redirect_stdouts=False)
+    worker.execute_from_commandline()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Effects: ClickHouse, Kafka, dead letters."""

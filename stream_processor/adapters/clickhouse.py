@@ -1,0 +1,199 @@
+"""The report store in ClickHouse, over the native protocol with clickhouse-driver.
+
+Reads are ``FINAL``: they see one row a key, the one with the highest version. Inserts are columnar. One client, one thread: the engine's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import numpy as np
+from clickhouse_driver import Client
+from clickhouse_driver.errors import Error as DriverError
+from clickhouse_driver.errors import NetworkError, ServerException, SocketTimeoutError
+
+from service_kit.settings import ClickHouseSettings
+from stream_processor.domain.calendar import QUARTER_US, day_date, day_number
+from stream_processor.domain.columns import Ints, TelemetryColumns
+from stream_processor.domain.duplicates import EventId, KnownEvent
+from stream_processor.domain.report import MartColumns
+from stream_processor.ports import StoredOwnership, StoredProgress, StoredState, StoreUnavailable
+
+KEYS_A_QUERY = 5_000
+MAX_QUERY_BYTES = 16 << 20
+# Worth trying again; every other code is a defect of ours or of the set-up and must be seen.
+TRANSIENT_CODES = frozenset({159, 160, 202, 203, 209, 210, 241, 242, 252, 279, 285, 319, 425, 999})
+
+T = TypeVar("T")
+
+_TELEMETRY = """
+SELECT prosthesis_id, event_id_hi, event_id_lo, toUnixTimestamp64Micro(recorded_at) AS recorded_us, facets, amplitude_uv, recognised, active_ms, battery_bp,
+       toString(error_code) AS error_code, error_severity, lat_cell, lon_cell, deleted, lsn, log_partition, toInt64(log_offset) AS log_offset
+FROM telemetry_events FINAL
+WHERE prosthesis_id IN %(ids)s AND recorded_at >= fromUnixTimestamp64Micro(%(from_us)s) AND recorded_at < fromUnixTimestamp64Micro(%(to_us)s) AND deleted = 0
+"""
+
+_RAW_COLUMNS = (
+    "prosthesis_id", "event_id_hi", "event_id_lo", "recorded_at", "facets", "amplitude_uv", "recognised", "active_ms", "battery_bp",
+    "error_code", "error_severity", "lat_cell", "lon_cell", "deleted", "lsn", "log_partition", "log_offset",
+)  # fmt: skip
+_STATE_COLUMNS = ("report_date", "prosthesis_id", "user_id", "mark", "highest_id", "fold_format", "fold", "errors_by_code", "log_partition")
+
+
+class ClickHouseStore:
+    """A ``ReportStore`` over one generation's database (*settings.database*). Not thread-safe."""
+
+    def __init__(self, settings: ClickHouseSettings) -> None:
+        self._client = Client(
+            settings.host,
+            port=settings.port,
+            database=settings.database,
+            user=settings.user,
+            password=settings.password.get_secret_value(),
+            secure=settings.secure,
+            ca_certs=str(settings.ca_file) if settings.ca_file else None,
+            connect_timeout=settings.connect_timeout_s,
+            send_receive_timeout=settings.send_receive_timeout_s,
+            settings={"max_query_size": MAX_QUERY_BYTES, "strings_as_bytes": False},
+        )
+
+    def close(self) -> None:
+        self._client.disconnect()
+
+    # -- reading --------------------------------------------------------------------------------------------------------
+
+    def ownership(self, prosthesis_ids: Sequence[str]) -> list[StoredOwnership]:
+        query = "SELECT prosthesis_id, crm_offset, log_partition, log_offset, document FROM ownership FINAL WHERE prosthesis_id IN %(ids)s"
+        rows = self._by_keys(query, prosthesis_ids)
+        return [StoredOwnership(pid, crm, partition, offset, document.encode()) for pid, crm, partition, offset, document in rows]
+
+    def states(self, pages: Sequence[tuple[int, str]]) -> list[StoredState]:
+        query = f"""SELECT {", ".join(_STATE_COLUMNS)} FROM report_state FINAL
+                    WHERE report_date IN %(days)s AND (report_date, prosthesis_id) IN %(ids)s"""
+        result = []
+        for keys in _chunks([(day_date(day), prosthesis_id) for day, prosthesis_id in pages]):
+            days = sorted({day for day, _ in keys})
+            rows = self._query(query, {"days": days, "ids": keys}, settings={"strings_as_bytes": True})
+            result.extend(_state(row) for row in rows)
+        return result
+
+    def days_with_telemetry(self, prosthesis_ids: Sequence[str]) -> dict[str, list[int]]:
+        query = """SELECT prosthesis_id, groupUniqArray(toInt32(toDate32(recorded_at))) FROM telemetry_events
+                   WHERE prosthesis_id IN %(ids)s GROUP BY prosthesis_id"""
+        return {prosthesis_id: sorted(days) for prosthesis_id, days in self._by_keys(query, prosthesis_ids)}
+
+    def has_telemetry(self, prosthesis_ids: Sequence[str], from_us: int, to_us: int) -> set[tuple[str, int]]:
+        query = f"""SELECT DISTINCT prosthesis_id, intDiv(toUnixTimestamp64Micro(recorded_at), {QUARTER_US}) FROM telemetry_events
+                    WHERE prosthesis_id IN %(ids)s AND recorded_at >= fromUnixTimestamp64Micro(%(from_us)s) AND recorded_at < fromUnixTimestamp64Micro(%(to_us)s)"""
+        return {(pid, quarter) for pid, quarter in self._by_keys(query, prosthesis_ids, from_us=from_us, to_us=to_us)}
+
+    def highest_event_ids(self, prosthesis_ids: Sequence[str]) -> dict[str, int]:
+        query = "SELECT prosthesis_id, max(event_id_lo) FROM telemetry_events WHERE prosthesis_id IN %(ids)s GROUP BY prosthesis_id"
+        return dict(self._by_keys(query, prosthesis_ids))
+
+    def known_events(self, ids: Sequence[EventId]) -> dict[EventId, KnownEvent]:
+        query = """SELECT prosthesis_id, event_id_hi, event_id_lo, lsn, log_offset, toUnixTimestamp64Micro(recorded_at), deleted
+                   FROM telemetry_events FINAL WHERE (prosthesis_id, event_id_hi, event_id_lo) IN %(ids)s"""
+        rows = self._by_keys(query, ids)
+        return {(pid, hi, lo): KnownEvent(lsn, offset, at, bool(deleted)) for pid, hi, lo, lsn, offset, at, deleted in rows}
+
+    def telemetry(self, prosthesis_ids: Sequence[str], from_us: int, to_us: int) -> tuple[list[str], TelemetryColumns]:
+        ids: list[str] = []
+        parts = []
+        for keys in _chunks(prosthesis_ids):
+            columns = self._query(_TELEMETRY, {"ids": keys, "from_us": from_us, "to_us": to_us}, columnar=True)
+            if columns:
+                ids.extend(columns[0])
+                parts.append(_events(columns))
+        return ids, TelemetryColumns.concatenate(parts)
+
+    def progress(self, topic: str) -> list[StoredProgress]:
+        query = "SELECT topic, log_partition, topic_id, partition_count, handled_offset, toUnixTimestamp64Milli(as_of) FROM partition_progress FINAL WHERE topic = %(topic)s"
+        return [StoredProgress(*row) for row in self._query(query, {"topic": topic})]
+
+    def _by_keys(self, query: str, keys: Sequence[Any], **parameters: object) -> list[Any]:
+        return [row for chunk in _chunks(keys) for row in self._query(query, {"ids": chunk, **parameters})]
+
+    def _query(self, query: str, parameters: dict[str, Any], **options: Any) -> Any:
+        with _unavailability():
+            return self._client.execute(query, parameters, **options)
+
+    # -- writing --------------------------------------------------------------------------------------------------------
+
+    def write_telemetry(self, prosthesis_ids: Sequence[str], events: TelemetryColumns) -> None:
+        columns = [
+            np.array(prosthesis_ids, dtype=object), events.event_id_hi, events.event_id_lo, events.recorded_us.astype("datetime64[us]"),
+            events.facets, events.amplitude_uv, events.recognised, events.active_ms, events.battery_bp, events.error_code, events.error_severity,
+            events.lat_cell, events.lon_cell, events.deleted, events.lsn, events.partition, events.offset.astype(np.uint64),
+        ]  # fmt: skip
+        self._insert("telemetry_events", _RAW_COLUMNS, columns, use_numpy=True)
+
+    def write_reports(self, columns: MartColumns) -> None:
+        self._insert("user_daily_reports", tuple(columns), list(columns.values()))
+
+    def write_states(self, states: Sequence[StoredState]) -> None:
+        rows = [
+            (day_date(s.day), s.prosthesis_id, s.user_id, s.mark, s.highest_id, s.fold_format, s.fold, s.errors_by_code, s.partition)
+            for s in states
+        ]
+        self._insert("report_state", _STATE_COLUMNS, list(zip(*rows, strict=True)))
+
+    def write_ownership(self, documents: Sequence[StoredOwnership]) -> None:
+        rows = [(d.prosthesis_id, d.crm_offset, d.partition, d.offset, d.document) for d in documents]
+        columns = ("prosthesis_id", "crm_offset", "log_partition", "log_offset", "document")
+        self._insert("ownership", columns, list(zip(*rows, strict=True)))
+
+    def write_progress(self, progress: Sequence[StoredProgress]) -> None:
+        rows = [
+            (p.topic, p.partition, p.topic_id, p.partition_count, p.handled_offset, datetime.fromtimestamp(p.as_of_ms / 1000, UTC))
+            for p in progress
+        ]
+        columns = ("topic", "log_partition", "topic_id", "partition_count", "handled_offset", "as_of")
+        if rows:
+            self._insert("partition_progress", columns, list(zip(*rows, strict=True)))
+
+    def _insert(self, table: str, names: Sequence[str], columns: Sequence[Any], *, use_numpy: bool = False) -> None:
+        query = f"INSERT INTO {table} ({', '.join(names)}) VALUES"
+        with _unavailability():
+            self._client.execute(query, columns, columnar=True, settings={"use_numpy": use_numpy})
+
+
+@contextmanager
+def _unavailability() -> Iterator[None]:
+    """Turn what may pass by itself into StoreUnavailable; let the rest through."""
+    try:
+        yield
+    except ServerException as error:
+        if error.code in TRANSIENT_CODES:
+            raise StoreUnavailable(f"ClickHouse: code {error.code}") from error
+        raise
+    except (NetworkError, SocketTimeoutError, EOFError, OSError) as error:
+        raise StoreUnavailable(f"ClickHouse: {type(error).__name__}") from error
+    except DriverError as error:
+        raise StoreUnavailable(f"ClickHouse: {type(error).__name__}") from error
+
+
+def _chunks(keys: Sequence[T]) -> Iterator[list[T]]:
+    for first in range(0, len(keys), KEYS_A_QUERY):
+        yield list(keys[first : first + KEYS_A_QUERY])
+
+
+def _state(row: Any) -> StoredState:
+    day, prosthesis_id, user_id, mark, highest_id, fold_format, fold, errors, partition = row
+    by_code = {code.decode(): count for code, count in errors.items()}
+    return StoredState(day_number(day), prosthesis_id.decode(), user_id.decode(), mark, highest_id, fold_format, fold, by_code, partition)
+
+
+def _events(columns: Sequence[Any]) -> TelemetryColumns:
+    events = TelemetryColumns.blank(len(columns[0]))
+    names = (
+        "event_id_hi", "event_id_lo", "recorded_us", "facets", "amplitude_uv", "recognised", "active_ms", "battery_bp",
+        "error_code", "error_severity", "lat_cell", "lon_cell", "deleted", "lsn", "partition", "offset",
+    )  # fmt: skip
+    for name, values in zip(names, columns[1:], strict=True):
+        target: Ints = getattr(events, name)
+        target[:] = values
+    return events

@@ -1,0 +1,146 @@
+"""Faust's aiokafka driver with two differences: one topic is delivered a partition's fetched records at a time, and everything is read committed.
+
+Faust's cost is per message, not per byte, so handing over the records of a fetch as one message is what makes it fast. All other topics (the CRM's
+changes, changelogs, table recovery) keep one message a record. Group membership, assignment, tables and commits stay Faust's.
+
+Commit positions of the batched topic are kept here. Faust's own bookkeeping closes the offset gap in front of a batched message *when it is read*, gap end included, so
+a commit could run past work that is not done; and it would list every offset of the gap. Here the position is one number: the offset after the last acknowledged message.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator
+from typing import Any, ClassVar
+
+import aiokafka
+import faust
+import faust.auth
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP, ConsumerMessage, Message
+
+from service_kit.settings import KafkaSettings
+
+FETCH_MAX_WAIT_MS = 100
+
+
+def credentials(settings: KafkaSettings) -> faust.auth.Credentials | None:
+    """Faust's form of the Kafka settings' protocol and account; None for plain text without an account."""
+    if settings.security_protocol == "PLAINTEXT":
+        return None
+    context = ssl.create_default_context(cafile=str(settings.ssl_cafile) if settings.ssl_cafile else None)
+    if settings.security_protocol == "SSL":
+        return faust.SSLCredentials(context)
+    return faust.SASLCredentials(
+        username=settings.sasl_username,
+        password=settings.sasl_password.get_secret_value() if settings.sasl_password else None,
+        mechanism=settings.sasl_mechanism or "PLAIN",
+        ssl_context=context if settings.security_protocol == "SASL_SSL" else None,
+    )
+
+
+class ReadCommittedThread(driver.AIOKafkaConsumerThread):
+    """Faust reads uncommitted unless it runs its own (broken) transactions; the sources here are transactional."""
+
+    def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
+        consumer = super()._create_worker_consumer(transport)
+        # Read when the fetcher is built, at start; tests/integration checks that aborted records are not seen.
+        consumer._isolation_level = "read_committed"
+        consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS
+        return consumer
+
+
+class BatchConsumer(driver.Consumer):
+    """Yields one message a partition and fetch of ``Transport.batched_topic``: value = the records, offset = the last one's."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._handled: dict[TP, int] = {}
+
+    @property
+    def _batched_topic(self) -> str:
+        return self.transport.batched_topic
+
+    def _new_consumer_thread(self) -> ReadCommittedThread:
+        return ReadCommittedThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:  # noqa: ASYNC109 - Faust's signature
+        records, active = await self._wait_next_records(timeout)
+        generation = self.app.consumer_generation_id
+        if records is None or self.should_stop:
+            return
+        if not self.flow_active:
+            await self.perform_seek()
+            return
+        batched = {tp: batch for tp, batch in records.items() if tp.topic == self._batched_topic}
+        single = {tp: batch for tp, batch in records.items() if tp.topic != self._batched_topic}
+        for tp, record in self.scheduler.iterate(single):
+            if not self._may_deliver(tp, active, generation):
+                return
+            self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
+            yield tp, self._to_message(tp, record)
+        for tp, batch in batched.items():
+            if not self._may_deliver(tp, active, generation):
+                return
+            if batch:
+                self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
+                yield tp, self._batch_message(tp, batch, generation)
+
+    def _may_deliver(self, tp: TP, active: set[TP] | None, generation: int) -> bool:
+        if not self.flow_active or self.app.consumer_generation_id != generation:
+            return False
+        return active is None or tp in active or tp in self._buffered_partitions
+
+    @staticmethod
+    def _batch_message(tp: TP, batch: list[Any], generation: int) -> ConsumerMessage:
+        last = batch[-1]
+        return ConsumerMessage(
+            last.topic,
+            last.partition,
+            last.offset,
+            last.timestamp / 1000.0,
+            last.timestamp_type,
+            (),
+            None,
+            batch,
+            None,
+            0,
+            0,
+            tp,
+            generation_id=generation,
+        )
+
+    def ack(self, message: Message) -> bool:
+        if message.tp.topic != self._batched_topic:
+            return bool(super().ack(message))
+        if message.acked:
+            return False
+        message.acked = True
+        self._unacked_messages.discard(message)
+        self._handled[message.tp] = max(self._handled.get(message.tp, 0), message.offset + 1)
+        self._acked[message.tp] = [message.offset]  # so that Faust sees something to commit for this partition
+        self._n_acked += 1
+        return True
+
+    def _new_offset(self, tp: TP) -> int | None:
+        return self._handled.get(tp) if tp.topic == self._batched_topic else super()._new_offset(tp)
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        if tp.topic != self._batched_topic:
+            await super()._add_gap(tp, offset_from, offset_to)
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Positions acknowledged under an earlier assignment are not this one's."""
+        self._handled.clear()
+        await super().on_partitions_assigned(assigned, generation_id)
+
+
+class BatchTransport(driver.Transport):
+    """A transport whose *batched_topic* is delivered a fetch at a time."""
+
+    Consumer: ClassVar[type[BatchConsumer]] = BatchConsumer
+    batched_topic: str
+
+    def __init__(self, *args: Any, batched_topic: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.batched_topic = batched_topic

@@ -1,0 +1,78 @@
+"""The identity of a topic and the positions in it, by the admin client: positions belong to a topic, not to a name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from confluent_kafka import ConsumerGroupTopicPartitions, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from service_kit.settings import KafkaSettings
+from stream_processor.ports import StoredProgress
+
+TIMEOUT_S = 15.0
+
+
+class WrongTopic(RuntimeError):  # noqa: N818 - named for what it is
+    """Stored positions do not belong to the topic as it is now. Going on would skip or repeat data; a rebuild goes on from there."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopicIdentity:
+    topic: str
+    topic_id: str
+    partitions: int
+
+
+def identify(settings: KafkaSettings, topic: str) -> TopicIdentity:
+    """The topic's id and partition count. Raises confluent_kafka.KafkaException where it does not exist or the broker does not answer in time."""
+    admin = AdminClient(settings.librdkafka())
+    described = admin.describe_topics(TopicCollection([topic]), request_timeout=TIMEOUT_S)[topic].result(TIMEOUT_S)
+    return TopicIdentity(topic, str(described.topic_id), len(described.partitions))
+
+
+def check_positions(settings: KafkaSettings, group: str, identity: TopicIdentity, progress: Iterable[StoredProgress]) -> None:
+    """Raises WrongTopic where the topic was made anew, its partitions changed, a stored position lies beyond its end, or a committed offset before its start."""
+    rows = list(progress)
+    for row in rows:
+        if row.topic_id != identity.topic_id:
+            raise WrongTopic(
+                f"{row.topic} was made anew (id {identity.topic_id}, positions are of {row.topic_id}): run `bionicpro rebuild`"
+            )
+        if row.partition_count != identity.partitions:
+            raise WrongTopic(
+                f"{row.topic} has {identity.partitions} partitions, positions are of {row.partition_count}: run `bionicpro rebuild`"
+            )
+    starts, ends = _bounds(settings, identity)
+    for row in rows:
+        if row.handled_offset >= ends[row.partition]:
+            raise WrongTopic(
+                f"{row.topic}/{row.partition}: handled {row.handled_offset}, but the log ends at {ends[row.partition]}: run `bionicpro rebuild`"
+            )
+    for partition, offset in committed(settings, group, identity).items():
+        if offset < starts[partition]:
+            raise WrongTopic(
+                f"{identity.topic}/{partition}: committed {offset}, but the log begins at {starts[partition]}: records are lost, run `bionicpro rebuild`"
+            )
+
+
+def _bounds(settings: KafkaSettings, identity: TopicIdentity) -> tuple[list[int], list[int]]:
+    """First and next offset of every partition."""
+    admin = AdminClient(settings.librdkafka())
+    partitions = [TopicPartition(identity.topic, p) for p in range(identity.partitions)]
+    bounds = []
+    for spec in (OffsetSpec.earliest(), OffsetSpec.latest()):
+        futures = admin.list_offsets({tp: spec for tp in partitions}, request_timeout=TIMEOUT_S)
+        by_partition = {tp.partition: future.result(TIMEOUT_S).offset for tp, future in futures.items()}
+        bounds.append([by_partition[p] for p in range(identity.partitions)])
+    return bounds[0], bounds[1]
+
+
+def committed(settings: KafkaSettings, group: str, identity: TopicIdentity) -> dict[int, int]:
+    """The group's committed offsets of the topic, by partition; those never committed are left out."""
+    admin = AdminClient(settings.librdkafka())
+    partitions = [TopicPartition(identity.topic, p) for p in range(identity.partitions)]
+    request = [ConsumerGroupTopicPartitions(group, partitions)]
+    answer = admin.list_consumer_group_offsets(request, request_timeout=TIMEOUT_S)[group].result(TIMEOUT_S)
+    return {tp.partition: tp.offset for tp in answer.topic_partitions if tp.offset >= 0}

@@ -1,0 +1,275 @@
+"""Faust wiring: two agents, the directory's table, the batched transport, the worker, the web endpoint.
+
+``prosthesis.log`` comes a fetch at a time through ``report_agent`` into the intake, and is acknowledged by the worker; ``crm.changes`` comes record by record through
+``directory_agent``. Whatever is unexpected ends the process: Faust would restart a crashed agent *past* the failed record.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Awaitable, Sequence
+from functools import partial
+from typing import Any
+
+import faust
+import structlog
+from faust.serializers.codecs import Codec
+from faust.web import Request, Response, View
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from yarl import URL
+
+from schemas.keys import CRM_TOPIC, DEAD_LETTER_TOPIC, LOG_TOPIC, partition_of
+from schemas.mapping import SourceMapping
+from schemas.ownership import OwnershipDocument
+from schemas.ownership import encode as encode_document
+from stream_processor import metrics
+from stream_processor.adapters.clickhouse import ClickHouseStore
+from stream_processor.adapters.dead_letters import headers_of
+from stream_processor.adapters.intake import Delivery, Intake
+from stream_processor.adapters.kafka_transport import BatchTransport, credentials
+from stream_processor.adapters.topics import WrongTopic, check_positions, identify
+from stream_processor.domain.decode import DeadLetter
+from stream_processor.domain.directory import CrmEnvelope, Directory, decode_crm
+from stream_processor.engine import Engine, EngineSettings, Outcome
+from stream_processor.ports import StoredProgress
+from stream_processor.settings import ProcessorSettings
+from stream_processor.worker import Worker
+
+log = structlog.get_logger()
+
+EXIT_SOFTWARE = 70
+EXIT_WRONG_TOPIC = 78
+DIRECTORY_TABLE = "directory"
+PROGRESS_EVERY_S = 0.2
+SEND_DEADLINE_S = 30.0
+
+
+class Identity(Codec):
+    """A value that is handed over as it is: a list of records is no bytes to decode."""
+
+    def _loads(self, s: Any) -> Any:
+        return s
+
+    def _dumps(self, s: Any) -> Any:
+        return s
+
+
+class Processor:
+    """The application. *epoch* counts assignments; caches and acknowledgements belong to one."""
+
+    def __init__(self, settings: ProcessorSettings) -> None:
+        self._settings = settings
+        self._mapping = SourceMapping.read(settings.processor.mapping)
+        self._log = identify(settings.kafka, LOG_TOPIC)
+        self._crm = identify(settings.kafka, CRM_TOPIC)
+        self._epoch = 0
+        self._crm_handled: StoredProgress | None = None
+        self.app = self._faust_app()
+        self._intake = Intake(settings.processor.batch_records)
+        self._directory = Directory(self._mapping, self.app.Table(DIRECTORY_TABLE, partitions=self._crm.partitions))
+        self._log_out = self.app.topic(LOG_TOPIC, key_serializer="raw", value_serializer="raw")
+        self._dead_out = self.app.topic(DEAD_LETTER_TOPIC, key_serializer="raw", value_serializer="raw")
+        self._progress_store = self._store()
+        self._worker = self._make_worker()
+        self._wire()
+
+    # -- construction ---------------------------------------------------------------------------------------------------
+
+    def _faust_app(self) -> faust.App:
+        conf = self._settings.processor
+        broker = f"kafka://{self._settings.kafka.bootstrap_servers.replace(',', ';kafka://')}"
+        app = faust.App(
+            conf.group,
+            broker=broker,
+            broker_credentials=credentials(self._settings.kafka),
+            store="memory://",
+            datadir=str(conf.data_dir),
+            version=1,
+            value_serializer="json",
+            consumer_auto_offset_reset="earliest",
+            consumer_group_instance_id=conf.instance_id,
+            consumer_max_fetch_size=16 << 20,
+            broker_max_poll_records=conf.fetch_records,
+            broker_max_poll_interval=max(300.0, 2 * conf.store_deadline_s),
+            broker_session_timeout=conf.session_timeout_s,
+            broker_heartbeat_interval=conf.session_timeout_s / 3,
+            broker_rebalance_timeout=conf.session_timeout_s * 2,
+            broker_commit_interval=0.5,
+            stream_buffer_maxsize=64,
+            stream_wait_empty=False,
+            topic_disable_leader=True,
+            topic_allow_declare=False,
+            web_host=conf.host,
+            web_bind=conf.host,
+            web_port=conf.port,
+            web_tables_enabled=False,
+            producer_acks=-1,
+            producer_compression_type="lz4",
+            logging_config=None,
+        )
+        urls = [URL(part) for part in broker.split(";")]
+        app.transport = BatchTransport(urls, app, loop=app.loop, batched_topic=LOG_TOPIC)
+        return app
+
+    def _store(self) -> ClickHouseStore:
+        generation = f"{self._settings.clickhouse.database}_g{self._settings.processor.generation}"
+        return ClickHouseStore(self._settings.clickhouse.model_copy(update={"database": generation}))
+
+    def _make_worker(self) -> Worker:
+        conf = self._settings.processor
+        engine_settings = EngineSettings(
+            topic=LOG_TOPIC,
+            topic_id=self._log.topic_id,
+            partitions=self._log.partitions,
+            cached_states=conf.cached_states,
+            integer_event_ids=self._mapping.telemetry.event_id.type == "integer",
+        )
+        engine = Engine(self._store(), self._mapping, engine_settings)
+        return Worker(
+            engine,
+            self._intake,
+            self,
+            lambda: self._epoch,
+            interval_s=conf.batch_interval_s,
+            store_deadline_s=conf.store_deadline_s,
+            dead_letters_a_minute=conf.dead_letters_a_minute,
+        )
+
+    def _wire(self) -> None:
+        app = self.app
+        app.on_partitions_assigned.connect(self._on_assigned)
+        app.on_partitions_revoked.connect(self._on_revoked)
+        log_in = app.topic(LOG_TOPIC, key_serializer="raw", value_serializer=Identity())
+        crm_in = app.topic(CRM_TOPIC, key_serializer="raw", value_serializer="raw")
+        app.agent(log_in, name="report_agent")(self._report_agent)
+        app.agent(crm_in, name="directory_agent")(self._directory_agent)
+        app.task(self._run_worker)
+        app.timer(PROGRESS_EVERY_S)(self._write_directory_progress)
+        app.page("/metrics")(_metrics_page)
+        app.page("/health/live")(_live_page)
+
+    # -- assignment -----------------------------------------------------------------------------------------------------
+
+    async def _on_assigned(self, *_: Any, **__: Any) -> None:
+        """A new assignment: caches of the old one are void, and the positions must be of this very topic."""
+        self._epoch += 1
+        await _fatal(asyncio.to_thread(self._check_positions))
+
+    async def _on_revoked(self, *_: Any, **__: Any) -> None:
+        self._epoch += 1
+
+    def _check_positions(self) -> None:
+        kafka, group, store = self._settings.kafka, self._settings.processor.group, self._store()
+        try:
+            for known, topic in ((self._log, LOG_TOPIC), (self._crm, CRM_TOPIC)):
+                now = identify(kafka, topic)
+                if now != known:
+                    raise WrongTopic(f"{topic} changed while the worker ran: it was {known}, it is {now}")
+                check_positions(kafka, group, now, store.progress(topic))
+        finally:
+            store.close()
+
+    # -- agents ---------------------------------------------------------------------------------------------------------
+
+    async def _report_agent(self, stream: faust.Stream[Any]) -> None:
+        async for event in stream.noack().events():
+            await self._intake.put(Delivery(event.value, self._epoch, partial(stream.ack, event)))
+
+    async def _directory_agent(self, stream: faust.Stream[Any]) -> None:
+        self._directory.index()
+        async for event in stream.noack().events():
+            await _fatal(self._handle_crm(event))
+            await stream.ack(event)
+
+    async def _handle_crm(self, event: Any) -> None:
+        """Send the documents that one CRM record leads to; it is handled when Kafka has acknowledged all of them."""
+        offset, value = event.message.offset, event.message.value
+        ts_ms = 0
+        if value is not None:
+            try:
+                envelope: CrmEnvelope = decode_crm(value)
+            except ValueError as error:
+                await self.send_dead_letters([DeadLetter(_CrmRecord(event.message), "not-an-envelope", str(error))], CRM_TOPIC)
+            else:
+                ts_ms = envelope.source.ts_ms
+                handled = self._directory.handle(envelope, offset)
+                if handled.error:
+                    await self.send_dead_letters([DeadLetter(_CrmRecord(event.message), "invalid-row", handled.error)], CRM_TOPIC)
+                await self._send_documents(handled.documents)
+        as_of = max(ts_ms, self._crm_handled.as_of_ms if self._crm_handled else 0)
+        self._crm_handled = self._crm_progress(offset, as_of)
+
+    def _crm_progress(self, offset: int, as_of_ms: int) -> StoredProgress:
+        return StoredProgress(CRM_TOPIC, 0, self._crm.topic_id, self._crm.partitions, offset, as_of_ms)
+
+    async def _send_documents(self, documents: Sequence[OwnershipDocument]) -> None:
+        pending = []
+        for document in documents:
+            key = document.prosthesis_id.encode()
+            partition = partition_of(key, self._log.partitions)
+            pending.append(await self._log_out.send(key=key, value=encode_document(document), partition=partition))
+        await asyncio.wait_for(asyncio.gather(*pending), SEND_DEADLINE_S)
+
+    async def _write_directory_progress(self) -> None:
+        progress, self._crm_handled = self._crm_handled, None
+        if progress is not None:
+            await _fatal(asyncio.to_thread(self._progress_store.write_progress, [progress]))
+
+    # -- the worker's effects -------------------------------------------------------------------------------------------
+
+    async def _run_worker(self) -> None:
+        await _fatal(self._worker.run())
+
+    async def send_dead_letters(self, dead: Sequence[DeadLetter], topic: str = LOG_TOPIC) -> None:
+        pending = []
+        for item in dead:
+            log.warning("dead letter", topic=topic, partition=item.record.partition, offset=item.record.offset, reason=item.reason)
+            metrics.DEAD_LETTERS.labels(item.reason).inc()
+            headers = headers_of(item, topic)
+            pending.append(await self._dead_out.send(key=item.record.key, value=item.record.value, headers=headers))
+        await asyncio.wait_for(asyncio.gather(*pending), SEND_DEADLINE_S)
+
+    def observe(self, outcome: Outcome, seconds: float) -> None:
+        metrics.observe(outcome, seconds)
+
+
+class _CrmRecord:
+    """A Faust message, as the dead-letter adapter wants records."""
+
+    def __init__(self, message: Any) -> None:
+        self.partition: int = message.partition
+        self.offset: int = message.offset
+        self.key: bytes | None = message.key
+        self.value: bytes | None = message.value
+        self.headers = list(message.headers.items()) if isinstance(message.headers, dict) else list(message.headers or ())
+
+
+async def _fatal(work: Awaitable[None]) -> None:
+    """Await *work*; whatever it raises ends the process, for the supervisor to start it again from the last commit."""
+    try:
+        await work
+    except asyncio.CancelledError:
+        raise
+    except WrongTopic as error:
+        log.critical("stored positions are not of this topic", error=str(error))
+        _end(EXIT_WRONG_TOPIC)
+    except Exception:
+        log.critical("the processor stops", exc_info=True)
+        _end(EXIT_SOFTWARE)
+
+
+def _end(code: int) -> None:
+    """At once, without Faust's orderly stop, which may commit or hang."""
+    sys.stderr.flush()
+    os._exit(code)
+
+
+async def _metrics_page(_view: View, _request: Request) -> Response:
+    return _view.bytes(generate_latest(), content_type=CONTENT_TYPE_LATEST.split(";")[0])
+
+
+async def _live_page(view: View, _request: Request) -> Response:
+    return view.json({"status": "alive", "time": int(time.time())})

@@ -1,0 +1,1 @@
+"""Pure decisions on batches: decode, join, fold. No I/O, no clock, no Faust."""

@@ -1,0 +1,90 @@
+"""Local days: which day and hour slot an instant belongs to in a time zone (``docs/metrics.md``, "Which day, which hour, whose").
+
+The time-zone database is the pinned ``tzdata`` package, never the machine's. Nearly always all instants of a quarter of an hour share a
+day, so the hot path looks up quarters; where they do not (a clock changed at one minute past midnight), each instant is asked for.
+"""
+
+from __future__ import annotations
+
+import zoneinfo
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+
+zoneinfo.reset_tzpath(to=())
+
+SECOND_US = 1_000_000
+QUARTER_US = 900 * SECOND_US
+HOUR_US = 3_600 * SECOND_US
+MAX_SLOTS = 26
+_EPOCH = date(1970, 1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalDay:
+    """A calendar date of one zone: *number* is days since 1970-01-01; start and end are instants in microseconds, half-open."""
+
+    number: int
+    starts_us: int
+    ends_us: int
+
+    @property
+    def slots(self) -> int:
+        """Hour slots of the day: 23, 24 or 25 (a half-hour change fills its last slot partly)."""
+        return -((self.starts_us - self.ends_us) // HOUR_US)
+
+    @property
+    def date(self) -> date:
+        return day_date(self.number)
+
+
+def day_number(day: date) -> int:
+    """Days since 1970-01-01."""
+    return (day - _EPOCH).days
+
+
+def day_date(number: int) -> date:
+    """The date of a day number."""
+    return _EPOCH + timedelta(days=number)
+
+
+@lru_cache(maxsize=1024)
+def zone(name: str) -> zoneinfo.ZoneInfo:
+    """The zone of an IANA name; UTC where the name is unknown."""
+    try:
+        return zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        return zoneinfo.ZoneInfo("UTC")
+
+
+@lru_cache(maxsize=1024)
+def is_zone(name: str) -> bool:
+    """Whether *name* is an IANA zone of the pinned database."""
+    return name == "UTC" or zone(name).key == name
+
+
+@lru_cache(maxsize=65_536)
+def day_of_quarter(timezone: str, quarter: int) -> LocalDay | None:
+    """The local day of the quarter of an hour beginning at ``quarter * 15 min`` since the epoch, None where its instants lie in two days."""
+    first = local_day(timezone, quarter * QUARTER_US)
+    last = local_day(timezone, (quarter + 1) * QUARTER_US - 1)
+    return first if first == last else None
+
+
+@lru_cache(maxsize=65_536)
+def day_of_date(timezone: str, number: int) -> LocalDay:
+    """The local day *number* (days since 1970-01-01)."""
+    return LocalDay(number, _midnight_us(timezone, number), _midnight_us(timezone, number + 1))
+
+
+def local_day(timezone: str, instant_us: int) -> LocalDay:
+    """The local day of an instant: the latest one that has begun."""
+    local = datetime.fromtimestamp(instant_us // SECOND_US, UTC).astimezone(zone(timezone))
+    day = day_of_date(timezone, day_number(local.date()))
+    return day if instant_us < day.ends_us else day_of_date(timezone, day.number + 1)
+
+
+def _midnight_us(timezone: str, number: int) -> int:
+    """The first instant at which local time reads midnight; a missing midnight is read with the offset before the change. Both are PEP 495's fold 0."""
+    day = day_date(number)
+    return int(datetime(day.year, day.month, day.day, tzinfo=zone(timezone)).timestamp()) * SECOND_US

@@ -1,0 +1,292 @@
+"""Records of ``prosthesis.log`` become columns, changes, documents, commands and dead letters.
+
+One typed decode a record is the hot path; only what it refuses is looked at again, by itself, to say what is wrong with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import msgspec
+import numpy as np
+
+from schemas.commands import Command, decode_command
+from schemas.mapping import SourceMapping, bare
+from schemas.ownership import OwnershipDocument
+from schemas.ownership import decode as decode_document
+from stream_processor.domain.columns import Ints, TelemetryColumns
+from stream_processor.domain.rows import Row, RowReader, row_struct
+
+
+class Record(Protocol):
+    """What a consumed Kafka record offers (aiokafka's ``ConsumerRecord``)."""
+
+    @property
+    def partition(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+
+
+class Source(msgspec.Struct, gc=False, frozen=True):
+    """Debezium's source block, as far as it is needed: ``lsn`` orders the changes of one row, ``ts_ms`` is the database's commit time."""
+
+    lsn: int | None = None
+    ts_ms: int = 0
+    table: str = ""
+
+
+_NO_SOURCE = Source()
+
+
+@dataclass(slots=True)
+class DeadLetter:
+    """A record that cannot be used, with the reason; the adapter adds its bytes and headers."""
+
+    record: Record
+    reason: str
+    error: str
+
+
+@dataclass(slots=True)
+class Inserts:
+    """Inserted rows (Debezium's ``c`` and ``r``): columns, the key of each, and whether it came live (``c``) or from a snapshot (``r``)."""
+
+    columns: TelemetryColumns
+    records: list[Record]
+    keys: list[bytes]
+    ids: list[Any]
+    live: Ints
+
+
+@dataclass(slots=True)
+class Change:
+    """An update or a delete: *removed* is the content that leaves, *added* the content that comes (each one event, or None)."""
+
+    record: Record
+    prosthesis_id: Any
+    removed: TelemetryColumns | None
+    added: TelemetryColumns | None
+
+
+@dataclass(slots=True)
+class Document:
+    record: Record
+    document: OwnershipDocument
+
+
+@dataclass(slots=True)
+class PlacedCommand:
+    record: Record
+    command: Command
+
+
+@dataclass(slots=True)
+class Progress:
+    """The last record of a partition in the batch, and the latest source time up to it (None: no record carried one)."""
+
+    partition: int
+    offset: int
+    as_of_ms: int | None
+
+
+@dataclass(slots=True)
+class Decoded:
+    inserts: Inserts
+    changes: list[Change] = field(default_factory=list)
+    documents: list[Document] = field(default_factory=list)
+    commands: list[PlacedCommand] = field(default_factory=list)
+    dead: list[DeadLetter] = field(default_factory=list)
+    progress: dict[int, Progress] = field(default_factory=dict)
+
+
+class _LooseEnvelope(msgspec.Struct):
+    """An envelope whose rows are left as bytes, for records that the typed decode refused."""
+
+    op: str
+    after: msgspec.Raw = msgspec.Raw(b"null")
+    before: msgspec.Raw = msgspec.Raw(b"null")
+    source: Source = _NO_SOURCE
+
+
+class LogDecoder:
+    """Decodes batches of one source mapping. Pure; may be shared by threads only if each call is alone."""
+
+    def __init__(self, mapping: SourceMapping) -> None:
+        row = row_struct(mapping.telemetry)
+        envelope = msgspec.defstruct(
+            "Envelope",
+            [
+                ("op", str | None, None),
+                ("after", row | None, None),
+                ("before", row | None, None),
+                ("source", Source, _NO_SOURCE),
+                ("type", str | None, None),
+            ],
+            gc=False,
+        )
+        self._decode: Callable[[bytes], Any] = msgspec.json.Decoder(envelope).decode
+        self._decode_loose = msgspec.json.Decoder(_LooseEnvelope).decode
+        self._decode_row = msgspec.json.Decoder(row).decode
+        self._reader = RowReader(mapping)
+        self._table = bare(mapping.telemetry.table)
+        self._heartbeats = bare(mapping.heartbeats.table)
+
+    def decode(self, records: Sequence[Record]) -> Decoded:
+        """Sort out *records*, which must be in offset order within each partition."""
+        batch = _Batch(records)
+        self._classify(records, batch)
+        decoded = self._inserts(batch)
+        decoded.progress = batch.progress()
+        return decoded
+
+    def _classify(self, records: Sequence[Record], batch: _Batch) -> None:
+        decode, table = self._decode, self._table
+        for i, record in enumerate(records):
+            try:
+                envelope = decode(record.value)  # type: ignore[arg-type]
+            except (msgspec.DecodeError, TypeError) as error:
+                self._refused(record, batch, error)
+                continue
+            source = envelope.source
+            if source.table == table and envelope.after is not None and envelope.op in ("c", "r"):
+                batch.insert_at.append(i)
+                batch.rows.append(envelope.after)
+                batch.sources.append(source)
+                batch.live.append(envelope.op == "c")
+            else:
+                self._other(record, envelope, batch)
+
+    def _other(self, record: Record, envelope: Any, batch: _Batch) -> None:
+        source: Source = envelope.source
+        if envelope.type is not None:
+            self._own_record(record, envelope.type, batch)
+        elif source.table == self._table and envelope.op in ("u", "d"):
+            self._change(record, envelope.before, envelope.after, source, batch)
+        elif (
+            (source.table == self._heartbeats and envelope.op in ("c", "r", "u", "d"))
+            or envelope.op == "m"
+            or source.table == "debezium_signals"
+        ):
+            batch.saw(record.partition, source)
+        else:
+            batch.dead.append(DeadLetter(record, "not-an-envelope", f"op {envelope.op!r}, table {source.table!r}"))
+
+    def _own_record(self, record: Record, kind: str, batch: _Batch) -> None:
+        value = record.value or b""
+        try:
+            if kind == "ownership":
+                batch.documents.append(Document(record, decode_document(value)))
+            else:
+                batch.commands.append(PlacedCommand(record, decode_command(value)))
+        except msgspec.DecodeError as error:
+            batch.dead.append(DeadLetter(record, f"invalid-{kind[:32]}", str(error)))
+
+    def _change(self, record: Record, before: Row | None, after: Row | None, source: Source, batch: _Batch) -> None:
+        """An update or delete. A new content that is invalid is a dead letter, and the old one leaves all the same."""
+        batch.saw(record.partition, source)
+        removed, _ = self._one(before, record, source)
+        added, error = self._one(after, record, source)
+        if after is not None and added is None:
+            batch.dead.append(DeadLetter(record, "invalid-row", error))
+        row = after if after is not None else before
+        if row is None:
+            batch.dead.append(DeadLetter(record, "not-an-envelope", "a change without a row"))
+            return
+        if removed is None and added is None:
+            return
+        batch.changes.append(Change(record, row.prosthesis_id, removed, added))
+
+    def _one(self, row: Row | None, record: Record, source: Source) -> tuple[TelemetryColumns | None, str]:
+        if row is None:
+            return None, ""
+        canonical = self._reader.read((row,), (source.ts_ms,))
+        if canonical.invalid:
+            return None, canonical.invalid[0][1]
+        columns = canonical.columns
+        columns.lsn[:] = source.lsn or 0
+        columns.partition[:] = record.partition
+        columns.offset[:] = record.offset
+        return columns, ""
+
+    def _refused(self, record: Record, batch: _Batch, error: Exception) -> None:
+        """The typed decode refused: a change whose one row is invalid still counts, everything else is a dead letter."""
+        try:
+            loose = self._decode_loose(record.value or b"")
+        except msgspec.DecodeError:
+            reason = "empty" if not record.value else "not-an-envelope"
+            batch.dead.append(DeadLetter(record, reason, str(error)))
+            return
+        if loose.source.table == self._table and loose.op in ("u", "d"):
+            before, after = self._row_or_none(loose.before), self._row_or_none(loose.after)
+            if after is None and bytes(loose.after) != b"null":
+                batch.dead.append(DeadLetter(record, "invalid-row", str(error)))
+            if before is not None or after is not None:
+                self._change(record, before, after, loose.source, batch)
+            return
+        batch.saw(record.partition, loose.source)
+        batch.dead.append(DeadLetter(record, "invalid-row", str(error)))
+
+    def _row_or_none(self, raw: msgspec.Raw) -> Row | None:
+        try:
+            return None if bytes(raw) == b"null" else self._decode_row(raw)
+        except msgspec.DecodeError:
+            return None
+
+    def _inserts(self, batch: _Batch) -> Decoded:
+        records, at = batch.records, batch.insert_at
+        canonical = self._reader.read(batch.rows, [source.ts_ms for source in batch.sources])
+        for i, reason in canonical.invalid:
+            batch.dead.append(DeadLetter(records[at[i]], "invalid-row", reason))
+        good = canonical.index.tolist()
+        columns = canonical.columns
+        chosen = [records[at[i]] for i in good]
+        columns.lsn = np.array([batch.sources[i].lsn or 0 for i in good], dtype=np.uint64)
+        columns.partition = np.array([record.partition for record in chosen], dtype=np.uint16)
+        columns.offset = np.array([record.offset for record in chosen], dtype=np.int64)
+        inserts = Inserts(
+            columns=columns,
+            records=chosen,
+            keys=[record.key or b"" for record in chosen],
+            ids=[batch.rows[i].prosthesis_id for i in good],
+            live=np.array([batch.live[i] for i in good], dtype=bool),
+        )
+        return Decoded(inserts, batch.changes, batch.documents, batch.commands, batch.dead)
+
+
+class _Batch:
+    """What a batch has been sorted into so far."""
+
+    def __init__(self, records: Sequence[Record]) -> None:
+        self.records = records
+        self.insert_at: list[int] = []
+        self.rows: list[Row] = []
+        self.sources: list[Source] = []
+        self.live: list[bool] = []
+        self.changes: list[Change] = []
+        self.documents: list[Document] = []
+        self.commands: list[PlacedCommand] = []
+        self.dead: list[DeadLetter] = []
+        self._as_of: dict[int, int] = {}
+
+    def saw(self, partition: int, source: Source) -> None:
+        """Source times of what is not an insert; those of inserts are taken at the end, in one pass."""
+        if source.ts_ms > self._as_of.get(partition, 0):
+            self._as_of[partition] = source.ts_ms
+
+    def progress(self) -> dict[int, Progress]:
+        """The last record of each partition and the latest source time in it."""
+        as_of = self._as_of
+        for i, source in zip(self.insert_at, self.sources, strict=True):
+            partition = self.records[i].partition
+            if source.ts_ms > as_of.get(partition, 0):
+                as_of[partition] = source.ts_ms
+        last: dict[int, int] = {}
+        for record in self.records:
+            last[record.partition] = record.offset
+        return {partition: Progress(partition, offset, as_of.get(partition)) for partition, offset in last.items()}

@@ -1,0 +1,88 @@
+"""Who owned a prosthesis when: contracts in the CRM become disjoint intervals, intervals answer for instants and days."""
+
+from __future__ import annotations
+
+import itertools
+from bisect import bisect_right
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from schemas.ownership import Ownership, OwnershipDocument
+from stream_processor.domain.calendar import QUARTER_US, LocalDay
+
+FOREVER_US = (1 << 62) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """A contract with its customer's attributes; *rank* orders contract ids (integers by value)."""
+
+    rank: tuple[int, str]
+    interval: Ownership
+
+
+def effective_intervals(contracts: Iterable[Contract]) -> tuple[Ownership, ...]:
+    """Disjoint, sorted intervals: where contracts overlap, the later start wins, then the higher id.
+
+    Sweeps over the starts and ends; at each elementary interval the winner is the greatest (start, id) among those that hold.
+    Neighbours of the same contract are joined again.
+    """
+    valid = [c for c in contracts if c.interval.ends_us is None or c.interval.ends_us > c.interval.starts_us]
+    bounds = sorted({c.interval.starts_us for c in valid} | {_end(c.interval) for c in valid})
+    pieces: list[Ownership] = []
+    for begin, end in itertools.pairwise(bounds):
+        holding = [c for c in valid if c.interval.starts_us <= begin and _end(c.interval) >= end]
+        if not holding:
+            continue
+        winner = max(holding, key=lambda c: (c.interval.starts_us, c.rank)).interval
+        if pieces and pieces[-1].ends_us == begin and pieces[-1].contract_id == winner.contract_id:
+            begin = pieces.pop().starts_us  # noqa: PLW2901 - the joined piece begins where its first part did
+        pieces.append(_cut(winner, begin, end))
+    return tuple(pieces)
+
+
+def _end(interval: Ownership) -> int:
+    return FOREVER_US if interval.ends_us is None else interval.ends_us
+
+
+def _cut(interval: Ownership, begin: int, end: int) -> Ownership:
+    return Ownership(
+        begin,
+        None if end == FOREVER_US else end,
+        interval.user_id,
+        interval.customer_id,
+        interval.customer_name,
+        interval.timezone,
+        interval.contract_id,
+        interval.contract_number,
+    )
+
+
+class OwnershipHistory:
+    """A document, ready to be asked."""
+
+    __slots__ = ("_starts", "document")
+
+    def __init__(self, document: OwnershipDocument) -> None:
+        self.document = document
+        self._starts = [interval.starts_us for interval in document.intervals]
+
+    def at(self, instant_us: int) -> Ownership | None:
+        """The interval that holds at an instant, or None."""
+        i = bisect_right(self._starts, instant_us) - 1
+        if i < 0:
+            return None
+        interval = self.document.intervals[i]
+        return interval if instant_us < _end(interval) else None
+
+    def is_whole(self, quarter: int) -> bool:
+        """Whether one answer holds for the entire quarter of an hour: no interval begins or ends inside it."""
+        begin, end = quarter * QUARTER_US, (quarter + 1) * QUARTER_US
+        return not any(begin < bound < end for i in self.document.intervals for bound in (i.starts_us, _end(i)))
+
+    def of_day(self, user_id: str, day: LocalDay) -> Ownership | None:
+        """The user's interval that gives the day its contract: the latest-beginning one that intersects it."""
+        for interval in reversed(self.document.intervals):
+            if interval.user_id == user_id and interval.starts_us < day.ends_us and _end(interval) > day.starts_us:
+                return interval
+        return None

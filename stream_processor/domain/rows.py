@@ -1,0 +1,272 @@
+"""Rows of the source become canonical columns, under the rules of ``docs/metrics.md``.
+
+The mapping makes two things: a msgspec struct that decodes a row and checks ranges as it goes, and a ``RowReader`` that turns
+many decoded rows into columns. What is invalid is named, never dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+
+from schemas.mapping import MICROSECONDS, IdColumn, SourceMapping, TelemetryTable, TimeColumn
+from stream_processor.domain.columns import BATTERY, ERROR, LOCATION, SIGNAL, Ints, TelemetryColumns
+
+FACET_BITS = {"signal": SIGNAL, "battery": BATTERY, "error": ERROR, "location": LOCATION}
+SEVERITIES = {"info": 1, "warning": 2, "critical": 3}
+EARLIEST_US = 946_684_800_000_000  # 2000-01-01 UTC
+LATEST_US = 32_503_680_000_000_000  # 3000-01-01 UTC: beyond it arithmetic on days could overflow
+MAX_AMPLITUDE_UV = 1_000_000
+MAX_ACTIVE_MS = 3_600_000
+MAX_BATTERY_BP = 10_000
+MICRODEGREES_PER_CELL = 100_000
+ERROR_CODE = r"^[A-Za-z0-9_.-]{1,64}\Z"
+_MASK64 = (1 << 64) - 1
+
+Row = Any  # an instance of the struct made by row_struct()
+
+
+class InvalidRow(ValueError):  # noqa: N818 - named for what it is
+    """A row that breaks a rule of docs/metrics.md; the message names the field."""
+
+
+def _number(upper: int, factor: int) -> Any:
+    """An optional number of the source whose value times *factor* is within 0 … *upper*."""
+    if factor == 1:
+        return Annotated[int, Meta(ge=0, le=upper)] | None
+    return Annotated[float, Meta(ge=0, le=upper / factor)] | None
+
+
+def _id_type(column: IdColumn) -> Any:
+    return Annotated[int, Meta(ge=0, le=(1 << 63) - 1)] if column.type == "integer" else UUID
+
+
+def _angle(limit: int, factor: int) -> Any:
+    if factor == 1:
+        return Annotated[int, Meta(ge=-limit * 1_000_000, le=limit * 1_000_000)] | None
+    return Annotated[float, Meta(ge=-limit, le=limit)] | None
+
+
+def row_struct(table: TelemetryTable) -> type[msgspec.Struct]:
+    """The struct of one row: canonical attribute names, the source's column names on the wire, ranges checked while decoding."""
+    time = {"timestamp": str}
+    fields: list[tuple[str, Any, Any]] = []
+    names: dict[str, str] = {}
+
+    def add(name: str, column: str, kind: Any) -> None:
+        names[name] = column
+        fields.append((name, kind | None, None))
+
+    add("event_id", table.event_id.column, _id_type(table.event_id))
+    add("prosthesis_id", table.prosthesis_id.column, _id_type(table.prosthesis_id))
+    add("recorded_at", table.recorded_at.column, time.get(table.recorded_at.unit, int))
+    if table.received_at:
+        add("received_at", table.received_at.column, time.get(table.received_at.unit, int))
+    if table.kind:
+        add("kind", table.kind.column, Literal[tuple(table.kind.values)])
+    if table.amplitude and table.recognised and table.active:
+        add("amplitude", table.amplitude.column, _number(MAX_AMPLITUDE_UV, table.amplitude.factor))
+        add("recognised", table.recognised.column, bool)
+        add("active", table.active.column, _number(MAX_ACTIVE_MS, table.active.factor))
+    if table.battery:
+        add("battery", table.battery.column, _number(MAX_BATTERY_BP, table.battery.factor))
+    if table.error_code and table.error_severity:
+        add("error_code", table.error_code.column, Annotated[str, Meta(pattern=ERROR_CODE)])
+        add("error_severity", table.error_severity.column, Literal[tuple(table.error_severity.values)])
+    if table.latitude and table.longitude:
+        add("latitude", table.latitude.column, _angle(90, table.latitude.factor))
+        add("longitude", table.longitude.column, _angle(180, table.longitude.factor))
+    return msgspec.defstruct("Row", fields, rename=names, gc=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Canonical:
+    """Columns of the valid rows, the index of each in the input, and (index, reason) of the invalid ones."""
+
+    columns: TelemetryColumns
+    index: Ints
+    invalid: list[tuple[int, str]]
+
+
+class RowReader:
+    """Turns decoded rows into columns. Pure; one instance a mapping."""
+
+    def __init__(self, mapping: SourceMapping) -> None:
+        self._table = mapping.telemetry
+        self._far_future_us = mapping.far_future_s * 1_000_000
+        self._facet_fields = self._required_fields(mapping.telemetry)
+        self._kinds = {word: FACET_BITS[facet] for word, facet in mapping.telemetry.kind.values.items()} if mapping.telemetry.kind else {}
+        severity = mapping.telemetry.error_severity
+        self._severities = {word: SEVERITIES[level] for word, level in severity.values.items()} if severity else {}
+
+    @staticmethod
+    def _required_fields(table: TelemetryTable) -> dict[int, tuple[str, ...]]:
+        wanted = {
+            SIGNAL: ("amplitude", "recognised", "active") if table.amplitude else (),
+            BATTERY: ("battery",) if table.battery else (),
+            ERROR: ("error_code", "error_severity") if table.error_code else (),
+            LOCATION: ("latitude", "longitude") if table.latitude else (),
+        }
+        return {bit: names for bit, names in wanted.items() if names}
+
+    def read(self, rows: Sequence[Row], committed_ms: Sequence[int]) -> Canonical:
+        """Columns of *rows*; *committed_ms* is the source's commit time of each, in milliseconds, used where no ``received_at`` is mapped."""
+        try:
+            return Canonical(self._columns(rows, committed_ms), np.arange(len(rows)), [])
+        except (InvalidRow, TypeError, ValueError, OverflowError):
+            return self._one_by_one(rows, committed_ms)
+
+    def _one_by_one(self, rows: Sequence[Row], committed_ms: Sequence[int]) -> Canonical:
+        """Some row is invalid: find which. Valid neighbours are read as if it were not there."""
+        invalid: list[tuple[int, str]] = []
+        for i, row in enumerate(rows):
+            try:
+                self._columns((row,), (committed_ms[i],))
+            except (InvalidRow, TypeError, ValueError, OverflowError) as error:
+                invalid.append((i, str(error)))
+        bad = {i for i, _ in invalid}
+        good = [i for i in range(len(rows)) if i not in bad]
+        columns = self._columns([rows[i] for i in good], [committed_ms[i] for i in good])
+        return Canonical(columns, np.array(good, dtype=np.int64), invalid)
+
+    def _columns(self, rows: Sequence[Row], committed_ms: Sequence[int]) -> TelemetryColumns:
+        """Columns of rows that must all be valid. Raises InvalidRow (or what NumPy raises on a malformed value) otherwise."""
+        columns = TelemetryColumns.blank(len(rows))
+        if not rows:
+            return columns
+        self._read_ids(rows, columns)
+        columns.recorded_us = read_times(_values(rows, "recorded_at"), self._table.recorded_at)
+        self._check_times(rows, columns.recorded_us, committed_ms)
+        columns.facets = self._facets(rows)
+        self._read_signals(rows, columns)
+        self._read_batteries(rows, columns)
+        self._read_errors(rows, columns)
+        self._read_locations(rows, columns)
+        return columns
+
+    def _read_ids(self, rows: Sequence[Row], columns: TelemetryColumns) -> None:
+        ids = _values(rows, "event_id")
+        _require("prosthesis_id", _values(rows, "prosthesis_id"))
+        if self._table.event_id.type == "integer":
+            columns.event_id_lo = np.array(_require("event_id", ids), dtype=np.uint64)
+            return
+        numbers = [value.int for value in _require("event_id", ids)]
+        columns.event_id_hi = np.array([number >> 64 for number in numbers], dtype=np.uint64)
+        columns.event_id_lo = np.array([number & _MASK64 for number in numbers], dtype=np.uint64)
+
+    def _check_times(self, rows: Sequence[Row], recorded_us: Ints, committed_ms: Sequence[int]) -> None:
+        if recorded_us.min() < EARLIEST_US or recorded_us.max() > LATEST_US:
+            raise InvalidRow("recorded_at: out of range")
+        if self._table.received_at is None:
+            late = recorded_us > np.array(committed_ms, dtype=np.int64) * 1000 + self._far_future_us
+        else:
+            late = self._after_receipt(rows, recorded_us, self._table.received_at)
+        if late.any():
+            raise InvalidRow("recorded_at: too far in the future")
+
+    def _after_receipt(self, rows: Sequence[Row], recorded_us: Ints, received: TimeColumn) -> Ints:
+        """Which events lie too far after their receipt. Texts are compared first: only an event that looks later than its receipt is parsed."""
+        received_at = _require("received_at", _values(rows, "received_at"))
+        if received.unit == self._table.recorded_at.unit:
+            recorded_at = _values(rows, "recorded_at")
+            suspects = [i for i, (at, by) in enumerate(zip(recorded_at, received_at, strict=True)) if at > by]
+        else:
+            suspects = list(range(len(rows)))
+        late = np.zeros(len(rows), dtype=bool)
+        if suspects:
+            receipts = read_times([received_at[i] for i in suspects], received)
+            late[suspects] = recorded_us[suspects] > receipts + self._far_future_us
+        return late
+
+    def _facets(self, rows: Sequence[Row]) -> Ints:
+        if self._table.kind:
+            kinds = self._kinds
+            try:
+                return np.array([kinds[kind] for kind in _values(rows, "kind")], dtype=np.uint8)
+            except KeyError as error:
+                raise InvalidRow(f"kind: {error.args[0]!r} is unknown") from None
+        facets = np.zeros(len(rows), dtype=np.uint8)
+        for bit, names in self._facet_fields.items():
+            present = np.array([value is not None for value in _values(rows, names[0])])
+            facets |= present.astype(np.uint8) * np.uint8(bit)
+        if not facets.all():
+            raise InvalidRow("row carries no facet")
+        return facets
+
+    def _of(self, bit: int, rows: Sequence[Row], facets: Ints) -> tuple[Ints, list[Row]]:
+        """The indices and the rows that carry facet *bit*."""
+        if bit not in self._facet_fields:
+            if (facets & bit).any():
+                raise InvalidRow(f"kind: the mapping has no columns for facet {bit}")
+            return np.zeros(0, dtype=np.int64), []
+        index = np.flatnonzero(facets & bit)
+        return index, [rows[i] for i in index.tolist()] if len(index) < len(rows) else list(rows)
+
+    def _read_signals(self, rows: Sequence[Row], columns: TelemetryColumns) -> None:
+        index, signals = self._of(SIGNAL, rows, columns.facets)
+        if signals and self._table.amplitude and self._table.active:
+            columns.amplitude_uv[index] = _scaled("amplitude", signals, self._table.amplitude.factor)
+            columns.recognised[index] = np.array(_require("recognised", _values(signals, "recognised")), dtype=np.uint8)
+            columns.active_ms[index] = _scaled("active", signals, self._table.active.factor)
+
+    def _read_batteries(self, rows: Sequence[Row], columns: TelemetryColumns) -> None:
+        index, batteries = self._of(BATTERY, rows, columns.facets)
+        if batteries and self._table.battery:
+            columns.battery_bp[index] = _scaled("battery", batteries, self._table.battery.factor)
+
+    def _read_errors(self, rows: Sequence[Row], columns: TelemetryColumns) -> None:
+        index, errors = self._of(ERROR, rows, columns.facets)
+        if not errors:
+            return
+        columns.error_code[index] = _require("error_code", _values(errors, "error_code"))
+        severities = _require("error_severity", _values(errors, "error_severity"))
+        columns.error_severity[index] = [self._severities[word] for word in severities]
+
+    def _read_locations(self, rows: Sequence[Row], columns: TelemetryColumns) -> None:
+        index, places = self._of(LOCATION, rows, columns.facets)
+        if places and self._table.latitude and self._table.longitude:
+            columns.lat_cell[index] = _cells("latitude", places, self._table.latitude.factor)
+            columns.lon_cell[index] = _cells("longitude", places, self._table.longitude.factor)
+
+
+def _values(rows: Iterable[Row], name: str) -> list[Any]:
+    return list(map(attrgetter(name), rows))
+
+
+def _require(name: str, values: list[Any]) -> list[Any]:
+    if None in values:
+        raise InvalidRow(f"{name}: is missing")
+    return values
+
+
+def _scaled(name: str, rows: Sequence[Row], factor: int) -> Ints:
+    values = _require(name, _values(rows, name))
+    if factor == 1:
+        return np.array(values, dtype=np.int64)
+    return np.rint(np.array(values, dtype=np.float64) * factor).astype(np.int64)
+
+
+def _cells(name: str, rows: Sequence[Row], factor: int) -> Ints:
+    return np.floor_divide(_scaled(name, rows, factor), MICRODEGREES_PER_CELL)
+
+
+def read_times(values: Sequence[Any], column: TimeColumn) -> Ints:
+    """Instants in microseconds since the epoch. ISO 8601 texts in UTC end with ``Z``, as Debezium writes them."""
+    if None in values:
+        raise InvalidRow(f"{column.column}: is missing")
+    if column.unit != "timestamp":
+        return np.array(values, dtype=np.int64) * MICROSECONDS[column.unit]
+    return np.array([_without_z(value) for value in values], dtype="datetime64[us]").view(np.int64)
+
+
+def _without_z(text: str) -> str:
+    if text[-1:] != "Z":
+        raise InvalidRow(f"time: {text[:40]!r} is not an instant in UTC")
+    return text[:-1]

@@ -1,0 +1,84 @@
+"""The worker's cache of report states: which report lies in which slot of the fold table, its mark and highest event id."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from stream_processor.domain.columns import Ints
+from stream_processor.domain.devices import CellKey
+from stream_processor.domain.fold import FoldTable
+
+NO_MARK = -1
+Page = tuple[int, int]  # (device, day number): what is read from the store at once, all users of it
+
+
+class StateCache:
+    """Least recently used (device, day) pages leave first. Slots of pages touched by the batch at hand are never evicted."""
+
+    def __init__(self, limit: int) -> None:
+        self.folds = FoldTable()
+        self.mark: Ints = np.full(self.folds.capacity, NO_MARK, np.int64)
+        self.highest_id: Ints = np.full(self.folds.capacity, -1, np.int64)
+        self._limit = limit
+        self._slots: dict[CellKey, int] = {}
+        self._pages: OrderedDict[Page, list[CellKey]] = OrderedDict()
+        self._free: list[int] = list(range(self.folds.capacity - 1, -1, -1))
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    def missing(self, pages: Iterable[Page]) -> list[Page]:
+        """Which of *pages* are not cached. The others count as used now."""
+        absent = []
+        for page in pages:
+            if page in self._pages:
+                self._pages.move_to_end(page)
+            else:
+                absent.append(page)
+        return absent
+
+    def add_page(self, page: Page) -> None:
+        """From now on *page* counts as read: reports of it that are not added do not exist in the store."""
+        self._pages[page] = []
+
+    def slot(self, cell: CellKey) -> int | None:
+        return self._slots.get(cell)
+
+    def cells_of(self, page: Page) -> Sequence[CellKey]:
+        """The reports known of a cached page."""
+        return tuple(self._pages[page])
+
+    def add(self, cell: CellKey, day_starts_us: int, mark: int = NO_MARK, highest_id: int = -1) -> int:
+        """A slot for a report of a cached page, holding the identity."""
+        if not self._free:
+            self._grow()
+        slot = self._free.pop()
+        self._slots[cell] = slot
+        self._pages[cell[:2]].append(cell)
+        self.folds.day_starts_us[slot] = day_starts_us
+        self.mark[slot] = mark
+        self.highest_id[slot] = highest_id
+        return slot
+
+    def _grow(self) -> None:
+        old, new = self.folds.capacity, self.folds.capacity * 2
+        self.folds.grow(new)
+        self.mark = np.concatenate([self.mark, np.full(new - old, NO_MARK, np.int64)])
+        self.highest_id = np.concatenate([self.highest_id, np.full(new - old, -1, np.int64)])
+        self._free.extend(range(new - 1, old - 1, -1))
+
+    def evict(self) -> None:
+        """Forget the least recently used pages until the limit holds. Call between batches only."""
+        released: list[int] = []
+        while len(self._slots) > self._limit:
+            _, cells = self._pages.popitem(last=False)
+            released.extend(self._slots.pop(cell) for cell in cells)
+        while len(self._pages) > self._limit:
+            _, cells = self._pages.popitem(last=False)
+            released.extend(self._slots.pop(cell) for cell in cells)
+        if released:
+            self.folds.reset(np.array(released, dtype=np.int64))
+            self._free.extend(released)

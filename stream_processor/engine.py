@@ -1,0 +1,330 @@
+"""The engine: one batch of log records in, idempotent writes out.
+
+Per prosthesis, a batch is one of two things. *Appended*: only new events; they are folded into the states of their reports. *Changed*: anything else (an
+update, a delete, a new ownership document, a command, an event that raw knows otherwise); its events go to raw, and the reports concerned are computed anew from raw, up to
+the prosthesis's last offset in the batch. Either way a report's content is a function of the log up to its version, so every order of
+crashes and replays writes the same content under the same version.
+
+Order of effects: raw, reports (tombstones among them), states, ownership, progress. The caller acknowledges after ``process`` has returned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from schemas.mapping import SourceMapping
+from stream_processor.domain.columns import Ints, TelemetryColumns
+from stream_processor.domain.decode import Change, DeadLetter, Decoded, Document, Inserts, LogDecoder, Progress, Record
+from stream_processor.domain.devices import CellKey, Devices, Misplaced
+from stream_processor.domain.duplicates import Verdict, judge, suspects
+from stream_processor.domain.ownership import OwnershipHistory
+from stream_processor.domain.states import StateCache
+from stream_processor.ports import ReportStore, StoredOwnership, StoredProgress
+from stream_processor.recompute import Recompute, Work
+from stream_processor.reports import Reports
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """*topic_id* and *partitions* identify the log; *cached_states* bounds memory (about 1 KiB each)."""
+
+    topic: str
+    topic_id: str
+    partitions: int
+    cached_states: int = 50_000
+    integer_event_ids: bool = True
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a batch did, for metrics, and the dead letters the caller must deliver before it acknowledges."""
+
+    dead: list[DeadLetter] = field(default_factory=list)
+    records: int = 0
+    folded: int = 0
+    duplicates: int = 0
+    lookups: int = 0
+    unowned: int = 0
+    recomputed: int = 0
+    reports: int = 0
+
+
+class Engine:
+    """Not safe for concurrent calls; everything it remembers is a cache of the store, valid for one assignment (*epoch*)."""
+
+    def __init__(self, store: ReportStore, mapping: SourceMapping, settings: EngineSettings) -> None:
+        self._store = store
+        self._settings = settings
+        self._decoder = LogDecoder(mapping)
+        self._epoch: int | None = None
+        self.forget()
+
+    def forget(self) -> None:
+        """Drop every cache. Needed after a failed batch, and done at each new epoch."""
+        self._as_of: dict[int, int] | None = None
+        self._devices = Devices(self._settings.partitions)
+        self._states = StateCache(self._settings.cached_states)
+        self._reports = Reports(self._store, self._devices, self._states)
+        self._recompute = Recompute(self._store, self._devices, self._states, self._reports)
+
+    def process(self, records: Sequence[Record], epoch: int) -> Outcome:
+        """Handle *records* (offset order within each partition) completely.
+
+        Raises StoreUnavailable where the store fails; call ``forget`` and then process the same records again, any number of times.
+        """
+        if epoch != self._epoch:
+            self.forget()
+            self._epoch = epoch
+        decoded = self._decoder.decode(records)
+        outcome = Outcome(dead=decoded.dead, records=len(records))
+        batch = self._sort_out(decoded, outcome)
+        self._write(batch, decoded.progress, outcome)
+        self._states.evict()
+        return outcome
+
+    # -- deciding -------------------------------------------------------------------------------------------------------
+
+    def _sort_out(self, decoded: Decoded, outcome: Outcome) -> _Batch:
+        """Everything that is decided before the first effect."""
+        self._place_inserts(decoded, outcome)
+        batch = _Batch(decoded.inserts)
+        self._place_changes(decoded, batch, outcome)
+        self._place_own_records(decoded, batch, outcome)
+        self._load_ownership(batch)
+        self._accept_documents(batch)
+        self._judge_inserts(batch, outcome)
+        return batch
+
+    def _place_inserts(self, decoded: Decoded, outcome: Outcome) -> None:
+        inserts = decoded.inserts
+        columns = inserts.columns
+        columns.device, misplaced = self._devices.indices(inserts.keys, inserts.ids, columns.partition)
+        if misplaced:
+            outcome.dead.extend(DeadLetter(inserts.records[i], "misplaced", reason) for i, reason in misplaced)
+            good = columns.device >= 0
+            inserts.columns, inserts.live = columns.take(good), inserts.live[good]
+
+    def _place_changes(self, decoded: Decoded, batch: _Batch, outcome: Outcome) -> None:
+        for change in decoded.changes:
+            device = self._place(change.record, change.prosthesis_id, outcome)
+            if device is not None:
+                batch.changes.append((device, change))
+                batch.work(device, change.record.offset).add_change(change)
+
+    def _place_own_records(self, decoded: Decoded, batch: _Batch, outcome: Outcome) -> None:
+        for item in decoded.documents:
+            device = self._place(item.record, item.document.prosthesis_id, outcome)
+            if device is not None:
+                batch.documents.setdefault(device, []).append(item)
+        for placed in decoded.commands:
+            device = self._place(placed.record, placed.command.prosthesis_id, outcome)
+            if device is not None:
+                batch.work(device, placed.record.offset).add_command(placed.command)
+
+    def _place(self, record: Record, prosthesis_id: Any, outcome: Outcome) -> int | None:
+        try:
+            return self._devices.index_of(record.key or b"", record.partition, prosthesis_id)
+        except Misplaced as error:
+            outcome.dead.append(DeadLetter(record, "misplaced", str(error)))
+            return None
+
+    def _load_ownership(self, batch: _Batch) -> None:
+        devices = set(np.unique(batch.inserts.columns.device).tolist()) | batch.works.keys() | batch.documents.keys()
+        self._reports.load_ownership(devices)
+
+    def _accept_documents(self, batch: _Batch) -> None:
+        """The newest document of each prosthesis, unless what is stored is as new: then its recompute has been done."""
+        for device, items in batch.documents.items():
+            newest = max(items, key=lambda item: (item.document.crm_offset, item.record.offset))
+            known = self._devices[device].history
+            if known is not None and known.document.crm_offset >= newest.document.crm_offset:
+                continue
+            self._devices.set_history(device, OwnershipHistory(newest.document))
+            # Up to the last document, not the newest: a re-sent older one must not split what the batch computes.
+            for item in items:
+                batch.work(device, item.record.offset).add_all()
+            batch.ownership.append(stored_ownership(newest))
+
+    def _judge_inserts(self, batch: _Batch, outcome: Outcome) -> None:
+        """Which inserts are appended, which are duplicates, and which make their prosthesis a changed one."""
+        events = batch.inserts.columns
+        cells, report = self._devices.cells(events.device, events.recorded_us)
+        self._reports.load([cell[:2] for cell in cells])
+        batch.cells, batch.report = cells, report
+        slots = np.array([self._reports.slot_of(cell) for cell in cells], dtype=np.int64)
+        batch.slot = np.where(report >= 0, slots[report], -1) if len(cells) else np.full(len(events), -1, np.int64)
+        mark = np.where(batch.slot >= 0, self._states.mark[batch.slot], -1)
+        batch.beyond = (batch.slot >= 0) & (events.offset > mark)
+        batch.duplicate = np.zeros(len(events), dtype=bool)
+        self._look_up(batch, mark, outcome)
+        self._find_unseen_raw(batch)
+        for device, offset, slot in (
+            zip(events.device.tolist(), events.offset.tolist(), report.tolist(), strict=True) if batch.works else ()
+        ):
+            if device in batch.works:
+                batch.works[device].reach(offset)
+                if slot >= 0:
+                    batch.works[device].add_day(cells[slot][1])
+
+    def _look_up(self, batch: _Batch, mark: Ints, outcome: Outcome) -> None:
+        """Ask raw about the events that may have been seen before. In normal running there are none."""
+        at = self._suspects(batch)
+        if not len(at):
+            return
+        outcome.lookups += len(at)
+        events = batch.inserts.columns
+        ids = [self._event_id(events, i) for i in at.tolist()]
+        known = self._store.known_events(sorted(set(ids)))
+        in_flight = in_flight_lsns(events, at)
+        for i, event_id, earlier in zip(at.tolist(), ids, in_flight, strict=True):
+            verdict = judge(int(events.lsn[i]), int(mark[i]), known.get(event_id), earlier)
+            if verdict is Verdict.DUPLICATE:
+                batch.duplicate[i] = True
+                outcome.duplicates += 1
+            elif verdict is Verdict.CHANGE:
+                work = batch.work(int(events.device[i]), int(events.offset[i]))
+                if event_id in known:
+                    work.add_instant(known[event_id].recorded_us)
+
+    def _event_id(self, events: TelemetryColumns, i: int) -> tuple[str, int, int]:
+        return self._devices[int(events.device[i])].prosthesis_id, int(events.event_id_hi[i]), int(events.event_id_lo[i])
+
+    def _suspects(self, batch: _Batch) -> Ints:
+        beyond = np.flatnonzero(batch.beyond)
+        if not self._settings.integer_event_ids or not len(beyond):
+            return beyond
+        events = batch.inserts.columns
+        ids = events.event_id_lo[beyond].astype(np.int64)
+        highest = self._states.highest_id[batch.slot[beyond]]
+        snapshot = ~batch.inserts.live[beyond]
+        if snapshot.any():
+            highest = np.where(snapshot, np.maximum(highest, self._reports.highest_raw(events.device[beyond])), highest)
+        return beyond[suspects(batch.report[beyond], ids, highest)]
+
+    def _find_unseen_raw(self, batch: _Batch) -> None:
+        """A report without a state may still have events in raw (its state was pruned, or a crash came in between): compute it from there."""
+        if not batch.cells:
+            return
+        fresh = [k for k, cell in enumerate(batch.cells) if self._reports.is_fresh(cell)]
+        if not fresh:
+            return
+        for cell in self._reports.with_raw([batch.cells[k] for k in fresh]):
+            events = batch.inserts.columns
+            last = int(events.offset[events.device == cell[0]].max())
+            batch.work(cell[0], last).add_day(cell[1])
+
+    # -- effects --------------------------------------------------------------------------------------------------------
+
+    def _write(self, batch: _Batch, progress: dict[int, Progress], outcome: Outcome) -> None:
+        self._write_raw(batch, outcome)
+        outcome.reports = self._reports.write(self._append(batch, outcome))
+        outcome.recomputed = self._recompute.run(batch.works)
+        if batch.ownership:
+            self._store.write_ownership(batch.ownership)
+        self._write_progress(progress)
+
+    def _write_raw(self, batch: _Batch, outcome: Outcome) -> None:
+        events = batch.inserts.columns
+        changed = np.isin(events.device, list(batch.works)) if batch.works else np.zeros(len(events), dtype=bool)
+        unowned = batch.slot < 0
+        outcome.unowned = int(unowned.sum())
+        # Events at or below their state's mark were written before the state was.
+        wanted = ~batch.duplicate & (batch.beyond | unowned | changed)
+        parts = [events.take(wanted)] if wanted.any() else []
+        parts.extend(raw_of(change, device) for device, change in batch.changes)
+        if not parts:
+            return
+        rows = TelemetryColumns.concatenate(parts)
+        self._store.write_telemetry([self._devices[i].prosthesis_id for i in rows.device.tolist()], rows)
+        self._reports.saw_raw(rows)
+
+    def _append(self, batch: _Batch, outcome: Outcome) -> set[CellKey]:
+        """Fold what is new of prostheses that only grew; every report of the batch is written again, folded or not."""
+        events = batch.inserts.columns
+        grown = (batch.slot >= 0) & ~np.isin(events.device, list(batch.works)) if batch.works else batch.slot >= 0
+        fold = np.flatnonzero(grown & batch.beyond & ~batch.duplicate)
+        slots = batch.slot[fold]
+        self._states.folds.fold(slots, events.take(fold))
+        at = np.flatnonzero(grown)
+        np.maximum.at(self._states.mark, batch.slot[at], events.offset[at])
+        if self._settings.integer_event_ids:
+            np.maximum.at(self._states.highest_id, slots, events.event_id_lo[fold].astype(np.int64))
+        outcome.folded = len(fold)
+        return {batch.cells[k] for k in np.unique(batch.report[at]).tolist()}
+
+    def _write_progress(self, progress: dict[int, Progress]) -> None:
+        """How far each partition is, and the source's time there, which never goes back."""
+        if self._as_of is None:
+            self._as_of = {row.partition: row.as_of_ms for row in self._store.progress(self._settings.topic)}
+        for p in progress.values():
+            self._as_of[p.partition] = max(self._as_of.get(p.partition, 0), p.as_of_ms or 0)
+        self._store.write_progress([self._progress_row(p.partition, p.offset, self._as_of[p.partition]) for p in progress.values()])
+
+    def _progress_row(self, partition: int, offset: int, as_of_ms: int) -> StoredProgress:
+        return StoredProgress(self._settings.topic, partition, self._settings.topic_id, self._settings.partitions, offset, as_of_ms)
+
+
+class _Batch:
+    """What has been decided of the batch at hand."""
+
+    cells: list[CellKey]
+    report: Ints
+    slot: Ints
+    beyond: Ints
+    duplicate: Ints
+
+    def __init__(self, inserts: Inserts) -> None:
+        self.inserts = inserts
+        self.changes: list[tuple[int, Change]] = []
+        self.documents: dict[int, list[Document]] = {}
+        self.ownership: list[StoredOwnership] = []
+        self.works: dict[int, Work] = {}
+
+    def work(self, device: int, offset: int) -> Work:
+        """The recompute of a prosthesis, reaching at least *offset*."""
+        work = self.works.get(device)
+        if work is None:
+            work = self.works[device] = Work(offset)
+        work.reach(offset)
+        return work
+
+
+def stored_ownership(item: Document) -> StoredOwnership:
+    """The row that makes a document the one in force."""
+    document, record = item.document, item.record
+    return StoredOwnership(document.prosthesis_id, document.crm_offset, record.partition, record.offset, record.value or b"")
+
+
+def raw_of(change: Change, device: int) -> TelemetryColumns:
+    """The raw row that a change leaves: the new content, or the old one marked deleted."""
+    if change.added is not None:
+        row = change.added
+    elif change.removed is not None:
+        row = change.removed
+        row.deleted[:] = 1
+    else:
+        raise ValueError("a change without content")
+    row.device[:] = device
+    return row
+
+
+def in_flight_lsns(events: TelemetryColumns, at: Ints) -> list[int | None]:
+    """For each position in *at*: the greatest LSN of the same event earlier in the batch, None if there is none."""
+    wanted = {_identity(events, i) for i in at.tolist()}
+    seen: dict[tuple[int, int, int], int] = {}
+    asked = set(at.tolist())
+    found: dict[int, int | None] = {}
+    for i, identity in enumerate(zip(events.device.tolist(), events.event_id_hi.tolist(), events.event_id_lo.tolist(), strict=True)):
+        if identity in wanted:
+            if i in asked:
+                found[i] = seen.get(identity)
+            seen[identity] = max(seen.get(identity, 0), int(events.lsn[i]))
+    return [found[i] for i in at.tolist()]
+
+
+def _identity(events: TelemetryColumns, i: int) -> tuple[int, int, int]:
+    return int(events.device[i]), int(events.event_id_hi[i]), int(events.event_id_lo[i])

@@ -1,0 +1,90 @@
+"""What the engine needs of the world. ``adapters/clickhouse.py`` is the real one; the in-memory one of the tests passes the same suite."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from stream_processor.domain.columns import TelemetryColumns
+from stream_processor.domain.duplicates import EventId, KnownEvent
+from stream_processor.domain.report import MartColumns
+
+
+@dataclass(frozen=True, slots=True)
+class StoredState:
+    """A row of ``report_state``; *day* is days since 1970-01-01."""
+
+    day: int
+    prosthesis_id: str
+    user_id: str
+    mark: int
+    highest_id: int
+    fold_format: int
+    fold: bytes
+    errors_by_code: dict[str, int]
+    partition: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredOwnership:
+    prosthesis_id: str
+    crm_offset: int
+    partition: int
+    offset: int
+    document: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StoredProgress:
+    """How far a partition is handled. *as_of_ms*: the source's time of the last record handled."""
+
+    topic: str
+    partition: int
+    topic_id: str
+    partition_count: int
+    handled_offset: int
+    as_of_ms: int
+
+
+class ReportStore(Protocol):
+    """One generation of tables.
+
+    Writes are idempotent: a row replaces the one of its key with a lower or equal version, never one with a higher. Reads see all earlier writes.
+    Every method raises StoreUnavailable where the server cannot be reached or does not answer in time; the write may or may not have happened.
+    """
+
+    def ownership(self, prosthesis_ids: Sequence[str]) -> list[StoredOwnership]: ...
+
+    def states(self, pages: Sequence[tuple[int, str]]) -> list[StoredState]:
+        """All states of the (day, prosthesis_id) pairs."""
+        ...
+
+    def days_with_telemetry(self, prosthesis_ids: Sequence[str]) -> dict[str, list[int]]:
+        """UTC days (since 1970-01-01) on which raw has rows, deleted ones included."""
+        ...
+
+    def has_telemetry(self, prosthesis_ids: Sequence[str], from_us: int, to_us: int) -> set[tuple[str, int]]:
+        """The (prosthesis, UTC day) pairs that have raw rows in the half-open range, deleted ones included."""
+        ...
+
+    def highest_event_ids(self, prosthesis_ids: Sequence[str]) -> dict[str, int]:
+        """The highest event id that raw has of each, deleted ones included; those without rows are left out."""
+        ...
+
+    def known_events(self, ids: Sequence[EventId]) -> dict[EventId, KnownEvent]: ...
+
+    def telemetry(self, prosthesis_ids: Sequence[str], from_us: int, to_us: int) -> tuple[list[str], TelemetryColumns]:
+        """The prosthesis of each event, and the live (not deleted) events in the half-open range; ``device`` is left 0."""
+        ...
+
+    def write_telemetry(self, prosthesis_ids: Sequence[str], events: TelemetryColumns) -> None: ...
+    def write_reports(self, columns: MartColumns) -> None: ...
+    def write_states(self, states: Sequence[StoredState]) -> None: ...
+    def write_ownership(self, documents: Sequence[StoredOwnership]) -> None: ...
+    def write_progress(self, progress: Sequence[StoredProgress]) -> None: ...
+    def progress(self, topic: str) -> list[StoredProgress]: ...
+
+
+class StoreUnavailable(RuntimeError):  # noqa: N818 - named for what it is
+    """The store cannot be reached or refused for now; the same call may succeed later."""

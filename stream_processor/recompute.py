@@ -1,0 +1,168 @@
+"""Recompute: the one repair path. Reports of (prosthesis, days) from raw, up to the prosthesis's last offset in the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from schemas import commands
+from stream_processor.domain.calendar import HOUR_US, day_number, local_day
+from stream_processor.domain.columns import Ints, TelemetryColumns
+from stream_processor.domain.decode import Change
+from stream_processor.domain.devices import CellKey, Devices
+from stream_processor.domain.duplicates import EventId
+from stream_processor.domain.states import Page, StateCache
+from stream_processor.ports import ReportStore
+from stream_processor.reports import Reports
+
+DAY_US = 24 * HOUR_US
+ZONE_SPAN_US = 15 * HOUR_US  # no zone is further from UTC
+WINDOW_DAYS = 31
+WINDOW_DEVICES = 64
+
+
+@dataclass(slots=True)
+class Work:
+    """What has to be computed anew of one prosthesis: *days* are local day numbers, *instants* lie in days still to be found."""
+
+    offset: int
+    days: set[int] = field(default_factory=set)
+    instants: list[int] = field(default_factory=list)
+    everything: bool = False
+    deletes: list[tuple[int, int]] = field(default_factory=list)
+
+    def reach(self, offset: int) -> None:
+        self.offset = max(self.offset, offset)
+
+    def add_day(self, day: int) -> None:
+        self.days.add(day)
+
+    def add_instant(self, instant_us: int) -> None:
+        self.instants.append(instant_us)
+
+    def add_all(self) -> None:
+        self.everything = True
+
+    def add_change(self, change: Change) -> None:
+        for content in (change.removed, change.added):
+            if content is not None:
+                self.instants.extend(content.recorded_us.tolist())
+
+    def add_command(self, command: commands.Command) -> None:
+        """A recompute without one of its bounds is one of everything: more is never wrong."""
+        if isinstance(command, commands.Delete):
+            self.deletes.extend(command.event_ids)
+        elif command.from_date is None or command.to_date is None:
+            self.add_all()
+        else:
+            self.days.update(range(day_number(command.from_date), day_number(command.to_date) + 1))
+
+
+class Recompute:
+    """Runs the works of a batch, a window of days and prostheses at a time, so that memory is bounded by a window."""
+
+    def __init__(self, store: ReportStore, devices: Devices, states: StateCache, reports: Reports) -> None:
+        self._store = store
+        self._devices = devices
+        self._states = states
+        self._reports = reports
+
+    def run(self, works: Mapping[int, Work]) -> int:
+        """Compute and write every report concerned. Returns how many.
+
+        Idempotent: a state that already includes more than a work's offset is written again as it is.
+        """
+        if not works:
+            return 0
+        self._delete(works)
+        self._find_days(works)
+        written = 0
+        for devices, days in self._windows(works):
+            pages = [(device, day) for device in devices for day in days if day in works[device].days]
+            written += self._reports.write(self._compute(pages, works))
+        return written
+
+    def _delete(self, works: Mapping[int, Work]) -> None:
+        """Mark events that the source no longer has as deleted, just above their own LSN, so that a redelivered insert stays below."""
+        ids: dict[EventId, int] = {
+            (self._devices[device].prosthesis_id, hi, lo): device for device, work in works.items() for hi, lo in work.deletes
+        }
+        known = self._store.known_events(sorted(ids)) if ids else {}
+        gone = [(event_id, event) for event_id, event in known.items() if not event.deleted]
+        if not gone:
+            return
+        rows = TelemetryColumns.blank(len(gone))
+        for i, (event_id, event) in enumerate(gone):
+            device = ids[event_id]
+            rows.event_id_hi[i], rows.event_id_lo[i] = event_id[1:]
+            rows.recorded_us[i], rows.lsn[i], rows.deleted[i] = event.recorded_us, event.lsn + 1, 1
+            rows.partition[i], rows.offset[i], rows.device[i] = self._devices[device].partition, works[device].offset, device
+            works[device].add_instant(event.recorded_us)
+        self._store.write_telemetry([event_id[0] for event_id, _ in gone], rows)
+
+    def _find_days(self, works: Mapping[int, Work]) -> None:
+        """Instants become local days, and "everything" the days that raw knows of, each with its neighbours: zones may have moved the cut."""
+        whole = {self._devices[device].prosthesis_id: device for device, work in works.items() if work.everything}
+        if whole:
+            for prosthesis_id, days in self._store.days_with_telemetry(sorted(whole)).items():
+                works[whole[prosthesis_id]].days.update(day + shift for day in days for shift in (-1, 0, 1))
+        for device, work in works.items():
+            history = self._devices[device].history
+            for instant in work.instants:
+                owner = history.at(instant) if history is not None else None
+                if owner is not None:
+                    work.add_day(local_day(owner.timezone, instant).number)
+
+    def _windows(self, works: Mapping[int, Work]) -> Iterator[tuple[Sequence[int], range]]:
+        """Groups of prostheses and ranges of days that have something to do."""
+        busy = [device for device, work in works.items() if work.days]
+        for first in range(0, len(busy), WINDOW_DEVICES):
+            devices = busy[first : first + WINDOW_DEVICES]
+            days = {day for device in devices for day in works[device].days}
+            starts = sorted({day - day % WINDOW_DAYS for day in days})
+            yield from ((devices, range(start, start + WINDOW_DAYS)) for start in starts)
+
+    def _compute(self, pages: Sequence[Page], works: Mapping[int, Work]) -> set[CellKey]:
+        """Fold raw into the reports of *pages*; reports that raw has nothing of become empty. Returns all of them."""
+        if not pages:
+            return set()
+        self._reports.load(pages)
+        events = self._read(pages, works)
+        cells, report = self._devices.cells(events.device, events.recorded_us)
+        wanted = set(pages)
+        known = {cell for page in pages for cell in self._states.cells_of(page)}
+        found = {cell for cell in cells if cell[:2] in wanted}
+        touched = sorted(known | found)
+        slots = {cell: self._reports.slot_of(cell) for cell in touched}
+        # A state that includes more than this work must not go back; it is only written again.
+        open_cells = [cell for cell in touched if self._states.mark[slots[cell]] <= works[cell[0]].offset]
+        self._clear(open_cells, slots, works)
+        self._fold(events, report, cells, {cell: slots[cell] for cell in open_cells})
+        return set(touched)
+
+    def _read(self, pages: Sequence[Page], works: Mapping[int, Work]) -> TelemetryColumns:
+        """Raw of the pages' prostheses around their days, each up to its own work's offset."""
+        index = {self._devices[device].prosthesis_id: device for device, _ in pages}
+        first, last = min(day for _, day in pages), max(day for _, day in pages)
+        ids, events = self._store.telemetry(sorted(index), first * DAY_US - ZONE_SPAN_US, (last + 1) * DAY_US + ZONE_SPAN_US)
+        events.device = np.array([index[prosthesis_id] for prosthesis_id in ids], dtype=np.int64)
+        limit = np.array([works[device].offset for device in events.device.tolist()], dtype=np.int64)
+        return events.take(events.offset <= limit)
+
+    def _clear(self, cells: Sequence[CellKey], slots: Mapping[CellKey, int], works: Mapping[int, Work]) -> None:
+        at = np.array([slots[cell] for cell in cells], dtype=np.int64)
+        self._states.folds.reset(at)
+        self._states.mark[at] = [works[cell[0]].offset for cell in cells]
+        for cell in cells:
+            day = self._devices.day_of(cell)
+            if day is not None:
+                self._states.folds.day_starts_us[slots[cell]] = day.starts_us
+
+    def _fold(self, events: TelemetryColumns, report: Ints, cells: Sequence[CellKey], slots: Mapping[CellKey, int]) -> None:
+        slot_of_report = np.array([slots.get(cell, -1) for cell in cells] or [-1], dtype=np.int64)
+        at = np.where(report >= 0, slot_of_report[report], -1)
+        chosen = np.flatnonzero(at >= 0)
+        self._states.folds.fold(at[chosen], events.take(chosen))
+        np.maximum.at(self._states.highest_id, at[chosen], events.event_id_lo[chosen].astype(np.int64))

@@ -1,0 +1,37 @@
+"""The processor's settings: ``BIONICPRO_KAFKA__*``, ``BIONICPRO_CLICKHOUSE__*`` (the generation's database), ``BIONICPRO_PROCESSOR__*``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from schemas.mapping import DEMO
+from service_kit.settings import ClickHouseSettings, KafkaSettings, Section, ServiceSettings
+
+
+class ProcessorSection(Section):
+    """*group* is the consumer group; *instance_id*, where set, makes membership static: a restarted worker gets its partitions back at once."""
+
+    group: str = "bionicpro-processor"
+    instance_id: str | None = None
+    mapping: Path = DEMO
+    host: str = "127.0.0.1"
+    port: int = 6066
+    generation: int = Field(default=1, gt=0, description="the set of tables this worker writes")
+    data_dir: Path = Path(".local/processor")
+    batch_interval_s: float = Field(default=0.05, ge=0, le=5, description="the least time between the beginnings of two batches")
+    batch_records: int = Field(default=50_000, gt=0, description="records handled at once, and the most that wait")
+    fetch_records: int = Field(default=20_000, gt=0)
+    cached_states: int = Field(default=50_000, gt=0, description="about 1.5 KiB each")
+    store_deadline_s: float = Field(
+        default=120, gt=0, description="how long ClickHouse may be away before the worker ends and is started again"
+    )
+    dead_letters_a_minute: int = Field(default=10_000, gt=0, description="more than this stop the processor")
+    session_timeout_s: float = 6.0
+
+
+class ProcessorSettings(ServiceSettings):
+    kafka: KafkaSettings = KafkaSettings()
+    clickhouse: ClickHouseSettings
+    processor: ProcessorSection = ProcessorSection()

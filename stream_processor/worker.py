@@ -1,0 +1,97 @@
+"""Drives the engine: takes what waits, has it processed in a thread, delivers dead letters, acknowledges. Knows neither Faust nor ClickHouse."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+import structlog
+
+from stream_processor.adapters.dead_letters import DeadLetterLimit
+from stream_processor.adapters.intake import Delivery, Intake
+from stream_processor.domain.decode import DeadLetter, Record
+from stream_processor.engine import Engine, Outcome
+from stream_processor.ports import StoreUnavailable
+
+log = structlog.get_logger()
+
+FIRST_BACKOFF_S = 0.2
+MAX_BACKOFF_S = 5.0
+
+
+class Effects(Protocol):
+    """What the worker does to the world beside the store."""
+
+    async def send_dead_letters(self, dead: Sequence[DeadLetter]) -> None:
+        """Deliver to the dead-letter topic; returns when the broker has acknowledged."""
+        ...
+
+    def observe(self, outcome: Outcome, seconds: float) -> None: ...
+
+
+class Worker:
+    """One batch at a time. *epoch* says which assignment is in force: a batch begun under another is not acknowledged."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        intake: Intake,
+        effects: Effects,
+        epoch: Callable[[], int],
+        *,
+        interval_s: float,
+        store_deadline_s: float,
+        dead_letters_a_minute: int,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._engine = engine
+        self._intake = intake
+        self._effects = effects
+        self._epoch = epoch
+        self._interval_s = interval_s
+        self._store_deadline_s = store_deadline_s
+        self._limit = DeadLetterLimit(dead_letters_a_minute)
+        self._clock = clock
+        self._sleep = sleep
+
+    async def run(self) -> None:
+        """Until cancelled. Raises what stops the processor: StoreUnavailable after the deadline, TooManyDeadLetters, any defect."""
+        while True:
+            began = self._clock()
+            await self.handle(await self._intake.take())
+            await self._sleep(max(0.0, self._interval_s - (self._clock() - began)))
+
+    async def handle(self, deliveries: Sequence[Delivery]) -> None:
+        """Process the deliveries of the present assignment and acknowledge them, last of all."""
+        epoch = self._epoch()
+        current = [delivery for delivery in deliveries if delivery.epoch == epoch]
+        if not current:
+            return
+        began = self._clock()
+        outcome = await self._process([record for delivery in current for record in delivery.records], epoch)
+        if outcome.dead:
+            self._limit.count(len(outcome.dead), self._clock())
+            await self._effects.send_dead_letters(outcome.dead)
+        self._effects.observe(outcome, self._clock() - began)
+        if self._epoch() != epoch:
+            log.info("assignment changed during a batch: not acknowledged", records=outcome.records)
+            return
+        for delivery in current:
+            await delivery.acknowledge()
+
+    async def _process(self, records: Sequence[Record], epoch: int) -> Outcome:
+        """The engine's work in a thread, tried again with a back-off while the store is away."""
+        deadline, backoff = self._clock() + self._store_deadline_s, FIRST_BACKOFF_S
+        while True:
+            try:
+                return await asyncio.to_thread(self._engine.process, records, epoch)
+            except StoreUnavailable as error:
+                self._engine.forget()
+                if self._clock() >= deadline:
+                    raise
+                log.warning("store is away, the batch waits", error=str(error), again_in_s=backoff)
+            await self._sleep(backoff)
+            backoff = min(backoff * 2, MAX_BACKOFF_S)
