@@ -12,11 +12,13 @@ import sys
 import time
 from collections.abc import Awaitable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import faust
 import structlog
 from faust.serializers.codecs import Codec
+from faust.streams import Stream
+from faust.types import StreamT
 from faust.web import Request, Response, View
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from yarl import URL
@@ -174,13 +176,13 @@ class Processor:
 
     # -- agents ---------------------------------------------------------------------------------------------------------
 
-    async def _report_agent(self, stream: faust.Stream[Any]) -> None:
-        async for event in stream.noack().events():
+    async def _report_agent(self, stream: StreamT[Any]) -> None:
+        async for event in cast(Stream[Any], stream).noack().events():
             await self._intake.put(Delivery(event.value, self._epoch, partial(stream.ack, event)))
 
-    async def _directory_agent(self, stream: faust.Stream[Any]) -> None:
+    async def _directory_agent(self, stream: StreamT[Any]) -> None:
         self._directory.index()
-        async for event in stream.noack().events():
+        async for event in cast(Stream[Any], stream).noack().events():
             await _fatal(self._handle_crm(event))
             await stream.ack(event)
 

@@ -68,7 +68,7 @@ class Engine:
         self._as_of: dict[int, int] | None = None
         self._devices = Devices(self._settings.partitions)
         self._states = StateCache(self._settings.cached_states)
-        self._reports = Reports(self._store, self._devices, self._states)
+        self._reports = Reports(self._store, self._devices, self._states, integer_ids=self._settings.integer_event_ids)
         self._recompute = Recompute(self._store, self._devices, self._states, self._reports)
 
     def process(self, records: Sequence[Record], epoch: int) -> Outcome:
@@ -155,7 +155,7 @@ class Engine:
         cells, report = self._devices.cells(events.device, events.recorded_us)
         self._reports.load([cell[:2] for cell in cells])
         batch.cells, batch.report = cells, report
-        slots = np.array([self._reports.slot_of(cell) for cell in cells], dtype=np.int64)
+        slots = self._reports.slots_of(cells)
         batch.slot = np.where(report >= 0, slots[report], -1) if len(cells) else np.full(len(events), -1, np.int64)
         mark = np.where(batch.slot >= 0, self._states.mark[batch.slot], -1)
         batch.beyond = (batch.slot >= 0) & (events.offset > mark)
@@ -202,7 +202,10 @@ class Engine:
         highest = self._states.highest_id[batch.slot[beyond]]
         snapshot = ~batch.inserts.live[beyond]
         if snapshot.any():
-            highest = np.where(snapshot, np.maximum(highest, self._reports.highest_raw(events.device[beyond])), highest)
+            # A snapshot's row may be known under another day, from a change that never came.
+            raw = self._reports.highest_raw(np.unique(events.device[beyond][snapshot]).tolist())
+            known = np.array([raw.get(device, -1) for device in events.device[beyond].tolist()], dtype=np.int64)
+            highest = np.where(snapshot, np.maximum(highest, known), highest)
         return beyond[suspects(batch.report[beyond], ids, highest)]
 
     def _find_unseen_raw(self, batch: _Batch) -> None:

@@ -13,7 +13,7 @@ from stream_processor.domain.report import MartColumns
 
 @dataclass(frozen=True, slots=True)
 class StoredState:
-    """A row of ``report_state``; *day* is days since 1970-01-01."""
+    """A row of ``report_state``; *day* is days since 1970-01-01. *mark* is the highest offset in the fold, −1 where the row only says that the report may exist."""
 
     day: int
     prosthesis_id: str

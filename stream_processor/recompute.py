@@ -111,6 +111,8 @@ class Recompute:
         for device, work in works.items():
             history = self._devices[device].history
             for instant in work.instants:
+                if work.everything:  # under an earlier document it may have been another day, or another owner's
+                    work.days.update(instant // DAY_US + shift for shift in (-1, 0, 1))
                 owner = history.at(instant) if history is not None else None
                 if owner is not None:
                     work.add_day(local_day(owner.timezone, instant).number)
@@ -135,7 +137,7 @@ class Recompute:
         known = {cell for page in pages for cell in self._states.cells_of(page)}
         found = {cell for cell in cells if cell[:2] in wanted}
         touched = sorted(known | found)
-        slots = {cell: self._reports.slot_of(cell) for cell in touched}
+        slots = dict(zip(touched, self._reports.slots_of(touched).tolist(), strict=True))
         # A state that includes more than this work must not go back; it is only written again.
         open_cells = [cell for cell in touched if self._states.mark[slots[cell]] <= works[cell[0]].offset]
         self._clear(open_cells, slots, works)
@@ -152,8 +154,11 @@ class Recompute:
         return events.take(events.offset <= limit)
 
     def _clear(self, cells: Sequence[CellKey], slots: Mapping[CellKey, int], works: Mapping[int, Work]) -> None:
+        """Empty the reports; what they have seen stays seen, and now is all that raw has of the prosthesis, moved and deleted events included."""
         at = np.array([slots[cell] for cell in cells], dtype=np.int64)
         self._states.folds.reset(at)
+        highest = self._reports.highest_raw(dict.fromkeys(cell[0] for cell in cells))
+        np.maximum.at(self._states.highest_id, at, np.array([highest[cell[0]] for cell in cells], dtype=np.int64))
         self._states.mark[at] = [works[cell[0]].offset for cell in cells]
         for cell in cells:
             day = self._devices.day_of(cell)
@@ -165,4 +170,3 @@ class Recompute:
         at = np.where(report >= 0, slot_of_report[report], -1)
         chosen = np.flatnonzero(at >= 0)
         self._states.folds.fold(at[chosen], events.take(chosen))
-        np.maximum.at(self._states.highest_id, at[chosen], events.event_id_lo[chosen].astype(np.int64))

@@ -11,7 +11,7 @@ from schemas.ownership import decode as decode_document
 from stream_processor.domain.calendar import QUARTER_US, day_of_date
 from stream_processor.domain.columns import Ints, TelemetryColumns
 from stream_processor.domain.devices import CellKey, Devices
-from stream_processor.domain.fold import FOLD_FORMAT
+from stream_processor.domain.fold import FOLD_FORMAT, FoldTable
 from stream_processor.domain.ownership import OwnershipHistory
 from stream_processor.domain.report import ReportKey, mart_columns
 from stream_processor.domain.states import NO_MARK, Page, StateCache
@@ -21,10 +21,11 @@ from stream_processor.ports import ReportStore, StoredState
 class Reports:
     """Reads pages of states into the cache, and writes reports with their states: reports first."""
 
-    def __init__(self, store: ReportStore, devices: Devices, states: StateCache) -> None:
+    def __init__(self, store: ReportStore, devices: Devices, states: StateCache, *, integer_ids: bool) -> None:
         self._store = store
         self._devices = devices
         self._states = states
+        self._integer_ids = integer_ids
 
     def load_ownership(self, devices: Iterable[int]) -> None:
         """Read the ownership of prostheses that have not been asked for."""
@@ -51,23 +52,37 @@ class Reports:
 
     def _add(self, device: int, row: StoredState) -> int:
         cell = (device, row.day, row.user_id)
-        return self._states.add(cell, self._day_starts_us(cell), row.mark, row.highest_id)
+        return self._states.add(cell, self._day_starts_us(cell), row.mark, row.highest_id, stored=True)
 
     def _day_starts_us(self, cell: CellKey) -> int:
         return (self._devices.day_of(cell) or day_of_date("UTC", cell[1])).starts_us
 
     def slot_of(self, cell: CellKey) -> int:
-        """The slot of a report of a loaded page; a new one if the report has no state yet."""
+        """The slot of a report of a loaded page; a new one if the report has no state yet.
+
+        A new report begins with the highest id that raw has of the prosthesis on any day: an event that was once here may since have been moved away.
+        """
         slot = self._states.slot(cell)
-        return self._states.add(cell, self._day_starts_us(cell)) if slot is None else slot
+        if slot is None:
+            slot = self._states.add(cell, self._day_starts_us(cell), highest_id=self.highest_raw([cell[0]])[cell[0]])
+        return slot
+
+    def slots_of(self, cells: Sequence[CellKey]) -> Ints:
+        self.highest_raw(dict.fromkeys(cell[0] for cell in cells if self._states.slot(cell) is None))
+        return np.array([self.slot_of(cell) for cell in cells], dtype=np.int64)
 
     def is_fresh(self, cell: CellKey) -> bool:
-        """Whether the report has no state in the store."""
+        """Whether nothing is folded into the report yet."""
         slot = self._states.slot(cell)
         return slot is None or int(self._states.mark[slot]) == NO_MARK
 
     def with_raw(self, cells: Sequence[CellKey]) -> list[CellKey]:
         """Those of *cells* on whose day raw already has events of the prosthesis."""
+        if self._integer_ids:
+            highest = self.highest_raw(dict.fromkeys(cell[0] for cell in cells))
+            cells = [cell for cell in cells if highest[cell[0]] >= 0]
+        if not cells:
+            return []
         days = {cell: self._devices.day_of(cell) or day_of_date("UTC", cell[1]) for cell in cells}
         prostheses = sorted({self._devices[cell[0]].prosthesis_id for cell in cells})
         seen = self._store.has_telemetry(prostheses, min(d.starts_us for d in days.values()), max(d.ends_us for d in days.values()))
@@ -82,17 +97,20 @@ class Reports:
             if any(day.starts_us <= q * QUARTER_US < day.ends_us for q in quarters.get(self._devices[cell[0]].prosthesis_id, ()))
         ]
 
-    def highest_raw(self, devices: Ints) -> Ints:
-        """The highest event id that raw has of the prosthesis of each event (−1: none)."""
-        unknown = {self._devices[i].prosthesis_id: i for i in set(devices.tolist()) if self._devices[i].highest_raw is None}
+    def highest_raw(self, devices: Iterable[int]) -> dict[int, int]:
+        """The highest event id that raw has of each prosthesis, deleted events included; −1: none, or ids that have no order."""
+        wanted = list(devices)
+        unknown = {self._devices[i].prosthesis_id: i for i in wanted if self._devices[i].highest_raw is None}
         if unknown:
-            found = self._store.highest_event_ids(sorted(unknown))
+            found = self._store.highest_event_ids(sorted(unknown)) if self._integer_ids else {}
             for prosthesis_id, i in unknown.items():
                 self._devices[i].highest_raw = found.get(prosthesis_id, -1)
-        return np.array([self._devices[i].highest_raw for i in devices.tolist()], dtype=np.int64)
+        return {i: -1 if (highest := self._devices[i].highest_raw) is None else highest for i in wanted}
 
     def saw_raw(self, rows: TelemetryColumns) -> None:
         """Keep ``highest_raw`` true where it is known, after *rows* were written."""
+        if not self._integer_ids:
+            return
         for i in set(rows.device.tolist()):
             device = self._devices[i]
             if device.highest_raw is not None:
@@ -103,11 +121,30 @@ class Reports:
         chosen = sorted(cells, key=lambda cell: (cell[1], cell[0], cell[2]))
         if not chosen:
             return 0
-        slots = np.array([self.slot_of(cell) for cell in chosen], dtype=np.int64)
+        slots = self.slots_of(chosen)
         marks = self._states.mark[slots].tolist()
+        self._announce(chosen, slots)
         self._store.write_reports(mart_columns([self._key(cell) for cell in chosen], slots, marks, self._states.folds))
         self._store.write_states(self._stored(chosen, slots, marks))
         return len(chosen)
+
+    def _announce(self, cells: Sequence[CellKey], slots: Ints) -> None:
+        """Before a report's first row in the mart, leave an empty state for it.
+
+        A crash between mart and state would otherwise leave a report that no later recompute knows of, so that nobody would take it back.
+        """
+        new = np.flatnonzero(~self._states.stored[slots])
+        if not len(new):
+            return
+        empty = FoldTable(1).dump(np.zeros(1, np.int64))[0]
+        names = [(cells[i], self._devices[cells[i][0]]) for i in new.tolist()]
+        self._store.write_states(
+            [
+                StoredState(cell[1], of.prosthesis_id, cell[2], NO_MARK, int(highest), FOLD_FORMAT, empty, {}, of.partition)
+                for (cell, of), highest in zip(names, self._states.highest_id[slots[new]], strict=True)
+            ]
+        )
+        self._states.stored[slots[new]] = True
 
     def _key(self, cell: CellKey) -> ReportKey:
         device = self._devices[cell[0]]

@@ -30,21 +30,22 @@ ENGINE = ReplacingMergeTree(lsn)
 ORDER BY (prosthesis_id, event_id_hi, event_id_lo)
 SETTINGS index_granularity = 1024;
 
--- The fold of one (prosthesis, day, user) and the mark: the highest log offset in it. `fold` is the fixed layout of
+-- The fold of one (prosthesis, day, user). next_offset is the first log offset that is not in it (Kafka's way to say how far): one above the
+-- report's version; 0 where nothing is folded yet and the row only says that the report may exist. `fold` is the fixed layout of
 -- stream_processor/domain/fold.py, whose number is fold_format; another number is read as absent (recomputed from raw).
 CREATE TABLE IF NOT EXISTS {generation_database}.report_state
 (
     report_date     Date32,
     prosthesis_id   String,
     user_id         String,
-    mark            UInt64,
+    next_offset     UInt64,
     highest_id      Int64,
     fold_format     UInt8,
     fold            String CODEC(ZSTD(1)),
     errors_by_code  Map(String, UInt32),
     log_partition   UInt16
 )
-ENGINE = ReplacingMergeTree(mark)
+ENGINE = ReplacingMergeTree(next_offset)
 ORDER BY (report_date, prosthesis_id, user_id)
 SETTINGS index_granularity = 256;
 

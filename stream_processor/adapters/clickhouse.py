@@ -40,7 +40,17 @@ _RAW_COLUMNS = (
     "prosthesis_id", "event_id_hi", "event_id_lo", "recorded_at", "facets", "amplitude_uv", "recognised", "active_ms", "battery_bp",
     "error_code", "error_severity", "lat_cell", "lon_cell", "deleted", "lsn", "log_partition", "log_offset",
 )  # fmt: skip
-_STATE_COLUMNS = ("report_date", "prosthesis_id", "user_id", "mark", "highest_id", "fold_format", "fold", "errors_by_code", "log_partition")
+_STATE_COLUMNS = (
+    "report_date",
+    "prosthesis_id",
+    "user_id",
+    "next_offset",
+    "highest_id",
+    "fold_format",
+    "fold",
+    "errors_by_code",
+    "log_partition",
+)
 
 
 class ClickHouseStore:
@@ -73,7 +83,7 @@ class ClickHouseStore:
     def states(self, pages: Sequence[tuple[int, str]]) -> list[StoredState]:
         query = f"""SELECT {", ".join(_STATE_COLUMNS)} FROM report_state FINAL
                     WHERE report_date IN %(days)s AND (report_date, prosthesis_id) IN %(ids)s"""
-        result = []
+        result: list[StoredState] = []
         for keys in _chunks([(day_date(day), prosthesis_id) for day, prosthesis_id in pages]):
             days = sorted({day for day, _ in keys})
             rows = self._query(query, {"days": days, "ids": keys}, settings={"strings_as_bytes": True})
@@ -136,7 +146,7 @@ class ClickHouseStore:
 
     def write_states(self, states: Sequence[StoredState]) -> None:
         rows = [
-            (day_date(s.day), s.prosthesis_id, s.user_id, s.mark, s.highest_id, s.fold_format, s.fold, s.errors_by_code, s.partition)
+            (day_date(s.day), s.prosthesis_id, s.user_id, s.mark + 1, s.highest_id, s.fold_format, s.fold, s.errors_by_code, s.partition)
             for s in states
         ]
         self._insert("report_state", _STATE_COLUMNS, list(zip(*rows, strict=True)))
@@ -182,9 +192,11 @@ def _chunks(keys: Sequence[T]) -> Iterator[list[T]]:
 
 
 def _state(row: Any) -> StoredState:
-    day, prosthesis_id, user_id, mark, highest_id, fold_format, fold, errors, partition = row
+    day, prosthesis_id, user_id, next_offset, highest_id, fold_format, fold, errors, partition = row
     by_code = {code.decode(): count for code, count in errors.items()}
-    return StoredState(day_number(day), prosthesis_id.decode(), user_id.decode(), mark, highest_id, fold_format, fold, by_code, partition)
+    return StoredState(
+        day_number(day), prosthesis_id.decode(), user_id.decode(), next_offset - 1, highest_id, fold_format, fold, by_code, partition
+    )
 
 
 def _events(columns: Sequence[Any]) -> TelemetryColumns:

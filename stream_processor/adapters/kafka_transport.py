@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import AsyncIterator
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import aiokafka
 import faust
@@ -59,7 +59,7 @@ class BatchConsumer(driver.Consumer):
 
     @property
     def _batched_topic(self) -> str:
-        return self.transport.batched_topic
+        return cast(BatchTransport, self.transport).batched_topic
 
     def _new_consumer_thread(self) -> ReadCommittedThread:
         return ReadCommittedThread(self, loop=self.loop, beacon=self.beacon)
@@ -100,9 +100,9 @@ class BatchConsumer(driver.Consumer):
             last.offset,
             last.timestamp / 1000.0,
             last.timestamp_type,
-            (),
+            [],
             None,
-            batch,
+            cast(bytes, batch),  # the records themselves; the topic's codec hands them on as they are
             None,
             0,
             0,

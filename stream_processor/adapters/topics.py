@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicCollection, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from service_kit.settings import KafkaSettings
 from stream_processor.ports import StoredProgress
@@ -62,8 +62,8 @@ def _bounds(settings: KafkaSettings, identity: TopicIdentity) -> tuple[list[int]
     admin = AdminClient(settings.librdkafka())
     partitions = [TopicPartition(identity.topic, p) for p in range(identity.partitions)]
     bounds = []
-    for spec in (OffsetSpec.earliest(), OffsetSpec.latest()):
-        futures = admin.list_offsets({tp: spec for tp in partitions}, request_timeout=TIMEOUT_S)
+    for spec in (OffsetSpec.earliest(), OffsetSpec.latest()):  # type: ignore[no-untyped-call]
+        futures = admin.list_offsets(dict.fromkeys(partitions, spec), request_timeout=TIMEOUT_S)
         by_partition = {tp.partition: future.result(TIMEOUT_S).offset for tp, future in futures.items()}
         bounds.append([by_partition[p] for p in range(identity.partitions)])
     return bounds[0], bounds[1]

@@ -22,6 +22,7 @@ class StateCache:
         self.folds = FoldTable()
         self.mark: Ints = np.full(self.folds.capacity, NO_MARK, np.int64)
         self.highest_id: Ints = np.full(self.folds.capacity, -1, np.int64)
+        self.stored: Ints = np.zeros(self.folds.capacity, bool)  # whether the store has a row for the report
         self._limit = limit
         self._slots: dict[CellKey, int] = {}
         self._pages: OrderedDict[Page, list[CellKey]] = OrderedDict()
@@ -51,7 +52,7 @@ class StateCache:
         """The reports known of a cached page."""
         return tuple(self._pages[page])
 
-    def add(self, cell: CellKey, day_starts_us: int, mark: int = NO_MARK, highest_id: int = -1) -> int:
+    def add(self, cell: CellKey, day_starts_us: int, mark: int = NO_MARK, highest_id: int = -1, *, stored: bool = False) -> int:
         """A slot for a report of a cached page, holding the identity."""
         if not self._free:
             self._grow()
@@ -61,6 +62,7 @@ class StateCache:
         self.folds.day_starts_us[slot] = day_starts_us
         self.mark[slot] = mark
         self.highest_id[slot] = highest_id
+        self.stored[slot] = stored
         return slot
 
     def _grow(self) -> None:
@@ -68,6 +70,7 @@ class StateCache:
         self.folds.grow(new)
         self.mark = np.concatenate([self.mark, np.full(new - old, NO_MARK, np.int64)])
         self.highest_id = np.concatenate([self.highest_id, np.full(new - old, -1, np.int64)])
+        self.stored = np.concatenate([self.stored, np.zeros(new - old, bool)])
         self._free.extend(range(new - 1, old - 1, -1))
 
     def evict(self) -> None:

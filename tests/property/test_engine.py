@@ -1,0 +1,217 @@
+"""The engine's promise on generated worlds: whatever the order, the batching, the duplicates, the crashes and the replays, the mart is the recomputation."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from schemas.mapping import SourceMapping
+from schemas.ownership import Ownership
+from stream_processor.engine import Engine, EngineSettings
+from stream_processor.ports import StoreUnavailable
+from tests.support.log_model import PARTITIONS, LogRecord, Sources, micro
+from tests.support.memory_store import Faults, MemoryStore
+
+MAPPING = SourceMapping.read()
+# Around the end of summer time in New York and in Lord Howe, whose clocks move by half an hour.
+BEGIN = micro(datetime(2026, 10, 30, tzinfo=UTC))
+END = micro(datetime(2026, 11, 3, tzinfo=UTC))
+ZONES = ("America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "UTC")
+PROSTHESES = (1, 2, 10)
+
+instants = st.one_of(
+    st.integers(BEGIN, END - 1),
+    st.integers(0, (END - BEGIN) // 3_600_000_000 - 1).map(lambda hour: BEGIN + hour * 3_600_000_000),
+)
+rows = st.one_of(
+    st.fixed_dictionaries(
+        {
+            "kind": st.just("signal"),
+            "amplitude_uv": st.one_of(st.integers(0, 70_000), st.just(1_000_000)),
+            "movement_recognised": st.booleans(),
+            "active_ms": st.integers(0, 3_600_000),
+        }
+    ),
+    st.fixed_dictionaries({"kind": st.just("battery"), "battery_percent": st.integers(0, 101)}),
+    st.fixed_dictionaries(
+        {"kind": st.just("error"), "error_code": st.sampled_from(["E1", "E2"]), "error_severity": st.sampled_from(["info", "critical"])}
+    ),
+    st.fixed_dictionaries({"kind": st.just("location"), "latitude": st.floats(-90, 90), "longitude": st.floats(-180, 180)}),
+    st.fixed_dictionaries({"kind": st.sampled_from(["nonsense", "signal"])}),
+)
+telemetry = st.builds(
+    lambda row, prosthesis, at: row | {"prosthesis_id": prosthesis, "recorded_us": at}, rows, st.sampled_from(PROSTHESES), instants
+)
+
+
+def interval(begin: int, end: int | None, user: int) -> Ownership:
+    return Ownership(begin, end, f"user-{user}", str(user), f"Name {user}", ZONES[user], f"{user}-{begin}", f"N-{user}")
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[Ownership]:
+    """Disjoint, sorted intervals of a few users, sometimes with gaps, sometimes none at all."""
+    bounds = sorted(draw(st.lists(instants, min_size=0, max_size=4, unique=True)))
+    users = [draw(st.integers(-1, 3)) for _ in bounds]
+    ends: list[int | None] = [*bounds[1:], None][: len(bounds)]
+    return [interval(begin, end, user) for begin, end, user in zip(bounds, ends, users, strict=True) if user >= 0]
+
+
+changes = st.one_of(
+    st.tuples(st.just("insert"), telemetry),
+    st.tuples(st.just("insert"), telemetry),
+    st.tuples(st.just("insert"), telemetry),
+    st.tuples(st.just("update"), st.integers(0, 99), telemetry),
+    st.tuples(st.just("delete"), st.integers(0, 99)),
+    st.tuples(st.just("own"), st.sampled_from(PROSTHESES), histories()),
+    st.tuples(st.just("redeliver"), st.integers(0, 99)),
+    st.tuples(st.just("resend_stale"), st.integers(0, 99)),
+    st.tuples(st.just("snapshot")),
+    st.tuples(st.just("recompute"), st.sampled_from(PROSTHESES)),
+    st.tuples(st.just("garbage"), st.sampled_from([b"", b"{", b'{"op":"c"}', b'{"type":"ownership"}', b"null", b"[]", None])),
+)
+
+
+def world(steps: list[tuple[Any, ...]]) -> Sources:
+    sources = Sources()
+    for prosthesis in PROSTHESES[:2]:
+        sources.own(prosthesis, [interval(BEGIN, None, prosthesis)])
+    said = list(sources.documents.values())
+    for name, *arguments in steps:
+        ids = sorted(sources.rows)
+        match name:
+            case "insert":
+                sources.insert(arguments[0])
+            case "update" if ids:
+                sources.update(ids[arguments[0] % len(ids)], arguments[1])
+            case "delete" if ids:
+                sources.delete(ids[arguments[0] % len(ids)])
+            case "own":
+                sources.own(*arguments)
+                said.append(sources.documents[str(arguments[0])])
+            case "redeliver":
+                sources.redeliver(arguments[0])
+            case "resend_stale":
+                document = said[arguments[0] % len(said)]
+                sources.resend_document(int(document.prosthesis_id), document)
+            case "snapshot":
+                sources.snapshot()
+            case "recompute":
+                sources.recompute(arguments[0])
+            case "garbage":
+                sources.garbage(1, arguments[0])
+    return sources
+
+
+def engine(store: Any, cached_states: int = 50) -> Engine:
+    return Engine(store, MAPPING, EngineSettings("log", "id", PARTITIONS, cached_states=cached_states))
+
+
+def batches(sources: Sources, cuts: list[int], begin: list[int]) -> list[list[LogRecord]]:
+    """The log from the offsets *begin* on, cut into batches: cut *k* says how many records of each partition the k-th batch takes."""
+    position, result, k = list(begin), [], 0
+    while any(position[p] < len(sources.log[p]) for p in range(PARTITIONS)):
+        size = cuts[k % len(cuts)]
+        batch = [record for p in range(PARTITIONS) for record in sources.log[p][position[p] : position[p] + size]]
+        position = [min(position[p] + size, len(sources.log[p])) for p in range(PARTITIONS)]
+        result.append(batch)
+        k += 1
+    return result
+
+
+def check(store: MemoryStore, sources: Sources) -> None:
+    assert store.live_reports() == sources.mart()
+
+
+cut_lists = st.lists(st.integers(1, 12), min_size=1, max_size=5)
+worlds = st.lists(changes, max_size=40)
+relaxed = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@relaxed
+@given(worlds, cut_lists)
+def test_any_batching_gives_the_recomputation(steps: list[tuple[Any, ...]], cuts: list[int]) -> None:
+    sources, store = world(steps), MemoryStore()
+    worker = engine(store)
+    for batch in batches(sources, cuts, [0] * PARTITIONS):
+        worker.process(batch, epoch=1)
+    check(store, sources)
+
+
+@relaxed
+@given(worlds, cut_lists, cut_lists, st.integers(1, 60), st.booleans(), st.integers(1, 4))
+def test_a_crash_between_any_two_writes_changes_nothing(
+    steps: list[tuple[Any, ...]], cuts: list[int], cuts_after: list[int], at: int, after: bool, cached: int
+) -> None:
+    sources, store = world(steps), MemoryStore()
+    worker = engine(Faults(store, at, after=after), cached)
+    acknowledged = [0] * PARTITIONS
+    try:
+        for batch in batches(sources, cuts, acknowledged):
+            worker.process(batch, epoch=1)
+            for record in batch:
+                acknowledged[record.partition] = record.offset + 1
+    except StoreUnavailable:
+        successor = engine(store, cached)
+        for batch in batches(sources, cuts_after, acknowledged):
+            successor.process(batch, epoch=1)
+    check(store, sources)
+
+
+@relaxed
+@given(worlds, cut_lists, cut_lists, st.lists(st.integers(0, 100), min_size=PARTITIONS, max_size=PARTITIONS))
+def test_a_replay_from_any_earlier_offsets_changes_nothing(
+    steps: list[tuple[Any, ...]], cuts: list[int], cuts_again: list[int], back: list[int]
+) -> None:
+    sources, store = world(steps), MemoryStore()
+    for batch in batches(sources, cuts, [0] * PARTITIONS):
+        engine(store).process(batch, epoch=1)
+    begin = [min(offset, len(sources.log[p])) for p, offset in enumerate(back)]
+    again = engine(store)
+    for batch in batches(sources, cuts_again, begin):
+        again.process(batch, epoch=1)
+    check(store, sources)
+
+
+@relaxed
+@given(worlds, cut_lists, cut_lists, st.lists(st.integers(0, 1), min_size=1, max_size=40))
+def test_a_zombie_that_interleaves_its_writes_changes_nothing(
+    steps: list[tuple[Any, ...]], cuts: list[int], cuts_zombie: list[int], turns: list[int]
+) -> None:
+    """Two workers hold the same partitions at once, each with caches of its own; both end, the successor last."""
+    sources, store = world(steps), MemoryStore()
+    pending = [batches(sources, cuts_zombie, [0] * PARTITIONS), batches(sources, cuts, [0] * PARTITIONS)]
+    workers = [engine(store), engine(store)]
+    for turn in turns:
+        if pending[turn]:
+            workers[turn].process(pending[turn].pop(0), epoch=1)
+    for batch in pending[1]:
+        workers[1].process(batch, epoch=1)
+    check(store, sources)
+
+
+@relaxed
+@given(st.lists(st.tuples(st.just("insert"), telemetry), min_size=1, max_size=60), cut_lists)
+def test_normal_running_looks_nothing_up(steps: list[tuple[Any, ...]], cuts: list[int]) -> None:
+    sources, store = world(steps), MemoryStore()
+    worker = engine(store)
+    for batch in batches(sources, cuts, [0] * PARTITIONS):
+        worker.process(batch, epoch=1)
+    assert store.lookups == 0
+    check(store, sources)
+
+
+@relaxed
+@given(worlds, cut_lists)
+def test_nothing_is_dropped_every_record_is_used_or_a_dead_letter(steps: list[tuple[Any, ...]], cuts: list[int]) -> None:
+    sources, store = world(steps), MemoryStore()
+    worker, dead = engine(store), 0
+    for batch in batches(sources, cuts, [0] * PARTITIONS):
+        outcome = worker.process(batch, epoch=1)
+        dead += len(outcome.dead)
+    garbage = sum(1 for step in steps if step[0] == "garbage")
+    assert dead >= garbage
+    assert {p.handled_offset + 1 for p in store.progress("log")} <= {len(partition) for partition in sources.log}

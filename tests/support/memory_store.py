@@ -1,0 +1,149 @@
+"""A ``ReportStore`` in memory with ClickHouse's semantics: rows of a key are kept by version, on equal versions the later write wins.
+
+It passes the same suite as the real one (tests/integration/test_report_store.py). ``Faults`` breaks it at a chosen write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from stream_processor.domain.calendar import QUARTER_US
+from stream_processor.domain.columns import DTYPES, TelemetryColumns
+from stream_processor.domain.duplicates import EventId, KnownEvent
+from stream_processor.domain.report import MartColumns
+from stream_processor.ports import StoredOwnership, StoredProgress, StoredState, StoreUnavailable
+
+DAY_US = 96 * QUARTER_US
+
+
+class MemoryStore:
+    def __init__(self) -> None:
+        self.raw: dict[EventId, dict[str, Any]] = {}
+        self.reports: dict[tuple[str, Any, str], dict[str, Any]] = {}
+        self.state: dict[tuple[int, str, str], StoredState] = {}
+        self.documents: dict[str, StoredOwnership] = {}
+        self.positions: dict[tuple[str, int], StoredProgress] = {}
+        self.lookups = 0
+
+    # -- reading
+
+    def ownership(self, prosthesis_ids: Sequence[str]) -> list[StoredOwnership]:
+        return [self.documents[p] for p in prosthesis_ids if p in self.documents]
+
+    def states(self, pages: Sequence[tuple[int, str]]) -> list[StoredState]:
+        wanted = set(pages)
+        return [state for (day, prosthesis, _), state in self.state.items() if (day, prosthesis) in wanted]
+
+    def days_with_telemetry(self, prosthesis_ids: Sequence[str]) -> dict[str, list[int]]:
+        days: dict[str, set[int]] = {}
+        for (prosthesis, _, _), row in self.raw.items():
+            if prosthesis in prosthesis_ids:
+                days.setdefault(prosthesis, set()).add(row["recorded_us"] // DAY_US)
+        return {prosthesis: sorted(found) for prosthesis, found in days.items()}
+
+    def has_telemetry(self, prosthesis_ids: Sequence[str], from_us: int, to_us: int) -> set[tuple[str, int]]:
+        return {
+            (prosthesis, row["recorded_us"] // QUARTER_US)
+            for (prosthesis, _, _), row in self.raw.items()
+            if prosthesis in prosthesis_ids and from_us <= row["recorded_us"] < to_us
+        }
+
+    def highest_event_ids(self, prosthesis_ids: Sequence[str]) -> dict[str, int]:
+        highest: dict[str, int] = {}
+        for prosthesis, _, low in self.raw:
+            if prosthesis in prosthesis_ids:
+                highest[prosthesis] = max(highest.get(prosthesis, -1), low)
+        return highest
+
+    def known_events(self, ids: Sequence[EventId]) -> dict[EventId, KnownEvent]:
+        self.lookups += len(ids)
+        found = {}
+        for event_id in ids:
+            row = self.raw.get(event_id)
+            if row is not None:
+                found[event_id] = KnownEvent(row["lsn"], row["offset"], row["recorded_us"], bool(row["deleted"]))
+        return found
+
+    def telemetry(self, prosthesis_ids: Sequence[str], from_us: int, to_us: int) -> tuple[list[str], TelemetryColumns]:
+        chosen = [
+            (event_id[0], row)
+            for event_id, row in self.raw.items()
+            if event_id[0] in prosthesis_ids and from_us <= row["recorded_us"] < to_us and not row["deleted"]
+        ]
+        columns = {name: np.array([row[name] for _, row in chosen], dtype=dtype) for name, dtype in DTYPES.items()}
+        return [prosthesis for prosthesis, _ in chosen], TelemetryColumns(**columns)
+
+    def progress(self, topic: str) -> list[StoredProgress]:
+        return [row for (name, _), row in self.positions.items() if name == topic]
+
+    # -- writing
+
+    def write_telemetry(self, prosthesis_ids: Sequence[str], events: TelemetryColumns) -> None:
+        for i, prosthesis in enumerate(prosthesis_ids):
+            row = {name: getattr(events, name)[i] for name in DTYPES}
+            row = {name: value.item() if hasattr(value, "item") else value for name, value in row.items()} | {"device": 0}
+            key = (prosthesis, row["event_id_hi"], row["event_id_lo"])
+            if key not in self.raw or row["lsn"] >= self.raw[key]["lsn"]:
+                self.raw[key] = row
+
+    def write_reports(self, columns: MartColumns) -> None:
+        for values in zip(*columns.values(), strict=True):
+            row = dict(zip(columns, values, strict=True))
+            key = (row["user_id"], row["report_date"], row["prosthesis_id"])
+            if key not in self.reports or row["version"] >= self.reports[key]["version"]:
+                self.reports[key] = row
+
+    def write_states(self, states: Sequence[StoredState]) -> None:
+        for state in states:
+            key = (state.day, state.prosthesis_id, state.user_id)
+            if key not in self.state or state.mark >= self.state[key].mark:
+                self.state[key] = state
+
+    def write_ownership(self, documents: Sequence[StoredOwnership]) -> None:
+        for document in documents:
+            known = self.documents.get(document.prosthesis_id)
+            if known is None or document.crm_offset >= known.crm_offset:
+                self.documents[document.prosthesis_id] = document
+
+    def write_progress(self, progress: Sequence[StoredProgress]) -> None:
+        for row in progress:
+            known = self.positions.get((row.topic, row.partition))
+            if known is None or row.handled_offset >= known.handled_offset:
+                self.positions[row.topic, row.partition] = row
+
+    def live_reports(self) -> dict[tuple[str, Any, str], dict[str, Any]]:
+        """What readers see: without tombstones and without the fields that are about the log."""
+        hidden = {"version", "is_deleted", "log_partition"}
+        return {
+            key: {name: value for name, value in row.items() if name not in hidden}
+            for key, row in self.reports.items()
+            if not row["is_deleted"]
+        }
+
+
+class Faults:
+    """Passes everything on to a store, but the *at*-th write raises, after it happened or before."""
+
+    def __init__(self, store: MemoryStore, at: int, *, after: bool) -> None:
+        self._store = store
+        self._at = at
+        self._after = after
+        self._writes = 0
+
+    def __getattr__(self, name: str) -> Any:
+        target: Callable[..., Any] = getattr(self._store, name)
+        if not name.startswith("write_"):
+            return target
+
+        def write(*arguments: Any) -> None:
+            self._writes += 1
+            if self._writes == self._at and not self._after:
+                raise StoreUnavailable("injected before the write")
+            target(*arguments)
+            if self._writes == self._at and self._after:
+                raise StoreUnavailable("injected after the write")
+
+        return write
