@@ -1,0 +1,184 @@
+"""Makes Kafka Connect run the connectors of this folder's ``*.json`` files, over Connect's REST interface.
+
+The files hold no secret: ``${env:…}`` is resolved inside the Connect process (its ``EnvVarConfigProvider``), so passwords stand neither in git, nor in
+Connect's own topics, nor in what its REST interface answers. Connectors that are not files here are left alone.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from connectors.plan import Step, differences
+
+FOLDER = Path(__file__).parent
+RETRY_PAUSE_S = 0.25
+SETTLED_POLLS = 3  # a connector is running when it says so this often in a row: after a change the old answer lingers
+
+
+class ConnectError(RuntimeError):
+    """Connect refused a connector, or one of its tasks failed; the message holds Connect's reason or the task's trace."""
+
+
+@dataclass(frozen=True)
+class Connector:
+    """A connector as its file has it; *config* without the ``name`` that Connect adds."""
+
+    name: str
+    config: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class ConnectorStatus:
+    """States as Connect names them (``RUNNING``, ``FAILED``, ``PAUSED``, ``UNASSIGNED``, …, ``ABSENT``); *traces* of what failed."""
+
+    name: str
+    connector: str
+    tasks: tuple[str, ...]
+    traces: tuple[str, ...] = ()
+
+    @property
+    def running(self) -> bool:
+        return self.connector == "RUNNING" and bool(self.tasks) and all(state == "RUNNING" for state in self.tasks)
+
+    @property
+    def failed(self) -> bool:
+        return self.connector == "FAILED" or "FAILED" in self.tasks
+
+
+def read_connectors(folder: Path = FOLDER) -> list[Connector]:
+    """The connectors of *folder*, by name. Raises ConnectError for a file that is no ``{"name", "config"}`` of texts."""
+    connectors: list[Connector] = []
+    for path in sorted(folder.glob("*.json")):
+        document = json.loads(path.read_text(encoding="utf-8"))
+        config = document.get("config")
+        if document.get("name") != path.stem or not isinstance(config, dict) or not all(isinstance(v, str) for v in config.values()):
+            raise ConnectError(f"{path.name}: must be an object with name {path.stem!r} and a config whose values are all texts")
+        connectors.append(Connector(path.stem, config))
+    return connectors
+
+
+def plan(wanted: Sequence[Connector], found: Mapping[str, Mapping[str, str]], statuses: Mapping[str, ConnectorStatus]) -> list[Step]:
+    """What would make Connect agree with *wanted*: create, alter, or restart what failed. Empty where everything runs as written."""
+    steps: list[Step] = []
+    for connector in wanted:
+        config = {**connector.config, "name": connector.name}
+        existing = found.get(connector.name)
+        if existing is None:
+            steps.append(Step("create", connector.name))
+        elif changed := (*differences(config, existing), *(f"{name}: remove" for name in sorted(existing.keys() - config.keys()))):
+            steps.append(Step("alter", connector.name, changed))
+        elif (status := statuses.get(connector.name)) is not None and status.failed:
+            steps.append(Step("restart", connector.name, tuple(trace.splitlines()[0] for trace in status.traces if trace)))
+    return steps
+
+
+class Connect:
+    """Kafka Connect's REST interface. Each call waits out rebalances and start-up (connection refused, 404 and 409 answers, 5xx) until *deadline_s*."""
+
+    def __init__(self, url: str, deadline_s: float = 60.0) -> None:
+        self._http = httpx.Client(base_url=url, timeout=httpx.Timeout(30.0, connect=5.0))
+        self._deadline_s = deadline_s
+
+    def close(self) -> None:
+        self._http.close()
+
+    def __enter__(self) -> Connect:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def configs(self) -> dict[str, dict[str, str]]:
+        """Every connector's configuration by name."""
+        answer = self._call("GET", "/connectors?expand=info").json()
+        return {name: entry["info"]["config"] for name, entry in answer.items()}
+
+    def statuses(self) -> dict[str, ConnectorStatus]:
+        """Every connector's status by name."""
+        answer = self._call("GET", "/connectors?expand=status").json()
+        return {name: _status(name, entry["status"]) for name, entry in answer.items() if "status" in entry}
+
+    def apply(self, wanted: Sequence[Connector]) -> list[Step]:
+        """Carry out ``plan`` and wait until every connector of *wanted* runs; returns the steps taken. Idempotent.
+
+        Raises ConnectError (refused, a task failed, or not running within the deadline; it names the connector and shows the trace).
+        """
+        steps = plan(wanted, self.configs(), self.statuses())
+        by_name = {connector.name: connector for connector in wanted}
+        for step in steps:
+            if step.action == "restart":
+                self._call("POST", f"/connectors/{step.subject}/restart?includeTasks=true&onlyFailed=true")
+            else:
+                self._call("PUT", f"/connectors/{step.subject}/config", dict(by_name[step.subject].config))
+        changed = {step.subject for step in steps}
+        for connector in wanted:
+            self._wait_until_running(connector.name, polls=SETTLED_POLLS if connector.name in changed else 1)
+        return steps
+
+    def _wait_until_running(self, name: str, polls: int) -> None:
+        deadline = time.monotonic() + self._deadline_s
+        settled = failing = 0
+        while settled < polls:
+            status = self.statuses().get(name, ConnectorStatus(name, "ABSENT", ()))
+            settled = settled + 1 if status.running else 0
+            failing = failing + 1 if status.failed else 0
+            if failing == SETTLED_POLLS:
+                raise ConnectError(f"connector {name} failed:\n" + "\n".join(status.traces))
+            if settled < polls and time.monotonic() > deadline:
+                raise ConnectError(
+                    f"connector {name} is {status.connector}, its tasks {list(status.tasks)}, after {self._deadline_s:.0f} s:"
+                    " look at Connect's log (a connector without tasks often waits for a replication slot or the previous worker's session)"
+                )
+            if settled < polls:
+                time.sleep(RETRY_PAUSE_S)
+
+    def _call(self, method: str, path: str, body: object = None) -> httpx.Response:
+        deadline = time.monotonic() + self._deadline_s
+        pause = RETRY_PAUSE_S
+        while True:
+            problem: str
+            try:
+                answer = self._http.request(method, path, json=body)
+            except httpx.TransportError as error:
+                problem = f"{type(error).__name__}: {error}"
+            else:
+                if answer.is_success:
+                    return answer
+                problem = f"{answer.status_code}: {_message(answer)}"
+                if not _passing(answer):
+                    raise ConnectError(f"Connect refused {method} {path}: {problem}")
+            if time.monotonic() + pause > deadline:
+                raise ConnectError(
+                    f"Connect at {self._http.base_url} did not serve {method} {path} within {self._deadline_s:.0f} s: {problem}"
+                )
+            time.sleep(pause)
+            pause = min(2 * pause, 2.0)
+
+
+def _passing(answer: httpx.Response) -> bool:
+    """Whether the answer may be another one soon: a rebalance (409), a resource not yet there at start-up (404), a server in trouble."""
+    return answer.status_code in {404, 409} or answer.status_code >= 500
+
+
+def _message(answer: httpx.Response) -> str:
+    try:
+        return str(answer.json()["message"])
+    except (ValueError, KeyError, TypeError):
+        return answer.text[:2000]
+
+
+def _status(name: str, answer: Mapping[str, Any]) -> ConnectorStatus:
+    parts = [answer["connector"], *answer["tasks"]]
+    return ConnectorStatus(
+        name=name,
+        connector=answer["connector"]["state"],
+        tasks=tuple(task["state"] for task in answer["tasks"]),
+        traces=tuple(part["trace"] for part in parts if part.get("trace")),
+    )

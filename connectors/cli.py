@@ -1,0 +1,156 @@
+"""``bionicpro topics …`` and ``bionicpro connectors …``.
+
+Exit codes: 0 all well (for ``plan``: nothing to change), 1 something is wrong or was refused, 3 ``plan`` found changes to make, 78 bad settings.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from connectors import apply as connect_api
+from connectors import topics as broker
+from connectors.plan import Step
+from schemas.topics import CATALOGUE, CatalogueError, Topic, read_catalogue
+from service_kit.settings import ConnectSettings, KafkaSettings, Section, ServiceSettings, load
+
+EXIT_WRONG = 1
+EXIT_CHANGES = 3
+
+topics_app = typer.Typer(no_args_is_help=True, help="Kafka topics, as the catalogue (schemas/topics/) describes them.")
+connectors_app = typer.Typer(no_args_is_help=True, help="Debezium connectors, as connectors/*.json describe them.")
+
+CatalogueOption = Annotated[Path, typer.Option("--catalogue", help="Folder of topic descriptions.")]
+FolderOption = Annotated[Path, typer.Option("--folder", help="Folder of connector files.")]
+DeadlineOption = Annotated[float, typer.Option("--deadline", min=1.0, help="Seconds to wait for Connect and for the connectors to run.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document instead of text.")]
+
+
+class TopicSettings(Section):
+    """``BIONICPRO_TOPICS__REPLICATION_FACTOR``: copies of each partition of a topic that is created; 3 in a cluster."""
+
+    replication_factor: int = 1
+
+
+class Settings(ServiceSettings):
+    kafka: KafkaSettings = KafkaSettings()
+    connect: ConnectSettings = ConnectSettings()
+    topics: TopicSettings = TopicSettings()
+
+
+@topics_app.command("plan")
+def plan_topics(catalogue: CatalogueOption = CATALOGUE) -> None:
+    """Show what ``apply`` would change; change nothing."""
+    with _errors_to_exit_code():
+        wanted, admin = _topics(catalogue)
+        _end_plan(broker.plan(wanted, broker.read_topics(admin, [topic.name for topic in wanted])))
+
+
+@topics_app.command("apply")
+def apply_topics(catalogue: CatalogueOption = CATALOGUE) -> None:
+    """Create missing topics and alter settings; never delete, never change a partition count."""
+    with _errors_to_exit_code():
+        wanted, admin = _topics(catalogue)
+        _print_steps(broker.apply(admin, wanted, load(Settings).topics.replication_factor))
+
+
+@topics_app.command("status")
+def show_topics(catalogue: CatalogueOption = CATALOGUE, as_json: JsonOption = False) -> None:
+    """The catalogue's topics as the broker has them; exit code 1 where one is missing or differs."""
+    with _errors_to_exit_code():
+        wanted, admin = _topics(catalogue)
+        found = broker.read_topics(admin, [topic.name for topic in wanted])
+        steps = {step.subject: step for step in broker.plan(wanted, found)}
+        rows = [_topic_row(topic, found.get(topic.name), steps.get(topic.name)) for topic in wanted]
+        _print_rows(rows, as_json)
+        if steps:
+            raise typer.Exit(EXIT_WRONG)
+
+
+@connectors_app.command("plan")
+def plan_connectors(folder: FolderOption = connect_api.FOLDER, deadline: DeadlineOption = 10.0) -> None:
+    """Show what ``apply`` would change; change nothing."""
+    with _errors_to_exit_code(), _connect(deadline) as connect:
+        _end_plan(connect_api.plan(connect_api.read_connectors(folder), connect.configs(), connect.statuses()))
+
+
+@connectors_app.command("apply")
+def apply_connectors(folder: FolderOption = connect_api.FOLDER, deadline: DeadlineOption = 120.0) -> None:
+    """Create, alter or restart connectors, and wait until each runs."""
+    with _errors_to_exit_code(), _connect(deadline) as connect:
+        _print_steps(connect.apply(connect_api.read_connectors(folder)))
+
+
+@connectors_app.command("status")
+def show_connectors(folder: FolderOption = connect_api.FOLDER, deadline: DeadlineOption = 10.0, as_json: JsonOption = False) -> None:
+    """The state of each connector and its tasks, with the trace of what failed; exit code 1 where one does not run."""
+    with _errors_to_exit_code(), _connect(deadline) as connect:
+        found = connect.statuses()
+        absent = connect_api.ConnectorStatus("", "ABSENT", ())
+        statuses = {connector.name: found.get(connector.name, absent) for connector in connect_api.read_connectors(folder)}
+        _print_rows([asdict(status) | {"name": name, "running": status.running} for name, status in statuses.items()], as_json)
+        if not all(status.running for status in statuses.values()):
+            raise typer.Exit(EXIT_WRONG)
+
+
+def _topics(folder: Path) -> tuple[list[Topic], AdminClient]:
+    # librdkafka would print its own connection complaints beside our one error.
+    admin = AdminClient({**load(Settings).kafka.librdkafka(), "log_level": 0})
+    return list(read_catalogue(folder).values()), admin
+
+
+def _connect(deadline_s: float) -> connect_api.Connect:
+    return connect_api.Connect(load(Settings).connect.url, deadline_s)
+
+
+@contextmanager
+def _errors_to_exit_code() -> Iterator[None]:
+    try:
+        yield
+    except KafkaException as error:
+        typer.echo(f"Kafka at {load(Settings).kafka.bootstrap_servers}: {error.args[0]}", err=True)
+        raise typer.Exit(EXIT_WRONG) from None
+    except (CatalogueError, broker.TopicsRefusedError, connect_api.ConnectError, TimeoutError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(EXIT_WRONG) from None
+
+
+def _print_steps(steps: Sequence[Step]) -> None:
+    for step in steps:
+        typer.echo(str(step))
+    if not steps:
+        typer.echo("nothing to change")
+
+
+def _end_plan(steps: Sequence[Step]) -> None:
+    _print_steps(steps)
+    if any(step.action == "refuse" for step in steps):
+        raise typer.Exit(EXIT_WRONG)
+    if steps:
+        raise typer.Exit(EXIT_CHANGES)
+
+
+def _topic_row(topic: Topic, found: broker.BrokerTopic | None, step: Step | None) -> dict[str, object]:
+    return {
+        "name": topic.name,
+        "partitions": found.partitions if found else 0,
+        "replicas": found.replicas if found else 0,
+        "differences": list(step.details) if step else [],
+        "state": "ok" if step is None else "missing" if found is None else "differs",
+    }
+
+
+def _print_rows(rows: Sequence[dict[str, object]], as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(rows, ensure_ascii=False))
+        return
+    for row in rows:
+        typer.echo("  ".join(f"{name}={value}" for name, value in row.items() if value not in ((), [])))

@@ -1,0 +1,61 @@
+import type { DailyReport } from "../api/contract";
+import type { Comparison } from "../domain/comparison";
+import { formatInteger, formatTime } from "../domain/format";
+import { useLanguage } from "../i18n/LanguageContext";
+import { HourChart } from "./HourChart";
+import { BatteryMetric, EfficiencyMetric, ErrorsMetric, UsageMetric } from "./Metrics";
+
+interface CardProps {
+  report: DailyReport;
+  /** The instant the numbers stand at, ms since 1970. */
+  now: number;
+  comparison: Comparison | null;
+}
+
+export function ProsthesisCard({ report, now, comparison }: CardProps) {
+  const { t, language } = useLanguage();
+  const title = report.prosthesis_model || t("today.prosthesis", { id: report.prosthesis_id });
+  const id = `prosthesis-${report.prosthesis_id}`;
+  const codes = Object.entries(report.errors.by_code).sort(([, one], [, other]) => other - one);
+  return (
+    <article
+      className="card"
+      aria-labelledby={id}
+      data-testid="prosthesis-card"
+      data-prosthesis-id={report.prosthesis_id}
+    >
+      <header className="card-head">
+        <h2 id={id}>{title}</h2>
+        {report.prosthesis_serial_number !== "" && (
+          <p>{t("today.serial", { serial: report.prosthesis_serial_number })}</p>
+        )}
+      </header>
+      <dl className="metrics">
+        <UsageMetric report={report} comparison={comparison} />
+        <EfficiencyMetric report={report} comparison={comparison} />
+        <BatteryMetric report={report} />
+        <ErrorsMetric report={report} />
+      </dl>
+      {codes.length > 0 && (
+        <ul className="codes" aria-label={t("today.codes")}>
+          {codes.map(([code, count]) => (
+            <li key={code}>
+              <code>{code}</code> <b>{formatInteger(count, language)}</b>
+            </li>
+          ))}
+        </ul>
+      )}
+      <HourChart hours={report.usage.by_hour} now={now} timeZone={report.timezone} />
+      <footer className="card-foot">
+        <p>
+          {t("today.events")}:{" "}
+          <b data-testid="today-events" data-value={report.event_count}>
+            {formatInteger(report.event_count, language)}
+          </b>
+          {`, ${t("today.lastEvent", { time: formatTime(report.last_event_at, report.timezone, language) })}`}
+        </p>
+        {comparison !== null && <p>{t("compare.note", { days: comparison.days })}</p>}
+      </footer>
+    </article>
+  );
+}

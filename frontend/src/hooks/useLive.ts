@@ -1,0 +1,36 @@
+import { useEffect, useReducer, useState } from "react";
+import { getToday, openStream } from "../api/client";
+import { runFeed } from "../live/feed";
+import { INITIAL_LIVE, type LiveState, reduceLive } from "../live/state";
+import { sleep } from "./sleep";
+
+/** Today's numbers for as long as the component is mounted; calls `onEnded` when the session is over. */
+export function useLive(onEnded: () => void): LiveState {
+  const [state, emit] = useReducer(reduceLive, INITIAL_LIVE);
+  const [defect, setDefect] = useState<{ cause: unknown } | null>(null);
+  useEffect(() => {
+    const controller = new AbortController();
+    const ports = {
+      getToday,
+      openStream,
+      sleep,
+      emit,
+      now: () => performance.now(),
+      chance: () => Math.random(),
+    };
+    runFeed(ports, controller.signal).then(
+      (reason) => {
+        if (reason === "session-ended") onEnded();
+      },
+      (cause: unknown) => {
+        setDefect({ cause });
+      },
+    );
+    return () => {
+      controller.abort();
+    };
+  }, [onEnded]);
+  // A defect in the feed must not leave numbers that stand still without a word.
+  if (defect !== null) throw defect.cause;
+  return state;
+}

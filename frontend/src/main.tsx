@@ -1,0 +1,22 @@
+import { StrictMode } from "react";
+import { createRoot } from "react-dom/client";
+import { App } from "./App";
+import { CrashNotice } from "./components/CrashNotice";
+import { LanguageProvider } from "./i18n/LanguageContext";
+import "./styles/tokens.css";
+import "./styles/base.css";
+import "./styles/layout.css";
+import "./styles/card.css";
+import "./styles/history.css";
+
+const root = document.getElementById("root");
+if (root === null) throw new Error("index.html has no element #root");
+createRoot(root).render(
+  <StrictMode>
+    <LanguageProvider>
+      <CrashNotice>
+        <App />
+      </CrashNotice>
+    </LanguageProvider>
+  </StrictMode>,
+);

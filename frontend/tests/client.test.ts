@@ -1,0 +1,126 @@
+import { type IncomingMessage, type Server, type ServerResponse, createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { extendSession, getExport, getReports, getToday, logOut, openStream } from "../src/api/client";
+import type { Failure } from "../src/api/failures";
+import { reportJson, todayJson } from "./support/reports";
+
+/** The client against a real server on loopback; only the page's origin is put before the path. */
+describe("the client", () => {
+  let server: Server;
+  let requests: { line: string; headers: IncomingMessage["headers"] }[];
+  let answer: (request: IncomingMessage, response: ServerResponse) => void;
+  const forever = new AbortController().signal;
+
+  beforeEach(async () => {
+    requests = [];
+    server = createServer((request, response) => {
+      requests.push({ line: `${request.method} ${request.url}`, headers: request.headers });
+      answer(request, response);
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const real = globalThis.fetch;
+    vi.stubGlobal("fetch", (path: string, init: RequestInit) => real(origin + path, init));
+  });
+
+  afterEach(() => {
+    vi.unstubAllGlobals();
+    server.closeAllConnections();
+    server.close();
+  });
+
+  const says = (status: number, body: unknown, headers: Record<string, string> = {}) => {
+    answer = (_, response) => {
+      response.writeHead(status, { "Content-Type": "application/json", ...headers });
+      response.end(typeof body === "string" ? body : JSON.stringify(body));
+    };
+  };
+
+  const failureOf = async (call: Promise<unknown>): Promise<Failure> => {
+    const error: unknown = await call.then(
+      () => null,
+      (reason: unknown) => reason,
+    );
+    return (error as { failure: Failure }).failure;
+  };
+
+  it("sends the CSRF header with every request", async () => {
+    says(200, todayJson(), { "Content-Type": "text/event-stream" });
+    await getToday(forever);
+    await logOut(forever);
+    await (await openStream("3:9", forever)).cancel();
+    await getExport("csv", { from: "2026-11-01", to: "2026-11-02" }, "ru", forever);
+    says(200, { authenticated: false });
+    await extendSession(forever);
+    expect(requests.map(({ line }) => line)).toEqual([
+      "GET /reports/today",
+      "POST /auth/logout",
+      "GET /reports/stream",
+      "GET /reports/export.csv?from=2026-11-01&to=2026-11-02",
+      "POST /auth/session",
+    ]);
+    expect(requests.every(({ headers }) => headers["x-bionicpro-csrf"] === "1")).toBe(true);
+    expect(requests[2]?.headers["last-event-id"]).toBe("3:9");
+  });
+
+  it("asks for the printed summary in the page's language", async () => {
+    says(200, "%PDF");
+    await getExport("pdf", { from: "2026-11-01", to: "2026-11-02" }, "ru", forever);
+    expect(requests[0]?.line).toBe("GET /reports/export.pdf?from=2026-11-01&to=2026-11-02&lang=ru");
+  });
+
+  it("follows pages to their end and marks what nobody asked for", async () => {
+    answer = (request, response) => {
+      const last = request.url?.includes("cursor=a%26b") ?? false;
+      response.end(JSON.stringify({ items: [reportJson()], next_cursor: last ? null : "a&b" }));
+    };
+    expect(await getReports({ from: "2026-11-16", to: "2026-11-23" }, true, forever)).toHaveLength(2);
+    expect(requests.map(({ line }) => line)).toEqual([
+      "GET /reports?from=2026-11-16&to=2026-11-23&limit=100",
+      "GET /reports?from=2026-11-16&to=2026-11-23&limit=100&cursor=a%26b",
+    ]);
+    expect(requests[1]?.headers["x-bionicpro-background"]).toBe("1");
+  });
+
+  it("gives up on pages without an end", async () => {
+    says(200, { items: [], next_cursor: "again" });
+    const failure = await failureOf(getReports({ from: "2026-11-16", to: "2026-11-23" }, false, forever));
+    expect(failure.kind).toBe("unreadable");
+    expect(requests).toHaveLength(20);
+  });
+
+  it.each([
+    [401, {}, { kind: "session-ended" }],
+    [503, { "Retry-After": "5" }, { kind: "unavailable", retryAfterMs: 5_000 }],
+    [429, {}, { kind: "unavailable", retryAfterMs: null }],
+    [403, {}, { kind: "refused", status: 403, title: "No" }],
+  ])("takes status %d with %j for %j", async (status, headers, failure) => {
+    says(status, { title: "No" }, headers);
+    expect(await failureOf(getToday(forever))).toEqual(failure);
+  });
+
+  it("takes an answer that is no JSON, or breaks the contract, for unreadable", async () => {
+    says(200, "<html>");
+    expect((await failureOf(getToday(forever))).kind).toBe("unreadable");
+    says(200, { items: 1 });
+    expect(await failureOf(getToday(forever))).toEqual({
+      kind: "unreadable",
+      detail: "items: expected an array, found number",
+    });
+    expect((await failureOf(openStream("", forever))).kind).toBe("unreadable");
+  });
+
+  it("takes a broken connection for an outage", async () => {
+    answer = (_, response) => response.destroy();
+    expect(await failureOf(getToday(forever))).toEqual({ kind: "unavailable", retryAfterMs: null });
+  });
+
+  it("does not take the caller's own abort for an outage", async () => {
+    answer = () => undefined;
+    const controller = new AbortController();
+    const call = getToday(controller.signal);
+    controller.abort();
+    await expect(call).rejects.toMatchObject({ name: "AbortError" });
+  });
+});

@@ -1,0 +1,155 @@
+// @vitest-environment happy-dom
+import { type Root, createRoot } from "react-dom/client";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { App } from "../src/App";
+import { LanguageProvider } from "../src/i18n/LanguageContext";
+import { HOUR, reportJson, todayJson } from "./support/reports";
+
+type Route = (init: RequestInit | undefined) => Response;
+
+/** The whole page in a document, with the API's answers given by path. */
+describe("the page", () => {
+  let root: Root;
+  let host: HTMLElement;
+  let routes: Record<string, Route>;
+
+  const json =
+    (body: unknown, status = 200): Route =>
+    () =>
+      new Response(JSON.stringify(body), { status });
+  const member = { authenticated: true, name: "Anna", roles: ["wearer"] };
+  const openStream: Route = () =>
+    new Response(new ReadableStream(), { headers: { "Content-Type": "text/event-stream" } });
+
+  beforeEach(() => {
+    vi.spyOn(console, "error");
+    localStorage.clear();
+    routes = {
+      "GET /auth/session": json(member),
+      "GET /reports/today": json(todayJson([{ hours: [HOUR / 2, HOUR / 4], events: 1234, errors: [3, 1] }])),
+      "GET /reports/stream": openStream,
+      "GET /reports": json({ items: [reportJson({ date: "2026-11-22", hours: [HOUR] })], next_cursor: null }),
+    };
+    vi.stubGlobal("fetch", (path: string, init?: RequestInit) => {
+      const route = routes[`${init?.method ?? "GET"} ${path.split("?")[0]}`];
+      return Promise.resolve(route?.(init) ?? new Response("", { status: 404 }));
+    });
+    host = document.createElement("div");
+    document.body.replaceChildren(host);
+  });
+
+  afterEach(() => {
+    root.unmount();
+    vi.unstubAllGlobals();
+    expect(console.error).not.toHaveBeenCalled();
+    vi.restoreAllMocks();
+  });
+
+  const find = (id: string) => document.querySelector<HTMLElement>(`[data-testid="${id}"]`);
+  const value = (id: string) => find(id)?.dataset["value"];
+
+  const open = () => {
+    root = createRoot(host);
+    root.render(
+      <LanguageProvider>
+        <App />
+      </LanguageProvider>,
+    );
+  };
+
+  const until = (holds: () => boolean) =>
+    vi.waitFor(
+      () => {
+        expect(holds(), document.body.textContent).toBe(true);
+      },
+      { timeout: 5_000 },
+    );
+
+  it("offers login to whoever is not logged in, and asks for no report", async () => {
+    routes = { "GET /auth/session": json({ authenticated: false }) };
+    open();
+    await until(() => find("login") !== null);
+    expect(find("login")?.getAttribute("href")).toBe("/auth/login?return_to=/");
+    expect(find("logout")).toBeNull();
+  });
+
+  it("shows today's numbers exactly as the API tells them, and seven days", async () => {
+    open();
+    await until(() => document.querySelectorAll('[data-testid="history-row"]').length === 7);
+    expect(value("today-usage")).toBe(String((HOUR * 3) / 4));
+    expect(value("today-efficiency")).toBe("0.9");
+    expect(value("today-battery")).toBe("80");
+    expect(value("today-errors")).toBe("3");
+    expect(value("today-events")).toBe("1234");
+    expect(find("today-events")?.textContent).toBe("1,234");
+    expect(value("as-of")).toBe(String(Date.parse("2026-11-23T10:00:00Z")));
+    expect(value("hour-chart")).toBe("24");
+  });
+
+  it("moves the numbers with the stream, in the last days as well", async () => {
+    const event = `event: report\ndata: ${JSON.stringify(todayJson([{ hours: [7777], events: 5 }]))}\n\n`;
+    const body = new ReadableStream<Uint8Array>({
+      start(controller) {
+        controller.enqueue(new TextEncoder().encode(event));
+      },
+    });
+    routes["GET /reports/stream"] = () =>
+      new Response(body, { headers: { "Content-Type": "text/event-stream" } });
+    open();
+    await until(() => value("today-usage") === "7777" && value("history-usage") === "7777");
+    expect(value("connection")).toBe("live");
+  });
+
+  it("says so where there are no events yet", async () => {
+    routes["GET /reports/today"] = json(todayJson([], null));
+    open();
+    await until(() => find("today-empty") !== null);
+    expect(find("as-of")?.textContent).toContain("no data yet");
+  });
+
+  it("forgets the numbers and offers login when the session has ended", async () => {
+    routes["GET /reports/stream"] = json({ title: "login required" }, 401);
+    open();
+    await until(() => find("login") !== null);
+    expect(document.body.textContent).toContain("Your session has ended");
+    expect(find("today-usage")).toBeNull();
+  });
+
+  it("keeps the person logged in, and says so, when logging out fails", async () => {
+    routes["POST /auth/logout"] = json({}, 503);
+    open();
+    await until(() => find("today-usage") !== null);
+    find("logout")?.click();
+    await until(() => document.body.textContent.includes("you are still logged in"));
+    routes["POST /auth/logout"] = json({ logged_out: true });
+    find("logout")?.click();
+    await until(() => document.body.textContent.includes("You are logged out"));
+    expect(find("today-usage")).toBeNull();
+  });
+
+  it("changes the language of everything, and remembers it", async () => {
+    open();
+    await until(() => find("today-usage") !== null);
+    find("language-ru")?.click();
+    await until(() => document.documentElement.lang === "ru");
+    expect(document.querySelector("h1")?.textContent).toBe("Сегодня");
+    expect(find("logout")?.textContent).toBe("Выйти");
+    expect(localStorage.getItem("bionicpro.language")).toBe("ru");
+  });
+
+  it("says that the service is down and comes back by itself", async () => {
+    const good = json(todayJson());
+    routes["GET /reports/today"] = json({}, 503);
+    open();
+    await until(() => value("connection") === "down");
+    expect(document.body.textContent).toContain("Trying again by itself");
+    routes["GET /reports/today"] = good;
+    await until(() => find("today-usage") !== null);
+  });
+
+  it("writes no inline style, which the content security policy would refuse", async () => {
+    open();
+    await until(() => document.querySelectorAll('[data-testid="history-row"]').length === 7);
+    expect(document.querySelectorAll("[style], style, script")).toHaveLength(0);
+  });
+});

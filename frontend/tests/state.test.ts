@@ -1,0 +1,108 @@
+import { describe, expect, it } from "vitest";
+import { decodeToday } from "../src/api/contract";
+import { retryAfter } from "../src/api/failures";
+import { type SessionState, INITIAL_SESSION, endsSoon, reduceSession } from "../src/domain/session";
+import { LONGEST_MS, SHORTEST_MS, delayAfter } from "../src/live/backoff";
+import { INITIAL_LIVE, ageOf, reduceLive } from "../src/live/state";
+import { todayJson } from "./support/reports";
+
+const today = decodeToday(todayJson());
+const shown = reduceLive(INITIAL_LIVE, { type: "today", today, receivedAt: 1_000 });
+const outage = { kind: "unavailable", retryAfterMs: null } as const;
+
+describe("the live state", () => {
+  it("keeps the numbers through an outage", () => {
+    const down = reduceLive(shown, { type: "down", failure: outage });
+    expect(down).toMatchObject({ connection: "down", failure: outage, snapshot: shown.snapshot });
+  });
+
+  it("forgets the failure with the next numbers", () => {
+    const down = reduceLive(shown, { type: "down", failure: outage });
+    const again = reduceLive(down, { type: "today", today, receivedAt: 2_000 });
+    expect(again).toMatchObject({ connection: "polling", failure: null });
+  });
+
+  it("does not go back to yesterday", () => {
+    const yesterday = { ...today, report_date: "2026-11-22" };
+    expect(reduceLive(shown, { type: "today", today: yesterday, receivedAt: 2_000 })).toBe(shown);
+  });
+
+  it("takes freshness from a heartbeat and leaves the numbers", () => {
+    const freshness = { as_of: (today.as_of ?? 0) + 5_000, freshness_ms: 100 };
+    const fresh = reduceLive(shown, { type: "fresh", freshness, receivedAt: 6_000 });
+    expect(fresh.snapshot?.today).toEqual({ ...today, ...freshness });
+    expect(fresh.snapshot?.receivedAt).toBe(6_000);
+  });
+
+  it("does not know a freshness before the first numbers", () => {
+    const freshness = { as_of: 1, freshness_ms: 1 };
+    expect(reduceLive(INITIAL_LIVE, { type: "fresh", freshness, receivedAt: 1 })).toBe(INITIAL_LIVE);
+  });
+
+  it("ages by the page's own clock from what the server said", () => {
+    expect(ageOf({ today, receivedAt: 1_000 }, 4_000)).toBe(3_250);
+    expect(ageOf({ today, receivedAt: 1_000 }, 0)).toBe(250);
+    expect(ageOf({ today: { ...today, as_of: null }, receivedAt: 0 }, 1)).toBeNull();
+  });
+});
+
+describe("the session state", () => {
+  const member: SessionState = { status: "in", name: "Anna", endsAt: null };
+  const nobody = { type: "answer", session: { authenticated: false } } as const;
+
+  it("offers login without a word to whoever was never logged in", () => {
+    expect(reduceSession(INITIAL_SESSION, nobody)).toEqual({ status: "out", reason: "never" });
+  });
+
+  it("says that a session ended, however that is found out", () => {
+    expect(reduceSession(member, nobody)).toEqual({ status: "out", reason: "ended" });
+    expect(reduceSession(member, { type: "ended" })).toEqual({ status: "out", reason: "ended" });
+  });
+
+  it("does not call a logout an ended session afterwards", () => {
+    const out = reduceSession(member, { type: "logged-out" });
+    expect(reduceSession(out, nobody)).toEqual({ status: "out", reason: "logged-out" });
+  });
+
+  it("keeps a member's page while the session cannot be asked for", () => {
+    expect(reduceSession(member, { type: "unavailable" })).toBe(member);
+    expect(reduceSession(INITIAL_SESSION, { type: "unavailable" })).toMatchObject({ unavailable: true });
+  });
+
+  it("warns two minutes before the end", () => {
+    expect(endsSoon(120_001, 0)).toBe(false);
+    expect(endsSoon(120_000, 0)).toBe(true);
+    expect(endsSoon(null, 0)).toBe(false);
+  });
+});
+
+describe("the back-off", () => {
+  it("doubles from the shortest to the longest and stays there", () => {
+    const delays = [1, 2, 3, 4, 5, 6, 1_000].map((failures) => delayAfter(failures, null, 0));
+    expect(delays).toEqual([SHORTEST_MS, 2_000, 4_000, 8_000, LONGEST_MS, LONGEST_MS, LONGEST_MS]);
+  });
+
+  it("takes off at most two fifths by chance", () => {
+    expect(delayAfter(1, null, 1)).toBe(600);
+  });
+
+  it("is never shorter than the server's wish", () => {
+    expect(delayAfter(1, 30_000, 1)).toBe(30_000);
+  });
+});
+
+describe("Retry-After", () => {
+  const now = Date.parse("2026-11-23T10:00:00Z");
+
+  it.each([
+    [null, null],
+    ["3", 3_000],
+    [" 0 ", 0],
+    ["Mon, 23 Nov 2026 10:00:07 GMT", 7_000],
+    ["Mon, 23 Nov 2026 09:00:00 GMT", 0],
+    ["99999", 120_000],
+    ["soon", null],
+  ])("%j means %j ms", (header, expected) => {
+    expect(retryAfter(header, now)).toBe(expected);
+  });
+});

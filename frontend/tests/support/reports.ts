@@ -1,0 +1,73 @@
+import type { DailyReport } from "../../src/api/contract";
+
+export const HOUR = 3_600_000;
+
+interface Shape {
+  date?: string;
+  prosthesis?: string;
+  /** Milliseconds of use by hour slot. */
+  hours?: number[];
+  signals?: [count: number, recognised: number];
+  errors?: [count: number, critical: number];
+  drain?: number | null;
+  events?: number;
+}
+
+/** A report as the API sends it (JSON), for a day that begins at midnight UTC. */
+export function reportJson(shape: Shape = {}) {
+  const { date = "2026-11-23", prosthesis = "17", hours = [], signals = [10, 9], errors = [0, 0] } = shape;
+  const start = Date.parse(`${date}T00:00:00Z`);
+  const byHour = Array.from({ length: 24 }, (_, index) => ({
+    starts_at: new Date(start + index * HOUR).toISOString(),
+    ms: hours[index] ?? 0,
+  }));
+  const drain = shape.drain === undefined ? 12.5 : shape.drain;
+  return {
+    report_date: date,
+    prosthesis_id: prosthesis,
+    prosthesis_model: "Hand X2",
+    prosthesis_serial_number: "BP-17",
+    timezone: "UTC",
+    day_starts_at: new Date(start).toISOString(),
+    day_ends_at: new Date(start + 24 * HOUR).toISOString(),
+    complete: false,
+    usage: { total_ms: byHour.reduce((sum, hour) => sum + hour.ms, 0), by_hour: byHour },
+    signals: {
+      count: signals[0],
+      recognised_count: signals[1],
+      efficiency: signals[0] === 0 ? null : signals[1] / signals[0],
+    },
+    battery: drain === null ? null : { last_percent: 80, drain_percent: drain },
+    errors: { count: errors[0], critical_count: errors[1], by_code: {} },
+    event_count: shape.events ?? 42,
+    last_event_at: new Date(start + HOUR).toISOString(),
+  };
+}
+
+export function todayJson(shapes: Shape[] = [{}], asOf: string | null = "2026-11-23T10:00:00Z") {
+  return {
+    user_id: "u",
+    report_date: "2026-11-23",
+    timezone: "UTC",
+    items: shapes.map(reportJson),
+    as_of: asOf,
+    freshness_ms: asOf === null ? null : 250,
+    units: {},
+  };
+}
+
+/** The same report as the page holds it. */
+export function report(shape: Shape = {}): DailyReport {
+  const json = reportJson(shape);
+  const at = (text: string) => Date.parse(text);
+  return {
+    ...json,
+    day_starts_at: at(json.day_starts_at),
+    day_ends_at: at(json.day_ends_at),
+    last_event_at: at(json.last_event_at),
+    usage: {
+      total_ms: json.usage.total_ms,
+      by_hour: json.usage.by_hour.map(({ starts_at, ms }) => ({ starts_at: at(starts_at), ms })),
+    },
+  };
+}

@@ -1,0 +1,5 @@
+"""``python -m simulator simulate|seed``."""
+
+from simulator.cli import app
+
+app()

@@ -1,0 +1,1 @@
+"""The demo's two source databases: their migrations and the tool that applies them."""
