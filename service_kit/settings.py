@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, model_va
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PLACEHOLDERS = frozenset({"", "change-me", "changeme", "secret", "password", "admin"})
+ClientConfig = dict[str, str | int | float | bool]
 EXIT_BAD_SETTINGS = 78  # EX_CONFIG of sysexits.h
 
 
@@ -39,9 +40,9 @@ class KafkaSettings(Section):
     sasl_username: str | None = None
     sasl_password: SecretStr | None = None
 
-    def librdkafka(self) -> dict[str, str | int | bool]:
+    def librdkafka(self) -> ClientConfig:
         """Configuration of a confluent-kafka client: consumers are ``read_committed``, producers place keys as Kafka's Java client does."""
-        config: dict[str, str | int | bool] = {
+        config: ClientConfig = {
             "bootstrap.servers": self.bootstrap_servers,
             "security.protocol": self.security_protocol,
         }
@@ -53,10 +54,10 @@ class KafkaSettings(Section):
             config["sasl.password"] = self.sasl_password.get_secret_value() if self.sasl_password else ""
         return config
 
-    def consumer(self, group_id: str) -> dict[str, str | int | bool]:
+    def consumer(self, group_id: str) -> ClientConfig:
         return self.librdkafka() | {"group.id": group_id, "isolation.level": "read_committed"}
 
-    def producer(self) -> dict[str, str | int | bool]:
+    def producer(self) -> ClientConfig:
         return self.librdkafka() | {
             "partitioner": "murmur2_random",
             "enable.idempotence": True,

@@ -36,7 +36,7 @@ from stream_processor.adapters.topics import WrongTopic, check_positions, identi
 from stream_processor.domain.decode import DeadLetter
 from stream_processor.domain.directory import CrmEnvelope, Directory, decode_crm
 from stream_processor.engine import Engine, EngineSettings, Outcome
-from stream_processor.ports import StoredProgress
+from stream_processor.ports import StoredProgress, StoreUnavailable
 from stream_processor.settings import ProcessorSettings
 from stream_processor.worker import Worker
 
@@ -149,7 +149,7 @@ class Processor:
         app.agent(log_in, name="report_agent")(self._report_agent)
         app.agent(crm_in, name="directory_agent")(self._directory_agent)
         app.task(self._run_worker)
-        app.timer(PROGRESS_EVERY_S)(self._write_directory_progress)
+        app.task(self._run_directory)
         app.page("/metrics")(_metrics_page)
         app.page("/health/live")(_live_page)
 
@@ -170,7 +170,7 @@ class Processor:
                 now = identify(kafka, topic)
                 if now != known:
                     raise WrongTopic(f"{topic} changed while the worker ran: it was {known}, it is {now}")
-                check_positions(kafka, group, now, store.progress(topic))
+                check_positions(kafka, group, now, store.progress(topic), progress_first=topic == LOG_TOPIC)
         finally:
             store.close()
 
@@ -215,15 +215,26 @@ class Processor:
             pending.append(await self._log_out.send(key=key, value=encode_document(document), partition=partition))
         await asyncio.wait_for(asyncio.gather(*pending), SEND_DEADLINE_S)
 
-    async def _write_directory_progress(self) -> None:
-        progress, self._crm_handled = self._crm_handled, None
-        if progress is not None:
-            await _fatal(asyncio.to_thread(self._progress_store.write_progress, [progress]))
+    async def _run_directory_progress(self) -> None:
+        """Write how far the directory is, a few times a second at most. While the store is away it waits: the reports' own writes decide when to stop."""
+        written: StoredProgress | None = None
+        while True:
+            await asyncio.sleep(PROGRESS_EVERY_S)
+            latest = self._crm_handled
+            if latest is not None and latest is not written:
+                try:
+                    await asyncio.to_thread(self._progress_store.write_progress, [latest])
+                    written = latest
+                except StoreUnavailable as error:
+                    log.warning("store is away, the directory's progress waits", error=str(error))
 
     # -- the worker's effects -------------------------------------------------------------------------------------------
 
     async def _run_worker(self) -> None:
         await _fatal(self._worker.run())
+
+    async def _run_directory(self) -> None:
+        await _fatal(self._run_directory_progress())
 
     async def send_dead_letters(self, dead: Sequence[DeadLetter], topic: str = LOG_TOPIC) -> None:
         pending = []

@@ -32,8 +32,13 @@ def identify(settings: KafkaSettings, topic: str) -> TopicIdentity:
     return TopicIdentity(topic, str(described.topic_id), len(described.partitions))
 
 
-def check_positions(settings: KafkaSettings, group: str, identity: TopicIdentity, progress: Iterable[StoredProgress]) -> None:
-    """Raises WrongTopic where the topic was made anew, its partitions changed, a stored position lies beyond its end, or a committed offset before its start."""
+def check_positions(
+    settings: KafkaSettings, group: str, identity: TopicIdentity, progress: Iterable[StoredProgress], *, progress_first: bool
+) -> None:
+    """Raises WrongTopic where the topic was made anew, its partitions changed, a stored position lies beyond its end, or a committed offset before its start.
+
+    *progress_first*: progress of this topic is stored before offsets are committed, so that a commit beyond it is refused too.
+    """
     rows = list(progress)
     for row in rows:
         if row.topic_id != identity.topic_id:
@@ -50,10 +55,18 @@ def check_positions(settings: KafkaSettings, group: str, identity: TopicIdentity
             raise WrongTopic(
                 f"{row.topic}/{row.partition}: handled {row.handled_offset}, but the log ends at {ends[row.partition]}: run `bionicpro rebuild`"
             )
+    handled = {row.partition: row.handled_offset for row in rows}
     for partition, offset in committed(settings, group, identity).items():
+        where = f"{identity.topic}/{partition}"
         if offset < starts[partition]:
             raise WrongTopic(
-                f"{identity.topic}/{partition}: committed {offset}, but the log begins at {starts[partition]}: records are lost, run `bionicpro rebuild`"
+                f"{where}: committed {offset}, but the log begins at {starts[partition]}: records are lost, run `bionicpro rebuild`"
+            )
+        # Progress is written before a record is acknowledged, so a commit ahead of it means that the tables are older than the commit.
+        if progress_first and offset > max(handled.get(partition, -1) + 1, starts[partition]):
+            raise WrongTopic(
+                f"{where}: committed {offset}, but these tables hold the log up to {handled.get(partition)}: records would be skipped. "
+                f"Reset the group {group} to the beginning with Kafka's tools, or run `bionicpro rebuild`"
             )
 
 

@@ -1,0 +1,156 @@
+"""Markers by folder, the servers, and the rule that nothing is skipped where CI is set."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from local import steps
+from tests.support.endpoints import (
+    ClickHouseEndpoint,
+    ConnectEndpoint,
+    KafkaEndpoint,
+    KeycloakEndpoint,
+    PostgresEndpoint,
+    RedisEndpoint,
+)
+from tests.support.system import BACKENDS, RunningBackend, System
+
+# Also the order in which they run: what fails fast goes first.
+KINDS = ("unit", "property", "contract", "integration", "security", "e2e", "chaos")
+HERE = Path(__file__).parent
+SYSTEM = pytest.StashKey[System]()
+# Servers begin to start when the tests are known, so that they are ready when the first one asks.
+SERVERS_OF = {
+    "postgres": ("postgres",),
+    "kafka": ("kafka",),
+    "connect": ("connect",),
+    "clickhouse": ("clickhouse",),
+    "keycloak": ("keycloak",),
+    "redis": ("redis",),
+    "pipe": ("postgres", "kafka", "connect", "clickhouse"),
+    "demo": ("postgres", "kafka", "connect", "clickhouse", "keycloak", "redis"),
+}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("bionicpro")
+    group.addoption("--backend", choices=sorted(BACKENDS), default="local", help="what starts the servers")
+    group.addoption("--instance", type=Path, help="use the running instance in this folder; it is left running")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    folder: Path | None = config.getoption("--instance")
+    config.stash[SYSTEM] = System(RunningBackend(folder.resolve()) if folder else BACKENDS[config.getoption("--backend")]())
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        item.add_marker(kind_of(item.path))
+    items.sort(key=lambda item: KINDS.index(kind_of(item.path)))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    if session.config.option.collectonly:
+        return
+    asked = {name for item in session.items for name in getattr(item, "fixturenames", ())}
+    wanted = sorted({server for name in asked for server in SERVERS_OF.get(name, ())})
+    if wanted:
+        session.config.stash[SYSTEM].backend.begin(wanted)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if SYSTEM in config.stash:
+        config.stash[SYSTEM].backend.end()
+
+
+def kind_of(path: Path) -> str:
+    """The folder below tests/ that *path* stands in. Raises a usage error for a test outside the known ones."""
+    kind = path.relative_to(HERE).parts[0]
+    if kind not in KINDS:
+        raise pytest.UsageError(f"{path}: tests stand in tests/{{{','.join(KINDS)}}}/")
+    return kind
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and _nothing_may_be_skipped():
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} was skipped, and CI is set: make it run or delete it. ({report.longrepr})"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    if report.outcome == "skipped" and _nothing_may_be_skipped():
+        report.outcome = "failed"
+        report.longrepr = f"{collector.nodeid} was skipped as a whole, and CI is set: make it run or delete it. ({report.longrepr})"
+    return report
+
+
+def _nothing_may_be_skipped() -> bool:
+    return os.environ.get("CI", "").lower() in {"1", "true"}
+
+
+@pytest.fixture(scope="session")
+def system(pytestconfig: pytest.Config) -> System:
+    """The one system of this run: ``system.kafka`` and so on start what is asked for."""
+    return pytestconfig.stash[SYSTEM]
+
+
+@pytest.fixture(scope="session")
+def postgres(system: System) -> PostgresEndpoint:
+    """PostgreSQL, empty unless ``sources`` or ``pipe`` is asked for too."""
+    return system.postgres
+
+
+@pytest.fixture(scope="session")
+def kafka(system: System) -> KafkaEndpoint:
+    return system.kafka
+
+
+@pytest.fixture(scope="session")
+def connect(system: System) -> ConnectEndpoint:
+    return system.connect
+
+
+@pytest.fixture(scope="session")
+def clickhouse(system: System) -> ClickHouseEndpoint:
+    return system.clickhouse
+
+
+@pytest.fixture(scope="session")
+def keycloak(system: System) -> KeycloakEndpoint:
+    """Keycloak with the realm of deploy/keycloak, without users."""
+    return system.keycloak
+
+
+@pytest.fixture(scope="session")
+def redis(system: System) -> RedisEndpoint:
+    return system.redis
+
+
+@pytest.fixture(scope="session")
+def sources(system: System) -> PostgresEndpoint:
+    """PostgreSQL with both source databases, their roles and publications."""
+    system.carry_out(steps.PIPE[:1])
+    return system.postgres
+
+
+@pytest.fixture(scope="session")
+def pipe(system: System) -> System:
+    """Source databases, ClickHouse schema, topics and running connectors; no seed, no processor."""
+    system.carry_out(steps.PIPE)
+    return system
+
+
+@pytest.fixture(scope="session")
+def demo(system: System) -> System:
+    """Everything that ``make up`` starts, but for the simulator: seeded, with demo logins, its page served."""
+    system.carry_out(step for step in steps.STEPS if step is not steps.SIMULATOR_STARTED)
+    return system

@@ -1,0 +1,136 @@
+"""Accounts of the servers have the rights that the plan states, and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+import redis as redis_library
+from clickhouse_driver import Client
+from clickhouse_driver.errors import ServerException
+
+from tests.support.endpoints import ClickHouseEndpoint, PostgresEndpoint, RedisEndpoint
+
+ACCESS_DENIED = 497
+READ_ONLY = 164
+SETTING_CONSTRAINT = 452
+TOO_SLOW = 159
+DATABASE = "bionicpro_g900"
+
+
+@pytest.fixture(scope="module")
+def tables(clickhouse: ClickHouseEndpoint) -> Iterator[None]:
+    """A generation with one table, and a view on it that readers may see under a name of the real ones (dropped again)."""
+    migrator = Client(**clickhouse.client("migrator"))
+    migrator.execute(f"CREATE DATABASE {DATABASE}")
+    migrator.execute(f"CREATE TABLE {DATABASE}.t (x UInt64) ENGINE = MergeTree ORDER BY x")
+    yield
+    migrator.execute(f"DROP DATABASE {DATABASE}")
+    migrator.disconnect()
+
+
+def refused(clickhouse: ClickHouseEndpoint, user: str, statement: str, rows: list[tuple[Any, ...]] | None = None) -> int:
+    """The error code with which the server refuses *statement* to *user*; 0 where it carries it out."""
+    client = Client(**clickhouse.client(user))
+    try:
+        client.execute(statement, rows)
+    except ServerException as error:
+        return int(error.code)
+    finally:
+        client.disconnect()
+    return 0
+
+
+def test_the_writer_writes_and_reads_generations(clickhouse: ClickHouseEndpoint, tables: None) -> None:
+    assert refused(clickhouse, "writer", f"INSERT INTO {DATABASE}.t VALUES", [(1,)]) == 0
+    assert refused(clickhouse, "writer", f"SELECT * FROM {DATABASE}.t") == 0
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        f"DROP TABLE {DATABASE}.t",
+        f"TRUNCATE TABLE {DATABASE}.t",
+        f"ALTER TABLE {DATABASE}.t DELETE WHERE 1",
+        f"CREATE TABLE {DATABASE}.u (x UInt64) ENGINE = Memory",
+        "CREATE DATABASE bionicpro_g901",
+        "SELECT * FROM system.users",
+        "SELECT * FROM url('http://127.0.0.1:1/', 'LineAsString')",
+        "SELECT * FROM file('/etc/passwd', 'LineAsString')",
+        "SYSTEM STOP LISTEN TCP",
+    ],
+)
+def test_the_writer_may_do_nothing_else(clickhouse: ClickHouseEndpoint, tables: None, statement: str) -> None:
+    assert refused(clickhouse, "writer", statement) == ACCESS_DENIED
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        f"SELECT * FROM {DATABASE}.t",
+        "SELECT * FROM system.users",
+        "SELECT * FROM url('http://127.0.0.1:1/', 'LineAsString')",
+        "SELECT * FROM file('/etc/passwd', 'LineAsString')",
+        "SELECT * FROM remote('127.0.0.1', 'system', 'one')",
+        "CREATE TABLE default.t (x UInt64) ENGINE = Memory",
+    ],
+)
+def test_the_reader_sees_no_table_and_makes_none(clickhouse: ClickHouseEndpoint, tables: None, statement: str) -> None:
+    assert refused(clickhouse, "reader", statement) in {ACCESS_DENIED, READ_ONLY}
+
+
+def test_the_reader_cannot_lift_its_limits(clickhouse: ClickHouseEndpoint) -> None:
+    assert refused(clickhouse, "reader", "SET max_execution_time = 3600") in {READ_ONLY, SETTING_CONSTRAINT}
+    assert refused(clickhouse, "reader", "SELECT 1 SETTINGS readonly = 0") in {READ_ONLY, SETTING_CONSTRAINT}
+
+
+def test_the_auditor_reads_everything_of_ours_and_writes_nothing(clickhouse: ClickHouseEndpoint, tables: None) -> None:
+    assert refused(clickhouse, "auditor", f"SELECT count() FROM {DATABASE}.t") == 0
+    assert refused(clickhouse, "auditor", f"INSERT INTO {DATABASE}.t VALUES", [(1,)]) in {ACCESS_DENIED, READ_ONLY}
+    assert refused(clickhouse, "auditor", f"DROP TABLE {DATABASE}.t") in {ACCESS_DENIED, READ_ONLY}
+
+
+@pytest.mark.parametrize("statement", ["SELECT * FROM system.users", "SHOW DATABASES", "CREATE DATABASE x"])
+def test_clickhouses_own_session_account_may_not_even_look(clickhouse: ClickHouseEndpoint, tables: None, statement: str) -> None:
+    client = Client(host=clickhouse.host, port=clickhouse.port)
+    if statement == "SHOW DATABASES":
+        assert client.execute(statement) == []
+    else:
+        with pytest.raises(ServerException) as error:
+            client.execute(statement)
+        assert error.value.code == ACCESS_DENIED
+    client.disconnect()
+
+
+def test_a_wrong_password_is_refused_by_clickhouse(clickhouse: ClickHouseEndpoint) -> None:
+    with pytest.raises(ServerException, match="Authentication failed"):
+        Client(host=clickhouse.host, port=clickhouse.port, user="writer", password="wrong").execute("SELECT 1")
+
+
+def test_postgresql_asks_its_superuser_for_a_password(postgres: PostgresEndpoint) -> None:
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        psycopg.connect(**postgres.conninfo() | {"password": "wrong"})
+
+
+def test_postgresql_streams_changes_logically(postgres: PostgresEndpoint) -> None:
+    with psycopg.connect(**postgres.conninfo()) as connection:
+        found = connection.execute("SELECT current_setting('wal_level'), current_setting('password_encryption')").fetchone()
+    assert found == ("logical", "scram-sha-256")
+
+
+def test_redis_knows_nobody_without_a_password(redis: RedisEndpoint) -> None:
+    with (
+        redis_library.Redis(host=redis.host, port=redis.port) as stranger,
+        pytest.raises(redis_library.exceptions.AuthenticationError),
+    ):
+        stranger.ping()
+
+
+@pytest.mark.parametrize("command", [("FLUSHALL",), ("CONFIG", "GET", "*"), ("KEYS", "*"), ("ACL", "LIST"), ("SHUTDOWN",)])
+def test_the_bffs_account_keeps_sessions_and_administers_nothing(redis: RedisEndpoint, command: tuple[str, ...]) -> None:
+    with redis_library.Redis.from_url(redis.url) as client:
+        assert client.set("bionicpro:test", "1", ex=5)
+        with pytest.raises(redis_library.exceptions.NoPermissionError):
+            client.execute_command(*command)

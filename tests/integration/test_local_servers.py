@@ -1,0 +1,132 @@
+"""Servers are up, on loopback alone, restarted when they die, and stopped without a trace."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+from clickhouse_driver import Client
+from confluent_kafka import KafkaError, Producer
+
+from local import orphans, supervision
+from local import system as servers
+from local.__main__ import forget
+from local.launch import answers
+from local.servers.program import LAUNCH
+from tests.support.endpoints import ConnectEndpoint, KafkaEndpoint, KeycloakEndpoint
+from tests.support.system import LocalBackend, System
+
+LISTENING = "0A"
+LOOPBACK_ADDRESSES = {"0100007F", "0000000000000000FFFF00000100007F"}
+
+
+def pid_of(name: str, backend: LocalBackend) -> int:
+    return next(state.pid for state in supervision.states_of(backend.instance) if state.name == name)
+
+
+def listening() -> dict[int, set[str]]:
+    """The hexadecimal local addresses that are listened on, by port."""
+    found: dict[int, set[str]] = {}
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            _, local, _, state, *_ = line.split()
+            address, _, port = local.partition(":")
+            if state == LISTENING:
+                found.setdefault(int(port, 16), set()).add(address)
+    return found
+
+
+def test_connect_offers_debeziums_postgresql_connector(connect: ConnectEndpoint) -> None:
+    plugins = httpx.get(f"{connect.url}/connector-plugins", timeout=10).json()
+    assert "io.debezium.connector.postgresql.PostgresConnector" in {plugin["class"] for plugin in plugins}
+
+
+def test_kafka_makes_no_topic_by_itself(kafka: KafkaEndpoint) -> None:
+    topic = "nobody-made-this"
+    outcome: list[KafkaError] = []
+    producer = Producer({"bootstrap.servers": kafka.bootstrap_servers, "log_level": 0, "message.timeout.ms": 3000})
+    producer.produce(topic, b"x", on_delivery=lambda error, _message: outcome.append(error))
+    assert producer.flush(10) == 0
+    assert outcome[0].code() in {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._MSG_TIMED_OUT}
+    assert topic not in producer.list_topics(timeout=10).topics
+
+
+def test_keycloak_serves_the_realm_under_its_public_name(keycloak: KeycloakEndpoint) -> None:
+    found = httpx.get(f"{keycloak.base_url}/realms/{keycloak.realm}/.well-known/openid-configuration", timeout=10).json()
+    assert found["issuer"] == f"{keycloak.public_url}/realms/{keycloak.realm}"
+
+
+def test_every_server_listens_on_loopback_alone(
+    system: System, kafka: KafkaEndpoint, connect: ConnectEndpoint, keycloak: KeycloakEndpoint
+) -> None:
+    assert system.clickhouse
+    assert system.redis
+    assert system.postgres
+    open_ports = listening()
+    ours = {name: open_ports[port] for name, port in system.instance.ports.items() if port in open_ports}
+    assert len(ours) >= 9
+    assert {name: addresses for name, addresses in ours.items() if not addresses <= LOOPBACK_ADDRESSES} == {}
+
+
+def test_a_killed_server_is_started_again_and_its_data_is_there() -> None:
+    backend = LocalBackend()
+    try:
+        backend.wait("clickhouse")
+        instance = backend.instance
+        account = {"user": "migrator", "password": instance.secrets["clickhouse_migrator"]}
+        with Client("127.0.0.1", instance.ports["clickhouse"], **account) as client:
+            client.execute("CREATE TABLE default.kept (x UInt8) ENGINE = MergeTree ORDER BY x")
+            client.execute("INSERT INTO default.kept VALUES", [(7,)])
+        before = pid_of("clickhouse", backend)
+        os.kill(before, signal.SIGKILL)
+        assert supervision.wait_until(
+            lambda: pid_of("clickhouse", backend) not in {0, before} and servers.SERVERS["clickhouse"].ready(instance), 30
+        )
+        with Client("127.0.0.1", instance.ports["clickhouse"], **account) as client:
+            assert client.execute("SELECT x FROM default.kept") == [(7,)]
+    finally:
+        backend.end()
+
+
+def test_an_ended_instance_leaves_no_process_and_no_folder() -> None:
+    backend = LocalBackend()
+    backend.wait("redis")
+    backend.wait("postgres")
+    folder, pids = backend.instance.folder, [pid_of("redis", backend), pid_of("postgres", backend)]
+    assert all(supervision.alive(pid) for pid in pids)
+    backend.end()
+    assert not any(supervision.alive(pid) for pid in pids)
+    assert not folder.exists()
+
+
+def test_what_a_killed_supervisor_left_is_ended_before_the_next_start() -> None:
+    backend = LocalBackend()
+    backend.wait("redis")
+    backend.wait("postgres")
+    instance = backend.instance
+    left = [pid_of("redis", backend), pid_of("postgres", backend)]
+    os.kill(int((instance.folder / "supervisord.pid").read_text()), signal.SIGKILL)
+    assert supervision.wait_until(lambda: not supervision.is_running(instance), 10)
+    assert set(left) <= set(orphans.orphans(instance))
+    assert orphans.end(instance) >= len(left)
+    assert not any(supervision.alive(pid) for pid in left)
+    forget(instance)
+
+
+def test_a_program_waits_for_what_it_needs_whichever_starts_first(tmp_path: Path) -> None:
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))
+        target = f"127.0.0.1:{reserved.getsockname()[1]}"
+        command = [sys.executable, str(LAUNCH), "--wait", target, "--deadline", "30", "--", "touch", str(tmp_path / "started")]
+        waiting = subprocess.Popen(command)
+        assert not answers(target)
+        assert waiting.poll() is None
+        assert not (tmp_path / "started").exists()
+        reserved.listen()
+        assert waiting.wait(timeout=30) == 0
+    assert (tmp_path / "started").exists()

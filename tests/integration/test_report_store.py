@@ -1,0 +1,167 @@
+"""One suite for both report stores: the one in memory may stand in for ClickHouse only because it passes what ClickHouse passes."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from typing import Any
+
+import numpy as np
+import pytest
+from clickhouse_driver import Client
+from pydantic import SecretStr
+
+from clickhouse.migrator import Migrator
+from service_kit.settings import ClickHouseSettings
+from stream_processor.adapters.clickhouse import ClickHouseStore
+from stream_processor.domain.columns import TelemetryColumns
+from stream_processor.domain.duplicates import KnownEvent
+from stream_processor.domain.fold import FOLD_FORMAT
+from stream_processor.ports import ReportStore, StoredOwnership, StoredProgress, StoredState, StoreUnavailable
+from tests.support.endpoints import ClickHouseEndpoint
+from tests.support.memory_store import MemoryStore
+
+DAY_US = 86_400_000_000
+NOW_US = 20_780 * DAY_US + 123_456
+_names = itertools.count()
+
+
+def settings_of(clickhouse: ClickHouseEndpoint, user: str, database: str) -> ClickHouseSettings:
+    account = clickhouse.accounts[user]
+    return ClickHouseSettings(host=clickhouse.host, port=clickhouse.port, database=database, user=user, password=SecretStr(account.password))
+
+
+@pytest.fixture(params=["memory", "clickhouse"])
+def store(request: pytest.FixtureRequest) -> Iterator[ReportStore]:
+    if request.param == "memory":
+        yield MemoryStore()
+        return
+    clickhouse: ClickHouseEndpoint = request.getfixturevalue("clickhouse")
+    # The writer's grant covers generations of `bionicpro`; each test takes a generation number of its own.
+    generation = 1000 + os.getpid() % 10_000 * 100 + next(_names)
+    migrator = Migrator(settings_of(clickhouse, "migrator", "bionicpro"))
+    migrator.migrate()
+    migrator.create_generation(generation)
+    real = ClickHouseStore(settings_of(clickhouse, "writer", f"bionicpro_g{generation}"))
+    yield real
+    real.close()
+    migrator.close()
+    with Client(**clickhouse.client("migrator")) as client:
+        client.execute(f"DROP DATABASE bionicpro_g{generation} SYNC")
+        client.execute("INSERT INTO bionicpro.generations (generation, state) VALUES", [(generation, "retired")])
+
+
+def events(*rows: dict[str, Any]) -> TelemetryColumns:
+    columns = TelemetryColumns.blank(len(rows))
+    columns.recorded_us[:] = NOW_US
+    for i, row in enumerate(rows):
+        for name, value in row.items():
+            getattr(columns, name)[i] = value
+    return columns
+
+
+def test_events_come_back_as_they_were_written(store: ReportStore) -> None:
+    full = {
+        "event_id_hi": 2**64 - 1, "event_id_lo": 2**63 + 5, "facets": 15, "amplitude_uv": 1_000_000, "recognised": 1, "active_ms": 3_600_000,
+        "battery_bp": 10_000, "error_code": "E-1", "error_severity": 3, "lat_cell": -900, "lon_cell": -1800, "lsn": 2**63, "partition": 23, "offset": 2**40,
+    }  # fmt: skip
+    store.write_telemetry(["7"], events(full))
+    ids, back = store.telemetry(["7", "8"], NOW_US, NOW_US + 1)
+    assert ids == ["7"]
+    assert {name: getattr(back, name)[0] for name in full} == full
+    assert back.recorded_us.tolist() == [NOW_US]
+
+
+def test_the_greatest_lsn_wins_and_the_later_write_on_a_tie(store: ReportStore) -> None:
+    store.write_telemetry(["7"], events({"event_id_lo": 1, "lsn": 20, "offset": 2}))
+    store.write_telemetry(["7"], events({"event_id_lo": 1, "lsn": 10, "offset": 9}))
+    assert store.known_events([("7", 0, 1)]) == {("7", 0, 1): KnownEvent(20, 2, NOW_US, deleted=False)}
+    store.write_telemetry(["7"], events({"event_id_lo": 1, "lsn": 20, "offset": 5}))
+    assert store.known_events([("7", 0, 1)])["7", 0, 1].offset == 5
+
+
+def test_a_deleted_event_stays_known_but_is_not_read(store: ReportStore) -> None:
+    store.write_telemetry(["7", "7"], events({"event_id_lo": 1, "lsn": 1}, {"event_id_lo": 9, "lsn": 2, "deleted": 1}))
+    ids, back = store.telemetry(["7"], 0, 2 * NOW_US)
+    assert (ids, back.event_id_lo.tolist()) == (["7"], [1])
+    assert store.known_events([("7", 0, 9), ("7", 0, 10)]).keys() == {("7", 0, 9)}
+    assert store.highest_event_ids(["7", "8"]) == {"7": 9}
+    assert store.days_with_telemetry(["7", "8"]) == {"7": [20_780]}
+
+
+def test_the_time_range_is_half_open(store: ReportStore) -> None:
+    store.write_telemetry(["7", "7"], events({"event_id_lo": 1}, {"event_id_lo": 2, "recorded_us": NOW_US + 1}))
+    assert store.telemetry(["7"], NOW_US, NOW_US + 1)[1].event_id_lo.tolist() == [1]
+    assert store.has_telemetry(["7"], NOW_US + 1, NOW_US + 2) == {("7", NOW_US // 900_000_000)}
+    assert store.has_telemetry(["7"], NOW_US + 2, 2 * NOW_US) == set()
+
+
+def test_a_state_is_kept_by_its_mark(store: ReportStore) -> None:
+    new = StoredState(20_780, "7", "u", 9, 4, FOLD_FORMAT, b"\x00\xffnew", {"E": 2}, 3)
+    old = StoredState(20_780, "7", "u", 8, 4, FOLD_FORMAT, b"old", {}, 3)
+    announced = StoredState(20_780, "7", "v", -1, -1, FOLD_FORMAT, b"", {}, 3)
+    store.write_states([new])
+    store.write_states([old, announced])
+    assert sorted(store.states([(20_780, "7"), (20_781, "7"), (20_780, "8")]), key=lambda s: s.user_id) == [new, announced]
+
+
+def test_many_pages_are_read_at_once(store: ReportStore) -> None:
+    states = [StoredState(20_000 + i % 40, str(i), "u", i, -1, FOLD_FORMAT, b"x", {}, 0) for i in range(6_000)]
+    store.write_states(states)
+    assert len(store.states([(state.day, state.prosthesis_id) for state in states])) == 6_000
+
+
+def test_ownership_is_kept_by_the_crm_offset(store: ReportStore) -> None:
+    store.write_ownership([StoredOwnership("7", 5, 1, 10, '{"name":"Ёлка"}'.encode())])
+    store.write_ownership([StoredOwnership("7", 4, 1, 11, b"{}")])
+    assert store.ownership(["7", "8"]) == [StoredOwnership("7", 5, 1, 10, '{"name":"Ёлка"}'.encode())]
+
+
+def test_progress_never_goes_back(store: ReportStore) -> None:
+    store.write_progress([StoredProgress("t", 3, "id", 24, 9, 1_700_000_000_123)])
+    store.write_progress([StoredProgress("t", 3, "id", 24, 8, 1_800_000_000_000)])
+    assert store.progress("t") == [StoredProgress("t", 3, "id", 24, 9, 1_700_000_000_123)]
+    assert store.progress("other") == []
+
+
+def test_nothing_asked_nothing_written(store: ReportStore) -> None:
+    store.write_progress([])
+    assert store.states([]) == []
+    assert store.known_events([]) == {}
+    assert len(store.telemetry([], 0, 1)[1]) == 0
+
+
+def test_numpy_columns_of_a_large_batch_are_written(store: ReportStore) -> None:
+    batch = TelemetryColumns.blank(5_000)
+    batch.event_id_lo[:] = np.arange(5_000)
+    batch.recorded_us[:] = NOW_US
+    store.write_telemetry(["7"] * 5_000, batch)
+    assert len(store.telemetry(["7"], 0, 2 * NOW_US)[1]) == 5_000
+
+
+def test_a_report_is_kept_by_its_version_and_a_tombstone_hides_it(clickhouse: ClickHouseEndpoint) -> None:
+    migrator = Migrator(settings_of(clickhouse, "migrator", "bionicpro"))
+    migrator.migrate()
+    migrator.close()
+    real = ClickHouseStore(settings_of(clickhouse, "writer", "bionicpro_g1"))
+    row: dict[str, Any] = {
+        "user_id": ["store-test"], "report_date": [date(2026, 3, 1)], "prosthesis_id": ["7"], "event_count": [1],
+        "first_event_at": [datetime(2026, 3, 1, tzinfo=UTC)], "usage_ms_by_hour": [[1, 2]], "errors_by_code": [{"E": 1}],
+        "location_lat_cell": [None], "version": [5], "is_deleted": [0],
+    }  # fmt: skip
+    with Client(**clickhouse.client("reader")) as reader:
+        query = "SELECT event_count FROM bionicpro.user_daily_reports WHERE user_id = 'store-test'"
+        real.write_reports(row)
+        real.write_reports(row | {"event_count": [7], "version": [4]})
+        assert reader.execute(query) == [(1,)]
+        real.write_reports(row | {"version": [6], "is_deleted": [1]})
+        assert reader.execute(query) == []
+    real.close()
+
+
+def test_a_server_that_is_away_is_said_to_be_unavailable() -> None:
+    nowhere = ClickHouseSettings(port=1, user="u", password=SecretStr("p"), connect_timeout_s=0.5)
+    with pytest.raises(StoreUnavailable):
+        ClickHouseStore(nowhere).ownership(["7"])

@@ -1,0 +1,1 @@
+"""What tests share: the servers, started once a run."""

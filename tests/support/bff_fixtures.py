@@ -1,0 +1,50 @@
+"""Fixtures of the BFF's tests: the realm and the gates once a run, a fresh world a test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.bff_servers import EchoReports, KeycloakGate, TcpGate, free_port
+from tests.support.bff_world import Realm, World, make_realm
+from tests.support.endpoints import KeycloakEndpoint, RedisEndpoint
+
+
+@pytest.fixture(scope="session")
+def bff_realm(keycloak: KeycloakEndpoint) -> Iterator[Realm]:
+    """A realm of the BFF's tests, made from the realm file; deleted at the end."""
+    realm = make_realm(keycloak, f"http://127.0.0.1:{free_port()}")
+    yield realm
+    realm.admin.delete_realm(realm.name)
+
+
+@pytest.fixture(scope="session")
+def bff_surroundings(bff_realm: Realm, redis: RedisEndpoint) -> Iterator[tuple[TcpGate, KeycloakGate, EchoReports]]:
+    redis_gate, gate, reports = TcpGate(redis.host, redis.port), KeycloakGate(bff_realm.endpoint.base_url), EchoReports()
+    redis_gate.open()
+    gate.server.start()
+    reports.server.start()
+    yield redis_gate, gate, reports
+    gate.server.stop()
+    reports.server.stop()
+    redis_gate.stop()
+
+
+@pytest.fixture
+def world(bff_realm: Realm, redis: RedisEndpoint, bff_surroundings: tuple[TcpGate, KeycloakGate, EchoReports]) -> Iterator[World]:
+    """Everything around a BFF; start one, or several, with ``world.start()``."""
+    redis_gate, gate, reports = bff_surroundings
+    world = World(bff_realm, redis, redis_gate, gate, reports)
+    yield world
+    world.stop()
+    redis_gate.open()
+    gate.reset()
+    reports.reset()
+
+
+@pytest.fixture
+def changed_realm(bff_realm: Realm) -> Iterator[Realm]:
+    """The realm, for a test that changes it; put back afterwards."""
+    yield bff_realm
+    bff_realm.restore()

@@ -1,0 +1,249 @@
+"""Real little servers around a BFF under test: the reports service's stand-in that echoes, and gates before Keycloak and Redis that can fail."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from typing import Any
+
+import httpx
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+START_LIMIT_S = 30
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Served:
+    """An ASGI application on a loopback port, in a thread with a loop of its own."""
+
+    def __init__(self, app: ASGIApp, port: int | None = None, **options: Any) -> None:
+        self.port = port or free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._app = app
+        self._options = options
+        self._server: uvicorn.Server | None = None
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> Served:
+        config = uvicorn.Config(
+            self._app,
+            "127.0.0.1",
+            self.port,
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=1,
+            http="h11",
+            ws="none",
+            **self._options,
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, daemon=True)
+        self._thread.start()
+        until = time.monotonic() + START_LIMIT_S
+        while not self._server.started:
+            if not self._thread.is_alive() or time.monotonic() > until:
+                raise RuntimeError(f"the server on port {self.port} did not start")
+            time.sleep(0.01)
+        return self
+
+    @property
+    def stopped(self) -> bool:
+        return self._server is None
+
+    def stop(self) -> None:
+        if self._server is not None and self._thread is not None:
+            self._server.should_exit = True
+            self._thread.join(timeout=15)
+            assert not self._thread.is_alive(), f"the server on port {self.port} did not stop"
+        self._server = self._thread = None
+
+
+class EchoReports:
+    """Answers as a reports service would, and remembers what it was asked. Set the attributes to make it slow or fail."""
+
+    def __init__(self) -> None:
+        self.requests: list[dict[str, Any]] = []
+        self.delay_s = 0.0
+        self.status = 200
+        self.chunks: list[bytes] | None = None
+        self.open_streams = 0
+        self.tick_s = 0.1
+        app = Starlette(
+            routes=[
+                Route("/health/live", self._live),
+                Route("/reports/{user}/stream", self._stream),
+                Route("/{rest:path}", self._echo, methods=["GET", "POST", "PUT", "DELETE", "PATCH"]),
+            ]
+        )
+        self.server = Served(app)
+
+    def reset(self) -> None:
+        self.requests.clear()
+        self.delay_s, self.status, self.chunks = 0.0, 200, None
+
+    async def _live(self, request: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    def _remember(self, request: Request) -> None:
+        self.requests.append(
+            {
+                "method": request.method,
+                "path": request.url.path,
+                "query": request.url.query,
+                "headers": {name: value for name, value in request.headers.items() if name != "authorization"},
+                "token": request.headers.get("authorization", "").removeprefix("Bearer "),
+            }
+        )
+
+    async def _echo(self, request: Request) -> Response:
+        self._remember(request)
+        await asyncio.sleep(self.delay_s)
+        if self.chunks is not None:
+            return StreamingResponse(_each(self.chunks), media_type="text/csv")
+        # The user of the path, as a report would carry it.
+        user = request.url.path.split("/")[2] if request.url.path.count("/") > 1 else ""
+        answer = {"user_id": user, "path": request.url.path, "query": request.url.query}
+        return JSONResponse(answer, self.status, headers={"etag": '"v1"', "x-internal": "not for browsers", "set-cookie": "planted=1"})
+
+    async def _stream(self, request: Request) -> Response:
+        self._remember(request)
+        return StreamingResponse(self._ticks(), media_type="text/event-stream")
+
+    async def _ticks(self) -> AsyncIterator[bytes]:
+        self.open_streams += 1
+        try:
+            for number in range(100_000):
+                yield f"event: report\nid: {number}\ndata: {{}}\n\n".encode()
+                await asyncio.sleep(self.tick_s)
+        finally:
+            self.open_streams -= 1
+
+
+async def _each(chunks: list[bytes]) -> AsyncIterator[bytes]:
+    for chunk in chunks:
+        yield chunk
+
+
+class KeycloakGate:
+    """Stands between the BFF and the real Keycloak: counts token requests, delays them, changes their answers, or is down."""
+
+    def __init__(self, target: str) -> None:
+        self._target = target
+        self.grants: list[str] = []
+        self.id_tokens: list[str] = []
+        self.key_fetches = 0
+        self.delay_s = 0.0
+        self.status: int | None = None
+        self.tamper: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+        self.server = Served(Starlette(routes=[Route("/{path:path}", self._pass, methods=["GET", "POST"])]))
+
+    def reset(self) -> None:
+        self.grants.clear()
+        self.id_tokens.clear()
+        self.key_fetches, self.delay_s, self.status, self.tamper = 0, 0.0, None, None
+
+    async def _pass(self, request: Request) -> Response:
+        body = await request.body()
+        if self.status is not None:
+            return Response(status_code=self.status)
+        is_token = request.url.path.endswith("/token")
+        if request.url.path.endswith("/certs"):
+            self.key_fetches += 1
+        if is_token:
+            form = httpx.QueryParams(body.decode())
+            self.grants.append(form["grant_type"])
+            await asyncio.sleep(self.delay_s)
+        async with httpx.AsyncClient(timeout=30, trust_env=False) as client:
+            head = {"content-type": request.headers["content-type"]} if "content-type" in request.headers else {}
+            answer = await client.request(request.method, self._target + request.url.path, content=body or None, headers=head)
+        if is_token and answer.status_code == 200:
+            self.id_tokens.append(answer.json()["id_token"])
+            if self.tamper is not None:
+                return JSONResponse(self.tamper(answer.json()))
+        return Response(answer.content, answer.status_code, media_type=answer.headers.get("content-type"))
+
+
+class TcpGate:
+    """Stands between the BFF and Redis: open, closed (connections refused and cut), or silent (accepts and says nothing)."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._target = (host, port)
+        self.port = free_port()
+        self._silent = False
+        self._loop = asyncio.new_event_loop()
+        self._listener: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+
+    def open(self) -> None:
+        self._silent = False
+        self._run(self._open())
+
+    def close(self) -> None:
+        """Refuse new connections and cut those there are."""
+        self._run(self._close())
+
+    def fall_silent(self) -> None:
+        self._silent = True
+        self._run(self._cut())
+
+    def stop(self) -> None:
+        self.close()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(timeout=10)
+        self._loop.close()
+
+    def _run(self, work: Any) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=10)
+
+    async def _open(self) -> None:
+        if self._listener is None:
+            self._listener = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+
+    async def _close(self) -> None:
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+        await self._cut()
+
+    async def _cut(self) -> None:
+        for writer in list(self._writers):
+            writer.transport.abort()
+        await asyncio.sleep(0.05)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        try:
+            if self._silent:
+                await reader.read()
+                return
+            up_reader, up_writer = await asyncio.open_connection(*self._target)
+            self._writers.add(up_writer)
+            await asyncio.gather(_pump(reader, up_writer), _pump(up_reader, writer))
+            self._writers.discard(up_writer)
+        finally:
+            self._writers.discard(writer)
+            writer.close()
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while data := await reader.read(65_536):
+            writer.write(data)
+            await writer.drain()
+    writer.close()

@@ -1,0 +1,184 @@
+"""The system under test: real servers, started when first asked for, once a run, and stopped at its end.
+
+``--backend`` chooses what starts them. A backend starts servers by name and says where they are; another one (containers) is a
+class with the same methods in BACKENDS.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Protocol
+
+from local import environments, services, steps, supervision
+from local import system as servers
+from local.__main__ import forget
+from local.instance import Instance, existing, open_instance
+from local.servers.postgres import SUPERUSER
+from tests.support.endpoints import (
+    Account,
+    ClickHouseEndpoint,
+    ConnectEndpoint,
+    KafkaEndpoint,
+    KeycloakEndpoint,
+    PostgresEndpoint,
+    RedisEndpoint,
+)
+
+LOOPBACK = "127.0.0.1"
+POSTGRES_ROLES = ("crm_owner", "crm_app", "telemetry_owner", "telemetry_ingest", "debezium", "auditor")
+CLICKHOUSE_USERS = ("migrator", "writer", "reader", "auditor")
+
+
+class Backend(Protocol):
+    """``begin`` starts servers without waiting (again: no effect); ``wait`` returns when one is ready; ``end`` stops what was started."""
+
+    @property
+    def instance(self) -> Instance: ...
+
+    def begin(self, names: Iterable[str]) -> None: ...
+
+    def wait(self, name: str) -> None: ...
+
+    def end(self) -> None: ...
+
+
+class LocalBackend:
+    """An instance of its own in a temporary folder, on free ports."""
+
+    def __init__(self) -> None:
+        self._instance: Instance | None = None
+        self._started: dict[str, Future[None]] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def instance(self) -> Instance:
+        with self._lock:
+            if self._instance is None:
+                self._instance = self._open()
+            return self._instance
+
+    def begin(self, names: Iterable[str]) -> None:
+        instance = self.instance
+        with self._lock:
+            fresh = [name for name in servers.with_needs(names) if name not in self._started]
+            self._started |= servers.starting(instance, fresh, _unreported)
+
+    def wait(self, name: str) -> None:
+        self.begin([name])
+        self._started[name].result()
+
+    def end(self) -> None:
+        if self._instance is not None:
+            supervision.stop(self._instance)
+            forget(self._instance)
+
+    def _open(self) -> Instance:
+        folder = Path(tempfile.mkdtemp(prefix="bionicpro-test-"))
+        instance, _ = open_instance(folder, usual_ports=False)
+        programs = [server.program(instance) for server in servers.SERVERS.values()]
+        try:
+            supervision.start(instance, [*programs, *services.programs(instance)])
+        except BaseException:
+            shutil.rmtree(folder)
+            raise
+        return instance
+
+
+class RunningBackend:
+    """An instance that somebody started (``python -m local start --instance FOLDER``); it is left running."""
+
+    def __init__(self, folder: Path) -> None:
+        self.instance = existing(folder)
+
+    def begin(self, names: Iterable[str]) -> None:
+        """Nothing to start: what does not run makes ``wait`` fail."""
+
+    def wait(self, name: str) -> None:
+        if not servers.SERVERS[name].ready(self.instance):
+            raise servers.NotReadyError(f"{name} of the instance {self.instance.folder} does not answer")
+
+    def end(self) -> None:
+        """It is not ours to stop."""
+
+
+BACKENDS: Mapping[str, Callable[[], Backend]] = {"local": LocalBackend}
+
+
+class System:
+    """Asking for an endpoint starts its server and waits until it is ready."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+        self._done: set[str] = set()
+
+    @property
+    def instance(self) -> Instance:
+        return self.backend.instance
+
+    @property
+    def postgres(self) -> PostgresEndpoint:
+        self.backend.wait("postgres")
+        secrets = self.instance.secrets
+        accounts = {SUPERUSER: Account(SUPERUSER, secrets[SUPERUSER])} | {role: Account(role, secrets[role]) for role in POSTGRES_ROLES}
+        return PostgresEndpoint(LOOPBACK, self.instance.ports["postgres"], accounts)
+
+    @property
+    def kafka(self) -> KafkaEndpoint:
+        self.backend.wait("kafka")
+        return KafkaEndpoint(f"{LOOPBACK}:{self.instance.ports['kafka']}")
+
+    @property
+    def connect(self) -> ConnectEndpoint:
+        self.backend.wait("connect")
+        return ConnectEndpoint(f"http://{LOOPBACK}:{self.instance.ports['connect']}")
+
+    @property
+    def clickhouse(self) -> ClickHouseEndpoint:
+        self.backend.wait("clickhouse")
+        ports = self.instance.ports
+        accounts = {user: Account(user, self.instance.secrets[f"clickhouse_{user}"]) for user in CLICKHOUSE_USERS}
+        return ClickHouseEndpoint(LOOPBACK, ports["clickhouse"], ports["clickhouse_http"], accounts)
+
+    @property
+    def keycloak(self) -> KeycloakEndpoint:
+        self.backend.wait("keycloak")
+        secrets = self.instance.secrets
+        return KeycloakEndpoint(
+            base_url=f"http://{LOOPBACK}:{self.instance.ports['keycloak']}",
+            public_url=self.instance.keycloak_url,
+            realm="bionicpro",
+            admin=Account("admin", secrets["keycloak_admin"]),
+            client=Account("bionicpro-bff", secrets["bff_client"]),
+            page=self.instance.page,
+        )
+
+    @property
+    def redis(self) -> RedisEndpoint:
+        self.backend.wait("redis")
+        return RedisEndpoint(LOOPBACK, self.instance.ports["redis"], Account("bff", self.instance.secrets["redis_bff"]))
+
+    def variables(self, process: str) -> dict[str, str]:
+        """The ``BIONICPRO_…`` variables of *process* (processor, reports-api, bff, simulator, migrator, operator, keycloak)."""
+        return environments.all_of(self.instance)[process]
+
+    def carry_out(self, wanted: Iterable[steps.Step]) -> None:
+        """Run the start's steps that were not run yet, in order, each after its servers are ready."""
+        for step in wanted:
+            if step.name not in self._done:
+                for need in step.needs:
+                    self.backend.wait(need)
+                step.run(self.instance)
+                self._done.add(step.name)
+
+    def start_services(self, *names: str) -> None:
+        """Start programs of ours under the instance's supervisor; stopped with it."""
+        supervision.start_programs(self.instance, names)
+
+
+def _unreported(_line: str) -> None:
+    """A test run has no use for progress lines."""

@@ -1,0 +1,68 @@
+import configparser
+import shlex
+from pathlib import Path
+
+import pytest
+
+from local import bootstrap, services, supervision, system
+from local.instance import Instance, open_instance
+from local.launch import parse_environment, wait_for
+from local.servers.program import Program
+from local.up import status_line
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Instance:
+    opened, _ = open_instance(tmp_path / "one", usual_ports=False)
+    return opened
+
+
+@pytest.mark.parametrize("argument", ["plain", "two words", 'a "quote"', "back\\slash", "per%cent", "semi;colon", "lib/*"])
+def test_a_programs_arguments_survive_the_supervisors_file(argument: str, tmp_path: Path) -> None:
+    program = Program("p", ("run", argument), tmp_path)
+    parsed = configparser.RawConfigParser(inline_comment_prefixes=(";", "#"))
+    parsed.read_string(supervision.section(program, tmp_path))
+    command = parsed["program:p"]["command"] % {}
+    assert shlex.split(command) == ["run", argument]
+
+
+def test_every_program_is_restarted_when_it_ends(instance: Instance) -> None:
+    parsed = configparser.RawConfigParser()
+    parsed.read_string(supervision.configuration(instance, services.programs(instance)))
+    sections = [name for name in parsed.sections() if name.startswith("program:")]
+    assert len(sections) == len(services.SERVICES)
+    assert {parsed[name]["autorestart"] for name in sections} == {"true"}
+
+
+def test_no_secret_stands_on_a_command_line(instance: Instance) -> None:
+    text = supervision.configuration(instance, services.programs(instance))
+    assert not [name for name, secret in instance.secrets.items() if secret in text]
+
+
+def test_what_a_server_needs_is_started_with_it() -> None:
+    assert system.with_needs(["connect"]) == ["kafka", "connect"]
+
+
+def test_an_unknown_server_is_named() -> None:
+    with pytest.raises(ValueError, match="unknown: rabbit"):
+        system.with_needs(["rabbit"])
+
+
+def test_environment_values_are_taken_as_they_stand() -> None:
+    assert parse_environment("# note\nA=1\n\nURL=redis://u:p=w@h/0\n") == {"A": "1", "URL": "redis://u:p=w@h/0"}
+
+
+def test_what_never_answers_is_named_at_the_deadline() -> None:
+    assert wait_for(["127.0.0.1:1"], deadline_s=0.01) == "127.0.0.1:1"
+
+
+def test_the_status_line_names_only_what_does_not_run() -> None:
+    states = [supervision.ProcessState("kafka", "RUNNING", 1, ""), supervision.ProcessState("connect", "BACKOFF", 0, "")]
+    assert status_line(states) == "1 of 2 parts run; connect: BACKOFF"
+
+
+def test_uv_takes_over_pips_index_only_where_it_has_none() -> None:
+    taken = bootstrap.uv_environment({"PIP_INDEX_URL": "https://pip.example/simple"})
+    kept = bootstrap.uv_environment({"PIP_INDEX_URL": "https://pip.example/simple", "UV_DEFAULT_INDEX": "https://uv.example/simple"})
+    assert taken["UV_DEFAULT_INDEX"] == "https://pip.example/simple"
+    assert kept["UV_DEFAULT_INDEX"] == "https://uv.example/simple"

@@ -1,0 +1,148 @@
+"""Reports, summaries, pages and tags from mart rows: the pure part of the reports service."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reports_api import domain, etags, paging
+from reports_api.examples import ROW, WATERMARKS
+from reports_api.summary import DayRange, summary
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+DAYS = st.dates(date(2000, 1, 1), date(2199, 12, 31))
+
+
+def test_what_was_never_measured_is_null_and_not_zero() -> None:
+    bare = ROW._replace(signal_count=0, recognised_count=0, battery_count=0, location_lat_cell=None, location_lon_cell=None)
+    report = domain.daily_report(bare, None)
+    assert (report.signals.efficiency, report.signals.amplitude_uv, report.battery, report.location) == (None, None, None, None)
+    assert report.complete is False
+
+
+def test_cells_south_and_west_are_below_zero() -> None:
+    location = domain.daily_report(ROW._replace(location_lat_cell=-339, location_lon_cell=-1), None).location
+    assert location is not None
+    assert (location.latitude, location.longitude) == (-33.9, -0.1)
+
+
+def test_as_of_is_the_least_of_the_partitions_and_none_where_one_is_unknown() -> None:
+    watermarks = {1: NOW, 2: NOW - timedelta(hours=1)}
+    assert domain.as_of_partitions([1, 2], watermarks) == NOW - timedelta(hours=1)
+    assert domain.as_of_partitions([1], watermarks) == NOW
+    assert domain.as_of_partitions([1, 3], watermarks) is None
+    assert domain.as_of_partitions([], watermarks) is None
+
+
+def test_a_source_clock_ahead_of_ours_is_fresh_and_not_negative() -> None:
+    assert domain.freshness_ms(NOW + timedelta(seconds=1), NOW) == 0
+    assert domain.freshness_ms(NOW - timedelta(milliseconds=1500), NOW) == 1500
+
+
+@pytest.mark.parametrize("name", ["", "Mars/Olympus", "../../etc/passwd", "/etc/localtime", "x" * 5000, "Europe"])
+def test_an_unknown_time_zone_is_utc(name: str) -> None:
+    assert domain.local_date(datetime(2026, 11, 23, 23, 59, tzinfo=UTC), name) == date(2026, 11, 23)
+
+
+@given(
+    st.integers(0, 7_000_000_000).map(lambda seconds: datetime.fromtimestamp(seconds, UTC)),
+    st.sampled_from(["Pacific/Kiritimati", "Pacific/Niue", "Asia/Kathmandu", "UTC"]),
+)
+def test_every_local_date_of_now_is_among_the_possible_ones(now: datetime, name: str) -> None:
+    first, last = domain.possible_dates(now)
+    assert first <= domain.local_date(now, name) <= last
+
+
+def test_today_takes_the_zone_of_the_row_that_changed_last() -> None:
+    rows = [
+        ROW._replace(report_date=date(2026, 11, 24), timezone="Pacific/Auckland", version=9),
+        ROW._replace(report_date=date(2026, 11, 23), timezone="Europe/Moscow", version=8),
+    ]
+    body = domain.today("u", rows, WATERMARKS, NOW, zone_before="UTC", partitions_before=())
+    assert (body.report_date, [item.report_date for item in body.items]) == (date(2026, 11, 24), [date(2026, 11, 24)])
+
+
+def test_averages_are_over_days_with_data_and_ratios_over_sums() -> None:
+    days = DayRange(date(2026, 11, 17), date(2026, 11, 23))
+    rows = [
+        ROW._replace(
+            report_date=date(2026, 11, 23), prosthesis_id="1", usage_ms=100, signal_count=1, recognised_count=1, amplitude_uv_sum=10
+        ),
+        ROW._replace(
+            report_date=date(2026, 11, 23), prosthesis_id="2", usage_ms=200, signal_count=9, recognised_count=0, amplitude_uv_sum=90
+        ),
+        ROW._replace(
+            report_date=date(2026, 11, 20), usage_ms=300, signal_count=0, recognised_count=0, amplitude_uv_sum=0, amplitude_uv_min=0
+        ),
+    ]
+    body = summary("u", days, rows, WATERMARKS, NOW)
+    assert (body.current.days_with_data, body.current.usage.mean_ms_per_day) == (2, 300.0)
+    assert body.current.signals.efficiency == 0.1
+    amplitude = body.current.signals.amplitude_uv
+    assert amplitude is not None
+    assert (amplitude.mean, amplitude.min) == (10.0, 35)
+    assert (body.previous.days_with_data, body.previous.usage.mean_ms_per_day, body.previous.battery) == (0, None, None)
+    assert (body.change.usage_per_day_ratio, body.change.error_count_difference) == (None, None)
+
+
+@given(DAYS, st.integers(0, 400))
+def test_the_range_before_adjoins_and_is_as_long(first: date, more: int) -> None:
+    days = DayRange(first, first + timedelta(days=more))
+    before = days.before()
+    assert before.days == days.days
+    assert before.last + timedelta(days=1) == days.first
+
+
+@given(DAYS, st.integers(0, 366), st.integers(1, 100))
+def test_windows_cover_every_day_once_newest_first_and_few(first: date, more: int, limit: int) -> None:
+    last = first + timedelta(days=more)
+    found = list(paging.windows(first, last, limit))
+    days = [end - timedelta(days=i) for start, end in found for i in range((end - start).days + 1)]
+    assert days == [last - timedelta(days=i) for i in range(more + 1)]
+    assert len(found) <= 4
+    assert (found[0][1] - found[0][0]).days < max(paging.FIRST_WINDOW_DAYS, limit + 1)
+
+
+def test_an_empty_range_has_no_windows() -> None:
+    assert list(paging.windows(date(2026, 1, 2), date(2026, 1, 1), 10)) == []
+
+
+@given(DAYS, st.text(max_size=30))
+def test_a_cursor_comes_back_as_it_was(day: date, prosthesis_id: str) -> None:
+    cursor = paging.Cursor(day, prosthesis_id)
+    assert paging.decode(paging.encode(cursor)) == cursor
+
+
+@given(st.text(max_size=300))
+def test_any_other_text_is_no_cursor(text: str) -> None:
+    try:
+        cursor = paging.decode(text)
+    except ValueError:
+        return
+    assert paging.encode(cursor) == text
+
+
+@given(
+    st.lists(st.tuples(st.text("0123456789", min_size=1, max_size=4), st.integers(0, 9)), max_size=4),
+    st.lists(st.tuples(st.text("0123456789", min_size=1, max_size=4), st.integers(0, 9)), max_size=4),
+)
+def test_event_ids_are_equal_only_for_the_same_versions(one: list[tuple[str, int]], other: list[tuple[str, int]]) -> None:
+    day = date(2026, 11, 23)
+    assert (etags.event_id(day, one) == etags.event_id(day, other)) == (sorted(one) == sorted(other))
+
+
+def test_an_etag_changes_with_completeness_and_scope_and_not_with_time() -> None:
+    earlier, later = domain.daily_report(ROW, NOW), domain.daily_report(ROW, NOW + timedelta(hours=1))
+    complete = domain.daily_report(ROW, ROW.day_ends_at)
+    assert etags.of_reports("s", [earlier]) == etags.of_reports("s", [later])
+    assert len({etags.of_reports("s", [earlier]), etags.of_reports("s", [complete]), etags.of_reports("t", [earlier])}) == 3
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"), [(None, False), ('W/"a"', True), ('"a"', True), ('"b", W/"a"', True), ("*", True), ('"b"', False), ("", False)]
+)
+def test_if_none_match_is_compared_weakly(header: str | None, expected: bool) -> None:
+    assert etags.matches(header, 'W/"a"') is expected
