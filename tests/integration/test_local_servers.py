@@ -15,7 +15,6 @@ from confluent_kafka import KafkaError, Producer
 
 from local import orphans, supervision
 from local import system as servers
-from local.__main__ import forget
 from local.launch import answers
 from local.servers.program import LAUNCH
 from tests.support.endpoints import ConnectEndpoint, KafkaEndpoint, KeycloakEndpoint
@@ -106,16 +105,18 @@ def test_an_ended_instance_leaves_no_process_and_no_folder() -> None:
 
 def test_what_a_killed_supervisor_left_is_ended_before_the_next_start() -> None:
     backend = LocalBackend()
-    backend.wait("redis")
-    backend.wait("postgres")
-    instance = backend.instance
-    left = [pid_of("redis", backend), pid_of("postgres", backend)]
-    os.kill(int((instance.folder / "supervisord.pid").read_text()), signal.SIGKILL)
-    assert supervision.wait_until(lambda: not supervision.is_running(instance), 10)
-    assert set(left) <= set(orphans.orphans(instance))
-    assert orphans.end(instance) >= len(left)
-    assert not any(supervision.alive(pid) for pid in left)
-    forget(instance)
+    try:
+        backend.wait("redis")
+        backend.wait("postgres")
+        instance = backend.instance
+        left = [pid_of("redis", backend), pid_of("postgres", backend)]
+        os.kill(int((instance.folder / "supervisord.pid").read_text()), signal.SIGKILL)
+        assert supervision.wait_until(lambda: not supervision.is_running(instance), 10)
+        assert set(left) <= set(orphans.orphans(instance))
+        assert orphans.end(instance) >= len(left)
+        assert not any(supervision.alive(pid) for pid in left)
+    finally:
+        backend.end()
 
 
 def test_a_program_waits_for_what_it_needs_whichever_starts_first(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Protocol
 
-from local import environments, services, steps, supervision
+from local import environments, orphans, services, steps, supervision
 from local import system as servers
 from local.__main__ import forget
 from local.instance import Instance, existing, open_instance
@@ -74,7 +74,7 @@ class LocalBackend:
 
     def end(self) -> None:
         if self._instance is not None:
-            supervision.stop(self._instance)
+            supervision.stop(self._instance) or orphans.end(self._instance)
             forget(self._instance)
 
     def _open(self) -> Instance:

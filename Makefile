@@ -1,0 +1,37 @@
+# A thin menu; what the commands do stands in local/, tests/ and cli/.
+PYTHON ?= python3
+VENV := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help prepare up down reset test lint format bench lock
+
+help: ## this menu
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+prepare: ## install and fetch what is missing (up and test do it too)
+	@$(PYTHON) -m local.bootstrap
+
+up: prepare ## start the whole demo and stay in the foreground until Ctrl-C
+	@$(VENV)/python -m local up
+
+down: ## stop it from another terminal
+	@$(VENV)/python -m local stop
+
+reset: ## stop it and forget its data, secrets and ports (YES=1: do not ask)
+	@$(VENV)/python -m local reset $(if $(YES),--yes)
+
+test: ## run every test, real servers and a real browser included (ARGS=…: for pytest)
+	@$(PYTHON) -m local.bootstrap --browser
+	@$(VENV)/python -m pytest --junitxml=test-results/junit.xml $(ARGS)
+
+lint: prepare ## formatter, linter, type checker, import rules, front-end checks
+	@$(VENV)/python -m local.lint
+
+format: prepare ## format the code
+	@$(VENV)/ruff format . && $(VENV)/ruff check --fix --quiet .
+
+bench: prepare ## the project and its peers side by side
+	@$(VENV)/python -m benchmarks
+
+lock: ## resolve the lock files anew from pyproject.toml
+	@$(PYTHON) -m local.locks

@@ -1,0 +1,119 @@
+"""The ASGI application: routes, and what each kind of failure says to its caller."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from http import HTTPStatus
+
+import structlog
+from fastapi import FastAPI, Request
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from bff import health, login, logout, pages, proxy, session_api
+from bff.context import Bff, bff_of, build, client_of
+from bff.envelope import Envelope
+from bff.oidc import ProviderDownError, ProviderMismatchError
+from bff.problems import RefusalError, problem, unavailable
+from bff.redis_client import StoreDownError
+from bff.sessions import Clock
+from bff.settings import Settings
+from service_kit.settings import EXIT_BAD_SETTINGS
+
+AUDITED = frozenset({"csrf", "not-yours", "not-found", "too-many-requests", "bad-query"})
+PROGRAM_PATHS = ("/reports", "/users", "/auth/session", "/auth/logout", "/auth/backchannel-logout", "/health")
+log = structlog.get_logger("bff")
+
+
+def create_app(settings: Settings, clock: Clock = time.time) -> FastAPI:
+    """The application; its lifespan connects and disconnects. *clock* gives seconds since 1970."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        bff = build(settings, clock)
+        app.state.bff = bff
+        watch = asyncio.create_task(bff.streams.watch())
+        try:
+            yield
+        finally:
+            watch.cancel()
+            with suppress(asyncio.CancelledError):
+                await watch
+            await bff.close()
+
+    app = FastAPI(lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    for router in (health.router, session_api.router, login.router, logout.router, proxy.router, pages.router):
+        app.include_router(router)
+    for kind, handler in _HANDLERS.items():
+        app.add_exception_handler(kind, handler)
+    own = settings.bff
+    app.add_middleware(Envelope, public_url=own.public_url, public_host=own.public_host, secure=own.secure)
+    return app
+
+
+async def check_provider(settings: Settings) -> None:
+    """End the process with exit code 78 if Keycloak answers for another issuer; go on if it does not answer yet."""
+    bff: Bff = build(settings, time.time)
+    try:
+        await bff.keycloak.require_available()
+    except ProviderDownError as error:
+        log.warning("keycloak does not answer yet; logins wait for it", error=str(error))
+    except ProviderMismatchError as error:
+        print(f"bff: {error}", file=sys.stderr)
+        raise SystemExit(EXIT_BAD_SETTINGS) from None
+    finally:
+        await bff.close()
+
+
+async def _refusal(request: Request, error: Exception) -> Response:
+    if isinstance(error, RefusalError):
+        refusal = error
+    elif isinstance(error, StoreDownError):
+        log.error("redis does not answer", error=str(error))
+        refusal = unavailable("The session store")
+    elif isinstance(error, ProviderMismatchError):
+        log.error("keycloak refuses us", error=str(error))
+        refusal = unavailable("The login server")
+    elif isinstance(error, ProviderDownError):
+        log.warning("keycloak does not answer", error=str(error))
+        refusal = unavailable("The login server")
+    elif isinstance(error, TimeoutError):
+        log.warning("deadline passed", path=request.url.path)
+        refusal = unavailable("The service")
+    elif isinstance(error, HTTPException):
+        refusal = _of_framework(error)
+    else:
+        log.error("failed", error=type(error).__name__, exc_info=error)
+        refusal = RefusalError(HTTPStatus.INTERNAL_SERVER_ERROR, "failed", "The request failed here. It is in the log.")
+    return _answer(request, refusal)
+
+
+def _of_framework(error: HTTPException) -> RefusalError:
+    status = HTTPStatus(error.status_code)
+    kind = "not-found" if status is HTTPStatus.NOT_FOUND else status.phrase.lower().replace(" ", "-")
+    return RefusalError(status, kind, f"{status.phrase}.", headers=error.headers)
+
+
+def _answer(request: Request, refusal: RefusalError) -> Response:
+    bff = bff_of(request)
+    if refusal.kind in AUDITED and request.url.path.startswith(PROGRAM_PATHS):
+        subject = getattr(request.state, "subject", None)
+        bff.audit.request_refused(
+            refusal.kind, method=request.method, path=request.url.path[:200], client=client_of(request), subject=subject
+        )
+    if request.url.path.startswith(PROGRAM_PATHS):
+        response: Response = problem(refusal, request.state.request_id)
+    else:
+        response = pages.refusal_page(refusal, request)
+    if refusal.forget_session and bff.cookies.session_name in request.cookies:
+        bff.cookies.clear_session(response)
+    return response
+
+
+_HANDLERS = dict.fromkeys(
+    (RefusalError, StoreDownError, ProviderDownError, ProviderMismatchError, TimeoutError, HTTPException, Exception), _refusal
+)

@@ -1,0 +1,160 @@
+"""What a running BFF is made of, and the way from a request to it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import structlog
+from starlette.requests import Request
+
+from bff.audit import Audit
+from bff.cookies import Cookies
+from bff.id_tokens import TokenValidator
+from bff.keys import SigningKeys
+from bff.oidc import GrantRefusedError, Keycloak, ProviderDownError, ProviderMismatchError
+from bff.rate_limits import RateLimits
+from bff.redis_client import Store
+from bff.refresh import Refresher
+from bff.request_guard import client_address
+from bff.sessions import Clock, Session, Sessions
+from bff.settings import BffSettings, Settings
+from bff.streams import LiveStreams
+from bff.transactions import Transactions
+
+ENDING_TRIES = 4
+ENDING_PAUSE_S = 2.0
+ENDINGS_AT_MOST = 200
+log = structlog.get_logger("bff")
+
+
+@dataclass
+class Bff:
+    """One instance. Instances share nothing but Redis and Keycloak."""
+
+    settings: BffSettings
+    clock: Clock
+    store: Store
+    sessions: Sessions
+    transactions: Transactions
+    keycloak: Keycloak
+    validator: TokenValidator
+    refresher: Refresher
+    streams: LiveStreams
+    limits: RateLimits
+    audit: Audit
+    cookies: Cookies
+    upstream: httpx.AsyncClient
+    _endings: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def end_session(self, session: Session) -> bool:
+        """End a session here, then at Keycloak. False where Keycloak could not be told yet: that is tried again for a while."""
+        if not await self.sessions.end(session):
+            return True
+        self.streams.end(session.key)
+        if await self._end_at_keycloak(session):
+            return True
+        self._later(self._keep_trying(session))
+        return False
+
+    async def end_if_timed_out(self, session: Session) -> bool:
+        """End *session* here and at Keycloak if its time is over; True if it is ended, by whomever, False if it lives."""
+        end = (await self.sessions.ends([session.key]))[0]
+        if end is not None and self.clock() < end:
+            return False
+        if end is not None and await self.sessions.end(session):
+            self.streams.end(session.key)
+            self.audit.session_timed_out(session)
+            self._later(self._keep_trying(session))
+        return True
+
+    async def _end_at_keycloak(self, session: Session) -> bool:
+        try:
+            await self.keycloak.end_session(session.grant.tokens.refresh)
+        except GrantRefusedError:
+            return True  # gone already
+        except (ProviderDownError, ProviderMismatchError) as error:
+            log.warning("keycloak session not ended", error=str(error), session=session.reference)
+            return False
+        return True
+
+    async def _keep_trying(self, session: Session) -> None:
+        for attempt in range(ENDING_TRIES):
+            if await self._end_at_keycloak(session):
+                return
+            await asyncio.sleep(ENDING_PAUSE_S * 2**attempt)
+        log.error("keycloak session left to time out", session=session.reference)
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        if len(self._endings) >= ENDINGS_AT_MOST:
+            work.close()
+            log.error("too many keycloak sessions wait to be ended: one is left to time out")
+            return
+        task = asyncio.create_task(work)
+        self._endings.add(task)
+        task.add_done_callback(self._endings.discard)
+
+    async def close(self) -> None:
+        for task in list(self._endings):
+            task.cancel()
+        await asyncio.gather(*self._endings, return_exceptions=True)
+        await self.upstream.aclose()
+        await self.keycloak.close()
+        await self.store.close()
+
+
+def build(settings: Settings, clock: Clock) -> Bff:
+    """Put an instance together. Nothing is connected yet: whatever it needs may start later."""
+    own = settings.bff
+    store = Store.connect(settings.redis.url.get_secret_value(), deadline_s=own.redis_deadline_s, connections=own.redis_connections)
+    sessions = Sessions(store, idle_s=own.session_idle_s, absolute_s=own.session_absolute_s, per_user=own.sessions_per_user, clock=clock)
+    keycloak = Keycloak(
+        settings.keycloak,
+        client_id=own.client_id,
+        client_secret=own.client_secret.get_secret_value(),
+        deadline_s=own.identity_deadline_s,
+        refresh_margin_s=own.refresh_margin_s,
+        clock=clock,
+    )
+    keys = SigningKeys(keycloak.keys, cooldown_s=own.key_refetch_cooldown_s, clock=clock)
+    validator = TokenValidator(keys, issuer=keycloak.issuer, client_id=own.client_id, leeway_s=own.clock_leeway_s, clock=clock)
+    audit = Audit()
+    return Bff(
+        settings=own,
+        clock=clock,
+        store=store,
+        sessions=sessions,
+        transactions=Transactions(store, own.login_transaction_s),
+        keycloak=keycloak,
+        validator=validator,
+        refresher=Refresher(
+            sessions, keycloak, validator, audit, lock_s=own.refresh_lock_s, wait_s=own.identity_deadline_s + 2, clock=clock
+        ),
+        streams=LiveStreams(
+            sessions, total=own.streams_total, per_session=own.streams_per_session, check_s=own.stream_check_s, clock=clock
+        ),
+        limits=RateLimits(store),
+        audit=audit,
+        cookies=Cookies(own.secure),
+        upstream=_upstream_client(own),
+    )
+
+
+def _upstream_client(settings: BffSettings) -> httpx.AsyncClient:
+    streams_and_requests = settings.upstream_connections + settings.streams_total
+    limits = httpx.Limits(max_connections=streams_and_requests, max_keepalive_connections=settings.upstream_connections)
+    return httpx.AsyncClient(limits=limits, trust_env=False, follow_redirects=False)
+
+
+def bff_of(request: Request) -> Bff:
+    bff = request.app.state.bff
+    if not isinstance(bff, Bff):
+        raise TypeError("the application was started without its lifespan")
+    return bff
+
+
+def client_of(request: Request) -> str:
+    return client_address(request, bff_of(request).settings.trusted_proxies)

@@ -1,0 +1,115 @@
+"""Demo users in Keycloak, with fixed ids: a step of the start that can be repeated.
+
+An existing realm is left alone by ``--import-realm``, and the admin API's "create user" chooses ids itself; partial import keeps the id that it is
+given, and skips users that are there. The running BFF never imports this module and holds no administrator's account.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from keycloak import KeycloakAdmin
+from keycloak.exceptions import KeycloakError
+
+
+@dataclass(frozen=True, slots=True)
+class DemoUser:
+    """A user of the realm; *user_id* is the subject of its tokens and ``user_id`` in the CRM."""
+
+    user_id: str
+    username: str
+    email: str
+    first_name: str
+    last_name: str
+    password: str = field(repr=False)
+    roles: tuple[str, ...] = ("wearer",)
+    locale: str = "en"
+
+
+def admin(base_url: str, username: str, password: str, realm: str = "bionicpro", timeout_s: int = 10) -> KeycloakAdmin:
+    """A connection for *realm*, made with an administrator of the ``master`` realm."""
+    return KeycloakAdmin(
+        server_url=base_url.rstrip("/") + "/",
+        username=username,
+        password=password,
+        realm_name=realm,
+        user_realm_name="master",
+        timeout=timeout_s,
+    )
+
+
+def ensure_demo_users(keycloak: KeycloakAdmin, users: Iterable[DemoUser], *, realm: str = "bionicpro") -> list[str]:
+    """Make every user exist, enabled, with its id, roles and password; return the names of those added. Idempotent.
+
+    Raises `ValueError` where a user of that name has another id (reset the instance), `KeycloakError` where the server refuses.
+    """
+    wanted = list(users)
+    imported = keycloak.partial_import_realm(realm, {"ifResourceExists": "SKIP", "users": [_representation(user) for user in wanted]})
+    added = {str(result["resourceName"]) for result in imported["results"] if result["action"] == "ADDED"}
+    for user in wanted:
+        if user.username not in added:
+            _align(keycloak, user)
+    return sorted(added)
+
+
+def _align(keycloak: KeycloakAdmin, user: DemoUser) -> None:
+    found = keycloak.get_user_id(user.username)
+    if found != user.user_id:
+        raise ValueError(f"Keycloak's user {user.username} has the id {found}, not {user.user_id}: reset the instance or rename the user")
+    keycloak.update_user(user.user_id, {"enabled": True, "emailVerified": True, "requiredActions": []})
+    keycloak.set_user_password(user.user_id, user.password, temporary=False)
+    keycloak.assign_realm_roles(user.user_id, [keycloak.get_realm_role(role) for role in user.roles])
+
+
+def _representation(user: DemoUser) -> dict[str, Any]:
+    return {
+        "id": user.user_id,
+        "username": user.username,
+        "email": user.email,
+        "emailVerified": True,
+        "firstName": user.first_name,
+        "lastName": user.last_name,
+        "enabled": True,
+        "realmRoles": list(user.roles),
+        "attributes": {"locale": [user.locale]},
+        "credentials": [{"type": "password", "value": user.password, "temporary": False}],
+    }
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """``python -m bff.demo_users --users FILE``: a JSON list of objects with the fields of `DemoUser`.
+
+    The administrator is taken from ``KC_BOOTSTRAP_ADMIN_USERNAME`` and ``KC_BOOTSTRAP_ADMIN_PASSWORD``, the server from
+    ``BIONICPRO_KEYCLOAK__BASE_URL``.
+    """
+    parser = argparse.ArgumentParser(prog="python -m bff.demo_users", description="Make the demo users exist in Keycloak.")
+    parser.add_argument("--users", type=Path, required=True)
+    file: Path = parser.parse_args(arguments).users
+    users = [DemoUser(**entry | {"roles": tuple(entry.get("roles", ["wearer"]))}) for entry in json.loads(file.read_text())]
+    environment = os.environ
+    try:
+        keycloak = admin(
+            environment.get("BIONICPRO_KEYCLOAK__BASE_URL", "http://127.0.0.1:8080"),
+            environment["KC_BOOTSTRAP_ADMIN_USERNAME"],
+            environment["KC_BOOTSTRAP_ADMIN_PASSWORD"],
+        )
+        added = ensure_demo_users(keycloak, users)
+    except KeyError as error:
+        print(f"demo users: the variable {error} is not set", file=sys.stderr)
+        return 78
+    except (KeycloakError, ValueError) as error:
+        print(f"demo users: {error}", file=sys.stderr)
+        return 1
+    print(f"demo users: {len(users)} there, {len(added)} of them new")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

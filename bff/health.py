@@ -1,0 +1,50 @@
+"""``/health/live``: the process answers. ``/health/ready``: it can serve people, because Redis answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from http import HTTPStatus
+
+import httpx
+from fastapi import APIRouter, Request
+from starlette.responses import JSONResponse
+
+from bff.context import Bff, bff_of
+from bff.deadlines import DeadlineRoute
+from bff.oidc import ProviderDownError, ProviderMismatchError
+from bff.redis_client import StoreDownError
+
+LOOK_S = 2.0
+router = APIRouter(route_class=DeadlineRoute)
+
+
+@router.get("/health/live")
+async def live() -> JSONResponse:
+    return JSONResponse({"status": "ok"})
+
+
+@router.get("/health/ready")
+async def ready(request: Request) -> JSONResponse:
+    """503 without Redis. Keycloak or the reports service being down is said, but takes no instance out of service: the others have no other."""
+    bff = bff_of(request)
+    store, keycloak, reports = await asyncio.gather(
+        _answers(bff.store.ping()), _answers(bff.keycloak.require_available()), _answers(_reports(bff))
+    )
+    components = {"redis": store, "keycloak": keycloak, "reports_api": reports}
+    status = "ok" if all(components.values()) else "degraded" if store else "down"
+    body = {"status": status, "components": {name: "ok" if up else "down" for name, up in components.items()}}
+    return JSONResponse(body, HTTPStatus.OK if store else HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+async def _reports(bff: Bff) -> None:
+    (await bff.upstream.get(f"{bff.settings.reports_url}/health/live", timeout=LOOK_S)).raise_for_status()
+
+
+async def _answers(check: Awaitable[object]) -> bool:
+    try:
+        async with asyncio.timeout(LOOK_S):
+            await check
+    except (StoreDownError, ProviderDownError, ProviderMismatchError, httpx.HTTPError, TimeoutError):
+        return False
+    return True

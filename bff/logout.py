@@ -1,0 +1,76 @@
+"""``/auth/logout`` and ``/auth/backchannel-logout``."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from urllib.parse import parse_qs
+
+import structlog
+from fastapi import APIRouter, Request
+from starlette.responses import JSONResponse, Response
+
+from bff.context import Bff, bff_of, client_of
+from bff.deadlines import DeadlineRoute
+from bff.id_tokens import InvalidTokenError
+from bff.problems import RefusalError
+from bff.request_guard import require_api_request, require_no_body
+from bff.session_api import find_session
+
+MAX_FORM = 32_768
+router = APIRouter(route_class=DeadlineRoute)
+log = structlog.get_logger("bff.logout")
+
+
+@router.post("/auth/logout")
+async def logout(request: Request) -> JSONResponse:
+    """End the session here and at Keycloak. Idempotent: without a session it answers the same."""
+    bff = bff_of(request)
+    require_api_request(request, bff.settings.public_url)
+    require_no_body(request)
+    found = await find_session(request)
+    ended = True
+    if found is not None:
+        ended = await bff.end_session(found[0])
+        bff.audit.logged_out(found[0], single_sign_on_ended=ended)
+    response = JSONResponse({"logged_out": True, "single_sign_on_ended": ended})
+    bff.cookies.clear_session(response)
+    return response
+
+
+@router.post("/auth/backchannel-logout")
+async def backchannel_logout(request: Request) -> Response:
+    """Keycloak says that a session or a person has logged out elsewhere (OpenID Connect Back-Channel Logout 1.0)."""
+    bff = bff_of(request)
+    await bff.limits.count("logout tokens", client_of(request), bff.settings.logout_tokens_per_minute)
+    try:
+        notice = await bff.validator.logout_notice(await _logout_token(request))
+        ended = await bff.sessions.end_by_logout_token(notice.jti, notice.sid, notice.subject)
+        if ended is None:
+            raise InvalidTokenError("it was used before")
+    except InvalidTokenError as error:
+        return _refused(bff, request, str(error))
+    for key in ended:
+        bff.streams.end(key)
+    bff.audit.backchannel_logout(notice.subject, len(ended))
+    return Response(status_code=HTTPStatus.OK)
+
+
+def _refused(bff: Bff, request: Request, reason: str) -> JSONResponse:
+    bff.audit.backchannel_logout_refused(reason, client_of(request))
+    return JSONResponse({"error": "invalid_request", "error_description": f"logout token refused: {reason}"}, HTTPStatus.BAD_REQUEST)
+
+
+async def _logout_token(request: Request) -> str:
+    """The one ``logout_token`` of the form. Raises `InvalidTokenError`, or `RefusalError` (413) for a body beyond the bound."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_FORM:
+            raise RefusalError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body-too-large", f"The body is larger than {MAX_FORM} bytes.")
+    try:
+        values = parse_qs(body.decode("ascii"), max_num_fields=10).get("logout_token", [])
+    except ValueError:
+        raise InvalidTokenError("the form cannot be read") from None
+    if len(values) != 1:
+        raise InvalidTokenError("the form has no logout_token, or several")
+    return values[0]

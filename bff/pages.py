@@ -1,0 +1,103 @@
+"""The built page (``frontend/dist``) and the plain pages for people whose login went wrong."""
+
+from __future__ import annotations
+
+import html
+from http import HTTPStatus
+from pathlib import Path
+
+from fastapi import APIRouter, Request
+from starlette.responses import FileResponse, HTMLResponse, Response
+
+from bff.context import bff_of
+from bff.problems import RefusalError
+
+router = APIRouter()
+IMMUTABLE = "public, max-age=31536000, immutable"
+STYLE = """
+body { font: 1.05rem/1.5 system-ui, sans-serif; max-width: 34rem; margin: 18vh auto 0; padding: 0 1.5rem; color: #1b2733; background: #f6f8fa; }
+h1 { font-size: 1.4rem; } a { color: #0b5cad; } .action { margin-top: 2rem; } small { color: #5c6b7a; }
+@media (prefers-color-scheme: dark) { body { color: #e6edf3; background: #10161d; } a { color: #7ab7ff; } small { color: #9aa7b4; } }
+"""
+
+_TEXTS = {
+    "en": {
+        "title": "This did not work",
+        "unavailable": "Part of the service does not answer just now. Nothing is lost; try again in a moment.",
+        "too-many-requests": "Too many attempts. Wait a minute, then try again.",
+        "login-cancelled": "The login was not completed. You can try again.",
+        "not-found": "There is no page at this address.",
+        "bad-return-address": "This login link leads somewhere else than to this site, so it was not followed.",
+        "front-end-missing": "The page has not been built yet: run `npm run build` in frontend/.",
+        "other": "The login could not be completed. Please log in again.",
+        "again": "Log in",
+        "home": "To the start page",
+        "request": "Request",
+    },
+    "ru": {
+        "title": "Не получилось",
+        "unavailable": "Часть сервиса сейчас не отвечает. Ничего не потеряно; попробуйте ещё раз чуть позже.",
+        "too-many-requests": "Слишком много попыток. Подождите минуту и попробуйте снова.",
+        "login-cancelled": "Вход не завершён. Можно попробовать ещё раз.",
+        "not-found": "По этому адресу страницы нет.",
+        "bad-return-address": "Ссылка для входа ведёт на чужой адрес, поэтому мы по ней не перешли.",
+        "front-end-missing": "Страница ещё не собрана: выполните `npm run build` в frontend/.",
+        "other": "Не удалось завершить вход. Пожалуйста, войдите ещё раз.",
+        "again": "Войти",
+        "home": "На главную",
+        "request": "Запрос",
+    },
+}
+
+
+def language(accept_language: str) -> str:
+    """``ru`` or ``en``, whichever the browser names first."""
+    for part in accept_language.lower().split(",")[:10]:
+        tag = part.split(";")[0].strip()[:2]
+        if tag in _TEXTS:
+            return tag
+    return "en"
+
+
+def refusal_page(refusal: RefusalError, request: Request) -> HTMLResponse:
+    """A page for a person: what happened and what to do, without a word that came with the request."""
+    tongue = language(request.headers.get("accept-language", ""))
+    texts = _TEXTS[tongue]
+    message = texts.get(refusal.kind, texts["other"])
+    link, label = ("/", texts["home"]) if refusal.kind == "not-found" else ("/auth/login", texts["again"])
+    body = (
+        f'<!doctype html><html lang="{tongue}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<title>BionicPRO</title><link rel="stylesheet" href="/auth/page.css"></head><body><main><h1>{html.escape(texts["title"])}</h1>'
+        f'<p>{html.escape(message)}</p><p class="action"><a href="{link}">{html.escape(label)}</a></p>'
+        f"<small>{html.escape(texts['request'])} {html.escape(request.state.request_id)}</small></main></body></html>"
+    )
+    return HTMLResponse(body, int(refusal.status), refusal.headers)
+
+
+@router.get("/auth/page.css", include_in_schema=False)
+async def style() -> Response:
+    return Response(STYLE, media_type="text/css", headers={"cache-control": "public, max-age=3600"})
+
+
+@router.get("/{path:path}", include_in_schema=False)
+async def page(request: Request, path: str) -> Response:
+    """A file of the built page; any other address that a browser navigates to is the page itself, which finds its way by the address."""
+    root = bff_of(request).settings.static_dir.resolve()
+    file = _file(root, path)
+    if file is not None:
+        immutable = path.startswith("assets/")
+        return FileResponse(file, headers={"cache-control": IMMUTABLE if immutable else "no-cache"})
+    if path.startswith(("auth/", "assets/")) or "text/html" not in request.headers.get("accept", "text/html"):
+        raise RefusalError(HTTPStatus.NOT_FOUND, "not-found", "There is nothing at this address.")
+    index = root / "index.html"
+    if not index.is_file():
+        raise RefusalError(HTTPStatus.SERVICE_UNAVAILABLE, "front-end-missing", "The page has not been built yet.", retry_after_s=30)
+    return FileResponse(index, headers={"cache-control": "no-cache"})
+
+
+def _file(root: Path, path: str) -> Path | None:
+    """The file *path* below *root*, or None; links and dots that lead outside lead nowhere."""
+    if not path or "\0" in path:
+        return None
+    file = (root / path).resolve()
+    return file if file.is_relative_to(root) and file.is_file() else None

@@ -1,0 +1,165 @@
+"""``/reports…``: the request of a logged-in person, passed to the reports service with that person's id and access token."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from http import HTTPStatus
+
+import httpx
+import structlog
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from bff.allow_list import IdentityParameterError, Nature, QueryError, Target, own_target, support_target, upstream_query
+from bff.context import Bff, bff_of
+from bff.deadlines import DeadlineRoute, PassedOn
+from bff.problems import RefusalError, unavailable
+from bff.redis_client import StoreDownError
+from bff.request_guard import BACKGROUND_HEADER, require_api_request, require_no_body
+from bff.session_api import require_session
+from bff.sessions import Session
+from bff.streams import relay
+
+SUPPORT_ROLE = "support"
+STREAM_SLACK_S = 30
+PASSED_UP = ("accept", "accept-language", "if-none-match", "last-event-id")
+PASSED_DOWN = ("content-type", "content-disposition", "content-language", "etag", "last-modified", "retry-after")
+log = structlog.get_logger("bff.proxy")
+router = APIRouter(route_class=DeadlineRoute)
+
+
+@router.get("/reports")
+@router.get("/reports/{rest:path}")
+@router.get("/users/{rest:path}")
+async def proxy(request: Request) -> Response:
+    """Check, then pass on. The answer's head is there within the deadline, or 503 is."""
+    bff = bff_of(request)
+    require_api_request(request, bff.settings.public_url)
+    require_no_body(request)
+    session, session_id = await require_session(request)
+    await bff.limits.count("requests", session.key, bff.settings.requests_per_minute)
+    target = _target(request, session)
+    query = _query(request)
+    if target.nature in {Nature.ACTION, Nature.EXPORT} and request.headers.get(BACKGROUND_HEADER) != "1":
+        await bff.sessions.extend(session)
+    session = await bff.refresher.fresh(session, session_id)
+    _audit(bff, session, target)
+    if target.nature is Nature.STREAM:
+        return await _stream(request, session, target, query)
+    return await _answer(request, session, target, query)
+
+
+def _target(request: Request, session: Session) -> Target:
+    raw_path = request.scope["raw_path"].decode("ascii", "replace")
+    if (target := own_target(raw_path, session.identity.subject)) is not None:
+        return target
+    target = support_target(raw_path)
+    if target is None or SUPPORT_ROLE not in session.identity.roles:
+        raise RefusalError(HTTPStatus.NOT_FOUND, "not-found", "There is nothing at this address.")
+    return target
+
+
+def _query(request: Request) -> str:
+    try:
+        return upstream_query(request.scope["query_string"].decode("ascii", "replace"))
+    except IdentityParameterError as error:
+        raise RefusalError(HTTPStatus.FORBIDDEN, "not-yours", f"{error}.".capitalize()) from None
+    except QueryError as error:
+        raise RefusalError(HTTPStatus.BAD_REQUEST, "bad-query", f"{error}.".capitalize()) from None
+
+
+def _audit(bff: Bff, session: Session, target: Target) -> None:
+    if target.support_for is not None:
+        bff.audit.support_access(session, target.support_for, target.path)
+    if target.nature is Nature.EXPORT:
+        bff.audit.export(session, target.path)
+
+
+def _upstream(request: Request, session: Session, target: Target, query: str, timeout: httpx.Timeout) -> httpx.Request:
+    """The upstream request, made from nothing: no header of the client's is passed on but those that say how to answer."""
+    headers = {name: request.headers[name] for name in PASSED_UP if name in request.headers}
+    headers["authorization"] = f"Bearer {session.grant.tokens.access}"
+    headers["x-request-id"] = request.state.request_id
+    headers["accept-encoding"] = "identity"
+    bff = bff_of(request)
+    url = f"{bff.settings.reports_url}{target.path}" + (f"?{query}" if query else "")
+    return bff.upstream.build_request("GET", url, headers=headers, timeout=timeout)
+
+
+async def _send(bff: Bff, upstream: httpx.Request) -> httpx.Response:
+    try:
+        response = await bff.upstream.send(upstream, stream=True)
+    except httpx.HTTPError as error:
+        log.warning("reports service does not answer", error=type(error).__name__)
+        raise unavailable("The reports service") from None
+    if (refusal := _upstream_failure(response.status_code)) is not None:
+        await response.aclose()
+        raise refusal
+    return response
+
+
+def _upstream_failure(status: int) -> RefusalError | None:
+    """What is not passed on: failures of the service, and answers that no page should act on."""
+    if status in {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}:
+        return unavailable("The reports service")
+    if status >= 500 or status == HTTPStatus.UNAUTHORIZED or (300 <= status < 400 and status != HTTPStatus.NOT_MODIFIED):
+        # A 401 here is ours to mend (keys, clocks, audience), not the person's: logging in again would not help.
+        log.error("reports service failed", status=status)
+        return RefusalError(HTTPStatus.BAD_GATEWAY, "upstream-failed", "The reports service could not answer this request.")
+    return None
+
+
+def _headers(response: httpx.Response) -> dict[str, str]:
+    return {name: response.headers[name] for name in PASSED_DOWN if name in response.headers}
+
+
+async def _answer(request: Request, session: Session, target: Target, query: str) -> Response:
+    bff = bff_of(request)
+    settings = bff.settings
+    timeout = httpx.Timeout(settings.request_deadline_s, connect=settings.upstream_connect_s, pool=settings.upstream_connect_s)
+    response = await _send(bff, _upstream(request, session, target, query, timeout))
+    return PassedOn(_body(response), response.status_code, _headers(response), deadline_s=settings.export_deadline_s)
+
+
+async def _body(response: httpx.Response) -> AsyncIterator[bytes]:
+    try:
+        async for chunk in response.aiter_raw():
+            yield chunk
+    finally:
+        await response.aclose()
+
+
+async def _stream(request: Request, session: Session, target: Target, query: str) -> Response:
+    """Server-sent events, for as long as session and access token last."""
+    bff = bff_of(request)
+    settings = bff.settings
+    timeout = httpx.Timeout(settings.stream_silence_s, connect=settings.upstream_connect_s, pool=settings.upstream_connect_s)
+    async with AsyncExitStack() as stack:
+        ended = stack.enter_context(bff.streams.opened(session.key))
+        response = await _send(bff, _upstream(request, session, target, query, timeout))
+        stack.push_async_callback(response.aclose)
+        kept = stack.pop_all()
+    events = _events(bff, session, response, ended, kept)
+    left_s = session.grant.access_expires_at - bff.clock()
+    return PassedOn(events, response.status_code, _headers(response), deadline_s=left_s + STREAM_SLACK_S)
+
+
+async def _events(bff: Bff, session: Session, response: httpx.Response, ended: asyncio.Event, kept: AsyncExitStack) -> AsyncIterator[bytes]:
+    async def has_ended() -> bool:
+        try:
+            return await bff.end_if_timed_out(session)
+        except StoreDownError:
+            return False
+
+    async with kept:
+        chunks = relay(response.aiter_raw(), ended, until=session.grant.access_expires_at, clock=bff.clock, on_end=has_ended)
+        try:
+            async for chunk in chunks:
+                yield chunk
+        except httpx.HTTPError as error:
+            # The service went away: the page opens the stream again and is told 503 until it is back.
+            log.info("live stream broke off", error=type(error).__name__)
+        finally:
+            await chunks.aclose()

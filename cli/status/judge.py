@@ -1,0 +1,200 @@
+"""Pure: what was seen → what is wrong, each with what to do about it. An empty list means that all is well."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from cli.broker import TopicPositions
+from cli.status.readings import (
+    ClickHouse,
+    Connect,
+    Database,
+    DeadLetters,
+    Kafka,
+    NotAsked,
+    Progress,
+    Reading,
+    Readings,
+    Service,
+    Unreachable,
+)
+from cli.status.settings import StatusSection
+from schemas.keys import CRM_TOPIC, LOG_TOPIC
+from schemas.topics import catalogue
+
+READ_TOPICS = (LOG_TOPIC, CRM_TOPIC)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """*what* is wrong with *part*, and what to *do*: one line each."""
+
+    part: str
+    what: str
+    do: str
+
+    def __str__(self) -> str:
+        return f"{self.part}: {self.what} → {self.do}"
+
+
+def lags(kafka: Kafka) -> dict[str, dict[int, int]]:
+    """Records that wait for the processor, by topic and partition. One is none: it is the marker of a finished transaction."""
+    return {
+        topic: {
+            partition: waiting if (waiting := end - kafka.committed[topic].get(partition, at.starts[partition])) > 1 else 0
+            for partition, end in at.ends.items()
+        }
+        for topic, at in kafka.topics.items()
+        if topic in kafka.committed
+    }
+
+
+def ages(clickhouse: ClickHouse, now: datetime) -> dict[str, dict[int, float]]:
+    """Seconds between *now* and what each partition is known up to, by topic and partition."""
+    result: dict[str, dict[int, float]] = {}
+    for row in clickhouse.progress:
+        result.setdefault(row.topic, {})[row.partition] = round((now - row.as_of).total_seconds(), 3)
+    return result
+
+
+def problems(readings: Readings, limits: StatusSection, now: datetime) -> list[Problem]:
+    """Everything that is wrong, part by part in the order of *readings*; then what shows only where two parts are compared."""
+    found = [problem for part, reading in readings.items() for problem in _of_part(part, reading, limits, now)]
+    kafka, clickhouse = readings.get("kafka"), readings.get("clickhouse")
+    if isinstance(kafka, Kafka) and isinstance(clickhouse, ClickHouse):
+        found += _identity(kafka, clickhouse)
+    return found
+
+
+def _of_part(part: str, reading: Reading, limits: StatusSection, now: datetime) -> Iterator[Problem]:
+    match reading:
+        case Unreachable():
+            yield Problem(part, f"does not answer at {reading.where}: {reading.reason}", "see whether it runs, and its log")
+        case NotAsked():
+            yield Problem(part, "not asked, its address is not known", f"set {reading.variable}, or leave it out: --without {part}")
+        case Database():
+            yield from _slot(part, reading, limits)
+        case Kafka():
+            yield from _kafka(part, reading, limits)
+        case Connect():
+            yield from _connect(part, reading)
+        case ClickHouse():
+            yield from _clickhouse(part, reading, limits, now)
+        case DeadLetters():
+            yield from _dead_letters(part, reading, limits)
+        case Service():
+            yield from _service(part, reading)
+
+
+def _slot(part: str, database: Database, limits: StatusSection) -> Iterator[Problem]:
+    slot, name = database.slot, database.slot_name
+    heal = "`bionicpro connectors apply`, then `bionicpro repair`"
+    if slot is None:
+        yield Problem(part, f"dropped slot: {name} does not exist, changes are not kept for the connector", heal)
+    elif slot.wal_status == "lost":
+        yield Problem(part, f"lost slot: PostgreSQL removed WAL that {name} needed", f"drop the slot, {heal}")
+    else:
+        if not slot.active:
+            yield Problem(part, f"nobody reads slot {name}: WAL piles up", "`bionicpro connectors status`")
+        if slot.wal_status == "unreserved":
+            yield Problem(part, f"slot {name} is about to be lost", "get the connector to read at once, or raise max_slot_wal_keep_size")
+        if (slot.retained_bytes or 0) > limits.max_slot_bytes:
+            what = f"slot {name} retains {slot.retained_bytes} bytes of WAL, {limits.max_slot_bytes} are allowed"
+            yield Problem(part, what, "see why the connector is slow: `bionicpro connectors status`, Connect's log")
+
+
+def _kafka(part: str, kafka: Kafka, limits: StatusSection) -> Iterator[Problem]:
+    for name, partitions in kafka.wanted.items():
+        topic = kafka.topics.get(name)
+        if topic is None:
+            yield Problem(part, f"topic {name} does not exist", "`bionicpro topics apply`")
+        elif len(topic.ends) != partitions:
+            what = f"topic {name} has {len(topic.ends)} partitions, the catalogue says {partitions}"
+            yield Problem(part, what, "restore the catalogue, or `bionicpro rebuild`")
+    if not kafka.group.members:
+        yield Problem("processor", f"nobody is in the consumer group {kafka.group.name}", "start a worker: `python -m stream_processor`")
+    for name, by_partition in lags(kafka).items():
+        if (lag := sum(by_partition.values())) > limits.max_lag:
+            yield Problem("processor", f"{lag} records of {name} wait, {limits.max_lag} are allowed", "add a worker, or see its log")
+        yield from _expired(kafka.topics[name], kafka.committed[name])
+
+
+def _expired(topic: TopicPositions, committed: Mapping[int, int]) -> Iterator[Problem]:
+    lost = sorted(partition for partition, offset in committed.items() if offset < topic.starts.get(partition, 0))
+    if lost:
+        what = f"{topic.topic} expired before it was read, in partitions {_numbers(lost)}"
+        yield Problem("processor", what, "`bionicpro rebuild`, then `bionicpro verify`")
+
+
+def _connect(part: str, connect: Connect) -> Iterator[Problem]:
+    for name in connect.wanted:
+        status = connect.connectors.get(name)
+        if status is None:
+            yield Problem(part, f"connector {name} does not exist", "`bionicpro connectors apply`")
+        elif not status.running:
+            trace = next((trace.splitlines()[0] for trace in status.traces if trace.strip()), "no trace")
+            tasks = ", ".join(status.tasks) or "none"
+            yield Problem(part, f"connector {name} is {status.connector}, its tasks: {tasks} ({trace})", "`bionicpro connectors apply`")
+
+
+def _clickhouse(part: str, clickhouse: ClickHouse, limits: StatusSection, now: datetime) -> Iterator[Problem]:
+    if clickhouse.pending:
+        yield Problem(part, f"the schema lacks {', '.join(clickhouse.pending)}", "`bionicpro schema migrate`")
+    if clickhouse.generation is None:
+        yield Problem(part, "no generation is served", "`bionicpro schema migrate`")
+        return
+    by_topic = ages(clickhouse, now)
+    for topic in READ_TOPICS:
+        known = by_topic.get(topic, {})
+        never = sorted(set(range(catalogue()[topic].partitions)) - known.keys())
+        stale = {partition: age for partition, age in known.items() if age > limits.max_age_s}
+        if never:
+            yield Problem("freshness", f"{topic}: partitions {_numbers(never)} were never handled", "see the processor and the connectors")
+        if stale:
+            what = f"{topic}: partitions {_numbers(sorted(stale))} are stale, the oldest by {max(stale.values()):.0f} s"
+            yield Problem("freshness", what, "see the processor, the connectors and the heartbeats of the source databases")
+
+
+def _dead_letters(part: str, letters: DeadLetters, limits: StatusSection) -> Iterator[Problem]:
+    if letters.count > limits.max_dead_letters:
+        reasons = ", ".join(f"{reason} {count}" for reason, count in letters.reasons.items())
+        what = f"{letters.count} records were refused ({reasons})"
+        yield Problem(part, what, "`bionicpro dlq list`, then `bionicpro dlq replay` or `bionicpro dlq purge`")
+
+
+def _service(part: str, service: Service) -> Iterator[Problem]:
+    wrong = {name: state for name, state in service.components.items() if state.lower() not in {"ok", "up"}}
+    for name, state in wrong.items():
+        yield Problem(name if name == "redis" else part, f"{part} says of {name}: {state}", f"see whether {name} runs and answers {part}")
+    if service.code != 200 and not wrong:
+        yield Problem(part, f"answers {service.code} at {service.where}", "see its log")
+
+
+def contradicts(readings: Readings) -> bool:
+    """Whether Kafka and ClickHouse, as they answered, do not tell of one and the same log."""
+    kafka, clickhouse = readings.get("kafka"), readings.get("clickhouse")
+    return isinstance(kafka, Kafka) and isinstance(clickhouse, ClickHouse) and any(_identity(kafka, clickhouse))
+
+
+def _identity(kafka: Kafka, clickhouse: ClickHouse) -> Iterator[Problem]:
+    """The stored positions are of this very topic, and within it: the same rule that stops the processor."""
+    for name, topic in kafka.topics.items():
+        rows = [row for row in clickhouse.progress if row.topic == name]
+        if any(row.topic_id != topic.topic_id for row in rows):
+            yield Problem("processor", f"topic {name} was made anew since the reports were written", "`bionicpro rebuild`")
+        elif any(row.partition_count != len(topic.ends) for row in rows):
+            yield Problem("processor", f"topic {name} has other partitions than the reports were written from", "`bionicpro rebuild`")
+        elif beyond := sorted(row.partition for row in rows if _beyond(row, topic)):
+            what = f"topic {name} ends before what was handled, in partitions {_numbers(beyond)}"
+            yield Problem("processor", what, "`bionicpro rebuild`")
+
+
+def _beyond(row: Progress, topic: TopicPositions) -> bool:
+    return row.handled_offset >= topic.ends.get(row.partition, 0)
+
+
+def _numbers(numbers: list[int]) -> str:
+    shown = ", ".join(str(number) for number in numbers[:5])
+    return shown if len(numbers) <= 5 else f"{shown} and {len(numbers) - 5} more"

@@ -1,0 +1,157 @@
+"""Asks the world, each part by its own protocol and account. A probe returns what it saw or raises; ``gather`` bounds it and runs all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC
+from functools import partial
+from typing import Any
+
+import httpx
+import psycopg
+from clickhouse_driver import Client
+
+from cli.broker import Broker
+from cli.dlq.letters import by_reason
+from cli.dlq.topic import DeadLetterTopic
+from cli.status.judge import READ_TOPICS
+from cli.status.readings import ClickHouse, Connect, Database, DeadLetters, Kafka, NotAsked, Progress, Reading, Service, Slot
+from cli.status.settings import StatusSettings
+from clickhouse.migrator import Migrator, generation_database
+from connectors.apply import Connect as ConnectApi
+from connectors.apply import read_connectors
+from schemas.topics import catalogue
+from service_kit.settings import ClickHouseSettings, PostgresSettings
+
+SAMPLE = 1000
+HTTP_TIMEOUT_S = 5.0
+SLOT = """
+    SELECT slot_name, active, wal_status,
+           CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint END
+    FROM pg_replication_slots WHERE slot_name = %s
+"""
+
+Probe = Callable[[], Reading]
+
+
+def probes(settings: StatusSettings) -> dict[str, tuple[str, Probe]]:
+    """Every part by name: where it is, and how to ask it."""
+    kafka = settings.kafka.bootstrap_servers
+    asked: dict[str, tuple[str, Probe]] = {
+        "postgres-crm": (_server(settings.crm_db), lambda: database(settings.crm_db, "bionicpro_crm")),
+        "postgres-telemetry": (_server(settings.telemetry_db), lambda: database(settings.telemetry_db, "bionicpro_telemetry")),
+        "kafka": (kafka, lambda: read_kafka(settings)),
+        "connect": (settings.connect.url, lambda: read_connect(settings)),
+        "clickhouse": (f"{settings.clickhouse.host}:{settings.clickhouse.port}", lambda: read_clickhouse(settings.clickhouse)),
+        "dead-letters": (kafka, lambda: read_dead_letters(settings)),
+    }
+    for name, (variable, url) in _services(settings).items():
+        asked[name] = (url or "", partial(service, url) if url else partial(NotAsked, variable))
+    return asked
+
+
+def _services(settings: StatusSettings) -> Mapping[str, tuple[str, str | None]]:
+    """The health address of each service that has one, with the variable that tells it."""
+    status, processor, keycloak = settings.status, settings.processor, settings.keycloak
+    realm = f"{keycloak.base_url.rstrip('/')}/realms/{keycloak.realm}" if keycloak else None
+    return {
+        "processor": ("BIONICPRO_PROCESSOR__PORT", f"http://{processor.host}:{processor.port}/health/live" if processor else None),
+        "reports-api": ("BIONICPRO_STATUS__REPORTS_URL", _below(status.reports_url, "/health/ready")),
+        "bff": ("BIONICPRO_STATUS__BFF_URL", _below(status.bff_url, "/health/ready")),
+        "keycloak": ("BIONICPRO_STATUS__KEYCLOAK_MANAGEMENT_URL", _below(status.keycloak_management_url, "/health/ready") or realm),
+    }
+
+
+def database(settings: PostgresSettings, slot_name: str) -> Database:
+    """Any account may read pg_replication_slots; the auditor's is used so that its access is tried too."""
+    with psycopg.connect(**settings.conninfo(), options="-c statement_timeout=5000") as connection:  # type: ignore[arg-type]  # keyword arguments of mixed types
+        version = connection.info.parameter_status("server_version") or ""
+        row = connection.execute(SLOT, (slot_name,)).fetchone()
+    return Database(version.split(" ")[0], slot_name, Slot(*row) if row else None)
+
+
+def read_kafka(settings: StatusSettings) -> Kafka:
+    broker = Broker(settings.kafka, settings.status.deadline_s / 2)
+    wanted = {topic.name: topic.partitions for topic in catalogue().values()}
+    cluster_id, brokers = broker.brokers()
+    topics = broker.topics(wanted)
+    committed = {name: broker.committed(settings.group, name, topics[name].ends) for name in READ_TOPICS if name in topics}
+    return Kafka(cluster_id, brokers, wanted, topics, broker.group(settings.group), committed)
+
+
+def read_connect(settings: StatusSettings) -> Connect:
+    wanted = read_connectors()
+    classes = {connector.config["connector.class"] for connector in wanted}
+    with httpx.Client(base_url=settings.connect.url, timeout=HTTP_TIMEOUT_S) as http:
+        version = str(http.get("/").raise_for_status().json()["version"])
+        plugins = http.get("/connector-plugins").raise_for_status().json()
+    with ConnectApi(settings.connect.url, HTTP_TIMEOUT_S) as connect:
+        statuses = connect.statuses()
+    plugin = ", ".join(sorted({str(found.get("version")) for found in plugins if found.get("class") in classes}))
+    return Connect(version, plugin, tuple(connector.name for connector in wanted), statuses)
+
+
+def read_clickhouse(settings: ClickHouseSettings) -> ClickHouse:
+    migrator = Migrator(settings)
+    try:
+        schema = migrator.status()
+    finally:
+        migrator.close()
+    client = Client(
+        settings.host,
+        port=settings.port,
+        user=settings.user,
+        password=settings.password.get_secret_value(),
+        secure=settings.secure,
+        ca_certs=str(settings.ca_file) if settings.ca_file else None,
+        connect_timeout=HTTP_TIMEOUT_S,
+        send_receive_timeout=HTTP_TIMEOUT_S,
+    )
+    try:
+        version = str(client.execute("SELECT version()")[0][0])
+        rows = [] if schema.generation is None else _progress(client, generation_database(settings.database, schema.generation))
+    finally:
+        client.disconnect()
+    return ClickHouse(version, tuple(schema.pending), schema.generation, tuple(rows))
+
+
+def _progress(client: Client, generation: str) -> list[Progress]:
+    columns = "topic, log_partition, topic_id, partition_count, handled_offset, as_of"
+    rows: list[tuple[Any, ...]] = client.execute(
+        f"SELECT {columns} FROM {generation}.partition_progress FINAL ORDER BY topic, log_partition"  # noqa: S608 - our own identifiers
+    )
+    return [Progress(*row[:5], as_of=row[5].astimezone(UTC)) for row in rows]
+
+
+def read_dead_letters(settings: StatusSettings) -> DeadLetters:
+    topic = DeadLetterTopic(settings.kafka, settings.status.deadline_s / 2)
+    try:
+        count, letters = topic.newest(SAMPLE)
+    finally:
+        topic.close()
+    return DeadLetters(count, len(letters), by_reason(letters))
+
+
+def service(url: str) -> Service:
+    """A health endpoint, whatever it answers; its body may name what the service needs, under ``checks`` or ``components``."""
+    answer = httpx.get(url, timeout=HTTP_TIMEOUT_S)
+    return Service(url, answer.status_code, _components(answer))
+
+
+def _components(answer: httpx.Response) -> dict[str, str]:
+    try:
+        body = answer.json()
+    except ValueError:
+        return {}
+    parts = body.get("components") or body.get("checks") if isinstance(body, dict) else None
+    if isinstance(parts, list):  # as Keycloak's: [{"name", "status"}]
+        return {str(part.get("name")): str(part.get("status")) for part in parts if isinstance(part, dict)}
+    return {str(name): str(state) for name, state in parts.items()} if isinstance(parts, dict) else {}
+
+
+def _below(url: str | None, path: str) -> str | None:
+    return url.rstrip("/") + path if url else None
+
+
+def _server(settings: PostgresSettings) -> str:
+    return f"{settings.host}:{settings.port}/{settings.database}"

@@ -1,0 +1,110 @@
+"""What was seen of each part. Facts only: whether they are good is decided in ``judge``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from cli.broker import Group, TopicPositions
+from connectors.apply import ConnectorStatus
+
+
+@dataclass(frozen=True)
+class Unreachable:
+    """A part that did not answer, or not as itself; *reason* is one line."""
+
+    where: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class NotAsked:
+    """A part whose address is not known; *variable* would tell it."""
+
+    variable: str
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A replication slot. *wal_status* as PostgreSQL has it: reserved, extended, unreserved, lost. *retained_bytes* is unknown once lost."""
+
+    name: str
+    active: bool
+    wal_status: str | None
+    retained_bytes: int | None
+
+
+@dataclass(frozen=True)
+class Database:
+    """A source database; *slot* is None where it does not exist."""
+
+    version: str
+    slot_name: str
+    slot: Slot | None
+
+
+@dataclass(frozen=True)
+class Kafka:
+    """*topics*: those of the catalogue that exist. *committed*: the processor's offsets by topic and partition."""
+
+    cluster_id: str
+    brokers: int
+    wanted: Mapping[str, int]
+    topics: Mapping[str, TopicPositions]
+    group: Group
+    committed: Mapping[str, Mapping[int, int]]
+
+
+@dataclass(frozen=True)
+class Connect:
+    """*wanted*: names of the connectors that should run; *plugin*: the version of the connector's class."""
+
+    version: str
+    plugin: str
+    wanted: tuple[str, ...]
+    connectors: Mapping[str, ConnectorStatus]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a partition is handled; *as_of* is the source's time of the last record (aware)."""
+
+    topic: str
+    partition: int
+    topic_id: str
+    partition_count: int
+    handled_offset: int
+    as_of: datetime
+
+
+@dataclass(frozen=True)
+class ClickHouse:
+    """*generation* None: readers see none yet."""
+
+    version: str
+    pending: tuple[str, ...]
+    generation: int | None
+    progress: tuple[Progress, ...]
+
+
+@dataclass(frozen=True)
+class DeadLetters:
+    """*reasons* counts the newest *sampled* of all *count*."""
+
+    count: int
+    sampled: int
+    reasons: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Service:
+    """An answer of a health endpoint: its HTTP status and what it says of what it needs (name: ``ok`` or what is wrong)."""
+
+    where: str
+    code: int
+    components: Mapping[str, str]
+
+
+Reading = Unreachable | NotAsked | Database | Kafka | Connect | ClickHouse | DeadLetters | Service
+Readings = Mapping[str, Reading]

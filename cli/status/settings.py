@@ -1,0 +1,45 @@
+"""Settings of ``bionicpro status``. Accounts: ``auditor`` everywhere. What has no address is not asked, and said to be so."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from service_kit.settings import (
+    ClickHouseSettings,
+    ConnectSettings,
+    KafkaSettings,
+    KeycloakSettings,
+    PostgresSettings,
+    Section,
+    ServiceSettings,
+)
+from stream_processor.settings import ProcessorSection
+
+
+class StatusSection(Section):
+    """``BIONICPRO_STATUS__…``: addresses (without path) of the services that are asked for their health, and what is still called well."""
+
+    reports_url: str | None = None
+    bff_url: str | None = None
+    keycloak_management_url: str | None = None
+    deadline_s: float = Field(default=8.0, gt=0, le=120, description="within which a part has to answer")
+    max_age_s: float = Field(default=10.0, gt=0, description="older data is stale")
+    max_lag: int = Field(default=20_000, ge=0, description="records of one topic that may wait for the processor")
+    max_slot_bytes: int = Field(default=1 << 30, ge=0, description="WAL that a replication slot may keep from being removed")
+    max_dead_letters: int = Field(default=0, ge=0)
+
+
+class StatusSettings(ServiceSettings):
+    crm_db: PostgresSettings
+    telemetry_db: PostgresSettings
+    kafka: KafkaSettings = KafkaSettings()
+    connect: ConnectSettings = ConnectSettings()
+    clickhouse: ClickHouseSettings
+    keycloak: KeycloakSettings | None = None
+    processor: ProcessorSection | None = None
+    status: StatusSection = StatusSection()
+
+    @property
+    def group(self) -> str:
+        """The processor's consumer group."""
+        return (self.processor or ProcessorSection()).group

@@ -1,0 +1,1 @@
+"""The whole system from packages, without a container engine: fetch, configure, supervise."""

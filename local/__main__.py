@@ -1,0 +1,105 @@
+"""``python -m local``: start and stop instances of the system."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+
+from local import fetch, machine, orphans, paths, steps, supervision, system, up
+from local.instance import Instance, existing, folder_of
+
+KNOWN_ERRORS = (
+    fetch.FetchError,
+    machine.MachineError,
+    system.NotReadyError,
+    steps.StepError,
+    FileNotFoundError,
+    RuntimeError,
+    ValueError,
+)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(folder_of(options.instance), options))
+    except KNOWN_ERRORS as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def report(line: str) -> None:
+    print(f"  {line}", flush=True)
+
+
+def _up(folder: Path, _options: argparse.Namespace) -> int:
+    return up.up(folder, report)
+
+
+def _start(folder: Path, options: argparse.Namespace) -> int:
+    names = system.with_needs(options.only.split(","))
+    instance = up.supervised(folder, report)
+    servers = system.starting(instance, names, report)
+    if options.pipe:
+        steps.run_all(steps.PIPE, instance, servers, report)
+    for server in servers.values():
+        server.result()
+    print(folder)
+    return 0
+
+
+def _stop(folder: Path, _options: argparse.Namespace) -> int:
+    print("stopped" if _ended(existing(folder)) else "was not running")
+    return 0
+
+
+def _ended(instance: Instance) -> bool:
+    """Stop what runs of *instance*, with its supervisor or left behind by it; False if nothing did."""
+    return supervision.stop(instance) or orphans.end(instance) > 0
+
+
+def _reset(folder: Path, options: argparse.Namespace) -> int:
+    """Forget everything of the instance: data, secrets, ports."""
+    if not (folder / "instance.json").exists():
+        print(f"nothing to reset in {folder}")
+        return 0
+    instance = existing(folder)
+    if not options.yes and input(f"Delete all data and secrets in {folder}? [y/N] ").strip().lower() not in {"y", "yes"}:
+        print("nothing was deleted")
+        return 1
+    _ended(instance)
+    forget(instance)
+    print(f"{folder} is gone")
+    return 0
+
+
+def forget(instance: Instance) -> None:
+    """Delete the instance's folder and what stands for it elsewhere. Call only when nothing of it runs."""
+    shutil.rmtree(paths.ROOT_DATA / instance.identifier, ignore_errors=True)
+    shutil.rmtree(instance.folder)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, run, what in (
+        ("up", _up, "start everything and stay in the foreground until Ctrl-C"),
+        ("start", _start, "start servers in the background and wait until they are ready"),
+        ("stop", _stop, "stop everything of the instance"),
+        ("reset", _reset, "stop and forget: data, secrets, ports"),
+    ):
+        command = commands.add_parser(name, help=what)
+        command.set_defaults(run=run)
+        command.add_argument("--instance", default="default", help="a name below .local/, or a path (default: default)")
+        if name == "start":
+            command.add_argument("--only", default=",".join(system.SERVERS), help="comma-separated (default: all)")
+            command.add_argument("--pipe", action="store_true", help="also source databases, topics, ClickHouse schema and connectors")
+        if name == "reset":
+            command.add_argument("--yes", action="store_true", help="do not ask")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

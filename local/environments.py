@@ -1,0 +1,108 @@
+"""One env file a process below ``<instance>/env/``, each with an account of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from local import paths
+from local.instance import Instance, write_private
+
+LOOPBACK = "127.0.0.1"
+
+
+def write_all(instance: Instance) -> None:
+    """Write every env file anew, mode 0600. Idempotent."""
+    for process, variables in all_of(instance).items():
+        text = "".join(f"{name}={value}\n" for name, value in variables.items())
+        write_private(instance.env_file(process), text)
+
+
+def all_of(instance: Instance) -> dict[str, dict[str, str]]:
+    """The variables of each process."""
+    kafka = {"BIONICPRO_KAFKA__BOOTSTRAP_SERVERS": f"{LOOPBACK}:{instance.ports['kafka']}"}
+    connect = {"BIONICPRO_CONNECT__URL": f"http://{LOOPBACK}:{instance.ports['connect']}"}
+    identity = {
+        "BIONICPRO_KEYCLOAK__BASE_URL": f"http://{LOOPBACK}:{instance.ports['keycloak']}",
+        "BIONICPRO_KEYCLOAK__PUBLIC_URL": instance.keycloak_url,
+        "BIONICPRO_KEYCLOAK__REALM": "bionicpro",
+    }
+    captured = postgres(instance, "crm", "debezium") | postgres(instance, "telemetry", "debezium")
+    auditor = postgres(instance, "crm", "auditor") | postgres(instance, "telemetry", "auditor")
+    redis = {"BIONICPRO_REDIS__URL": f"redis://bff:{instance.secrets['redis_bff']}@{LOOPBACK}:{instance.ports['redis']}/0"}
+    return {
+        "connect": captured,
+        "keycloak": keycloak_server(instance),
+        "processor": kafka | clickhouse(instance, "writer") | listener(instance, "processor", "PROCESSOR") | processor(instance),
+        "reports-api": clickhouse(instance, "reader") | identity | listener(instance, "reports_api", "REPORTS"),
+        "bff": identity | redis | listener(instance, "bff", "BFF") | bff(instance),
+        "simulator": postgres(instance, "crm", "crm_app") | postgres(instance, "telemetry", "telemetry_ingest"),
+        "migrator": clickhouse(instance, "migrator"),
+        "operator": kafka | connect | identity | auditor | clickhouse(instance, "auditor"),
+    }
+
+
+def keycloak_server(instance: Instance) -> dict[str, str]:
+    """The first administrator, and what the realm file's placeholders stand for (Keycloak replaces them when it imports)."""
+    return {
+        "BIONICPRO_KEYCLOAK__BASE_URL": f"http://{LOOPBACK}:{instance.ports['keycloak']}",
+        "KC_BOOTSTRAP_ADMIN_USERNAME": "admin",
+        "KC_BOOTSTRAP_ADMIN_PASSWORD": instance.secrets["keycloak_admin"],
+        "BIONICPRO_BFF_CLIENT_SECRET": instance.secrets["bff_client"],
+        "BIONICPRO_BFF_PUBLIC_URL": instance.page,
+        "BIONICPRO_BFF_BACKCHANNEL_URL": instance.page,
+    }
+
+
+def processor(instance: Instance) -> dict[str, str]:
+    """Static membership: a restarted worker gets its partitions back at once."""
+    return _prefixed("BIONICPRO_PROCESSOR__", {"DATA_DIR": str(instance.data("processor")), "INSTANCE_ID": "local-1"})
+
+
+def secret_of(login: str) -> str:
+    """The name of a demo user's password among the instance's secrets."""
+    return f"demo:{login}"
+
+
+def bff(instance: Instance) -> dict[str, str]:
+    values = {
+        "PUBLIC_URL": instance.page,
+        "CLIENT_SECRET": instance.secrets["bff_client"],
+        "REPORTS_URL": f"http://{LOOPBACK}:{instance.ports['reports_api']}",
+        "STATIC_DIR": str(paths.REPOSITORY / "frontend" / "dist"),
+    }
+    return _prefixed("BIONICPRO_BFF__", values)
+
+
+def listener(instance: Instance, port: str, section: str) -> dict[str, str]:
+    return _prefixed(f"BIONICPRO_{section}__", {"HOST": LOOPBACK, "PORT": instance.ports[port]})
+
+
+def postgres(instance: Instance, database: str, user: str) -> dict[str, str]:
+    prefix = f"BIONICPRO_{database.upper()}_DB__"
+    return _prefixed(
+        prefix,
+        {
+            "HOST": LOOPBACK,
+            "PORT": instance.ports["postgres"],
+            "DATABASE": database,
+            "USER": user,
+            "PASSWORD": instance.secrets[user],
+            "SSLMODE": "disable",
+        },
+    )
+
+
+def clickhouse(instance: Instance, user: str) -> dict[str, str]:
+    return _prefixed(
+        "BIONICPRO_CLICKHOUSE__",
+        {
+            "HOST": LOOPBACK,
+            "PORT": instance.ports["clickhouse"],
+            "USER": user,
+            "PASSWORD": instance.secrets[f"clickhouse_{user}"],
+        },
+    )
+
+
+def _prefixed(prefix: str, values: Mapping[str, object]) -> dict[str, str]:
+    return {prefix + name: str(value) for name, value in values.items()}

@@ -1,0 +1,146 @@
+"""One running copy of the system: a folder with its data, logs, configuration, secrets and ports.
+
+``<folder>/secrets.json`` (mode 0600) holds passwords made at first use; ``instance.json`` the ports. Several instances run
+side by side; nothing but the folder tells them apart.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+
+from local import paths, ports
+
+SECRET_BYTES = 24
+TYPED_SECRET_BYTES = 12  # of a demo login: somebody types it
+MAX_SOCKET_PATH = 100  # of the 108 bytes that Linux allows
+
+SECRETS = (
+    "postgres",
+    "crm_owner",
+    "crm_app",
+    "telemetry_owner",
+    "telemetry_ingest",
+    "debezium",
+    "auditor",
+    "clickhouse_migrator",
+    "clickhouse_writer",
+    "clickhouse_reader",
+    "clickhouse_auditor",
+    "keycloak_admin",
+    "bff_client",
+    "redis_bff",
+    "redis_probe",
+)
+
+
+@dataclass(frozen=True)
+class Instance:
+    """``ports`` by listener (see ports.USUAL), ``secrets`` by account."""
+
+    folder: Path
+    ports: Mapping[str, int]
+    secrets: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def identifier(self) -> str:
+        return hashlib.sha256(str(self.folder).encode()).hexdigest()[:10]
+
+    def data(self, part: str) -> Path:
+        return self.folder / "data" / part
+
+    def config(self, name: str) -> Path:
+        return self.folder / "config" / name
+
+    @property
+    def logs(self) -> Path:
+        return self.folder / "logs"
+
+    def env_file(self, process: str) -> Path:
+        return self.folder / "env" / f"{process}.env"
+
+    @property
+    def socket(self) -> Path:
+        """The supervisor's Unix socket; elsewhere where the folder's path is too long for one."""
+        near = self.folder / "supervisor.sock"
+        if len(str(near)) <= MAX_SOCKET_PATH:
+            return near
+        return Path(tempfile.gettempdir()) / f"bionicpro-{os.geteuid()}-{self.identifier}" / "supervisor.sock"
+
+    @property
+    def page(self) -> str:
+        return f"http://localhost:{self.ports['bff']}"
+
+    @property
+    def keycloak_url(self) -> str:
+        return f"http://localhost:{self.ports['keycloak']}"
+
+    def render(self, template: str, **values: object) -> str:
+        """The template's text with every ``$name`` replaced; an unknown name is an error."""
+        text = (paths.TEMPLATES / template).read_text(encoding="utf-8")
+        return Template(text).substitute({name: str(value) for name, value in values.items()})
+
+
+def folder_of(name: str) -> Path:
+    """The folder of the instance *name*: below ``.local/``, or the path itself where *name* holds a slash."""
+    return Path(name).resolve() if "/" in name else paths.INSTANCES / name
+
+
+def open_instance(folder: Path, *, usual_ports: bool) -> tuple[Instance, list[str]]:
+    """The instance in *folder*, made on first use, with ports that are free now, and notes about ports that moved.
+
+    Call only while nothing of the instance runs: its own listeners would look taken. See ``existing``.
+    """
+    for part in (folder, folder / "data", folder / "config", folder / "logs", folder / "env"):
+        part.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o711)
+    (folder / "data").chmod(0o711)
+    wanted = {name: port if usual_ports else 0 for name, port in ports.USUAL.items()} | _stored_ports(folder)
+    assigned, notes = ports.assign(wanted)
+    write_private(folder / "instance.json", json.dumps({"ports": assigned}, indent=1))
+    return Instance(folder, assigned, ensure_secrets(folder, SECRETS)), notes
+
+
+def existing(folder: Path) -> Instance:
+    """The instance in *folder* as it was last started. Raises FileNotFoundError where there is none."""
+    if not (folder / "instance.json").exists():
+        raise FileNotFoundError(f"there is no instance in {folder}: it was never started")
+    return Instance(folder, _stored_ports(folder), ensure_secrets(folder, ()))
+
+
+def ensure_secrets(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """All secrets of *folder*; those of *names* that are absent are made and written. Idempotent."""
+    file = folder / "secrets.json"
+    known: dict[str, str] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    absent = [name for name in names if name not in known]
+    if absent:
+        known |= {name: secrets.token_urlsafe(TYPED_SECRET_BYTES if name.startswith("demo:") else SECRET_BYTES) for name in absent}
+        write_private(file, json.dumps(known, indent=1))
+    return known
+
+
+def write_private(file: Path, text: str) -> None:
+    """Replace *file* in one step by *text*, readable by its owner alone from its first moment."""
+    fresh = file.with_name(f".{file.name}.new")
+    fresh.unlink(missing_ok=True)
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        stream.write(text)
+    fresh.replace(file)
+
+
+def _stored_ports(folder: Path) -> dict[str, int]:
+    file = folder / "instance.json"
+    stored: dict[str, int] = json.loads(file.read_text(encoding="utf-8"))["ports"] if file.exists() else {}
+    return stored

@@ -1,0 +1,42 @@
+"""``make lint``: every check, all of them run, the failed ones named at the end."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from local import frontend, paths
+
+CHECKS: tuple[tuple[str, ...], ...] = (
+    ("ruff", "format", "--check", "."),
+    ("ruff", "check", "."),
+    ("mypy",),
+    ("lint-imports",),
+)
+FRONTEND_CHECKS = ("lint", "typecheck")
+
+
+def main() -> int:
+    failed = [" ".join(check) for check in CHECKS if not _passes(check)]
+    if frontend.FOLDER.is_dir():
+        frontend.install()
+        command, _ = frontend.npm_command()
+        failed += [f"npm run {name}" for name in FRONTEND_CHECKS if not _npm(command, name)]
+    for name in failed:
+        print(f"failed: {name}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _passes(check: tuple[str, ...]) -> bool:
+    print(f"— {' '.join(check)}", flush=True)
+    program, *arguments = check
+    return subprocess.run([paths.VENV / "bin" / program, *arguments], cwd=paths.REPOSITORY, check=False, timeout=600).returncode == 0
+
+
+def _npm(command: list[str], name: str) -> bool:
+    print(f"— npm run {name}", flush=True)
+    return subprocess.run([*command, "run", "--silent", name], cwd=frontend.FOLDER, check=False, timeout=600).returncode == 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

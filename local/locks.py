@@ -1,0 +1,31 @@
+"""``make lock``: resolve the lock files anew. They hold names, versions and hashes, and no download address. Standard library only."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from local import bootstrap, paths
+
+EXTRAS = {"dev": "dev", "processor": "processor", "reports": "reports", "bff": "bff", "operator": "operator"}
+OPTIONS = ("--universal", "--generate-hashes", "--no-annotate", "--no-header", "--no-emit-index-url", "--no-emit-find-links", "--quiet")
+COMMAND_LIMIT_S = 600
+
+
+def main() -> int:
+    uv = bootstrap.uv()
+    for extra, name in EXTRAS.items():
+        output = paths.REPOSITORY / "locks" / f"{name}.txt"
+        command = [str(uv), "pip", "compile", *OPTIONS, "--extra", extra, "pyproject.toml", "-o", str(output)]
+        # Services hold what the tests ran with: their locks are constrained by the first.
+        if name != "dev":
+            command += ["--constraint", str(paths.REPOSITORY / "locks" / "dev.txt")]
+        environment = bootstrap.uv_environment(os.environ)
+        subprocess.run(command, cwd=paths.REPOSITORY, env=environment, check=True, timeout=COMMAND_LIMIT_S, stdout=subprocess.DEVNULL)
+        print(f"locks/{output.name}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

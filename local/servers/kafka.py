@@ -1,0 +1,69 @@
+"""Kafka: one KRaft node, broker and controller in one process."""
+
+from __future__ import annotations
+
+import subprocess
+import uuid
+from base64 import urlsafe_b64encode
+from pathlib import Path
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from local import fetch
+from local.instance import Instance
+from local.servers.program import Program, java
+
+FORMAT_LIMIT_S = 120
+# C1 alone starts fast but peaks low; Serial GC has no threads that idle on two cores.
+JVM = ("-XX:+UseSerialGC", "-Xshare:auto", "-Djava.awt.headless=true")
+
+
+def class_path() -> str:
+    return f"{fetch.located()['kafka']}/*"
+
+
+def logging_option(instance: Instance, level: str) -> str:
+    file = instance.config(f"log4j2-{level}.properties")
+    file.write_text(instance.render("log4j2.properties", level=level), encoding="utf-8")
+    return f"-Dlog4j2.configurationFile={file}"
+
+
+def prepare(instance: Instance) -> None:
+    """Write the configuration; format the log directory on first use. Idempotent."""
+    data = instance.data("kafka")
+    config = instance.config("kafka.properties")
+    text = instance.render("kafka.properties", port=instance.ports["kafka"], controller_port=instance.ports["kafka_controller"], data=data)
+    config.write_text(text, encoding="utf-8")
+    if not (data / "meta.properties").exists():
+        _format(instance, config)
+
+
+def program(instance: Instance) -> Program:
+    command = (java(), "-Xms256m", "-Xmx640m", *JVM, logging_option(instance, "warn"), "-cp", class_path(), "kafka.Kafka")
+    return Program(
+        name="kafka",
+        command=(*command, str(instance.config("kafka.properties"))),
+        directory=instance.folder,
+        stop_wait_s=40,
+        priority=20,
+    )
+
+
+def ready(instance: Instance) -> bool:
+    client = AdminClient({"bootstrap.servers": f"127.0.0.1:{instance.ports['kafka']}", "log_level": 0, "socket.timeout.ms": 2000})
+    try:
+        return bool(client.list_topics(timeout=2).brokers)
+    except KafkaException:
+        return False
+
+
+def _format(instance: Instance, config: Path) -> None:
+    cluster = urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
+    if cluster.startswith("-"):
+        cluster = "A" + cluster[1:]  # the tool would read it as an option
+    command = [java(), "-Xmx256m", "-XX:TieredStopAtLevel=1", *JVM, logging_option(instance, "warn"), "-cp", class_path()]
+    command += ["kafka.tools.StorageTool", "format", "--standalone", "-t", cluster, "-c", str(config)]
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=FORMAT_LIMIT_S, check=False)
+    if finished.returncode != 0:
+        raise RuntimeError(f"Kafka's storage could not be formatted: {(finished.stdout + finished.stderr).strip()[-600:]}")

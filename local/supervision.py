@@ -1,0 +1,173 @@
+"""supervisord: the programs it is told of, and talking to it over its Unix socket."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+import xmlrpc.client
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from supervisor.xmlrpc import SupervisorTransport
+
+from local.instance import Instance, write_private
+from local.servers.program import Program
+
+START_LIMIT_S = 20
+STOP_LIMIT_S = 120
+UNREACHABLE = (OSError, xmlrpc.client.Error)
+ACTIVE = {"RUNNING", "STARTING", "BACKOFF"}
+
+
+@dataclass(frozen=True)
+class ProcessState:
+    """``state`` is supervisord's word (RUNNING, BACKOFF, FATAL, …); ``pid`` 0 while there is none."""
+
+    name: str
+    state: str
+    pid: int
+    detail: str
+
+
+def configuration(instance: Instance, programs: Iterable[Program]) -> str:
+    head = instance.render(
+        "supervisord.conf", socket=instance.socket, folder=instance.folder, logs=instance.logs, identifier=instance.identifier
+    )
+    return head + "".join(section(program, instance.logs) for program in programs)
+
+
+def section(program: Program, logs: Path) -> str:
+    """One ``[program:…]`` of supervisord.conf: restarted whenever it ends, its output in one rotated log."""
+    lines = {
+        "command": " ".join(_quoted(part) for part in program.command),
+        "directory": str(program.directory),
+        "autostart": "false",
+        "autorestart": "true",
+        "startsecs": "1",
+        "startretries": "20",
+        "stopsignal": program.stop_signal,
+        "stopwaitsecs": str(program.stop_wait_s),
+        "killasgroup": "true",
+        "priority": str(program.priority),
+        "redirect_stderr": "true",
+        "stdout_logfile": str(logs / f"{program.name}.log"),
+        "stdout_logfile_maxbytes": "20MB",
+        "stdout_logfile_backups": "2",
+    }
+    if program.user is not None:
+        lines["user"] = program.user
+    if program.environment:
+        lines["environment"] = ",".join(f"{name}={_quoted(value)}" for name, value in program.environment.items())
+    return f"\n[program:{program.name}]\n" + "".join(f"{key} = {value.replace('%', '%%')}\n" for key, value in lines.items())
+
+
+def start(instance: Instance, programs: Iterable[Program]) -> int:
+    """Start supervisord with *programs* known and none of them running; its process id. It lives on when we end."""
+    instance.socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file = instance.config("supervisord.conf")
+    write_private(file, configuration(instance, programs))
+    pid = _spawn([sys.executable, "-W", "ignore", "-m", "supervisor.supervisord", "-c", str(file)], instance.logs / "supervisord.out")
+    if not wait_until(lambda: is_running(instance), START_LIMIT_S, lambda: not alive(pid)):
+        raise RuntimeError(f"the supervisor did not start; see {instance.logs / 'supervisord.out'}")
+    return pid
+
+
+def _spawn(command: list[str], log: Path) -> int:
+    """Start *command* in a session of its own, so that a Ctrl-C at our terminal does not reach it; its process id."""
+    output = (os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    return os.posix_spawn(
+        command[0],
+        command,
+        os.environ,
+        setsid=True,
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, str(log), *output),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+    )
+
+
+def is_running(instance: Instance) -> bool:
+    try:
+        with _supervisor(instance) as supervisor:
+            return bool(supervisor.getState()["statename"] == "RUNNING")
+    except UNREACHABLE:
+        return False
+
+
+def start_programs(instance: Instance, names: Iterable[str]) -> None:
+    """Ask for *names* to be started, without waiting; one that runs already is left alone."""
+    states = {state.name: state.state for state in states_of(instance)}
+    with _supervisor(instance) as supervisor:
+        for name in names:
+            if states[name] not in ACTIVE:
+                supervisor.startProcess(name, False)
+
+
+def stop_programs(instance: Instance, names: Iterable[str]) -> None:
+    """Stop *names*, waiting for each; one that does not run is left alone."""
+    states = {state.name: state.state for state in states_of(instance)}
+    with _supervisor(instance) as supervisor:
+        for name in names:
+            if states[name] in ACTIVE:
+                supervisor.stopProcess(name, True)
+
+
+def states_of(instance: Instance) -> list[ProcessState]:
+    with _supervisor(instance) as supervisor:
+        answers = supervisor.getAllProcessInfo()
+    return [ProcessState(one["name"], one["statename"], one["pid"], one["description"]) for one in answers]
+
+
+def stop(instance: Instance) -> bool:
+    """Stop every program and the supervisor; False if none ran. Only what this instance's supervisor started is touched."""
+    file = instance.folder / "supervisord.pid"
+    if not file.exists() or not is_running(instance):
+        return False
+    pid = int(file.read_text(encoding="utf-8"))
+    with _supervisor(instance) as supervisor:
+        supervisor.shutdown()
+    if not wait_until(lambda: not alive(pid), STOP_LIMIT_S):
+        os.kill(pid, signal.SIGKILL)
+        raise RuntimeError(f"the supervisor (process {pid}) did not stop within {STOP_LIMIT_S} s and was killed")
+    return True
+
+
+def alive(pid: int) -> bool:
+    """Whether process *pid* runs; one that has ended and only awaits its parent does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def wait_until(condition: Callable[[], bool], limit_s: float, hopeless: Callable[[], bool] = lambda: False) -> bool:
+    """Whether *condition* came true within *limit_s*; gives up at once when *hopeless* does."""
+    until = time.monotonic() + limit_s
+    while not condition():
+        if time.monotonic() > until or hopeless():
+            return False
+        time.sleep(0.1)
+    return True
+
+
+@contextmanager
+def _supervisor(instance: Instance) -> Iterator[Any]:
+    transport = SupervisorTransport("", "", f"unix://{instance.socket}")
+    try:
+        yield xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor
+    finally:
+        transport.close()
+
+
+def _quoted(part: str) -> str:
+    """*part* as supervisord's shell-like splitting reads it back."""
+    if part and all(character.isalnum() or character in "_-./:=@+,*" for character in part):
+        return part
+    return '"' + part.replace("\\", "\\\\").replace('"', '\\"') + '"'

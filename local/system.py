@@ -1,0 +1,65 @@
+"""The servers of an instance: prepared, started, waited for, stopped."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import ModuleType
+
+from local import environments, supervision
+from local.instance import Instance
+from local.servers import clickhouse, connect, kafka, keycloak, postgres, redis
+
+SERVERS: dict[str, ModuleType] = {
+    "postgres": postgres,
+    "kafka": kafka,
+    "connect": connect,
+    "clickhouse": clickhouse,
+    "redis": redis,
+    "keycloak": keycloak,
+}
+NEEDS = {"connect": ("kafka",)}
+READY_LIMIT_S = 300
+
+Report = Callable[[str], None]
+
+
+class NotReadyError(Exception):
+    """A server did not become ready; the message names its log."""
+
+
+def with_needs(names: Iterable[str]) -> list[str]:
+    """*names* and what they need, in starting order. Raises ValueError for an unknown one."""
+    wanted = set(names)
+    unknown = wanted - SERVERS.keys()
+    if unknown:
+        raise ValueError(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(SERVERS)}")
+    for name in tuple(wanted):
+        wanted.update(NEEDS.get(name, ()))
+    return [name for name in SERVERS if name in wanted]
+
+
+def starting(instance: Instance, names: Sequence[str], report: Report) -> dict[str, Future[None]]:
+    """Begin to prepare and start *names*, side by side; each future ends when its server is ready, or with why it is not."""
+    environments.write_all(instance)
+    began = time.monotonic()
+    pool = ThreadPoolExecutor(max_workers=len(SERVERS), thread_name_prefix="starting")
+    try:
+        return {name: pool.submit(_bring_up, instance, name, began, report) for name in names}
+    finally:
+        pool.shutdown(wait=False)
+
+
+def _bring_up(instance: Instance, name: str, began: float, report: Report) -> None:
+    server = SERVERS[name]
+    server.prepare(instance)
+    supervision.start_programs(instance, [name])
+    hopeless = lambda: _state(instance, name) == "FATAL"  # noqa: E731
+    if not supervision.wait_until(lambda: bool(server.ready(instance)), READY_LIMIT_S, hopeless):
+        raise NotReadyError(f"{name} is not ready after {time.monotonic() - began:.0f} s; see {instance.logs / f'{name}.log'}")
+    report(f"{name} is ready after {time.monotonic() - began:.1f} s")
+
+
+def _state(instance: Instance, name: str) -> str:
+    return next(state.state for state in supervision.states_of(instance) if state.name == name)

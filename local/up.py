@@ -1,0 +1,101 @@
+"""``make up``: the whole demo in the foreground, with a status line, until Ctrl-C or SIGTERM."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+from local import machine, orphans, services, steps, supervision, system
+from local.environments import secret_of
+from local.instance import Instance, existing, open_instance
+from local.launch import wait_for
+from simulator.demo_data import USERS
+
+PAGE_LIMIT_S = 90
+STATUS_EVERY_S = 1.0
+QUIET_STATUS_EVERY_S = 60.0
+
+Report = Callable[[str], None]
+
+
+def supervised(folder: Path, report: Report) -> Instance:
+    """The instance in *folder* with its supervisor running: the running one, or one started now."""
+    if (folder / "instance.json").exists():
+        instance = existing(folder)
+        if supervision.is_running(instance):
+            return instance
+        left = orphans.end(instance)
+        if left:
+            report(f"ended {left} processes that an earlier run left behind")
+    machine.check()
+    instance, notes = open_instance(folder, usual_ports=folder.name == "default")
+    for note in notes:
+        report(note)
+    servers = [server.program(instance) for server in system.SERVERS.values()]
+    supervision.start(instance, [*servers, *services.programs(instance)])
+    return instance
+
+
+def up(folder: Path, report: Report) -> int:
+    """Start everything, tell where it is, and stay until told to end; then stop everything. 0 after a clean stop."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    began = time.monotonic()
+    instance = supervised(folder, report)
+    try:
+        servers = system.starting(instance, list(system.SERVERS), report)
+        steps.run_all(steps.STEPS, instance, servers, report)
+        silent = wait_for([f"{instance.page}/health/ready"], PAGE_LIMIT_S)
+        if silent:
+            raise system.NotReadyError(f"the page does not answer at {silent}; see {instance.logs / 'bff.log'}")
+        print(greeting(existing(folder), time.monotonic() - began), flush=True)
+        _stay(instance)
+    except KeyboardInterrupt:
+        print("\nstopping …", flush=True)
+    finally:
+        supervision.stop(instance)
+    print("stopped", flush=True)
+    return 0
+
+
+def greeting(instance: Instance, seconds: float) -> str:
+    """The page's address and the logins, as printed once everything runs."""
+    width = max(len(user.login) for user in USERS)
+    logins = "\n".join(
+        f"    {user.login:<{width}}  {instance.secrets[secret_of(user.login)]}  {user.full_name} ({user.role})" for user in USERS
+    )
+    return (
+        f"\n  BionicPRO Reports is up after {seconds:.0f} s\n\n  page      {instance.page}\n"
+        f"  Keycloak  {instance.keycloak_url}/admin (admin, password in {instance.folder / 'secrets.json'})\n"
+        f"  logs      {instance.logs}\n\n  logins\n{logins}\n\n  Ctrl-C stops everything.\n"
+    )
+
+
+def status_line(states: list[supervision.ProcessState]) -> str:
+    """``11 of 12 parts run; connect: BACKOFF``."""
+    wrong = [state for state in states if state.state != "RUNNING"]
+    text = f"{len(states) - len(wrong)} of {len(states)} parts run"
+    return text + "".join(f"; {state.name}: {state.state}" for state in wrong)
+
+
+def _stay(instance: Instance) -> None:
+    last, told_at = "", 0.0
+    terminal = sys.stdout.isatty()
+    while supervision.is_running(instance):
+        line = status_line(supervision.states_of(instance))
+        if terminal:
+            print(f"\r\033[K  {time.strftime('%H:%M:%S')}  {line}", end="", flush=True)
+        elif line != last or time.monotonic() - told_at > QUIET_STATUS_EVERY_S:
+            print(f"  {time.strftime('%H:%M:%S')}  {line}", flush=True)
+            told_at = time.monotonic()
+        last = line
+        time.sleep(STATUS_EVERY_S)
+    print("\nstopped from elsewhere", flush=True)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

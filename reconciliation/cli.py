@@ -1,0 +1,91 @@
+"""``bionicpro verify`` and ``bionicpro repair``, to be mounted in the operator's command: ``app.command()(verify)``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date, datetime
+from typing import Annotated
+
+import typer
+from clickhouse_driver.errors import Error as ClickHouseError
+from confluent_kafka import KafkaException
+from psycopg import Error as PostgresError
+
+from reconciliation import repair as repairs
+from reconciliation import verify as verifies
+from reconciliation.barrier import BarrierError
+from reconciliation.commands import CommandError
+from reconciliation.mart import MartError
+from reconciliation.settings import ReconciliationSettings
+from service_kit.settings import load
+
+EXIT_UNEQUAL = 1
+EXIT_UNAVAILABLE = 69  # EX_UNAVAILABLE of sysexits.h: nothing is known about the reports
+DAY = "%Y-%m-%d"
+
+FromDay = Annotated[datetime | None, typer.Option("--from", formats=[DAY], help="First day of reports; default: the first there is.")]
+ToDay = Annotated[datetime | None, typer.Option("--to", formats=[DAY], help="Last day of reports, included; default: the last there is.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object instead of lines.")]
+
+
+def verify(from_day: FromDay = None, to_day: ToDay = None, as_json: AsJson = False) -> None:
+    """Compare the reports with a recomputation from PostgreSQL, field by field. Exit 1 unless something was compared and all of it is equal."""
+    settings = load(ReconciliationSettings)
+    with _explained():
+        result = verifies.verify(settings, _day(from_day), _day(to_day), _progress())
+    typer.echo(json.dumps(result.as_json(), ensure_ascii=False) if as_json else "\n".join(result.lines()))
+    raise typer.Exit(0 if result.ok else EXIT_UNEQUAL)
+
+
+def repair(
+    from_day: FromDay = None,
+    to_day: ToDay = None,
+    as_json: AsJson = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, do nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Make raw telemetry equal to PostgreSQL by id, recompute what differs, verify. Exit 1 where something still differs."""
+    settings = load(ReconciliationSettings)
+    with _explained():
+        plan = repairs.plan(settings, _day(from_day), _day(to_day), _progress())
+    if dry_run or plan.is_empty:
+        typer.echo(json.dumps(plan.as_json(), ensure_ascii=False) if as_json else "\n".join(plan.lines()))
+        raise typer.Exit(EXIT_UNEQUAL if not plan.is_empty or not plan.verification.ok else 0)
+    if not yes:
+        typer.echo("\n".join(plan.lines()), err=True)
+        typer.confirm("Repair this?", abort=True, err=True)
+    with _explained():
+        outcome = repairs.carry_out(settings, plan, _progress())
+    typer.echo(json.dumps(outcome.as_json(), ensure_ascii=False) if as_json else "\n".join(outcome.lines()))
+    raise typer.Exit(0 if outcome.verification.ok else EXIT_UNEQUAL)
+
+
+def _day(value: datetime | None) -> date | None:
+    return value.date() if value else None
+
+
+def _progress() -> Callable[[str], None]:
+    """Progress goes to standard error of a terminal; nobody reads it elsewhere."""
+    return (lambda line: typer.echo(line, err=True)) if sys.stderr.isatty() else (lambda _: None)
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """A server that cannot be asked is one line and exit code 69, not a traceback."""
+    try:
+        yield
+    except (BarrierError, MartError, CommandError, repairs.RepairError) as error:
+        problem = str(error)
+    except PostgresError as error:
+        problem = f"PostgreSQL: {error}"
+    except ClickHouseError as error:
+        problem = f"ClickHouse: {error.message}"
+    except (KafkaException, OSError, EOFError) as error:
+        problem = f"{type(error).__name__}: {error}"
+    else:
+        return
+    typer.echo(problem, err=True)
+    raise typer.Exit(EXIT_UNAVAILABLE)

@@ -1,0 +1,79 @@
+"""Commands down the log and signals to the connector: how a repair is asked for. Effects only; what to ask for is decided in ``repair``."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+import psycopg
+from confluent_kafka import KafkaError, Message, Producer
+
+from reconciliation.source_sql import query, table
+from schemas.commands import Command, encode_command
+from schemas.keys import LOG_TOPIC, prosthesis_key
+from schemas.mapping import SourceMapping
+from service_kit.settings import KafkaSettings, PostgresSettings
+
+IDS_A_SIGNAL = 1000
+_FLUSH_S = 60.0
+
+
+class CommandError(RuntimeError):
+    """A command did not reach the log; sending it again is safe."""
+
+
+def send(kafka: KafkaSettings, commands: Iterable[Command]) -> int:
+    """Append *commands* to the log, each under its prosthesis's key, and wait until all are there. Returns their number.
+
+    Raises CommandError naming the first that failed.
+    """
+    producer = Producer(kafka.producer())
+    failed: list[str] = []
+
+    def delivered(error: KafkaError | None, message: Message) -> None:
+        if error is not None:
+            failed.append(f"prosthesis {(message.key() or b'').decode()}: {error.str()}")
+
+    sent = 0
+    for command in commands:
+        producer.produce(LOG_TOPIC, encode_command(command), prosthesis_key(command.prosthesis_id), on_delivery=delivered)
+        producer.poll(0)
+        sent += 1
+    left = producer.flush(_FLUSH_S)
+    if left or failed:
+        raise CommandError(f"{left + len(failed)} of {sent} commands did not reach {LOG_TOPIC}: {failed[0] if failed else 'no answer'}")
+    return sent
+
+
+def ask_for_rows(database: PostgresSettings, mapping: SourceMapping, event_ids: Sequence[str]) -> int:
+    """Make the connector read the rows with *event_ids* again (an incremental snapshot). Returns the number of signals.
+
+    The account needs INSERT on the signal table. Raises psycopg.Error.
+    """
+    schema = mapping.telemetry.table.rpartition(".")[0]
+    signals = f"{schema}.debezium_signals" if schema else "debezium_signals"
+    batches = list(_batches(event_ids, IDS_A_SIGNAL))
+    with psycopg.connect(**database.conninfo()) as connection:  # type: ignore[arg-type]  # keyword arguments of mixed types
+        for batch in batches:
+            parameters = {"id": f"repair-{uuid.uuid4()}", "type": "execute-snapshot", "data": json.dumps(signal(mapping, batch))}
+            connection.execute(query("signal", signals=table(signals)), parameters)
+    return len(batches)
+
+
+def signal(mapping: SourceMapping, event_ids: Sequence[str]) -> dict[str, Any]:
+    """The data of Debezium's ``execute-snapshot`` signal for the rows with *event_ids* (integers or UUIDs, as PostgreSQL writes them)."""
+    telemetry = mapping.telemetry
+    column = telemetry.event_id
+    literals = ", ".join(f"'{uuid.UUID(event_id)}'" if column.type == "uuid" else str(int(event_id)) for event_id in event_ids)
+    quoted = '"' + column.column.replace('"', '""') + '"'
+    condition = {"data-collection": telemetry.table, "filter": f"{quoted} IN ({literals})"}
+    return {"data-collections": [telemetry.table], "type": "INCREMENTAL", "additional-conditions": [condition]}
+
+
+def _batches(items: Sequence[str], size: int) -> Iterator[list[str]]:
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch

@@ -1,0 +1,148 @@
+"""The mart, the raw table and the processor's progress as the account ``auditor`` reads them in ClickHouse."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, timedelta
+from importlib import resources
+
+from clickhouse_driver import Client
+
+from reconciliation.day_range import DayRange
+from reconciliation.fields import Key, Rows, Values, normal
+from service_kit.settings import ClickHouseSettings
+
+_EPOCH = date(1970, 1, 1)
+_KEYS_A_QUERY = 2_000
+
+
+class MartError(RuntimeError):
+    """The mart is not in a state that can be compared; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where in the log a row of the mart comes from: the highest offset in it, in its partition."""
+
+    partition: int
+    version: int
+
+
+@dataclass(frozen=True)
+class MartRows:
+    """Reports by key, and the position of each."""
+
+    rows: Rows
+    positions: dict[Key, Position]
+
+
+@contextmanager
+def connected(settings: ClickHouseSettings, database: str) -> Iterator[Client]:
+    """A client of its own, as a client serves one thread at a time. Errors of the server are clickhouse_driver's."""
+    client = Client(
+        host=settings.host,
+        port=settings.port,
+        database=database,
+        user=settings.user,
+        password=settings.password.get_secret_value(),
+        secure=settings.secure,
+        verify=settings.secure,
+        ca_certs=str(settings.ca_file) if settings.ca_file else None,
+        connect_timeout=settings.connect_timeout_s,
+        send_receive_timeout=settings.send_receive_timeout_s,
+    )
+    try:
+        yield client
+    finally:
+        client.disconnect()
+
+
+@contextmanager
+def serving_mart(settings: ClickHouseSettings) -> Iterator[Mart]:
+    """The generation that readers see. Raises MartError where none or several serve."""
+    with connected(settings, settings.database) as client:
+        found = client.execute("SELECT generation FROM generations FINAL WHERE state = 'serving' ORDER BY generation")
+    if len(found) != 1:
+        numbers = ", ".join(str(row[0]) for row in found) or "none"
+        raise MartError(
+            f"{settings.database}.generations must name one serving generation, it names {numbers}: run `bionicpro schema migrate`"
+        )
+    database = f"{settings.database}_g{found[0][0]}"
+    with connected(settings, database) as client:
+        yield Mart(client, database)
+
+
+@dataclass(frozen=True)
+class Mart:
+    """One generation's tables, read with FINAL: what is seen is what merges would leave. *client* has the generation's database as its own."""
+
+    client: Client
+    database: str
+
+    def days(self) -> DayRange | None:
+        """First and last day that has a report; None where there is none."""
+        count, first, last = self.client.execute("SELECT count(), min(report_date), max(report_date) FROM user_daily_reports FINAL")[0]
+        return DayRange(first, last) if count else None
+
+    def reports(self, days: DayRange, prostheses: Sequence[str] | None = None) -> MartRows:
+        """The reports of *days*: all, or those of *prostheses*."""
+        parameters = {
+            "first": _number(days.first),
+            "last": _number(days.last),
+            "every": int(prostheses is None),
+            "prostheses": tuple(prostheses or ("",)),
+        }
+        rows: dict[Key, Values] = {}
+        positions: dict[Key, Position] = {}
+        for user_id, day, prosthesis_id, partition, version, *values in self.client.execute_iter(_query("mart"), parameters):
+            key = Key(user_id, _date(day), prosthesis_id)
+            rows[key] = tuple(normal(value) for value in values)
+            positions[key] = Position(partition, version)
+        return MartRows(rows, positions)
+
+    def handled(self, topic: str) -> dict[int, int]:
+        """The highest offset handled of each partition of *topic* that has any progress."""
+        query = "SELECT log_partition, handled_offset FROM partition_progress FINAL WHERE topic = %(topic)s"
+        return dict(self.client.execute(query, {"topic": topic}))
+
+    def last_positions(self, keys: Iterable[Key]) -> dict[Key, Position]:
+        """The highest version ever written of each of *keys*, deleted rows included, as long as no merge has dropped them."""
+        wanted = tuple((key.user_id, _number(key.report_date), key.prosthesis_id) for key in keys)
+        if not wanted:
+            return {}
+        found = self.client.execute(_query("mart_positions"), {"keys": wanted})
+        return {Key(user, _date(day), prosthesis): Position(part, version) for user, day, prosthesis, part, version in found}
+
+    def raw_days(self) -> DayRange | None:
+        """First and last UTC day that raw telemetry was recorded in; None where there is none."""
+        query = "SELECT count(), toDate32(min(recorded_at)), toDate32(max(recorded_at)) FROM telemetry_events FINAL WHERE deleted = 0"
+        count, first, last = self.client.execute(query)[0]
+        return DayRange(first, last) if count else None
+
+    def raw_events(self, first_us: int, end_us: int) -> Iterator[tuple[str, int, int, tuple[int | str, ...], Position]]:
+        """Raw telemetry recorded in [first_us, end_us) that is not deleted: prosthesis, id in halves, content, position."""
+        for row in self.client.execute_iter(_query("raw"), {"first_us": first_us, "end_us": end_us}):
+            yield row[0], row[1], row[2], tuple(row[3:-2]), Position(row[-2], row[-1])
+
+    def raw_contents(self, keys: Sequence[tuple[str, int, int]]) -> dict[tuple[str, int, int], tuple[int | str, ...]]:
+        """The content of those of *keys* that raw telemetry holds, not deleted."""
+        found: dict[tuple[str, int, int], tuple[int | str, ...]] = {}
+        for at in range(0, len(keys), _KEYS_A_QUERY):
+            batch = tuple(tuple(key) for key in keys[at : at + _KEYS_A_QUERY])
+            found |= {row[:3]: tuple(row[3:]) for row in self.client.execute(_query("raw_by_id"), {"keys": batch})}
+        return found
+
+
+def _query(name: str) -> str:
+    return resources.files("reconciliation").joinpath("sql", f"{name}.sql").read_text("utf-8")
+
+
+def _number(day: date) -> int:
+    """Days since 1970-01-01: a parameter of type date would be read as Date, whose years are fewer than Date32's."""
+    return (day - _EPOCH).days
+
+
+def _date(number: int) -> date:
+    return _EPOCH + timedelta(days=number)

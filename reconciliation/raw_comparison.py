@@ -1,0 +1,54 @@
+"""Reads raw telemetry and PostgreSQL side by side, a window of days at a time, and finds what differs by id."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+from reconciliation.day_range import DayRange
+from reconciliation.mart import Mart
+from reconciliation.moment import Moment
+from reconciliation.oracle import Oracle
+from reconciliation.raw import Content, EventKey, RawDifference, RawEvent, compare_raw, event_key, settled, source_id
+from reconciliation.settings import ReconciliationSettings
+from reconciliation.windows import span, windows
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True)
+class RawComparison:
+    """One comparison in one moment. Changes nothing."""
+
+    settings: ReconciliationSettings
+    oracle: Oracle
+    mart: Mart
+    moment: Moment
+    progress: Callable[[str], None]
+
+    def run(self, first: date | None, last: date | None) -> RawDifference:
+        """Differences among the events recorded in the UTC days *first* … *last* (None: without that bound), as either side has their time."""
+        events = self.oracle.event_days(self.moment.telemetry)
+        days = span(events, self.mart.raw_days(), first, last)
+        found = RawDifference({}, {}, {})
+        if days is None:
+            return found
+        limits = self.settings.reconciliation
+        for window in windows(days, events, limits.window_events, limits.window_days):
+            found = found.joined(self._window(window))
+            self.progress(f"raw telemetry {window.first} … {window.last}")
+        # An event may have another time on the other side, in another window or outside them all: only the id tells.
+        return settled(found, self._in_source(list(found.surplus)), self.mart.raw_contents(list(found.missing)))
+
+    def _window(self, window: DayRange) -> RawDifference:
+        first, end = window.utc()
+        source = {event_key(row[0], row[1]): tuple(row[2:]) for row in self.oracle.events(self.moment.telemetry, first, end)}
+        rows = self.mart.raw_events((first - _EPOCH) // _MICROSECOND, (end - _EPOCH) // _MICROSECOND)
+        raw = {EventKey(prosthesis, high, low): RawEvent(content, position) for prosthesis, high, low, content, position in rows}
+        return compare_raw(source, raw, self.moment.barrier)
+
+    def _in_source(self, keys: Sequence[EventKey]) -> Mapping[EventKey, Content]:
+        ids = [source_id(key, self.oracle.mapping.telemetry.event_id.type) for key in keys]
+        return {event_key(row[0], row[1]): tuple(row[2:]) for row in self.oracle.events_by_id(self.moment.telemetry, ids)}

@@ -1,0 +1,103 @@
+"""What ``bionicpro verify`` found, as data, as JSON and as lines for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from reconciliation.compare import Comparison, Difference
+from reconciliation.day_range import DayRange
+from reconciliation.fields import Key, Value
+
+EXAMPLES = 5
+
+
+@dataclass(frozen=True)
+class Verification:
+    """*found*: what is different for sure; *unverified*: rows that changed whenever they were looked at, with what differed last.
+
+    *waiting_for_owner*: valid telemetry rows, of all prostheses, that count in no report because nobody owned the prosthesis then: no error.
+    """
+
+    generation: str
+    days: DayRange | None
+    rounds: int
+    found: Comparison
+    unverified: Comparison
+    waiting_for_owner: int
+    seconds: float
+    allow_unverified: bool = False
+
+    @property
+    def unverified_keys(self) -> frozenset[Key]:
+        return self.unverified.unequal_keys
+
+    @property
+    def ok(self) -> bool:
+        """Something was compared and all of it is equal."""
+        settled = not self.unverified_keys or self.allow_unverified
+        return self.found.rows > len(self.unverified_keys) and self.found.fields > 0 and not self.found.unequal_keys and settled
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON-ready; the shape is part of the command's interface."""
+        return {
+            "ok": self.ok,
+            "generation": self.generation,
+            "from": str(self.days.first) if self.days else None,
+            "to": str(self.days.last) if self.days else None,
+            "rounds": self.rounds,
+            "rows_compared": self.found.rows,
+            "fields_compared": self.found.fields,
+            "differences": by_field(self.found),
+            "missing": _keys(self.found.missing),
+            "surplus": _keys(self.found.surplus),
+            "unverified": {"rows": len(self.unverified_keys), "examples": _keys(sorted(self.unverified_keys)[:EXAMPLES])},
+            "unverified_differences": by_field(self.unverified),
+            "waiting_for_owner": self.waiting_for_owner,
+            "seconds": round(self.seconds, 3),
+        }
+
+    def lines(self) -> Iterable[str]:
+        """The same for people, the verdict last."""
+        if self.days:
+            yield f"days {self.days.first} … {self.days.last}, generation {self.generation}, {self.rounds} rounds, {self.seconds:.1f} s"
+        yield f"{self.found.rows} rows and {self.found.fields} fields compared; {self.waiting_for_owner} telemetry rows wait for an owner"
+        yield from _difference_lines("different", self.found)
+        yield from _difference_lines("not verified, changed at each look:", self.unverified)
+        yield "equal" if self.ok else "NOT EQUAL" if self.found.rows else "NOTHING WAS COMPARED"
+
+
+def by_field(comparison: Comparison) -> dict[str, Any]:
+    """Field → how many rows differ in it, and a few of them with both values."""
+    return {
+        name: {"rows": count, "examples": [_example(found) for found in comparison.differences if found.field == name][:EXAMPLES]}
+        for name, count in comparison.by_field().items()
+    }
+
+
+def _example(difference: Difference) -> dict[str, Any]:
+    return _key(difference.key) | {"expected": _plain(difference.expected), "actual": _plain(difference.actual)}
+
+
+def _plain(value: Value) -> Any:
+    if isinstance(value, tuple):
+        return list(value)
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+def _keys(keys: Iterable[Key]) -> list[dict[str, str]]:
+    return [_key(key) for key in keys]
+
+
+def _key(key: Key) -> dict[str, Any]:
+    return {"user_id": key.user_id, "report_date": str(key.report_date), "prosthesis_id": key.prosthesis_id}
+
+
+def _difference_lines(title: str, comparison: Comparison) -> Iterable[str]:
+    for name, count in comparison.by_field().items():
+        first = next(found for found in comparison.differences if found.field == name)
+        yield f"{title} {name}: {count} rows, e.g. {first.key}: oracle {_plain(first.expected)}, mart {_plain(first.actual)}"
+    for kind, keys in (("missing in the mart", comparison.missing), ("surplus in the mart", comparison.surplus)):
+        if keys:
+            yield f"{title} {kind}: {len(keys)} rows, e.g. {keys[0]}"

@@ -1,0 +1,148 @@
+"""``bionicpro verify``: the mart against the oracle, while both keep moving.
+
+A difference may only mean that the row moved between the two looks at it, so rows that differ are looked at again, in rounds with a snapshot and
+a barrier each. A row is different for sure once the mart's version of it is no higher than the *previous* round's barrier: then it has not moved
+since, and the snapshot, taken later, holds whatever happened to it. Rows that move until the last round are unverified.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+
+from reconciliation.compare import Comparison, compare, only
+from reconciliation.day_range import DayRange
+from reconciliation.fields import Key, Rows
+from reconciliation.mart import Mart, Position, serving_mart
+from reconciliation.moment import Moment, Moments
+from reconciliation.oracle import Oracle
+from reconciliation.settings import ReconciliationSettings
+from reconciliation.verification import Verification
+from reconciliation.windows import span, windows
+from schemas.mapping import SourceMapping
+
+Progress = Callable[[str], None]
+
+MAX_BACKOFF_S = 5.0
+NOTHING = Comparison(0, 0, (), (), ())
+# A row must be found different and unmoved this often before it is called different.
+CONFIRMATIONS = 2
+
+
+@dataclass
+class _State:
+    """Rows not yet found equal: *pending*, with what differed at the last look; *confirmed*: how often each was found unmoved and different."""
+
+    pending: Comparison = NOTHING
+    days: DayRange | None = None
+    rows: int = 0
+    fields: int = 0
+    waiting: int = 0
+    confirmed: dict[Key, int] = field(default_factory=dict)
+
+    @property
+    def undecided(self) -> frozenset[Key]:
+        return frozenset(key for key in self.pending.unequal_keys if self.confirmed.get(key, 0) < CONFIRMATIONS)
+
+
+def verify(settings: ReconciliationSettings, first: date | None, last: date | None, progress: Progress = lambda _: None) -> Verification:
+    """Compare the reports of the days *first* … *last* (None: without that bound). Changes nothing but the barrier in the heartbeat rows.
+
+    Raises BarrierError, MartError, psycopg.Error, KafkaException and clickhouse_driver's errors.
+    """
+    oracle = Oracle(SourceMapping.read(settings.reconciliation.mapping))
+    with serving_mart(settings.clickhouse) as mart, Moments(settings, oracle, mart) as moments:
+        return Verifier(settings, oracle, mart, moments, progress).run(first, last)
+
+
+@dataclass(frozen=True)
+class Verifier:
+    """The rounds of one verification."""
+
+    settings: ReconciliationSettings
+    oracle: Oracle
+    mart: Mart
+    moments: Moments
+    progress: Progress
+
+    def run(self, first: date | None, last: date | None) -> Verification:
+        """All rounds; see the module."""
+        began = time.monotonic()
+        limits = self.settings.reconciliation
+        state = _State()
+        with self.moments.now() as moment:
+            self._whole(moment, first, last, state)
+            previous = moment.barrier
+        rounds = 1
+        while state.undecided and rounds < limits.rounds:
+            time.sleep(min(limits.backoff_s * 2 ** (rounds - 1), MAX_BACKOFF_S))
+            rounds += 1
+            self.progress(f"round {rounds}: {len(state.undecided)} rows differ or move")
+            with self.moments.now() as moment:
+                self._again(moment, previous, state)
+                previous = moment.barrier
+        real = {key for key in state.pending.unequal_keys if state.confirmed.get(key, 0) >= CONFIRMATIONS}
+        counted = Comparison(state.rows, state.fields, *(getattr(state.pending, name) for name in ("differences", "missing", "surplus")))
+        return Verification(
+            generation=self.mart.database,
+            days=state.days,
+            rounds=rounds,
+            found=only(counted, real),
+            unverified=only(counted, state.pending.unequal_keys - real),
+            waiting_for_owner=state.waiting,
+            seconds=time.monotonic() - began,
+            allow_unverified=limits.allow_unverified,
+        )
+
+    def _whole(self, moment: Moment, first: date | None, last: date | None, state: _State) -> None:
+        """The first round: every row of every day, window by window."""
+        limits = self.settings.reconciliation
+        asked = DayRange(first or date.min, last or date.max) if first and last else None
+        events = self.oracle.event_days(moment.telemetry, asked)
+        state.days = span(events, self.mart.days(), first, last)
+        if state.days is None:
+            return
+        for window in windows(state.days, events, limits.window_events, limits.window_days):
+            # The mart first: the snapshot stands still while the mart moves on.
+            actual = self.mart.reports(window)
+            found = compare(self.oracle.reports(moment.telemetry, moment.intervals, window), actual.rows)
+            state.rows += found.rows
+            state.fields += found.fields
+            state.pending = _joined(state.pending, found)
+            self.progress(f"{window.first} … {window.last}: {found.rows} rows, {len(found.unequal_keys)} differ or move")
+        state.waiting = self.oracle.unowned(moment.telemetry, moment.intervals, state.days)
+
+    def _again(self, moment: Moment, previous: Mapping[int, int], state: _State) -> None:
+        """A later round: only the rows that differed."""
+        keys = state.pending.unequal_keys
+        days = DayRange(min(key.report_date for key in keys), max(key.report_date for key in keys))
+        prostheses = sorted({key.prosthesis_id for key in keys})
+        actual = self.mart.reports(days, prostheses)
+        positions = actual.positions | self.mart.last_positions(keys - actual.rows.keys())
+        intervals = [interval for interval in moment.intervals if interval["prosthesis_id"] in set(prostheses)]
+        expected = self.oracle.reports(moment.telemetry, intervals, days, prostheses)
+        state.pending = compare(_of(expected, keys), _of(actual.rows, keys))
+        for key in state.pending.unequal_keys:
+            unmoved = is_unmoved(positions.get(key), previous)
+            state.confirmed[key] = state.confirmed.get(key, 0) + 1 if unmoved else 0
+
+
+def is_unmoved(position: Position | None, previous: Mapping[int, int]) -> bool:
+    """Whether a row of the mart has not changed since the barrier *previous*. A row that was never written has not."""
+    return position is None or position.version <= previous.get(position.partition, -1)
+
+
+def _of(rows: Rows, keys: frozenset[Key]) -> Rows:
+    return {key: values for key, values in rows.items() if key in keys}
+
+
+def _joined(one: Comparison, other: Comparison) -> Comparison:
+    return Comparison(
+        rows=one.rows + other.rows,
+        fields=one.fields + other.fields,
+        differences=one.differences + other.differences,
+        missing=one.missing + other.missing,
+        surplus=one.surplus + other.surplus,
+    )

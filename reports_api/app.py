@@ -1,0 +1,122 @@
+"""Puts the service together; nothing is opened before the application starts."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+import httpx
+import structlog
+from fastapi import FastAPI
+
+from reports_api import gate, health, openapi, problems, routes
+from reports_api.access import AccessControl, own_reports, support_access
+from reports_api.auth import Expectations, TokenVerifier
+from reports_api.exports import Exports
+from reports_api.health import Readiness
+from reports_api.jwks import KeyCache
+from reports_api.limits import RateLimiter
+from reports_api.pool import ClickHousePool
+from reports_api.reports import Clock, Reports
+from reports_api.repository import ReportRepository
+from reports_api.settings import Settings
+from reports_api.stream import Hub
+from reports_api.watermarks import WatermarkCache
+
+log = structlog.get_logger(__name__)
+TAGS = [
+    {"name": "reports", "description": "A wearer's own reports"},
+    {"name": "support", "description": "Any wearer's reports, for the support role; every use is audited"},
+    {"name": "health", "description": "Health of the service"},
+]
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def create_app(settings: Settings, clock: Clock = utc_now) -> FastAPI:
+    """The application. It starts without ClickHouse and Keycloak, and says at ``/health/ready`` what it waits for."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with running(app, settings, clock):
+            yield
+
+    app = FastAPI(
+        title="BionicPRO reports service",
+        version="1.0.0",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+        openapi_tags=TAGS,
+        redirect_slashes=False,
+    )
+    app.include_router(routes.router("/reports", own_reports, "reports"))
+    app.include_router(routes.router("/users", support_access, "support"))
+    app.include_router(health.routes)
+    problems.install(app)
+    openapi.install(app)
+    app.add_middleware(gate.Gate, max_header_bytes=settings.reports.max_header_bytes, max_target_bytes=settings.reports.max_target_bytes)
+    return app
+
+
+@asynccontextmanager
+async def running(app: FastAPI, settings: Settings, clock: Clock) -> AsyncIterator[None]:
+    """The parts of *app* in its state for the time of the context, and the two tasks that run beside the requests."""
+    own = settings.reports
+    pool = ClickHousePool(settings.clickhouse, size=own.pool_size, max_waiting=own.pool_max_waiting, deadline_s=own.query_deadline_s)
+    repository = ReportRepository(pool)
+    reports = Reports(repository, WatermarkCache(repository.watermarks, max_age_s=own.watermark_max_age_s), clock)
+    hub = Hub(
+        repository,
+        reports,
+        poll_s=own.stream_poll_s,
+        max_listeners=own.stream_max_listeners,
+        max_listeners_per_user=own.stream_max_listeners_per_user,
+    )
+    async with http_client(settings) as client:
+        keys = key_cache(settings, client)
+        app.state.access = AccessControl(
+            verifier(settings, keys, clock), RateLimiter(rate_per_s=own.rate_per_s, burst=own.rate_burst), own.support_role
+        )
+        app.state.service = routes.Service(own, reports, hub, Exports(reports))
+        app.state.readiness = Readiness(repository, keys)
+        tasks = [asyncio.create_task(keys.prepare()), asyncio.create_task(hub.run())]
+        try:
+            yield
+        finally:
+            hub.close()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            pool.close()
+
+
+def http_client(settings: Settings) -> httpx.AsyncClient:
+    """The client for the identity provider: no redirects, no proxies of the environment."""
+    ca_file = settings.keycloak.ca_file
+    verify = ssl.create_default_context(cafile=str(ca_file)) if ca_file else True
+    return httpx.AsyncClient(timeout=settings.reports.jwks_timeout_s, follow_redirects=False, trust_env=False, verify=verify)
+
+
+def key_cache(settings: Settings, client: httpx.AsyncClient) -> KeyCache:
+    base, realm, own = settings.keycloak.base_url.rstrip("/"), settings.keycloak.realm, settings.reports
+    return KeyCache(
+        client,
+        f"{base}/realms/{realm}/protocol/openid-connect/certs",
+        timeout_s=own.jwks_timeout_s,
+        cool_down_s=own.jwks_cool_down_s,
+        max_age_s=own.jwks_max_age_s,
+        max_stale_s=own.jwks_max_stale_s,
+    )
+
+
+def verifier(settings: Settings, keys: KeyCache, clock: Clock) -> TokenVerifier:
+    own = settings.reports
+    expected = Expectations(settings.keycloak.issuer, own.audience, frozenset(own.authorized_parties), own.leeway_s)
+    return TokenVerifier(keys, expected, clock)

@@ -1,0 +1,132 @@
+"""Who calls: the access token's signature and claims. Nothing but the token says who someone is.
+
+Taken are access tokens of the configured issuer, signed with RS256 or ES256, made for this service's audience. Refused are ID, refresh and
+logout tokens (other ``typ``), tokens of other realms and audiences, unsigned and symmetric ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from joserfc import jws, jwt
+from joserfc.errors import JoseError
+
+from reports_api.jwks import KeyCache
+
+ALGORITHMS = ("RS256", "ES256")
+MAX_TOKEN_CHARS = 8_192
+MAX_ID_CHARS = 128
+MAX_KID_CHARS = 256
+
+
+class InvalidTokenError(Exception):
+    """The token is not one of ours. ``reason`` is a word for the audit log and metrics, never shown to the caller."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Caller(NamedTuple):
+    """The bearer of a valid access token. ``expires_at`` is in seconds since 1970."""
+
+    subject: str
+    roles: frozenset[str]
+    expires_at: float
+    client: str
+
+
+class Expectations(NamedTuple):
+    """What a token must say. Empty *authorized_parties*: any client for which the issuer made our audience."""
+
+    issuer: str
+    audience: str
+    authorized_parties: frozenset[str]
+    leeway_s: float
+
+
+def caller_of(header: Mapping[str, Any], claims: Mapping[str, Any], expected: Expectations, now: float) -> Caller:
+    """The caller that verified *claims* describe. Raises InvalidTokenError. *now* is in seconds since 1970."""
+    if claims.get("iss") != expected.issuer:
+        raise InvalidTokenError("issuer")
+    audience = claims.get("aud")
+    if expected.audience not in (audience if isinstance(audience, list) else [audience]):
+        raise InvalidTokenError("audience")
+    if not _is_access_token(header, claims):
+        raise InvalidTokenError("type")
+    party = claims.get("azp", claims.get("client_id"))
+    if not isinstance(party, str) or (expected.authorized_parties and party not in expected.authorized_parties):
+        raise InvalidTokenError("party")
+    subject = claims.get("sub")
+    if not isinstance(subject, str) or not 0 < len(subject) <= MAX_ID_CHARS:
+        raise InvalidTokenError("subject")
+    return Caller(subject, _roles(claims), _expiry(claims, expected.leeway_s, now), party)
+
+
+def _is_access_token(header: Mapping[str, Any], claims: Mapping[str, Any]) -> bool:
+    """Keycloak says ``Bearer`` in the claim ``typ``; RFC 9068 says ``at+jwt`` in the header. ID, refresh and logout tokens say otherwise."""
+    if "typ" in claims:
+        return bool(claims["typ"] == "Bearer")
+    return str(header.get("typ", "")).lower() in ("at+jwt", "application/at+jwt")
+
+
+def _expiry(claims: Mapping[str, Any], leeway: float, now: float) -> float:
+    expires_at = _number(claims, "exp", "expired")
+    if now >= expires_at + leeway:
+        raise InvalidTokenError("expired")
+    for name in ("nbf", "iat"):
+        if name in claims and _number(claims, name, "not-yet-valid") > now + leeway:
+            raise InvalidTokenError("not-yet-valid")
+    return expires_at
+
+
+def _number(claims: Mapping[str, Any], name: str, reason: str) -> float:
+    value = claims.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e11:
+        raise InvalidTokenError(reason)
+    return float(value)
+
+
+def _roles(claims: Mapping[str, Any]) -> frozenset[str]:
+    access = claims.get("realm_access")
+    roles = access.get("roles") if isinstance(access, dict) else None
+    return frozenset(role for role in roles if isinstance(role, str)) if isinstance(roles, list) else frozenset()
+
+
+class TokenVerifier:
+    """Verifies access tokens against the issuer's published keys."""
+
+    def __init__(self, keys: KeyCache, expected: Expectations, clock: Callable[[], datetime]) -> None:
+        self._keys = keys
+        self._expected = expected
+        self._clock = clock
+
+    async def verify(self, token: str) -> Caller:
+        """The caller. Raises InvalidTokenError, and KeysUnavailableError while the issuer has never been reached."""
+        if len(token) > MAX_TOKEN_CHARS:
+            raise InvalidTokenError("too-long")
+        kid = _key_id(token)
+        key = await self._keys.get(kid)
+        if key is None:
+            raise InvalidTokenError("unknown-key")
+        try:
+            verified = jwt.decode(token, key, algorithms=list(ALGORITHMS))
+        except (JoseError, ValueError, TypeError) as error:
+            raise InvalidTokenError("signature") from error
+        return caller_of(verified.header, verified.claims, self._expected, self._clock().timestamp())
+
+
+def _key_id(token: str) -> str:
+    """The key id of the unverified header; it only chooses among the issuer's own keys."""
+    try:
+        header = jws.extract_compact(token.encode("ascii")).headers()
+    except (JoseError, ValueError) as error:
+        raise InvalidTokenError("malformed") from error
+    if header.get("alg") not in ALGORITHMS:
+        raise InvalidTokenError("algorithm")
+    kid = header.get("kid")
+    if not isinstance(kid, str) or not 0 < len(kid) <= MAX_KID_CHARS:
+        raise InvalidTokenError("key-id")
+    return kid

@@ -1,0 +1,194 @@
+"""One page for a clinician's file: who, which prosthesis, the period against the one before, use by day, errors by code.
+
+Texts of customers are drawn, never parsed as markup, and cut to their place, so that whatever a name holds, it is only shown.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from functools import cache
+from importlib.resources import as_file, files
+
+from reportlab.lib.colors import HexColor
+from reportlab.lib.pagesizes import A4
+from reportlab.lib.units import mm
+from reportlab.pdfbase import pdfmetrics
+from reportlab.pdfbase.ttfonts import TTFont
+from reportlab.pdfgen.canvas import Canvas
+
+from reports_api.domain import MartRow
+from reports_api.pdf_lines import error_lines, figures
+from reports_api.pdf_texts import TEXTS, Language
+from reports_api.schemas import Summary
+
+REGULAR, BOLD = "Roboto", "Roboto-Bold"
+INK, QUIET, LINE, BAR = HexColor("#1a2233"), HexColor("#5b6577"), HexColor("#cfd6e1"), HexColor("#2f6fde")
+LEFT: float = 18 * mm
+RIGHT: float = A4[0] - 18 * mm
+MM: float = mm
+COLUMNS = (LEFT, LEFT + 88 * mm, LEFT + 125 * mm, RIGHT)
+MAX_PROSTHESES = 3
+CHART_HEIGHT: float = 42 * mm
+HOUR_MS = 3_600_000
+
+
+@cache
+def _register_fonts() -> None:
+    """Roboto, which has Cyrillic, from the package ``font-roboto``."""
+    folder = files("font_roboto") / "files"
+    for name, file in ((REGULAR, "Roboto-Regular.ttf"), (BOLD, "Roboto-Bold.ttf")):
+        with as_file(folder / file) as path:
+            pdfmetrics.registerFont(TTFont(name, str(path)))
+
+
+def fit(text: str, font: str, size: float, width: float) -> str:
+    """*text* on one line without control characters, a question mark for what the font cannot draw, cut with an ellipsis where it is wider than *width* points."""
+    drawable = pdfmetrics.getFont(font).face.charToGlyph
+    line = "".join(c if ord(c) in drawable else "?" if c.isprintable() else " " for c in text[:400])
+    if pdfmetrics.stringWidth(line, font, size) <= width:
+        return line
+    while line and pdfmetrics.stringWidth(line + "…", font, size) > width:
+        line = line[:-1]
+    return line.rstrip() + "…"
+
+
+def render(rows: Sequence[MartRow], body: Summary, now: datetime, language: Language) -> bytes:
+    """The PDF. *rows* are the mart rows of both periods of *body*, newest day first."""
+    _register_fonts()
+    out = io.BytesIO()
+    canvas = Canvas(out, pagesize=A4, pageCompression=1, lang=language)
+    page = _Page(canvas, TEXTS[language])
+    page.canvas.setTitle(page.texts["title"])
+    y = page.head(rows, body, A4[1] - 22 * mm)
+    y = page.table(body, y)
+    y = page.chart(rows, body, y)
+    page.error_table(body, y)
+    page.foot(body, now)
+    canvas.showPage()
+    canvas.save()
+    return out.getvalue()
+
+
+class _Page:
+    """Draws the parts from top to bottom; each takes the height where it begins and returns where the next may."""
+
+    def __init__(self, canvas: Canvas, texts: dict[str, str]) -> None:
+        self.canvas = canvas
+        self.texts = texts
+
+    def text(
+        self, x: float, y: float, text: str, *, size: float = 9.5, bold: bool = False, quiet: bool = False, width: float = 500
+    ) -> None:
+        font = BOLD if bold else REGULAR
+        self.canvas.setFont(font, size)
+        self.canvas.setFillColor(QUIET if quiet else INK)
+        self.canvas.drawString(x, y, fit(text, font, size, width))
+
+    def rule(self, y: float) -> None:
+        self.canvas.setStrokeColor(LINE)
+        self.canvas.setLineWidth(0.6)
+        self.canvas.line(LEFT, y, RIGHT, y)
+
+    def head(self, rows: Sequence[MartRow], body: Summary, y: float) -> float:
+        self.text(LEFT, y, self.texts["title"], size=17, bold=True)
+        y -= 11 * MM
+        for label, value in _identity(rows, body, self.texts):
+            self.text(LEFT, y, label, quiet=True, width=38 * MM)
+            self.text(LEFT + 40 * MM, y, value, width=RIGHT - LEFT - 40 * MM)
+            y -= 5.4 * MM
+        return y - 4 * MM
+
+    def table(self, body: Summary, y: float) -> float:
+        for x, key in zip(COLUMNS, ("column_metric", "column_current", "column_previous"), strict=False):
+            self.text(x, y, self.texts[key], bold=True, width=85 * MM)
+        self._right(y, self.texts["column_change"], bold=True)
+        self.rule(y - 2 * MM)
+        for label, current, previous, change in figures(body, self.texts):
+            y -= 7 * MM
+            self.text(COLUMNS[0], y, label, width=85 * MM)
+            self.text(COLUMNS[1], y, current, width=36 * MM)
+            self.text(COLUMNS[2], y, previous, width=34 * MM, quiet=True)
+            self._right(y, change)
+            self.rule(y - 2 * MM)
+        return y - 12 * MM
+
+    def _right(self, y: float, text: str, *, bold: bool = False) -> None:
+        font = BOLD if bold else REGULAR
+        self.canvas.setFont(font, 9.5)
+        self.canvas.setFillColor(INK)
+        self.canvas.drawRightString(RIGHT, y, fit(text, font, 9.5, 26 * MM))
+
+    def chart(self, rows: Sequence[MartRow], body: Summary, y: float) -> float:
+        self.text(LEFT, y, self.texts["chart"], bold=True)
+        y -= 4 * MM
+        if not body.current.days_with_data:
+            self.text(LEFT, y - 6 * MM, self.texts["no_data"], quiet=True)
+            return y - 16 * MM
+        base = y - CHART_HEIGHT
+        self._bars(_usage_by_day(rows, body.current.from_, body.current.to), base)
+        self._day_label(LEFT, base, body.current.from_)
+        self.canvas.drawRightString(RIGHT, base - 4.5 * MM, body.current.to.isoformat())
+        return base - 14 * MM
+
+    def _bars(self, usage: Sequence[int], base: float) -> None:
+        top_hours = max(1, -(-max(usage) // HOUR_MS))
+        left = LEFT + 10 * MM
+        step = (RIGHT - left) / len(usage)
+        for fraction in (0, 0.5, 1):
+            self.canvas.setStrokeColor(LINE)
+            self.canvas.line(left, base + fraction * CHART_HEIGHT, RIGHT, base + fraction * CHART_HEIGHT)
+            self.text(LEFT, base + fraction * CHART_HEIGHT - 1 * MM, f"{top_hours * fraction:g}", size=8, quiet=True)
+        self.canvas.setFillColor(BAR)
+        for i, ms in enumerate(usage):
+            height = CHART_HEIGHT * ms / (top_hours * HOUR_MS)
+            self.canvas.rect(left + i * step + step * 0.15, base, step * 0.7, height, stroke=0, fill=1)
+
+    def _day_label(self, x: float, base: float, day: date) -> None:
+        self.text(x + 10 * MM, base - 4.5 * MM, day.isoformat(), size=8, quiet=True)
+
+    def error_table(self, body: Summary, y: float) -> None:
+        self.text(LEFT, y, self.texts["error_table"], bold=True)
+        for i, line in enumerate(error_lines(body, self.texts)):
+            column, place = divmod(i, 5)
+            self.text(LEFT + column * 58 * MM, y - (place + 1) * 5.4 * MM, line, width=55 * MM)
+
+    def foot(self, body: Summary, now: datetime) -> None:
+        as_of = f"{body.as_of:%Y-%m-%d %H:%M}" if body.as_of else "–"
+        lines = [
+            self.texts["as_of"].format(time=as_of, now=f"{now:%Y-%m-%d %H:%M}"),
+            *(self.texts[key] for key in ("note_usage", "note_drain", "disclaimer")),
+        ]
+        if not body.current.complete:
+            lines[0] += " " + self.texts["incomplete"]
+        y = 16 * MM + len(lines) * 4 * MM
+        self.rule(y + 4.5 * MM)
+        for line in lines:
+            self.text(LEFT, y, line, size=7.2, quiet=True, width=RIGHT - LEFT)
+            y -= 4 * MM
+
+
+def _identity(rows: Sequence[MartRow], body: Summary, texts: dict[str, str]) -> list[tuple[str, str]]:
+    """Labels and values above the table; attributes are those of the newest row."""
+    newest = rows[0] if rows else None
+    current, previous = body.current, body.previous
+    lines = [(texts["patient"], newest.customer_name or "–"), (texts["contract"], newest.contract_number or "–")] if newest else []
+    devices: dict[str, str] = {}
+    for row in rows:
+        devices.setdefault(row.prosthesis_id, f"{row.prosthesis_model}, {row.prosthesis_serial_number} ({row.prosthesis_id})")
+    shown = list(devices.values())[:MAX_PROSTHESES]
+    lines += [(texts["prosthesis"] if i == 0 else "", text) for i, text in enumerate(shown)]
+    if len(devices) > len(shown):
+        lines.append(("", texts["more"].format(count=len(devices) - len(shown))))
+    lines.append((texts["period"], f"{current.from_} – {current.to}"))
+    lines.append((texts["previous"], f"{previous.from_} – {previous.to}"))
+    return lines + ([(texts["timezone"], newest.timezone)] if newest else [])
+
+
+def _usage_by_day(rows: Sequence[MartRow], first: date, last: date) -> list[int]:
+    by_day: defaultdict[date, int] = defaultdict(int)
+    for row in rows:
+        by_day[row.report_date] += row.usage_ms
+    return [by_day[first + timedelta(days=i)] for i in range((last - first).days + 1)]

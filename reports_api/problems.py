@@ -1,0 +1,115 @@
+"""Every error as a problem detail (RFC 9457), and nothing in it that the caller did not already know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+
+import msgspec
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from reports_api.pool import StoreFailedError, StoreUnavailableError
+from reports_api.schemas import ParameterError, Problem
+
+log = structlog.get_logger(__name__)
+MEDIA_TYPE = "application/problem+json"
+MAX_ERRORS = 20
+
+
+class ProblemError(Exception):
+    """Ends a request with a problem detail. *kind* is the last part of the problem's type."""
+
+    def __init__(
+        self,
+        status: int,
+        kind: str,
+        detail: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        errors: list[ParameterError] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.kind = kind
+        self.detail = detail
+        self.headers = dict(headers or {})
+        self.errors = errors or []
+
+
+def not_found() -> ProblemError:
+    """The one answer for what does not exist and for what is not yours: nobody learns which."""
+    return ProblemError(404, "not-found", "There is nothing at this address for you.")
+
+
+def invalid(location: str, name: str, detail: str) -> ProblemError:
+    """A parameter that is wrong."""
+    return ProblemError(422, "invalid-parameter", "A parameter is wrong.", errors=[ParameterError(location, name, detail)])
+
+
+def unavailable(detail: str, retry_after_s: float) -> ProblemError:
+    """Something this service needs is away for now."""
+    seconds = max(1, round(retry_after_s + 0.5))
+    return ProblemError(503, "unavailable", detail, headers={"Retry-After": str(seconds)})
+
+
+def response(problem: ProblemError, request_id: str) -> Response:
+    """The HTTP answer of a problem."""
+    body = Problem(
+        type=f"urn:bionicpro:problem:{problem.kind}",
+        title=HTTPStatus(problem.status).phrase,
+        status=problem.status,
+        detail=problem.detail,
+        instance=f"urn:bionicpro:request:{request_id}",
+        errors=problem.errors,
+    )
+    return Response(msgspec.json.encode(body), problem.status, headers=problem.headers, media_type=MEDIA_TYPE)
+
+
+def install(app: FastAPI) -> None:
+    """Handle every exception that can leave a route. What nobody foresaw is answered by the gate (``gate.py``)."""
+    app.add_exception_handler(ProblemError, _on_problem)
+    app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(RequestValidationError, _on_validation)
+    app.add_exception_handler(StoreUnavailableError, _on_store_unavailable)
+    app.add_exception_handler(StoreFailedError, _on_store_failed)
+
+
+def _answer(request: Request, problem: ProblemError) -> Response:
+    return response(problem, request.scope["state"]["request_id"])
+
+
+async def _on_problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ProblemError)
+    return _answer(request, error)
+
+
+async def _on_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code == 404:
+        return _answer(request, not_found())
+    phrase = HTTPStatus(error.status_code).phrase
+    kind = phrase.lower().replace(" ", "-")
+    return _answer(request, ProblemError(error.status_code, kind, f"{phrase}.", headers=error.headers))
+
+
+async def _on_validation(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    errors = [
+        ParameterError(location=str(e["loc"][0]), name=".".join(str(part) for part in e["loc"][1:])[:100], detail=str(e["msg"])[:200])
+        for e in error.errors()[:MAX_ERRORS]
+    ]
+    return _answer(request, ProblemError(422, "invalid-parameter", "A parameter is wrong.", errors=errors))
+
+
+async def _on_store_unavailable(request: Request, error: Exception) -> Response:
+    assert isinstance(error, StoreUnavailableError)
+    log.warning("the mart is unavailable", reason=str(error))
+    return _answer(request, unavailable("Reports cannot be read right now; please try again.", error.retry_after_s))
+
+
+async def _on_store_failed(request: Request, _: Exception) -> Response:
+    return _answer(request, ProblemError(500, "internal", "The service failed; the fault has been recorded."))

@@ -1,0 +1,102 @@
+"""The one module with SQL: reads of the two views that the mart's readers may see, always by the primary key's prefix, the user.
+
+Every value travels as a server-side parameter. A second wall behind the WHERE clause: a row of a user who was not asked for is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Protocol, TypeVar
+
+from reports_api.domain import MartRow, RowVersion
+from reports_api.paging import START, Cursor, windows
+from reports_api.pool import Parameters, Rows
+from schemas.keys import LOG_TOPIC
+
+_COLUMNS = ", ".join(MartRow._fields)
+# The texts are built of constants of this module only; values are parameters. Rows are bounded by the days asked for and by the reader's
+# profile, and put in order here: with ORDER BY and LIMIT the server reads every granule twice (lazy columns, reverse order).
+_DAYS = f"""
+SELECT {_COLUMNS} FROM user_daily_reports
+WHERE user_id = {{user:String}} AND report_date BETWEEN {{first:Date32}} AND {{last:Date32}}
+  AND (report_date != {{after_day:Date32}} OR prosthesis_id > {{after_id:String}})
+  AND ({{prosthesis:String}} = '' OR prosthesis_id = {{prosthesis:String}})"""  # noqa: S608
+_OF_USERS = "WHERE user_id IN {users:Array(String)} AND report_date BETWEEN {first:Date32} AND {last:Date32}"
+_ROWS_OF_USERS = f"SELECT {_COLUMNS} FROM user_daily_reports {_OF_USERS}"  # noqa: S608
+_VERSION_COLUMNS = ", ".join(RowVersion._fields)
+_VERSIONS_OF_USERS = f"SELECT {_VERSION_COLUMNS} FROM user_daily_reports {_OF_USERS}"  # noqa: S608
+_WATERMARKS = "SELECT log_partition, as_of FROM partition_progress WHERE topic = {topic:String}"
+
+
+class ForeignRowError(Exception):
+    """The store returned a row of a user who was not asked for. Never shown; the request fails."""
+
+
+class Store(Protocol):
+    """What runs a query; ``pool.ClickHousePool``."""
+
+    async def query(self, sql: str, parameters: Parameters) -> Rows: ...
+
+
+class ReportRepository:
+    """Reads of mart rows and watermarks. All methods only read and may be repeated; they raise the errors of ``pool``."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def ping(self) -> None:
+        """Whether both views can be read."""
+        await self._store.query("SELECT 1 FROM user_daily_reports WHERE user_id = {user:String} LIMIT 1", {"user": ""})
+
+    async def watermarks(self) -> dict[int, datetime]:
+        """The source time up to which each partition of the log is handled."""
+        rows = await self._store.query(_WATERMARKS, {"topic": LOG_TOPIC})
+        return {int(partition): as_of for partition, as_of in rows}
+
+    async def days(self, user_id: str, first: date, last: date, *, prosthesis_id: str = "", after: Cursor = START) -> list[MartRow]:
+        """All rows of the days ``[first, last]``, newest day first, then by prosthesis id; those after the cursor, whose day is ``last`` or
+        not in the range. An empty *prosthesis_id* means all.
+        """
+        parameters: dict[str, object] = {
+            "user": user_id,
+            "first": first.isoformat(),
+            "last": last.isoformat(),
+            "after_day": after.report_date.isoformat(),
+            "after_id": after.prosthesis_id,
+            "prosthesis": prosthesis_id,
+        }
+        rows = _of_users([MartRow._make(row) for row in await self._store.query(_DAYS, parameters)], (user_id,))
+        rows.sort(key=lambda row: (-row.report_date.toordinal(), row.prosthesis_id))
+        return rows
+
+    async def page(self, user_id: str, first: date, last: date, *, prosthesis_id: str, after: Cursor, limit: int) -> list[MartRow]:
+        """The next *limit* rows after the cursor, in the order of ``days``; fewer only at the end of the range."""
+        if after is not START:
+            last = min(last, after.report_date)
+        found: list[MartRow] = []
+        for start, end in windows(first, last, limit):
+            found += await self.days(user_id, start, end, prosthesis_id=prosthesis_id, after=after)
+            if len(found) >= limit:
+                break
+        return found[:limit]
+
+    async def days_of_users(self, users: Sequence[str], first: date, last: date) -> list[MartRow]:
+        """All rows of *users* in the days ``[first, last]``, in no order."""
+        rows = await self._store.query(_ROWS_OF_USERS, {"users": list(users), "first": first.isoformat(), "last": last.isoformat()})
+        return _of_users([MartRow._make(row) for row in rows], users)
+
+    async def versions_of_users(self, users: Sequence[str], first: date, last: date) -> list[RowVersion]:
+        """The versions of all rows of *users* in the days ``[first, last]``, in no order."""
+        rows = await self._store.query(_VERSIONS_OF_USERS, {"users": list(users), "first": first.isoformat(), "last": last.isoformat()})
+        return _of_users([RowVersion._make(row) for row in rows], users)
+
+
+R = TypeVar("R", MartRow, RowVersion)
+
+
+def _of_users(rows: list[R], users: Sequence[str]) -> list[R]:
+    allowed = frozenset(users)
+    if any(row.user_id not in allowed for row in rows):
+        raise ForeignRowError("the store returned a row of another user")
+    return rows

@@ -1,0 +1,48 @@
+"""Settings of the reports service, read from ``BIONICPRO_<SECTION>__<FIELD>``."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from service_kit.settings import ClickHouseSettings, KeycloakSettings, Section, ServiceSettings
+
+
+class ReportsSettings(Section):
+    """Bounds and addresses of the service. Times are in seconds unless the name says otherwise."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8081, ge=0, le=65535)
+    audience: str = "reports-api"
+    support_role: str = "support"
+    authorized_parties: tuple[str, ...] = ()
+    """Clients (`azp`) whose tokens are taken. Empty: every client for which the realm issues our audience."""
+    leeway_s: float = Field(default=5.0, ge=0, le=60)
+
+    jwks_timeout_s: float = Field(default=3.0, gt=0)
+    jwks_cool_down_s: float = Field(default=10.0, gt=0)
+    jwks_max_age_s: float = Field(default=300.0, gt=0)
+    jwks_max_stale_s: float = Field(default=3600.0, gt=0)
+
+    pool_size: int = Field(default=8, ge=1, le=128)
+    pool_max_waiting: int = Field(default=128, ge=0)
+    query_deadline_s: float = Field(default=8.0, gt=0)
+    watermark_max_age_s: float = Field(default=0.4, ge=0)
+
+    rate_per_s: float = Field(default=100.0, gt=0)
+    rate_burst: int = Field(default=300, ge=1)
+
+    stream_poll_s: float = Field(default=0.1, gt=0, le=0.2)
+    stream_heartbeat_s: float = Field(default=10.0, gt=0)
+    stream_max_listeners: int = Field(default=1000, ge=1)
+    stream_max_listeners_per_user: int = Field(default=8, ge=1)
+
+    max_header_bytes: int = Field(default=16_384, ge=1024)
+    max_target_bytes: int = Field(default=4_096, ge=256)
+
+
+class Settings(ServiceSettings):
+    """What ``python -m reports_api`` needs."""
+
+    clickhouse: ClickHouseSettings
+    keycloak: KeycloakSettings = KeycloakSettings()
+    reports: ReportsSettings = ReportsSettings()
