@@ -203,9 +203,9 @@ class Engine:
         snapshot = ~batch.inserts.live[beyond]
         if snapshot.any():
             # A snapshot's row may be known under another day, from a change that never came.
-            raw = self._reports.highest_raw(np.unique(events.device[beyond][snapshot]).tolist())
-            known = np.array([raw.get(device, -1) for device in events.device[beyond].tolist()], dtype=np.int64)
-            highest = np.where(snapshot, np.maximum(highest, known), highest)
+            of_snapshot = np.flatnonzero(snapshot)
+            raw = self._reports.highest_raw(events.device[beyond[of_snapshot]])
+            highest[of_snapshot] = np.maximum(highest[of_snapshot], raw)
         return beyond[suspects(batch.report[beyond], ids, highest)]
 
     def _find_unseen_raw(self, batch: _Batch) -> None:

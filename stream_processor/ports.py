@@ -27,6 +27,20 @@ class StoredState:
 
 
 @dataclass(frozen=True, slots=True)
+class StateColumns:
+    """States to be written, by column; all of the present ``FOLD_FORMAT``."""
+
+    day: Sequence[int]
+    prosthesis_id: Sequence[str]
+    user_id: Sequence[str]
+    mark: Sequence[int]
+    highest_id: Sequence[int]
+    fold: Sequence[bytes]
+    errors_by_code: Sequence[dict[str, int]]
+    partition: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
 class StoredOwnership:
     prosthesis_id: str
     crm_offset: int
@@ -80,7 +94,7 @@ class ReportStore(Protocol):
 
     def write_telemetry(self, prosthesis_ids: Sequence[str], events: TelemetryColumns) -> None: ...
     def write_reports(self, columns: MartColumns) -> None: ...
-    def write_states(self, states: Sequence[StoredState]) -> None: ...
+    def write_states(self, states: StateColumns) -> None: ...
     def write_ownership(self, documents: Sequence[StoredOwnership]) -> None: ...
     def write_progress(self, progress: Sequence[StoredProgress]) -> None: ...
     def progress(self, topic: str) -> list[StoredProgress]: ...

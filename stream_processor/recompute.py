@@ -157,8 +157,7 @@ class Recompute:
         """Empty the reports; what they have seen stays seen, and now is all that raw has of the prosthesis, moved and deleted events included."""
         at = np.array([slots[cell] for cell in cells], dtype=np.int64)
         self._states.folds.reset(at)
-        highest = self._reports.highest_raw(dict.fromkeys(cell[0] for cell in cells))
-        np.maximum.at(self._states.highest_id, at, np.array([highest[cell[0]] for cell in cells], dtype=np.int64))
+        np.maximum.at(self._states.highest_id, at, self._reports.highest_raw(np.array([cell[0] for cell in cells], dtype=np.int64)))
         self._states.mark[at] = [works[cell[0]].offset for cell in cells]
         for cell in cells:
             day = self._devices.day_of(cell)

@@ -10,12 +10,12 @@ from schemas.ownership import OwnershipDocument
 from schemas.ownership import decode as decode_document
 from stream_processor.domain.calendar import QUARTER_US, day_of_date
 from stream_processor.domain.columns import Ints, TelemetryColumns
-from stream_processor.domain.devices import CellKey, Devices
+from stream_processor.domain.devices import NOT_ASKED, NOTHING, CellKey, Devices
 from stream_processor.domain.fold import FOLD_FORMAT, FoldTable
 from stream_processor.domain.ownership import OwnershipHistory
 from stream_processor.domain.report import ReportKey, mart_columns
 from stream_processor.domain.states import NO_MARK, Page, StateCache
-from stream_processor.ports import ReportStore, StoredState
+from stream_processor.ports import ReportStore, StateColumns, StoredState
 
 
 class Reports:
@@ -64,11 +64,13 @@ class Reports:
         """
         slot = self._states.slot(cell)
         if slot is None:
-            slot = self._states.add(cell, self._day_starts_us(cell), highest_id=self.highest_raw([cell[0]])[cell[0]])
+            highest = int(self.highest_raw(np.array([cell[0]]))[0])
+            slot = self._states.add(cell, self._day_starts_us(cell), highest_id=highest)
         return slot
 
     def slots_of(self, cells: Sequence[CellKey]) -> Ints:
-        self.highest_raw(dict.fromkeys(cell[0] for cell in cells if self._states.slot(cell) is None))
+        """The slots of many reports; what new ones need is read at once."""
+        self.highest_raw(np.array([cell[0] for cell in cells if self._states.slot(cell) is None], dtype=np.int64))
         return np.array([self.slot_of(cell) for cell in cells], dtype=np.int64)
 
     def is_fresh(self, cell: CellKey) -> bool:
@@ -79,8 +81,8 @@ class Reports:
     def with_raw(self, cells: Sequence[CellKey]) -> list[CellKey]:
         """Those of *cells* on whose day raw already has events of the prosthesis."""
         if self._integer_ids:
-            highest = self.highest_raw(dict.fromkeys(cell[0] for cell in cells))
-            cells = [cell for cell in cells if highest[cell[0]] >= 0]
+            highest = self.highest_raw(np.array([cell[0] for cell in cells], dtype=np.int64))
+            cells = [cell for cell, known in zip(cells, highest.tolist(), strict=True) if known >= 0]
         if not cells:
             return []
         days = {cell: self._devices.day_of(cell) or day_of_date("UTC", cell[1]) for cell in cells}
@@ -97,24 +99,22 @@ class Reports:
             if any(day.starts_us <= q * QUARTER_US < day.ends_us for q in quarters.get(self._devices[cell[0]].prosthesis_id, ()))
         ]
 
-    def highest_raw(self, devices: Iterable[int]) -> dict[int, int]:
+    def highest_raw(self, devices: Ints) -> Ints:
         """The highest event id that raw has of each prosthesis, deleted events included; −1: none, or ids that have no order."""
-        wanted = list(devices)
-        unknown = {self._devices[i].prosthesis_id: i for i in wanted if self._devices[i].highest_raw is None}
-        if unknown:
-            found = self._store.highest_event_ids(sorted(unknown)) if self._integer_ids else {}
-            for prosthesis_id, i in unknown.items():
-                self._devices[i].highest_raw = found.get(prosthesis_id, -1)
-        return {i: -1 if (highest := self._devices[i].highest_raw) is None else highest for i in wanted}
+        unknown = np.unique(devices[self._devices.highest_raw[devices] == NOT_ASKED])
+        if len(unknown):
+            by_id = {self._devices[i].prosthesis_id: i for i in unknown.tolist()}
+            found = self._store.highest_event_ids(sorted(by_id)) if self._integer_ids else {}
+            self._devices.highest_raw[unknown] = NOTHING
+            for prosthesis_id, highest in found.items():
+                self._devices.highest_raw[by_id[prosthesis_id]] = highest
+        return self._devices.highest_raw[devices]
 
     def saw_raw(self, rows: TelemetryColumns) -> None:
         """Keep ``highest_raw`` true where it is known, after *rows* were written."""
-        if not self._integer_ids:
-            return
-        for i in set(rows.device.tolist()):
-            device = self._devices[i]
-            if device.highest_raw is not None:
-                device.highest_raw = max(device.highest_raw, int(rows.event_id_lo[rows.device == i].max()))
+        if self._integer_ids:
+            known = self._devices.highest_raw[rows.device] != NOT_ASKED
+            np.maximum.at(self._devices.highest_raw, rows.device[known], rows.event_id_lo[known].astype(np.int64))
 
     def write(self, cells: Iterable[CellKey]) -> int:
         """Write the mart rows of cached reports, and then their states. Returns how many."""
@@ -125,7 +125,9 @@ class Reports:
         marks = self._states.mark[slots].tolist()
         self._announce(chosen, slots)
         self._store.write_reports(mart_columns([self._key(cell) for cell in chosen], slots, marks, self._states.folds))
-        self._store.write_states(self._stored(chosen, slots, marks))
+        highest, folds = self._states.highest_id[slots].tolist(), self._states.folds
+        errors = [folds.errors.get(slot, {}) for slot in slots.tolist()]
+        self._store.write_states(self._columns(chosen, marks, highest, folds.dump(slots), errors))
         return len(chosen)
 
     def _announce(self, cells: Sequence[CellKey], slots: Ints) -> None:
@@ -137,13 +139,9 @@ class Reports:
         if not len(new):
             return
         empty = FoldTable(1).dump(np.zeros(1, np.int64))[0]
-        names = [(cells[i], self._devices[cells[i][0]]) for i in new.tolist()]
-        self._store.write_states(
-            [
-                StoredState(cell[1], of.prosthesis_id, cell[2], NO_MARK, int(highest), FOLD_FORMAT, empty, {}, of.partition)
-                for (cell, of), highest in zip(names, self._states.highest_id[slots[new]], strict=True)
-            ]
-        )
+        count = len(new)
+        highest = self._states.highest_id[slots[new]].tolist()
+        self._store.write_states(self._columns([cells[i] for i in new.tolist()], [NO_MARK] * count, highest, [empty] * count, [{}] * count))
         self._states.stored[slots[new]] = True
 
     def _key(self, cell: CellKey) -> ReportKey:
@@ -154,21 +152,22 @@ class Reports:
             return ReportKey(cell[2], day, unknown, None, device.partition)
         return ReportKey(cell[2], day, device.history.document, device.history.of_day(cell[2], day), device.partition)
 
-    def _stored(self, cells: Sequence[CellKey], slots: Ints, marks: Sequence[int]) -> list[StoredState]:
-        folds = self._states.folds
-        return [
-            StoredState(
-                cell[1],
-                self._devices[cell[0]].prosthesis_id,
-                cell[2],
-                mark,
-                highest,
-                FOLD_FORMAT,
-                fold,
-                folds.errors.get(slot, {}),
-                self._devices[cell[0]].partition,
-            )
-            for cell, slot, mark, highest, fold in zip(
-                cells, slots.tolist(), marks, self._states.highest_id[slots].tolist(), folds.dump(slots), strict=True
-            )
-        ]
+    def _columns(
+        self,
+        cells: Sequence[CellKey],
+        marks: Sequence[int],
+        highest: Sequence[int],
+        folds: Sequence[bytes],
+        errors: Sequence[dict[str, int]],
+    ) -> StateColumns:
+        of = [self._devices[cell[0]] for cell in cells]
+        return StateColumns(
+            day=[cell[1] for cell in cells],
+            prosthesis_id=[device.prosthesis_id for device in of],
+            user_id=[cell[2] for cell in cells],
+            mark=marks,
+            highest_id=highest,
+            fold=folds,
+            errors_by_code=errors,
+            partition=[device.partition for device in of],
+        )

@@ -19,8 +19,9 @@ from service_kit.settings import ClickHouseSettings
 from stream_processor.domain.calendar import QUARTER_US, day_date, day_number
 from stream_processor.domain.columns import Ints, TelemetryColumns
 from stream_processor.domain.duplicates import EventId, KnownEvent
+from stream_processor.domain.fold import FOLD_FORMAT
 from stream_processor.domain.report import MartColumns
-from stream_processor.ports import StoredOwnership, StoredProgress, StoredState, StoreUnavailable
+from stream_processor.ports import StateColumns, StoredOwnership, StoredProgress, StoredState, StoreUnavailable
 
 KEYS_A_QUERY = 5_000
 MAX_QUERY_BYTES = 16 << 20
@@ -144,12 +145,15 @@ class ClickHouseStore:
     def write_reports(self, columns: MartColumns) -> None:
         self._insert("user_daily_reports", tuple(columns), list(columns.values()))
 
-    def write_states(self, states: Sequence[StoredState]) -> None:
-        rows = [
-            (day_date(s.day), s.prosthesis_id, s.user_id, s.mark + 1, s.highest_id, s.fold_format, s.fold, s.errors_by_code, s.partition)
-            for s in states
-        ]
-        self._insert("report_state", _STATE_COLUMNS, list(zip(*rows, strict=True)))
+    def write_states(self, states: StateColumns) -> None:
+        days = {day: day_date(day) for day in set(states.day)}
+        next_offset = [mark + 1 for mark in states.mark]
+        formats = [FOLD_FORMAT] * len(states.day)
+        columns = [
+            [days[day] for day in states.day], states.prosthesis_id, states.user_id, next_offset, states.highest_id,
+            formats, states.fold, states.errors_by_code, states.partition,
+        ]  # fmt: skip
+        self._insert("report_state", _STATE_COLUMNS, columns)
 
     def write_ownership(self, documents: Sequence[StoredOwnership]) -> None:
         rows = [(d.prosthesis_id, d.crm_offset, d.partition, d.offset, d.document) for d in documents]

@@ -1,7 +1,6 @@
 """Local days: which day and hour slot an instant belongs to in a time zone (``docs/metrics.md``, "Which day, which hour, whose").
 
-The time-zone database is the pinned ``tzdata`` package, never the machine's. Nearly always all instants of a quarter of an hour share a
-day, so the hot path looks up quarters; where they do not (a clock changed at one minute past midnight), each instant is asked for.
+The time-zone database is the pinned ``tzdata`` package, never the machine's.
 """
 
 from __future__ import annotations
@@ -61,14 +60,6 @@ def zone(name: str) -> zoneinfo.ZoneInfo:
 def is_zone(name: str) -> bool:
     """Whether *name* is an IANA zone of the pinned database."""
     return name == "UTC" or zone(name).key == name
-
-
-@lru_cache(maxsize=65_536)
-def day_of_quarter(timezone: str, quarter: int) -> LocalDay | None:
-    """The local day of the quarter of an hour beginning at ``quarter * 15 min`` since the epoch, None where its instants lie in two days."""
-    first = local_day(timezone, quarter * QUARTER_US)
-    last = local_day(timezone, (quarter + 1) * QUARTER_US - 1)
-    return first if first == last else None
 
 
 @lru_cache(maxsize=65_536)

@@ -281,12 +281,11 @@ class _Batch:
 
     def progress(self) -> dict[int, Progress]:
         """The last record of each partition and the latest source time in it."""
-        as_of = self._as_of
+        as_of, records = self._as_of, self.records
         for i, source in zip(self.insert_at, self.sources, strict=True):
-            partition = self.records[i].partition
-            if source.ts_ms > as_of.get(partition, 0):
-                as_of[partition] = source.ts_ms
+            if source.ts_ms > as_of.get(records[i].partition, 0):
+                as_of[records[i].partition] = source.ts_ms
         last: dict[int, int] = {}
-        for record in self.records:
+        for record in records:
             last[record.partition] = record.offset
         return {partition: Progress(partition, offset, as_of.get(partition)) for partition, offset in last.items()}

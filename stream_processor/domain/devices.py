@@ -1,4 +1,8 @@
-"""The prostheses a worker knows: record key → index, ownership history, and which (user, day) an instant belongs to."""
+"""The prostheses a worker knows: record key → index, ownership history, and which (user, day) an instant belongs to.
+
+A prosthesis mostly reports about one day of one owner, so each remembers the time range of the report it was last asked for. A batch's events are held against these
+ranges at once; only those outside are resolved one by one.
+"""
 
 from __future__ import annotations
 
@@ -8,26 +12,29 @@ from typing import Any
 import numpy as np
 
 from schemas.keys import partition_of, prosthesis_key
-from stream_processor.domain.calendar import QUARTER_US, LocalDay, day_of_date, day_of_quarter, local_day
+from stream_processor.domain.calendar import LocalDay, day_of_date, local_day
 from stream_processor.domain.columns import Ints
 from stream_processor.domain.ownership import OwnershipHistory
 
-MAX_CELLS = 500_000
-NOBODY = None
-
 CellKey = tuple[int, int, str]  # (device, day number, user_id): one report
+
+NOT_ASKED = -2  # of highest_raw
+NOTHING = -1
+NOT_AN_INTEGER = -1
 
 
 @dataclass(slots=True)
 class Device:
-    """One prosthesis. ``history`` None: no ownership document is known. ``highest_raw`` None: not asked yet."""
+    """One prosthesis. ``history`` None: no ownership document is known. ``cell`` is the report of the instants in ``from_us … to_us``."""
 
     index: int
     prosthesis_id: str
     partition: int
     history: OwnershipHistory | None = None
     ownership_loaded: bool = False
-    highest_raw: int | None = None
+    cell: CellKey | None = None
+    from_us: int = 0
+    to_us: int = 0
 
 
 class Misplaced(ValueError):  # noqa: N818 - named for what it is
@@ -41,7 +48,12 @@ class Devices:
         self._partitions = partitions
         self._by_key: dict[bytes, int] = {}
         self._all: list[Device] = []
-        self._cells: dict[int, CellKey | None] = {}
+        self._number: Ints = np.zeros(0, np.int64)
+        self._place: Ints = np.zeros(0, np.int64)
+        self._from_us: Ints = np.zeros(0, np.int64)
+        self._to_us: Ints = np.zeros(0, np.int64)
+        self.highest_raw: Ints = np.zeros(0, np.int64)
+        """The highest event id that raw has of each; NOT_ASKED, NOTHING."""
 
     def __getitem__(self, index: int) -> Device:
         return self._all[index]
@@ -64,16 +76,25 @@ class Devices:
         if partition != right:
             raise Misplaced(f"key {key[:64]!r} belongs to partition {right}, not {partition}")
         index = self._by_key.get(key)
-        if index is None:
-            index = self._by_key[key] = len(self._all)
-            self._all.append(Device(index, key.decode(), partition))
+        return self._add(key, partition) if index is None else index
+
+    def _add(self, key: bytes, partition: int) -> int:
+        index = self._by_key[key] = len(self._all)
+        self._all.append(Device(index, key.decode(), partition))
+        if index >= len(self._number):
+            self._grow()
+        self._number[index] = int(key) if key.isdigit() else NOT_AN_INTEGER
+        self._place[index] = partition
         return index
+
+    def _grow(self) -> None:
+        more = max(1024, len(self._number))
+        for name, value in (("_number", NOT_AN_INTEGER), ("_place", 0), ("_from_us", 0), ("_to_us", 0), ("highest_raw", NOT_ASKED)):
+            setattr(self, name, np.concatenate([getattr(self, name), np.full(more, value, np.int64)]))
 
     def indices(self, keys: list[bytes], ids: list[Any], partitions: Ints) -> tuple[Ints, list[tuple[int, str]]]:
         """The index of each record's prosthesis (−1 where misplaced), and (position, reason) of the misplaced."""
-        known = self._by_key
-        found = [known.get(key, -1) for key in keys]
-        result = np.array(found, dtype=np.int64)
+        result = np.array([self._by_key.get(key, -1) for key in keys], dtype=np.int64)
         misplaced: list[tuple[int, str]] = []
         for i in np.flatnonzero((result < 0) | ~self._agree(result, ids, partitions)).tolist():
             try:
@@ -84,68 +105,57 @@ class Devices:
         return result, misplaced
 
     def _agree(self, indices: Ints, ids: list[Any], partitions: Ints) -> Ints:
-        """Which records of known prostheses carry the id and lie in the partition that their key says (True where unknown)."""
+        """Which records of known prostheses carry the id and lie in the partition that their key says."""
         if not self._all:
-            return np.ones(len(ids), dtype=bool)
-        wanted = self._all
-        return np.fromiter(
-            (
-                i < 0 or (wanted[i].prosthesis_id == str(value) and wanted[i].partition == partition)
-                for i, value, partition in zip(indices.tolist(), ids, partitions.tolist(), strict=True)
-            ),
-            dtype=bool,
-            count=len(ids),
-        )
+            return np.zeros(len(ids), dtype=bool)
+        if ids and isinstance(ids[0], int):
+            same = self._number[indices] == np.array(ids, dtype=np.int64)
+        else:
+            same = np.array([self._all[i].prosthesis_id == str(value) for i, value in zip(indices.tolist(), ids, strict=True)], dtype=bool)
+        agreement: Ints = same & (self._place[indices] == partitions)
+        return agreement
 
     def set_history(self, index: int, history: OwnershipHistory | None) -> None:
         """Replace a prosthesis's ownership; what was derived from the old one is forgotten."""
         device = self._all[index]
         device.ownership_loaded = True
-        if device.history is not None or history is not None:
-            self._cells.clear()
         device.history = history
+        self._remember(device, None, 0, 0)
 
     def cells(self, device: Ints, recorded_us: Ints) -> tuple[list[CellKey], Ints]:
         """The reports that events belong to, and for each event its index into them (−1: nobody owned it)."""
-        places = (device << 32) | (recorded_us // QUARTER_US)
-        unique, inverse = np.unique(places, return_inverse=True)
         keys: dict[CellKey, int] = {}
-        target = np.empty(len(unique), dtype=np.int64)
-        split: list[int] = []
-        cells = self._cells
-        for i, place in enumerate(unique.tolist()):
-            cell = cells[place] if place in cells else self._resolve(place)
-            if cell == ():
-                split.append(i)
-            target[i] = -1 if not cell else keys.setdefault(cell, len(keys))
-        result = target[inverse]
-        for i in np.flatnonzero(np.isin(inverse, split)).tolist() if split else ():
-            owner = self._owner_and_day(int(device[i]), int(recorded_us[i]))
-            result[i] = -1 if owner is None else keys.setdefault(owner, len(keys))
+        result = np.full(len(device), -1, np.int64)
+        inside = (recorded_us >= self._from_us[device]) & (recorded_us < self._to_us[device])
+        at = np.flatnonzero(inside)
+        if len(at):
+            unique, inverse = np.unique(device[at], return_inverse=True)
+            owned = (self._all[i].cell for i in unique.tolist())
+            result[at] = np.array([-1 if cell is None else keys.setdefault(cell, len(keys)) for cell in owned], dtype=np.int64)[inverse]
+        outside = np.flatnonzero(~inside)
+        for i, index, instant in zip(outside.tolist(), device[outside].tolist(), recorded_us[outside].tolist(), strict=True):
+            cell = self._cell(self._all[index], instant)
+            if cell is not None:
+                result[i] = keys.setdefault(cell, len(keys))
         return list(keys), result
 
-    def _resolve(self, place: int) -> Any:
-        """The report of all instants of one quarter of one prosthesis; () where they differ. Remembered."""
-        if len(self._cells) >= MAX_CELLS:
-            self._cells.clear()
-        index, quarter = place >> 32, place & 0xFFFFFFFF
-        cell: Any = NOBODY
-        history = self._all[index].history
-        if history is not None:
-            if not history.is_whole(quarter):
-                cell = ()
-            else:
-                owner = history.at(quarter * QUARTER_US)
-                if owner is not None:
-                    day = day_of_quarter(owner.timezone, quarter)
-                    cell = () if day is None else (index, day.number, owner.user_id)
-        self._cells[place] = cell
-        return cell
+    def _cell(self, device: Device, instant_us: int) -> CellKey | None:
+        """The report of one instant; its time range is remembered."""
+        if device.from_us <= instant_us < device.to_us:
+            return device.cell
+        if device.history is None:
+            return None
+        owner, begin, end = device.history.around(instant_us)
+        if owner is None:
+            self._remember(device, None, begin, end)
+        else:
+            day = local_day(owner.timezone, instant_us)
+            self._remember(device, (device.index, day.number, owner.user_id), max(begin, day.starts_us), min(end, day.ends_us))
+        return device.cell
 
-    def _owner_and_day(self, index: int, instant_us: int) -> CellKey | None:
-        history = self._all[index].history
-        owner = history.at(instant_us) if history is not None else None
-        return None if owner is None else (index, local_day(owner.timezone, instant_us).number, owner.user_id)
+    def _remember(self, device: Device, cell: CellKey | None, from_us: int, to_us: int) -> None:
+        device.cell, device.from_us, device.to_us = cell, from_us, to_us
+        self._from_us[device.index], self._to_us[device.index] = from_us, to_us
 
     def day_of(self, cell: CellKey) -> LocalDay | None:
         """The local day of a report, None where its user owns nothing of the prosthesis (any more)."""

@@ -10,7 +10,6 @@ Battery samples and locations are kept as one integer each, ``time since the day
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -197,8 +196,11 @@ def first_and_last_battery(first: Ints, last: Ints) -> tuple[Ints, Ints]:
     return np.where(least == NEVER, 0, least & BATTERY_MASK), np.where(greatest < 0, 0, greatest & BATTERY_MASK)
 
 
-def cells_of_place(place: int) -> tuple[Any, Any]:
-    """Latitude and longitude cell of a stored place, (None, None) where there is none."""
-    if place < 0:
-        return None, None
-    return ((place >> LON_BITS) & ((1 << LAT_BITS) - 1)) - LAT_SHIFT, (place & ((1 << LON_BITS) - 1)) - LON_SHIFT
+def cells_of_places(places: Ints) -> tuple[list[int | None], list[int | None]]:
+    """Latitude and longitude cells of stored places, None where there is none."""
+    lat = ((places >> LON_BITS) & ((1 << LAT_BITS) - 1)) - LAT_SHIFT
+    lon = (places & ((1 << LON_BITS) - 1)) - LON_SHIFT
+    known = (places >= 0).tolist()
+    pairs = (lat.tolist(), lon.tolist())
+    first, second = ([cell if there else None for cell, there in zip(cells, known, strict=True)] for cells in pairs)
+    return first, second

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from schemas.ownership import Ownership, OwnershipDocument
-from stream_processor.domain.calendar import QUARTER_US, LocalDay
+from stream_processor.domain.calendar import LocalDay
 
 FOREVER_US = (1 << 62) - 1
 
@@ -69,16 +69,16 @@ class OwnershipHistory:
 
     def at(self, instant_us: int) -> Ownership | None:
         """The interval that holds at an instant, or None."""
-        i = bisect_right(self._starts, instant_us) - 1
-        if i < 0:
-            return None
-        interval = self.document.intervals[i]
-        return interval if instant_us < _end(interval) else None
+        return self.around(instant_us)[0]
 
-    def is_whole(self, quarter: int) -> bool:
-        """Whether one answer holds for the entire quarter of an hour: no interval begins or ends inside it."""
-        begin, end = quarter * QUARTER_US, (quarter + 1) * QUARTER_US
-        return not any(begin < bound < end for i in self.document.intervals for bound in (i.starts_us, _end(i)))
+    def around(self, instant_us: int) -> tuple[Ownership | None, int, int]:
+        """The interval that holds at an instant, or None, and the half-open range of instants for which that is the answer."""
+        i = bisect_right(self._starts, instant_us) - 1
+        if i >= 0 and instant_us < _end(self.document.intervals[i]):
+            interval = self.document.intervals[i]
+            return interval, interval.starts_us, _end(interval)
+        begin = _end(self.document.intervals[i]) if i >= 0 else -FOREVER_US
+        return None, begin, self._starts[i + 1] if i + 1 < len(self._starts) else FOREVER_US
 
     def of_day(self, user_id: str, day: LocalDay) -> Ownership | None:
         """The user's interval that gives the day its contract: the latest-beginning one that intersects it."""

@@ -1,22 +1,22 @@
-"""Rows of the mart, made from folds and ownership. Column names and units: ``docs/metrics.md``, ``clickhouse/schema/generation.sql``."""
+"""Rows of the mart, made from folds and ownership. Instants are integers: seconds for a day's bounds, microseconds for events.
+
+Column names and units: ``docs/metrics.md``, ``clickhouse/schema/generation.sql``."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 
 from schemas.ownership import Ownership, OwnershipDocument
-from stream_processor.domain.calendar import LocalDay
+from stream_processor.domain.calendar import SECOND_US, LocalDay
 from stream_processor.domain.columns import Ints
 from stream_processor.domain.fold import (
-    NEVER,
     FoldTable,
     battery_drain,
-    cells_of_place,
+    cells_of_places,
     first_and_last_battery,
 )
 
@@ -57,8 +57,8 @@ def _attributes(keys: Sequence[ReportKey]) -> MartColumns:
         "contract_number": [contract.contract_number for contract in contracts],
         "prosthesis_model": [key.document.model for key in keys],
         "prosthesis_serial_number": [key.document.serial_number for key in keys],
-        "day_starts_at": [instant(key.day.starts_us) for key in keys],
-        "day_ends_at": [instant(key.day.ends_us) for key in keys],
+        "day_starts_at": [key.day.starts_us // SECOND_US for key in keys],
+        "day_ends_at": [key.day.ends_us // SECOND_US for key in keys],
     }
 
 
@@ -66,12 +66,12 @@ def _numbers(keys: Sequence[ReportKey], slots: Ints, folds: FoldTable) -> MartCo
     of = {name: column[slots] for name, column in folds.columns.items()}
     signals, batteries = of["signal_count"] > 0, of["battery_count"] > 0
     first, last = first_and_last_battery(of["battery_first"], of["battery_last"])
-    places = [cells_of_place(place) for place in of["place"].tolist()]
+    lat, lon = cells_of_places(of["place"])
     happened = of["event_count"] > 0
     return {
         "event_count": of["event_count"].tolist(),
-        "first_event_at": [instant(us) for us in np.where(happened, of["first_us"], 0).tolist()],
-        "last_event_at": [instant(us) for us in np.where(happened, of["last_us"], 0).tolist()],
+        "first_event_at": np.where(happened, of["first_us"], 0).tolist(),
+        "last_event_at": np.where(happened, of["last_us"], 0).tolist(),
         "usage_ms": of["usage_ms"].sum(axis=1).tolist(),
         "usage_ms_by_hour": [hours[: key.day.slots] for key, hours in zip(keys, of["usage_ms"].tolist(), strict=True)],
         "signal_count": of["signal_count"].tolist(),
@@ -89,8 +89,8 @@ def _numbers(keys: Sequence[ReportKey], slots: Ints, folds: FoldTable) -> MartCo
         "error_count": of["error_count"].tolist(),
         "critical_error_count": of["critical_count"].tolist(),
         "errors_by_code": [folds.errors.get(slot, {}) for slot in slots.tolist()],
-        "location_lat_cell": [lat for lat, _ in places],
-        "location_lon_cell": [lon for _, lon in places],
+        "location_lat_cell": lat,
+        "location_lon_cell": lon,
     }
 
 
@@ -101,11 +101,3 @@ def _versions(keys: Sequence[ReportKey], slots: Ints, marks: Sequence[int], fold
         "version": list(marks),
         "is_deleted": [int(count == 0 or key.contract is None) for key, count in zip(keys, events, strict=True)],
     }
-
-
-def instant(us: int) -> datetime:
-    """An aware UTC datetime of microseconds since the epoch, exact (no float in between)."""
-    if us == NEVER:
-        raise ValueError("no instant: the row has no event")
-    seconds, micro = divmod(us, 1_000_000)
-    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=micro)

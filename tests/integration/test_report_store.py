@@ -19,7 +19,7 @@ from stream_processor.adapters.clickhouse import ClickHouseStore
 from stream_processor.domain.columns import TelemetryColumns
 from stream_processor.domain.duplicates import KnownEvent
 from stream_processor.domain.fold import FOLD_FORMAT
-from stream_processor.ports import ReportStore, StoredOwnership, StoredProgress, StoredState, StoreUnavailable
+from stream_processor.ports import ReportStore, StateColumns, StoredOwnership, StoredProgress, StoredState, StoreUnavailable
 from tests.support.endpoints import ClickHouseEndpoint
 from tests.support.memory_store import MemoryStore
 
@@ -30,7 +30,9 @@ _names = itertools.count()
 
 def settings_of(clickhouse: ClickHouseEndpoint, user: str, database: str) -> ClickHouseSettings:
     account = clickhouse.accounts[user]
-    return ClickHouseSettings(host=clickhouse.host, port=clickhouse.port, database=database, user=user, password=SecretStr(account.password))
+    return ClickHouseSettings(
+        host=clickhouse.host, port=clickhouse.port, database=database, user=user, password=SecretStr(account.password)
+    )
 
 
 @pytest.fixture(params=["memory", "clickhouse"])
@@ -51,6 +53,11 @@ def store(request: pytest.FixtureRequest) -> Iterator[ReportStore]:
     with Client(**clickhouse.client("migrator")) as client:
         client.execute(f"DROP DATABASE bionicpro_g{generation} SYNC")
         client.execute("INSERT INTO bionicpro.generations (generation, state) VALUES", [(generation, "retired")])
+
+
+def columns_of(*states: StoredState) -> StateColumns:
+    names = ("day", "prosthesis_id", "user_id", "mark", "highest_id", "fold", "errors_by_code", "partition")
+    return StateColumns(**{name: [getattr(state, name) for state in states] for name in names})
 
 
 def events(*rows: dict[str, Any]) -> TelemetryColumns:
@@ -102,14 +109,14 @@ def test_a_state_is_kept_by_its_mark(store: ReportStore) -> None:
     new = StoredState(20_780, "7", "u", 9, 4, FOLD_FORMAT, b"\x00\xffnew", {"E": 2}, 3)
     old = StoredState(20_780, "7", "u", 8, 4, FOLD_FORMAT, b"old", {}, 3)
     announced = StoredState(20_780, "7", "v", -1, -1, FOLD_FORMAT, b"", {}, 3)
-    store.write_states([new])
-    store.write_states([old, announced])
+    store.write_states(columns_of(new))
+    store.write_states(columns_of(old, announced))
     assert sorted(store.states([(20_780, "7"), (20_781, "7"), (20_780, "8")]), key=lambda s: s.user_id) == [new, announced]
 
 
 def test_many_pages_are_read_at_once(store: ReportStore) -> None:
     states = [StoredState(20_000 + i % 40, str(i), "u", i, -1, FOLD_FORMAT, b"x", {}, 0) for i in range(6_000)]
-    store.write_states(states)
+    store.write_states(columns_of(*states))
     assert len(store.states([(state.day, state.prosthesis_id) for state in states])) == 6_000
 
 

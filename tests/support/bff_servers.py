@@ -169,7 +169,10 @@ class KeycloakGate:
             await asyncio.sleep(self.delay_s)
         async with httpx.AsyncClient(timeout=30, trust_env=False) as client:
             head = {"content-type": request.headers["content-type"]} if "content-type" in request.headers else {}
-            answer = await client.request(request.method, self._target + request.url.path, content=body or None, headers=head)
+            try:
+                answer = await client.request(request.method, self._target + request.url.path, content=body or None, headers=head)
+            except httpx.TransportError:
+                return Response(status_code=502)
         if is_token and answer.status_code == 200:
             self.id_tokens.append(answer.json()["id_token"])
             if self.tamper is not None:

@@ -156,8 +156,8 @@ class Sources:
             "contract_number": contract.contract_number,
             "prosthesis_model": document.model,
             "prosthesis_serial_number": document.serial_number,
-            "day_starts_at": EPOCH + timedelta(microseconds=begin),
-            "day_ends_at": EPOCH + timedelta(microseconds=end),
+            "day_starts_at": begin // 1_000_000,
+            "day_ends_at": end // 1_000_000,
             **numbers(events, begin, end),
         }
 
@@ -220,8 +220,8 @@ def numbers(events: list[dict[str, Any]], begin: int, end: int) -> dict[str, Any
     places = sorted((e["recorded_us"], cell(e["latitude"]), cell(e["longitude"])) for e in events if e["kind"] == "location")
     return {
         "event_count": len(events),
-        "first_event_at": EPOCH + timedelta(microseconds=min(e["recorded_us"] for e in events)),
-        "last_event_at": EPOCH + timedelta(microseconds=max(e["recorded_us"] for e in events)),
+        "first_event_at": min(e["recorded_us"] for e in events),
+        "last_event_at": max(e["recorded_us"] for e in events),
         "usage_ms": sum(e["active_ms"] for e in signals),
         "usage_ms_by_hour": hours,
         "signal_count": len(signals),

@@ -13,8 +13,9 @@ import numpy as np
 from stream_processor.domain.calendar import QUARTER_US
 from stream_processor.domain.columns import DTYPES, TelemetryColumns
 from stream_processor.domain.duplicates import EventId, KnownEvent
+from stream_processor.domain.fold import FOLD_FORMAT
 from stream_processor.domain.report import MartColumns
-from stream_processor.ports import StoredOwnership, StoredProgress, StoredState, StoreUnavailable
+from stream_processor.ports import StateColumns, StoredOwnership, StoredProgress, StoredState, StoreUnavailable
 
 DAY_US = 96 * QUARTER_US
 
@@ -96,8 +97,19 @@ class MemoryStore:
             if key not in self.reports or row["version"] >= self.reports[key]["version"]:
                 self.reports[key] = row
 
-    def write_states(self, states: Sequence[StoredState]) -> None:
-        for state in states:
+    def write_states(self, states: StateColumns) -> None:
+        columns = (
+            states.day,
+            states.prosthesis_id,
+            states.user_id,
+            states.mark,
+            states.highest_id,
+            states.fold,
+            states.errors_by_code,
+            states.partition,
+        )
+        for day, prosthesis, user, mark, highest, fold, errors, partition in zip(*columns, strict=True):
+            state = StoredState(day, prosthesis, user, mark, highest, FOLD_FORMAT, fold, dict(errors), partition)
             key = (state.day, state.prosthesis_id, state.user_id)
             if key not in self.state or state.mark >= self.state[key].mark:
                 self.state[key] = state

@@ -74,7 +74,8 @@ class LocalBackend:
 
     def end(self) -> None:
         if self._instance is not None:
-            supervision.stop(self._instance) or orphans.end(self._instance)
+            if not supervision.stop(self._instance):
+                orphans.end(self._instance)
             forget(self._instance)
 
     def _open(self) -> Instance:
