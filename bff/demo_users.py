@@ -10,13 +10,16 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from keycloak import KeycloakAdmin
 from keycloak.exceptions import KeycloakError
+
+BACK_OFF_S = (1, 2, 4, 8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,18 @@ def _representation(user: DemoUser) -> dict[str, Any]:
     }
 
 
+def _insisting(work: Callable[[], list[str]]) -> list[str]:
+    """Do *work*, again with a back-off where the server is too busy to answer. Raises the last KeycloakError."""
+    for pause_s in BACK_OFF_S:
+        try:
+            return work()
+        except KeycloakError as error:
+            if (error.response_code or 500) < 500:
+                raise
+            time.sleep(pause_s)
+    return work()
+
+
 def main(arguments: list[str] | None = None) -> int:
     """``python -m bff.demo_users --users FILE``: a JSON list of objects with the fields of `DemoUser`.
 
@@ -100,7 +115,7 @@ def main(arguments: list[str] | None = None) -> int:
             environment["KC_BOOTSTRAP_ADMIN_USERNAME"],
             environment["KC_BOOTSTRAP_ADMIN_PASSWORD"],
         )
-        added = ensure_demo_users(keycloak, users)
+        added = _insisting(lambda: ensure_demo_users(keycloak, users))
     except KeyError as error:
         print(f"demo users: the variable {error} is not set", file=sys.stderr)
         return 78

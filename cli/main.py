@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 from cli.dlq.command import dlq_app
 from cli.environment import DEFAULT, adopt, chosen
+from cli.probe.command import probe
 from cli.replay.command import replay
 from cli.schema import schema_app
 from cli.status.command import status
@@ -28,6 +30,8 @@ def environment(
     ] = None,
 ) -> None:
     """Variables that are set already win over those of the file."""
+    # The driver logs each refused connection with its trace; the commands say it in one line.
+    logging.getLogger("clickhouse_driver").addHandler(logging.NullHandler())
     context.obj = chosen(env_file)
     if context.obj is not None:
         adopt(context.obj)
@@ -38,6 +42,7 @@ app.add_typer(topics_app, name="topics")
 app.add_typer(connectors_app, name="connectors")
 app.add_typer(dlq_app, name="dlq")
 app.command()(status)
+app.command()(probe)
 app.command()(replay)
 app.command()(verify)
 app.command()(repair)

@@ -37,7 +37,7 @@ def all_of(instance: Instance) -> dict[str, dict[str, str]]:
         "bff": identity | redis | listener(instance, "bff", "BFF") | bff(instance),
         "simulator": postgres(instance, "crm", "crm_app") | postgres(instance, "telemetry", "telemetry_ingest"),
         "migrator": clickhouse(instance, "migrator"),
-        "operator": kafka | connect | identity | auditor | clickhouse(instance, "auditor"),
+        "operator": kafka | connect | identity | auditor | clickhouse(instance, "auditor") | status(instance),
     }
 
 
@@ -56,6 +56,17 @@ def keycloak_server(instance: Instance) -> dict[str, str]:
 def processor(instance: Instance) -> dict[str, str]:
     """Static membership: a restarted worker gets its partitions back at once."""
     return _prefixed("BIONICPRO_PROCESSOR__", {"DATA_DIR": str(instance.data("processor")), "INSTANCE_ID": "local-1"})
+
+
+def status(instance: Instance) -> dict[str, str]:
+    """Where `bionicpro status` asks the parts that the operator has no account at."""
+    url = f"http://{LOOPBACK}"
+    addresses = {
+        "REPORTS_URL": f"{url}:{instance.ports['reports_api']}",
+        "BFF_URL": f"{url}:{instance.ports['bff']}",
+        "KEYCLOAK_MANAGEMENT_URL": f"{url}:{instance.ports['keycloak_management']}",
+    }
+    return listener(instance, "processor", "PROCESSOR") | _prefixed("BIONICPRO_STATUS__", addresses)
 
 
 def secret_of(login: str) -> str:

@@ -24,20 +24,20 @@ def build(report: Callable[[str], None]) -> None:
     if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
         return
     report("building the front end")
-    install()
+    install(checks=False)
     npm("run", "build")
     stamp.write_text(wanted, encoding="utf-8")
     report("the front end is built")
 
 
-def install() -> None:
-    """Make ``node_modules`` fit the lock. Idempotent."""
-    lock = (FOLDER / "package-lock.json").read_bytes()
+def install(*, checks: bool = True) -> None:
+    """Make ``node_modules`` fit the lock: all of it, or without what only the checks need. Idempotent."""
+    lock = hashlib.sha256((FOLDER / "package-lock.json").read_bytes()).hexdigest()
     stamp = FOLDER / "node_modules" / ".installed-from"
-    wanted = hashlib.sha256(lock).hexdigest()
-    if not stamp.exists() or stamp.read_text(encoding="utf-8") != wanted:
-        npm("ci", "--no-audit", "--no-fund", "--prefer-offline")
-        stamp.write_text(wanted, encoding="utf-8")
+    installed = stamp.read_text(encoding="utf-8").split() if stamp.exists() else []
+    if installed != [lock, "all"] and (checks or installed != [lock, "build"]):
+        npm("ci", "--no-audit", "--no-fund", "--prefer-offline", *([] if checks else ["--omit=dev"]))
+        stamp.write_text(f"{lock} {'all' if checks else 'build'}", encoding="utf-8")
 
 
 def sources(folder: Path) -> Iterable[Path]:

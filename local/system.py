@@ -20,7 +20,7 @@ SERVERS: dict[str, ModuleType] = {
     "keycloak": keycloak,
 }
 NEEDS = {"connect": ("kafka",)}
-READY_LIMIT_S = 300
+READY_LIMIT_S = 600
 
 Report = Callable[[str], None]
 

@@ -44,6 +44,10 @@ class Moments:
         self._crm_tail.close()
         self._log_tail.close()
 
+    def log_ends(self) -> dict[int, int]:
+        """The next offset of each partition of the log."""
+        return self._log_tail.ends()
+
     @contextmanager
     def now(self) -> Iterator[Moment]:
         """The CRM first: its ownership documents must be in the log before the barrier of telemetry is.

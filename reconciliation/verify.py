@@ -120,18 +120,24 @@ class Verifier:
         days = DayRange(min(key.report_date for key in keys), max(key.report_date for key in keys))
         prostheses = sorted({key.prosthesis_id for key in keys})
         actual = self.mart.reports(days, prostheses)
+        ends = self.moments.log_ends()
         positions = actual.positions | self.mart.last_positions(keys - actual.rows.keys())
         intervals = [interval for interval in moment.intervals if interval["prosthesis_id"] in set(prostheses)]
         expected = self.oracle.reports(moment.telemetry, intervals, days, prostheses)
         state.pending = compare(_of(expected, keys), _of(actual.rows, keys))
         for key in state.pending.unequal_keys:
-            unmoved = is_unmoved(positions.get(key), previous)
+            unmoved = is_unmoved(positions.get(key), previous, ends)
             state.confirmed[key] = state.confirmed.get(key, 0) + 1 if unmoved else 0
 
 
-def is_unmoved(position: Position | None, previous: Mapping[int, int]) -> bool:
-    """Whether a row of the mart has not changed since the barrier *previous*. A row that was never written has not."""
-    return position is None or position.version <= previous.get(position.partition, -1)
+def is_unmoved(position: Position | None, previous: Mapping[int, int], ends: Mapping[int, int]) -> bool:
+    """Whether a row of the mart has not changed since the barrier *previous*. A row that was never written has not.
+
+    A version at or beyond the log's end, *ends* by partition, is no movement either: no record of the log can have made it.
+    """
+    if position is None:
+        return True
+    return position.version <= previous.get(position.partition, -1) or position.version >= ends.get(position.partition, 0)
 
 
 def _of(rows: Rows, keys: frozenset[Key]) -> Rows:

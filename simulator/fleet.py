@@ -21,6 +21,7 @@ def read_fleet(crm: Connection[tuple[Any, ...]], now: datetime) -> list[Device]:
         "SELECT DISTINCT ON (p.prosthesis_id) p.prosthesis_id, p.serial_number, c.timezone, c.user_id"
         " FROM crm.contracts k JOIN crm.prostheses p USING (prosthesis_id) JOIN crm.customers c USING (customer_id)"
         " WHERE k.starts_at <= %(now)s AND (k.ends_at IS NULL OR k.ends_at > %(now)s)"
+        " AND p.serial_number NOT LIKE 'PROBE-%%'"  # the operator's probe has a prosthesis of its own
         " ORDER BY p.prosthesis_id, k.starts_at DESC, k.contract_id DESC",
         {"now": now},
     ).fetchall()

@@ -10,6 +10,7 @@ from stream_processor.settings import ProcessorSettings
 def main() -> None:
     settings = load(ProcessorSettings)
     configure("processor", settings.log)
+    settings.processor.data_dir.mkdir(parents=True, exist_ok=True)
     # After logging is set up: Faust configures its own on import of an app.
     from stream_processor.app import Processor  # noqa: PLC0415
 

@@ -20,7 +20,7 @@ from schemas.mapping import SourceMapping
 from stream_processor.domain.columns import Ints, TelemetryColumns
 from stream_processor.domain.decode import Change, DeadLetter, Decoded, Document, Inserts, LogDecoder, Progress, Record
 from stream_processor.domain.devices import CellKey, Devices, Misplaced
-from stream_processor.domain.duplicates import Verdict, judge, suspects
+from stream_processor.domain.duplicates import KnownEvent, Verdict, judge, suspects
 from stream_processor.domain.ownership import OwnershipHistory
 from stream_processor.domain.states import StateCache
 from stream_processor.ports import ReportStore, StoredOwnership, StoredProgress
@@ -106,7 +106,7 @@ class Engine:
         if misplaced:
             outcome.dead.extend(DeadLetter(inserts.records[i], "misplaced", reason) for i, reason in misplaced)
             good = columns.device >= 0
-            inserts.columns, inserts.live = columns.take(good), inserts.live[good]
+            inserts.columns, inserts.live, inserts.unversioned = columns.take(good), inserts.live[good], inserts.unversioned[good]
 
     def _place_changes(self, decoded: Decoded, batch: _Batch, outcome: Outcome) -> None:
         for change in decoded.changes:
@@ -179,8 +179,11 @@ class Engine:
         events = batch.inserts.columns
         ids = [self._event_id(events, i) for i in at.tolist()]
         known = self._store.known_events(sorted(set(ids)))
-        in_flight = in_flight_lsns(events, at)
+        in_flight = in_flight_lsns(events, at, batch.changes)
         for i, event_id, earlier in zip(at.tolist(), ids, in_flight, strict=True):
+            if batch.inserts.unversioned[i] and (event_id in known or earlier is not None):
+                self._replace(batch, i, known.get(event_id), earlier)
+                continue
             verdict = judge(int(events.lsn[i]), int(mark[i]), known.get(event_id), earlier)
             if verdict is Verdict.DUPLICATE:
                 batch.duplicate[i] = True
@@ -189,6 +192,17 @@ class Engine:
                 work = batch.work(int(events.device[i]), int(events.offset[i]))
                 if event_id in known:
                     work.add_instant(known[event_id].recorded_us)
+
+    def _replace(self, batch: _Batch, i: int, known: KnownEvent | None, earlier: int | None) -> None:
+        """A row of an incremental snapshot takes the place of what is known of it.
+
+        Its rank is that of what it replaces (the later write wins a tie), so that every later change is above it.
+        """
+        events = batch.inserts.columns
+        events.lsn[i] = max(known.lsn if known else 0, earlier or 0)
+        work = batch.work(int(events.device[i]), int(events.offset[i]))
+        if known is not None:
+            work.add_instant(known.recorded_us)
 
     def _event_id(self, events: TelemetryColumns, i: int) -> tuple[str, int, int]:
         return self._devices[int(events.device[i])].prosthesis_id, int(events.event_id_hi[i]), int(events.event_id_lo[i])
@@ -199,14 +213,14 @@ class Engine:
             return beyond
         events = batch.inserts.columns
         ids = events.event_id_lo[beyond].astype(np.int64)
-        highest = self._states.highest_id[batch.slot[beyond]]
+        found = suspects(batch.report[beyond], ids, self._states.highest_id[batch.slot[beyond]])
         snapshot = ~batch.inserts.live[beyond]
         if snapshot.any():
-            # A snapshot's row may be known under another day, from a change that never came.
-            of_snapshot = np.flatnonzero(snapshot)
-            raw = self._reports.highest_raw(events.device[beyond[of_snapshot]])
-            highest[of_snapshot] = np.maximum(highest[of_snapshot], raw)
-        return beyond[suspects(batch.report[beyond], ids, highest)]
+            # A snapshot's row may be known under another day, from a change that never came: so look at the prosthesis as a whole.
+            device = events.device[beyond]
+            of_device = suspects(device, ids, self._reports.highest_raw(device))
+            found = np.union1d(found, of_device[snapshot[of_device]])
+        return beyond[found]
 
     def _find_unseen_raw(self, batch: _Batch) -> None:
         """A report without a state may still have events in raw (its state was pruned, or a crash came in between): compute it from there."""
@@ -242,6 +256,8 @@ class Engine:
         if not parts:
             return
         rows = TelemetryColumns.concatenate(parts)
+        # In log order: of two rows of one event with the same LSN, the later one has to win.
+        rows = rows.take(np.lexsort((rows.offset, rows.partition)))
         self._store.write_telemetry([self._devices[i].prosthesis_id for i in rows.device.tolist()], rows)
         self._reports.saw_raw(rows)
 
@@ -315,18 +331,26 @@ def raw_of(change: Change, device: int) -> TelemetryColumns:
     return row
 
 
-def in_flight_lsns(events: TelemetryColumns, at: Ints) -> list[int | None]:
+def in_flight_lsns(events: TelemetryColumns, at: Ints, changes: Sequence[tuple[int, Change]]) -> list[int | None]:
     """For each position in *at*: the greatest LSN of the same event earlier in the batch, None if there is none."""
-    wanted = {_identity(events, i) for i in at.tolist()}
-    seen: dict[tuple[int, int, int], int] = {}
-    asked = set(at.tolist())
-    found: dict[int, int | None] = {}
-    for i, identity in enumerate(zip(events.device.tolist(), events.event_id_hi.tolist(), events.event_id_lo.tolist(), strict=True)):
-        if identity in wanted:
-            if i in asked:
-                found[i] = seen.get(identity)
-            seen[identity] = max(seen.get(identity, 0), int(events.lsn[i]))
-    return [found[i] for i in at.tolist()]
+    asked = [(_identity(events, i), int(events.offset[i])) for i in at.tolist()]
+    wanted = {identity for identity, _ in asked}
+    seen: dict[tuple[int, int, int], list[tuple[int, int]]] = {}
+    everything = zip(
+        events.device.tolist(),
+        events.event_id_hi.tolist(),
+        events.event_id_lo.tolist(),
+        events.offset.tolist(),
+        events.lsn.tolist(),
+        strict=True,
+    )
+    for device, high, low, offset, lsn in everything:
+        if (device, high, low) in wanted:
+            seen.setdefault((device, high, low), []).append((offset, lsn))
+    for device, change in changes:
+        row = raw_of(change, device)
+        seen.setdefault(_identity(row, 0), []).append((int(row.offset[0]), int(row.lsn[0])))
+    return [max((lsn for offset, lsn in seen.get(identity, ()) if offset < own), default=None) for identity, own in asked]
 
 
 def _identity(events: TelemetryColumns, i: int) -> tuple[int, int, int]:

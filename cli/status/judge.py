@@ -25,6 +25,7 @@ from schemas.keys import CRM_TOPIC, LOG_TOPIC
 from schemas.topics import catalogue
 
 READ_TOPICS = (LOG_TOPIC, CRM_TOPIC)
+TRACE_END = 120
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,9 @@ def _of_part(part: str, reading: Reading, limits: StatusSection, now: datetime) 
 
 def _slot(part: str, database: Database, limits: StatusSection) -> Iterator[Problem]:
     slot, name = database.slot, database.slot_name
-    heal = "`bionicpro connectors apply`, then `bionicpro repair`"
+    # Without the slot the task fails until its offsets are forgotten; then it makes the slot and takes a snapshot anew.
+    at = f"/connectors/{name.removeprefix('bionicpro_')}"
+    heal = f"ask Connect PUT {at}/stop, DELETE {at}/offsets, PUT {at}/resume, then `bionicpro repair`"
     if slot is None:
         yield Problem(part, f"dropped slot: {name} does not exist, changes are not kept for the connector", heal)
     elif slot.wal_status == "lost":
@@ -134,7 +137,7 @@ def _connect(part: str, connect: Connect) -> Iterator[Problem]:
         if status is None:
             yield Problem(part, f"connector {name} does not exist", "`bionicpro connectors apply`")
         elif not status.running:
-            trace = next((trace.splitlines()[0] for trace in status.traces if trace.strip()), "no trace")
+            trace = next((_shortened(trace.splitlines()[0]) for trace in status.traces if trace.strip()), "no trace")
             tasks = ", ".join(status.tasks) or "none"
             yield Problem(part, f"connector {name} is {status.connector}, its tasks: {tasks} ({trace})", "`bionicpro connectors apply`")
 
@@ -193,6 +196,11 @@ def _identity(kafka: Kafka, clickhouse: ClickHouse) -> Iterator[Problem]:
 
 def _beyond(row: Progress, topic: TopicPositions) -> bool:
     return row.handled_offset >= topic.ends.get(row.partition, 0)
+
+
+def _shortened(line: str) -> str:
+    """Debezium puts whole offset contexts between the kind of an error and what it says."""
+    return line if len(line) <= 2 * TRACE_END else f"{line[:TRACE_END]} … {line[-TRACE_END:]}"
 
 
 def _numbers(numbers: list[int]) -> str:

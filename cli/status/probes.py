@@ -82,7 +82,7 @@ def read_kafka(settings: StatusSettings) -> Kafka:
 def read_connect(settings: StatusSettings) -> Connect:
     wanted = read_connectors()
     classes = {connector.config["connector.class"] for connector in wanted}
-    with httpx.Client(base_url=settings.connect.url, timeout=HTTP_TIMEOUT_S) as http:
+    with httpx.Client(base_url=settings.connect.url, timeout=HTTP_TIMEOUT_S, trust_env=False) as http:
         version = str(http.get("/").raise_for_status().json()["version"])
         plugins = http.get("/connector-plugins").raise_for_status().json()
     with ConnectApi(settings.connect.url, HTTP_TIMEOUT_S) as connect:
@@ -120,7 +120,10 @@ def _progress(client: Client, generation: str) -> list[Progress]:
     rows: list[tuple[Any, ...]] = client.execute(
         f"SELECT {columns} FROM {generation}.partition_progress FINAL ORDER BY topic, log_partition"  # noqa: S608 - our own identifiers
     )
-    return [Progress(*row[:5], as_of=row[5].astimezone(UTC)) for row in rows]
+    return [
+        Progress(topic, partition, topic_id, partitions, handled, as_of.astimezone(UTC))
+        for topic, partition, topic_id, partitions, handled, as_of in rows
+    ]
 
 
 def read_dead_letters(settings: StatusSettings) -> DeadLetters:
@@ -134,7 +137,7 @@ def read_dead_letters(settings: StatusSettings) -> DeadLetters:
 
 def service(url: str) -> Service:
     """A health endpoint, whatever it answers; its body may name what the service needs, under ``checks`` or ``components``."""
-    answer = httpx.get(url, timeout=HTTP_TIMEOUT_S)
+    answer = httpx.get(url, timeout=HTTP_TIMEOUT_S, trust_env=False)
     return Service(url, answer.status_code, _components(answer))
 
 

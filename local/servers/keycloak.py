@@ -96,6 +96,8 @@ def _arguments(instance: Instance) -> tuple[str, ...]:
         f"--http-management-port={instance.ports['keycloak_management']}",
         f"--hostname={instance.keycloak_url}",
         "--cache=local",
+        # H2 gives up a lock after a second or two; a busy machine needs longer.
+        "--db-url-properties=;LOCK_TIMEOUT=30000",
         "--log-level=warn",
     )
 

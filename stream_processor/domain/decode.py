@@ -55,13 +55,17 @@ class DeadLetter:
 
 @dataclass(slots=True)
 class Inserts:
-    """Inserted rows (Debezium's ``c`` and ``r``): columns, the key of each, and whether it came live (``c``) or from a snapshot (``r``)."""
+    """Inserted rows (Debezium's ``c`` and ``r``): columns, the key of each, and whether it came live (``c``) or from a snapshot (``r``).
+
+    *unversioned*: rows of an incremental snapshot carry no LSN. Any other stamp could outrank a change that is committed, and so sent, later.
+    """
 
     columns: TelemetryColumns
     records: list[Record]
     keys: list[bytes]
     ids: list[Any]
     live: Ints
+    unversioned: Ints
 
 
 @dataclass(slots=True)
@@ -255,6 +259,7 @@ class LogDecoder:
             keys=[record.key or b"" for record in chosen],
             ids=[batch.rows[i].prosthesis_id for i in good],
             live=np.array([batch.live[i] for i in good], dtype=bool),
+            unversioned=np.array([batch.sources[i].lsn is None for i in good], dtype=bool),
         )
         return Decoded(inserts, batch.changes, batch.documents, batch.commands, batch.dead)
 

@@ -46,6 +46,7 @@ class Served:
             log_config=None,
             access_log=False,
             timeout_graceful_shutdown=1,
+            timeout_keep_alive=120,
             http="h11",
             ws="none",
             **self._options,

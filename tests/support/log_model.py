@@ -78,6 +78,17 @@ class Sources:
         self.documents[str(prosthesis_id)] = document
         self._append(str(prosthesis_id).encode(), encode_document(document))
 
+    def lose(self, which: int, row: dict[str, Any]) -> None:
+        """An insert, or an update within the prosthesis, that nobody is told of."""
+        ids = sorted(self.rows)
+        self.lsn += 10
+        if ids and which % 2:
+            event_id = ids[which % len(ids)]
+            self.rows[event_id] |= row | {"prosthesis_id": self.rows[event_id]["prosthesis_id"]}
+        else:
+            self.last_id += 1
+            self.rows[self.last_id] = {**BLANK, **row, "event_id": self.last_id}
+
     # -- what only the log says
 
     def resend_document(self, prosthesis_id: int, stale: OwnershipDocument | None = None) -> None:
@@ -97,6 +108,11 @@ class Sources:
         for row in list(self.rows.values()):
             self._emit("r", None, row, same_lsn=True)
 
+    def incremental_snapshot(self) -> None:
+        """All rows once more, as an incremental snapshot sends them: without an LSN."""
+        for row in list(self.rows.values()):
+            self._emit("r", None, row, lsn=None)
+
     def recompute(self, prosthesis_id: int) -> None:
         self._append(
             str(prosthesis_id).encode(), encode_command(Recompute(command_id="c", prosthesis_id=str(prosthesis_id), reason="test"))
@@ -105,10 +121,12 @@ class Sources:
     def garbage(self, prosthesis_id: int, value: bytes | None) -> None:
         self._append(str(prosthesis_id).encode(), value)
 
-    def _emit(self, op: str, before: dict[str, Any] | None, after: dict[str, Any] | None, *, same_lsn: bool = False) -> None:
+    def _emit(
+        self, op: str, before: dict[str, Any] | None, after: dict[str, Any] | None, *, same_lsn: bool = False, lsn: int | None = -1
+    ) -> None:
         if not same_lsn:
             self.lsn += 10
-        source = {"lsn": self.lsn, "ts_ms": 1_800_000_000_000 + self.lsn, "table": "telemetry_events"}
+        source = {"lsn": self.lsn if lsn == -1 else lsn, "ts_ms": 1_800_000_000_000 + self.lsn, "table": "telemetry_events"}
         envelope = {"op": op, "before": wire(before), "after": wire(after), "source": source}
         row = after or before or {}
         key = str(row["prosthesis_id"]).encode()

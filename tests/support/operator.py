@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,11 @@ from typing import Any
 from typer.testing import CliRunner, Result
 
 from cli.main import app
+from tests.support.system import System
+
+STARTED_WITHIN_S = 90.0
+# What the pipe has not, and what other tests leave behind.
+WITHOUT = tuple(argument for part in ("reports-api", "bff", "keycloak", "dead-letters") for argument in ("--without", part))
 
 
 @dataclass(frozen=True)
@@ -29,7 +35,23 @@ class Operator:
         """The document that the command printed; it must have ended with *code*."""
         result = self(*arguments, "--json")
         assert result.exit_code == code, result.output
-        return json.loads(result.stdout)
+        # The last line: what a service of the test's own logs in this process stands before it.
+        return json.loads(result.stdout.splitlines()[-1])
+
+    def without(self, variable: str) -> Operator:
+        return Operator({name: value for name, value in self.variables.items() if name != variable})
 
     def with_variables(self, **more: str) -> Operator:
         return Operator({**self.variables, **more})
+
+
+def with_processor(pipe: System) -> Operator:
+    """The operator of *pipe* once a processor runs there and has come up to date; AssertionError with what is wrong at the limit."""
+    pipe.start_services("processor")
+    listener = {name: value for name, value in pipe.variables("processor").items() if name.endswith(("PROCESSOR__HOST", "PROCESSOR__PORT"))}
+    operator = Operator(pipe.variables("operator") | listener)
+    until = time.monotonic() + STARTED_WITHIN_S
+    while (result := operator("status", *WITHOUT)).exit_code != 0:
+        assert time.monotonic() < until, result.output
+        time.sleep(0.5)
+    return operator

@@ -66,12 +66,18 @@ def test_the_days_compared_are_those_that_either_side_has(
 
 
 def test_a_row_has_moved_if_its_version_is_above_the_earlier_barrier_of_its_partition() -> None:
-    previous = {3: 100, 4: 500}
-    assert is_unmoved(Position(3, 100), previous)
-    assert not is_unmoved(Position(3, 101), previous)
-    assert is_unmoved(Position(4, 101), previous)
-    assert not is_unmoved(Position(5, 0), previous)
-    assert is_unmoved(None, previous)
+    previous, ends = {3: 100, 4: 500}, {3: 900, 4: 900, 5: 900}
+    assert is_unmoved(Position(3, 100), previous, ends)
+    assert not is_unmoved(Position(3, 101), previous, ends)
+    assert is_unmoved(Position(4, 101), previous, ends)
+    assert not is_unmoved(Position(5, 0), previous, ends)
+    assert is_unmoved(None, previous, ends)
+
+
+def test_a_version_that_the_log_has_not_reached_is_no_movement() -> None:
+    assert not is_unmoved(Position(3, 899), {3: 100}, {3: 900})
+    assert is_unmoved(Position(3, 900), {3: 100}, {3: 900})
+    assert is_unmoved(Position(99, 1), {3: 100}, {3: 900})
 
 
 def test_a_late_barrier_names_the_partitions_behind() -> None:

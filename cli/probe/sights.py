@@ -1,0 +1,143 @@
+"""Where readers look: the view in ClickHouse, the reports service, its live stream. Each says which error codes a wearer's reports hold."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections.abc import Iterator
+from threading import Event
+from typing import Any, Protocol
+
+import httpx
+from clickhouse_driver import Client
+
+from service_kit.settings import ClickHouseSettings
+
+VIEW_EVERY_S = 0.02
+SERVICE_EVERY_S = 0.05
+TIMEOUT_S = 15.0  # longer than the stream's heartbeat
+
+Codes = frozenset[str]
+
+
+class SightError(RuntimeError):
+    """Nothing can be seen; the message says why and what to do."""
+
+
+class Sight(Protocol):
+    """``described`` says where it looks. ``looks`` yields what is to be seen, each time as soon as it is known, until *stop* is set."""
+
+    described: str
+
+    def looks(self, stop: Event) -> Iterator[Codes]: ...
+
+
+class ViewSight:
+    """The view that the reports service reads, by an account of the operator: without the service's own time, which is a few milliseconds."""
+
+    described = "the view bionicpro.user_daily_reports in ClickHouse (not through the reports service)"
+
+    def __init__(self, settings: ClickHouseSettings, user_id: str) -> None:
+        self._settings = settings
+        self._user_id = user_id
+
+    def looks(self, stop: Event) -> Iterator[Codes]:
+        """Raises clickhouse_driver.errors.Error, OSError."""
+        client = self._client()
+        query = f"SELECT arrayJoin(mapKeys(errors_by_code)) FROM {self._settings.database}.user_daily_reports WHERE user_id = %(user)s"  # noqa: S608 - our own identifier
+        try:
+            while not stop.is_set():
+                yield frozenset(str(row[0]) for row in client.execute(query, {"user": self._user_id}))
+                stop.wait(VIEW_EVERY_S)
+        finally:
+            client.disconnect()
+
+    def _client(self) -> Client:
+        return Client(
+            self._settings.host,
+            port=self._settings.port,
+            user=self._settings.user,
+            password=self._settings.password.get_secret_value(),
+            secure=self._settings.secure,
+            ca_certs=str(self._settings.ca_file) if self._settings.ca_file else None,
+            connect_timeout=self._settings.connect_timeout_s,
+            send_receive_timeout=TIMEOUT_S,
+        )
+
+
+class ServiceSight:
+    """``…/today`` of the reports service, asked again and again."""
+
+    def __init__(self, url: str, bearer: str, user_id: str) -> None:
+        self._http = _http(url, bearer, user_id)
+        self.described = f"{self._http.base_url}today of the reports service"
+
+    def looks(self, stop: Event) -> Iterator[Codes]:
+        """Raises SightError where the service refuses, httpx.HTTPError where it does not answer."""
+        with self._http as http:
+            while not stop.is_set():
+                yield _codes(_accepted(http.get("today")).json())
+                stop.wait(SERVICE_EVERY_S)
+
+
+class StreamSight:
+    """``…/stream`` of the reports service: what a wearer's open page is told."""
+
+    def __init__(self, url: str, bearer: str, user_id: str) -> None:
+        self._http = _http(url, bearer, user_id)
+        self.described = f"{self._http.base_url}stream of the reports service"
+
+    def looks(self, stop: Event) -> Iterator[Codes]:
+        """Raises SightError where the service refuses or ends the stream, httpx.HTTPError."""
+        with self._http as http, http.stream("GET", "stream") as answer:
+            _accepted(answer)
+            event = ""
+            for line in answer.iter_lines():
+                if stop.is_set():
+                    return
+                if line.startswith("event: "):
+                    event = line.removeprefix("event: ")
+                elif line.startswith("data: ") and event == "report":
+                    yield _codes(json.loads(line.removeprefix("data: ")))
+        raise SightError("the reports service ended the stream: the token ran out, or the service was stopped")
+
+
+def until_gone(sight: Sight, prefix: str, deadline_s: float) -> bool:
+    """Whether no code with *prefix* is seen any more, within *deadline_s*."""
+    until = time.monotonic() + deadline_s
+    stop = Event()
+    for codes in sight.looks(stop):
+        if not any(code.startswith(prefix) for code in codes):
+            return True
+        if time.monotonic() > until:
+            return False
+    return False
+
+
+def subject_of(bearer: str) -> str:
+    """The ``sub`` of a JWT, unverified: it only chooses the path, the service decides. Raises SightError for what is no JWT."""
+    try:
+        payload = bearer.split(".")[1]
+        return str(json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["sub"])
+    except (IndexError, ValueError, KeyError, TypeError):
+        raise SightError("BIONICPRO_PROBE__BEARER is no access token (JWT)") from None
+
+
+def _http(url: str, bearer: str, user_id: str) -> httpx.Client:
+    """Own reports by one's own token, anybody's by the support role's."""
+    path = "reports" if subject_of(bearer) == user_id else "users"
+    headers = {"Authorization": f"Bearer {bearer}"}
+    return httpx.Client(base_url=f"{url.rstrip('/')}/{path}/{user_id}/", headers=headers, timeout=TIMEOUT_S, trust_env=False)
+
+
+def _accepted(answer: httpx.Response) -> httpx.Response:
+    if answer.status_code != 200:
+        raise SightError(
+            f"the reports service answers {answer.status_code} at {answer.url}: BIONICPRO_PROBE__BEARER must be a fresh access token of the role support"
+        )
+    return answer
+
+
+def _codes(body: dict[str, Any]) -> Codes:
+    return frozenset(code for report in body.get("items", ()) for code in report["errors"]["by_code"])

@@ -1,0 +1,177 @@
+"""What is well and what is not, and that each problem says what to do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from cli.broker import Group, TopicPositions
+from cli.status.judge import ages, contradicts, lags, problems
+from cli.status.readings import (
+    ClickHouse,
+    Connect,
+    Database,
+    DeadLetters,
+    Kafka,
+    NotAsked,
+    Progress,
+    Reading,
+    Service,
+    Slot,
+    Unreachable,
+)
+from cli.status.report import document, lines
+from cli.status.settings import StatusSection
+from connectors.apply import ConnectorStatus
+from schemas.keys import CRM_TOPIC, LOG_TOPIC
+from schemas.topics import catalogue
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+LIMITS = StatusSection(max_lag=100, max_slot_bytes=1000)
+WANTED = {topic.name: topic.partitions for topic in catalogue().values()}
+
+
+def database(slot: Slot | None) -> Database:
+    return Database("16.14", "bionicpro_crm", slot)
+
+
+def kafka(**changes: object) -> Kafka:
+    topics = {
+        name: TopicPositions(name, f"id-{name}", dict.fromkeys(range(n), 0), dict.fromkeys(range(n), 10)) for name, n in WANTED.items()
+    }
+    committed = {name: dict.fromkeys(topics[name].ends, 9) for name in (LOG_TOPIC, CRM_TOPIC)}
+    well = Kafka("cluster", 1, WANTED, topics, Group("processor", "STABLE", ("worker@host (25 partitions)",)), committed)
+    return replace(well, **changes)
+
+
+def clickhouse(age_s: float = 1.0, **changes: object) -> ClickHouse:
+    rows = tuple(
+        Progress(name, partition, f"id-{name}", WANTED[name], 8, NOW - timedelta(seconds=age_s))
+        for name in (LOG_TOPIC, CRM_TOPIC)
+        for partition in range(WANTED[name])
+    )
+    return replace(ClickHouse("26.9", (), 1, rows), **changes)
+
+
+def connect(**statuses: ConnectorStatus) -> Connect:
+    running = {name: ConnectorStatus(name, "RUNNING", ("RUNNING",)) for name in ("crm", "telemetry")}
+    return Connect("4.3.1", "3.7.0", ("crm", "telemetry"), running | statuses)
+
+
+WELL: dict[str, Reading] = {
+    "postgres-crm": database(Slot("bionicpro_crm", True, "reserved", 10)),
+    "kafka": kafka(),
+    "connect": connect(),
+    "clickhouse": clickhouse(),
+    "dead-letters": DeadLetters(0, 0, {}),
+    "bff": Service("http://bff/health/ready", 200, {"redis": "ok", "keycloak": "ok"}),
+    "keycloak": Service("http://keycloak/health/ready", 200, {"Keycloak database": "UP"}),
+}
+
+
+def only(part: str, reading: Reading) -> list[str]:
+    """The problems of a world in which all else is well."""
+    return [str(problem) for problem in problems(WELL | {part: reading}, LIMITS, NOW)]
+
+
+def test_a_world_in_which_all_is_well_has_no_problem() -> None:
+    assert problems(WELL, LIMITS, NOW) == []
+    assert lines(WELL, [], NOW)[-1] == "all is well"
+
+
+@pytest.mark.parametrize(
+    ("part", "reading", "said"),
+    [
+        ("connect", Unreachable("http://x", "refused"), "does not answer at http://x: refused"),
+        ("bff", NotAsked("BIONICPRO_STATUS__BFF_URL"), "set BIONICPRO_STATUS__BFF_URL"),
+        ("postgres-crm", database(None), "dropped slot: bionicpro_crm"),
+        ("postgres-crm", database(Slot("bionicpro_crm", False, "lost", None)), "lost slot"),
+        ("postgres-crm", database(Slot("bionicpro_crm", False, "reserved", 10)), "nobody reads slot"),
+        ("postgres-crm", database(Slot("bionicpro_crm", True, "unreserved", 10)), "about to be lost"),
+        ("postgres-crm", database(Slot("bionicpro_crm", True, "extended", 1001)), "retains 1001 bytes"),
+        ("kafka", kafka(topics={k: v for k, v in kafka().topics.items() if k != CRM_TOPIC}), "topic crm.changes does not exist"),
+        ("kafka", kafka(wanted=WANTED | {CRM_TOPIC: 2}), "has 1 partitions, the catalogue says 2"),
+        ("kafka", kafka(group=Group("processor", "EMPTY", ())), "nobody is in the consumer group processor"),
+        ("connect", connect(crm=ConnectorStatus("crm", "RUNNING", ("FAILED",), ("Boom: why\n at line",))), "(Boom: why)"),
+        ("connect", connect(crm=ConnectorStatus("crm", "RUNNING", ())), "its tasks: none"),
+        ("connect", Connect("4.3.1", "3.7.0", ("crm",), {}), "connector crm does not exist"),
+        ("clickhouse", clickhouse(pending=("0002_more",)), "the schema lacks 0002_more"),
+        ("clickhouse", clickhouse(generation=None, progress=()), "no generation is served"),
+        ("clickhouse", clickhouse(progress=clickhouse().progress[1:]), "partitions 0 were never handled"),
+        ("clickhouse", clickhouse(age_s=10.5), "are stale, the oldest by 10 s"),
+        (
+            "dead-letters",
+            DeadLetters(3, 3, {"invalid-row": 2, "not-an-envelope": 1}),
+            "3 records were refused (invalid-row 2, not-an-envelope 1)",
+        ),
+        ("bff", Service("http://bff", 503, {"redis": "down"}), "bff says of redis: down"),
+        ("bff", Service("http://bff", 500, {}), "answers 500"),
+    ],
+)
+def test_each_fault_is_named_with_what_to_do(part: str, reading: Reading, said: str) -> None:
+    found = only(part, reading)
+    assert any(said in line for line in found), found
+    assert all(" → " in line and "\n" not in line for line in found)
+
+
+def test_a_part_that_is_down_hides_no_other() -> None:
+    readings = WELL | {
+        "kafka": Unreachable("k", "refused"),
+        "clickhouse": clickhouse(age_s=99),
+        "connect": connect(crm=ConnectorStatus("crm", "FAILED", ())),
+    }
+    assert {problem.part for problem in problems(readings, LIMITS, NOW)} == {"kafka", "connect", "freshness"}
+
+
+def test_the_marker_of_a_transaction_is_no_lag_but_two_records_are() -> None:
+    seen = kafka(committed={CRM_TOPIC: {0: 9}, LOG_TOPIC: dict.fromkeys(range(WANTED[LOG_TOPIC]), 8)})
+    assert lags(seen)[CRM_TOPIC] == {0: 0}
+    assert lags(seen)[LOG_TOPIC][0] == 2
+
+
+def test_a_partition_that_was_never_committed_lags_by_all_that_is_kept() -> None:
+    assert lags(kafka(committed={CRM_TOPIC: {}, LOG_TOPIC: {}}))[CRM_TOPIC] == {0: 10}
+
+
+def test_too_much_lag_is_the_processors_problem() -> None:
+    assert any("240 records of prosthesis.log wait" in line for line in only("kafka", kafka(committed={CRM_TOPIC: {0: 10}, LOG_TOPIC: {}})))
+
+
+def test_records_that_expired_before_they_were_read_are_named() -> None:
+    topics = dict(kafka().topics)
+    topics[CRM_TOPIC] = replace(topics[CRM_TOPIC], starts={0: 10})
+    assert any("crm.changes expired before it was read, in partitions 0" in line for line in only("kafka", kafka(topics=topics)))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"topic_id": "another"}, "was made anew"),
+        ({"partition_count": 12}, "has other partitions"),
+        ({"handled_offset": 10}, "ends before what was handled"),
+    ],
+)
+def test_positions_of_another_log_are_named(change: dict[str, object], said: str) -> None:
+    first, *rest = clickhouse().progress
+    readings = WELL | {"clickhouse": clickhouse(progress=(replace(first, **change), *rest))}
+    assert contradicts(readings)
+    assert any(said in str(problem) for problem in problems(readings, LIMITS, NOW))
+
+
+def test_the_document_tells_lag_age_slots_dead_letters_and_versions() -> None:
+    told = document(WELL, [], NOW, "0.1.0")
+    assert told["ok"] is True
+    assert told["age_s"][CRM_TOPIC] == {0: 1.0} == ages(clickhouse(), NOW)[CRM_TOPIC]
+    assert told["lag"][CRM_TOPIC] == {0: 0}
+    assert told["slots"]["bionicpro_crm"]["retained_bytes"] == 10
+    assert told["dead_letters"]["count"] == 0
+    assert told["versions"] == {
+        "bionicpro": "0.1.0",
+        "postgres-crm": "16.14",
+        "connect": "4.3.1",
+        "clickhouse": "26.9",
+        "debezium": "3.7.0",
+    }
+    assert {part["state"] for part in told["parts"].values()} == {"ok"}
