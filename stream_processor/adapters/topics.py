@@ -43,30 +43,30 @@ def check_positions(
     for row in rows:
         if row.topic_id != identity.topic_id:
             raise WrongTopic(
-                f"{row.topic} was made anew (id {identity.topic_id}, positions are of {row.topic_id}): run `bionicpro rebuild`"
+                f"{row.topic} was made anew (id {identity.topic_id}, positions are of {row.topic_id}): a rebuild has to go on from there (docs/operations.md)"
             )
         if row.partition_count != identity.partitions:
             raise WrongTopic(
-                f"{row.topic} has {identity.partitions} partitions, positions are of {row.partition_count}: run `bionicpro rebuild`"
+                f"{row.topic} has {identity.partitions} partitions, positions are of {row.partition_count}: a rebuild has to go on from there (docs/operations.md)"
             )
     starts, ends = _bounds(settings, identity)
     for row in rows:
         if row.handled_offset >= ends[row.partition]:
             raise WrongTopic(
-                f"{row.topic}/{row.partition}: handled {row.handled_offset}, but the log ends at {ends[row.partition]}: run `bionicpro rebuild`"
+                f"{row.topic}/{row.partition}: handled {row.handled_offset}, but the log ends at {ends[row.partition]}: a rebuild has to go on from there (docs/operations.md)"
             )
     handled = {row.partition: row.handled_offset for row in rows}
     for partition, offset in committed(settings, group, identity).items():
         where = f"{identity.topic}/{partition}"
         if offset < starts[partition]:
             raise WrongTopic(
-                f"{where}: committed {offset}, but the log begins at {starts[partition]}: records are lost, run `bionicpro rebuild`"
+                f"{where}: committed {offset}, but the log begins at {starts[partition]}: records are lost, a rebuild has to go on from there (docs/operations.md)"
             )
         # Progress is written before a record is acknowledged, so a commit ahead of it means that the tables are older than the commit.
         if progress_first and offset > max(handled.get(partition, -1) + 1, starts[partition]):
             raise WrongTopic(
                 f"{where}: committed {offset}, but these tables hold the log up to {handled.get(partition)}: records would be skipped. "
-                f"Reset the group {group} to the beginning with Kafka's tools, or run `bionicpro rebuild`"
+                f"Reset the group {group} to the beginning of the log with Kafka's tools (docs/operations.md)"
             )
 
 
