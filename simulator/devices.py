@@ -105,6 +105,11 @@ def plan_day(device: Device, day: date) -> DayPlan:
     )
 
 
+# A day of history is told in about a hundred signals, each summing up minutes of use; live ones come by the second.
+HISTORY_ACTIVE_MS = 110_000
+LIVE_ACTIVE_MS = 1_000
+
+
 def readings(plan: DayPlan) -> list[Reading]:
     """The plan's whole day of readings, by time. At most a few hundred."""
     rng = Random(f"{plan.device.serial_number}/{plan.wakes.isoformat()}/readings")  # noqa: S311 - a model, no secret
@@ -116,7 +121,7 @@ def live_reading(plan: DayPlan, moment: datetime, rng: Random) -> Reading:
     """What the device would report at *moment*: mostly a signal, sometimes its battery, its place or an error."""
     dice = rng.random()
     if dice < 0.88:
-        return _signal(plan, moment, rng)
+        return _signal(plan, moment, rng, LIVE_ACTIVE_MS)
     if dice < 0.94:
         return _reading(plan, moment, kind="battery", battery_percent=battery_percent(plan, moment))
     if dice < 0.99:
@@ -170,12 +175,12 @@ def _reading(plan: DayPlan, moment: datetime, *, kind: str, battery_percent: int
     )
 
 
-def _signal(plan: DayPlan, moment: datetime, rng: Random) -> Reading:
+def _signal(plan: DayPlan, moment: datetime, rng: Random, typical_ms: int) -> Reading:
     amplitude = min(20_000, round(plan.loudness_uv * rng.lognormvariate(0, 0.55)))
     weak = 0.25 if amplitude < plan.loudness_uv * 0.4 else 0.0
     tired = 0.1 if battery_percent(plan, moment) < CHARGE_BELOW_PERCENT + 5 else 0.0
     recognised = rng.random() < plan.skill - weak - tired
-    active_ms = round(min(60_000, rng.lognormvariate(7.2, 0.8))) if recognised else rng.randint(0, 400)
+    active_ms = round(min(5.0, rng.lognormvariate(0, 0.6)) * typical_ms) if recognised else rng.randint(0, 400)
     signal = _reading(plan, moment, kind="signal")
     return replace(signal, amplitude_uv=amplitude, movement_recognised=recognised, active_ms=active_ms)
 
@@ -204,7 +209,7 @@ def _signals(plan: DayPlan, rng: Random) -> Iterator[Reading]:
         moment = _moment(plan, rng)
         if rng.random() * max(_BUSY) < _BUSY[moment.astimezone(zone).hour]:
             made += 1
-            yield _signal(plan, moment, rng)
+            yield _signal(plan, moment, rng, HISTORY_ACTIVE_MS)
 
 
 def _batteries(plan: DayPlan, rng: Random) -> Iterator[Reading]:

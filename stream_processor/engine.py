@@ -172,7 +172,8 @@ class Engine:
 
     def _look_up(self, batch: _Batch, mark: Ints, outcome: Outcome) -> None:
         """Ask raw about the events that may have been seen before. In normal running there are none."""
-        at = self._suspects(batch)
+        # What nobody owns has no mark; a row without a rank of its own must still be ranked before it is written.
+        at = np.union1d(self._suspects(batch), np.flatnonzero(batch.inserts.unversioned & (batch.slot < 0)))
         if not len(at):
             return
         outcome.lookups += len(at)

@@ -130,7 +130,8 @@ class Sources:
         envelope = {"op": op, "before": wire(before), "after": wire(after), "source": source}
         row = after or before or {}
         key = str(row["prosthesis_id"]).encode()
-        self.envelopes.append((key, envelope))
+        if lsn is not None:  # rows of an incremental snapshot are read anew, not sent again
+            self.envelopes.append((key, envelope))
         self._append(key, json.dumps(envelope).encode())
 
     def _append(self, key: bytes, value: bytes | None) -> None:
