@@ -15,6 +15,9 @@ from random import Random
 from zoneinfo import ZoneInfo
 
 SIGNALS_A_DAY = 110
+# A day of history is told in about a hundred signals, each summing up minutes of use; live ones come by the second.
+HISTORY_ACTIVE_MS = 110_000
+LIVE_ACTIVE_MS = 1_000
 BATTERY_EVERY = timedelta(minutes=40)
 CHARGE_BELOW_PERCENT = 18
 CHARGE_PERCENT_A_MINUTE = 1.2
@@ -103,11 +106,6 @@ def plan_day(device: Device, day: date) -> DayPlan:
         loudness_uv=temper.uniform(160, 520),
         gap=_gap(rng, wakes),
     )
-
-
-# A day of history is told in about a hundred signals, each summing up minutes of use; live ones come by the second.
-HISTORY_ACTIVE_MS = 110_000
-LIVE_ACTIVE_MS = 1_000
 
 
 def readings(plan: DayPlan) -> list[Reading]:
