@@ -12,6 +12,7 @@ import structlog
 from starlette.requests import Request
 
 from bff.audit import Audit
+from bff.calls import Calls
 from bff.cookies import Cookies
 from bff.id_tokens import TokenValidator
 from bff.keys import SigningKeys
@@ -48,6 +49,7 @@ class Bff:
     audit: Audit
     cookies: Cookies
     upstream: httpx.AsyncClient
+    calls: Calls
     _endings: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def end_session(self, session: Session) -> bool:
@@ -101,6 +103,7 @@ class Bff:
         for task in list(self._endings):
             task.cancel()
         await asyncio.gather(*self._endings, return_exceptions=True)
+        await self.calls.close()
         await self.upstream.aclose()
         await self.keycloak.close()
         await self.store.close()
@@ -140,12 +143,12 @@ def build(settings: Settings, clock: Clock) -> Bff:
         audit=audit,
         cookies=Cookies(own.secure),
         upstream=_upstream_client(own),
+        calls=Calls(own.upstream_connections),
     )
 
 
 def _upstream_client(settings: BffSettings) -> httpx.AsyncClient:
-    streams_and_requests = settings.upstream_connections + settings.streams_total
-    limits = httpx.Limits(max_connections=streams_and_requests, max_keepalive_connections=settings.upstream_connections)
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=settings.upstream_connections)
     return httpx.AsyncClient(limits=limits, trust_env=False, follow_redirects=False)
 
 

@@ -38,7 +38,8 @@ async def ready(request: Request) -> JSONResponse:
 
 
 async def _reports(bff: Bff) -> None:
-    (await bff.upstream.get(f"{bff.settings.reports_url}/health/live", timeout=LOOK_S)).raise_for_status()
+    call = bff.upstream.get(f"{bff.settings.reports_url}/health/live", timeout=LOOK_S)
+    (await bff.calls.wait(call, LOOK_S)).raise_for_status()
 
 
 async def _answers(check: Awaitable[object]) -> bool:

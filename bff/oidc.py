@@ -6,11 +6,10 @@ issuer nor audience), `userinfo` (puts one user's token into headers that all ca
 
 from __future__ import annotations
 
-import asyncio
 import json
 import math
 import ssl
-from collections.abc import Awaitable, Mapping
+from collections.abc import Coroutine, Mapping
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
@@ -18,6 +17,7 @@ import httpx
 from keycloak import KeycloakOpenID
 from keycloak.exceptions import KeycloakConnectionError, KeycloakError
 
+from bff.calls import Calls
 from bff.sealing import Tokens, pkce_challenge
 from bff.sessions import Clock, Grant
 from service_kit.settings import KeycloakSettings
@@ -25,6 +25,7 @@ from service_kit.settings import KeycloakSettings
 DISCOVERY_FRESH_S = 10
 """How long an answer of Keycloak's proves that it is up: a login is not sent to a server that does not answer."""
 
+CALLS_AT_MOST = 32
 UI_LOCALES = ("en", "ru")
 T = TypeVar("T")
 
@@ -60,9 +61,10 @@ class Keycloak:
             timeout=deadline_s,
             trust_env=False,
             follow_redirects=False,
-            limits=httpx.Limits(max_connections=32, max_keepalive_connections=8, keepalive_expiry=20),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=8, keepalive_expiry=20),
         )
         self._client.connection.timeout = math.ceil(deadline_s)
+        self._calls = Calls(CALLS_AT_MOST)
         self._discovery: Mapping[str, Any] = {}
         self._answered_at = float("-inf")
 
@@ -112,6 +114,7 @@ class Keycloak:
         return await self._ask(self._client.a_certs())
 
     async def close(self) -> None:
+        await self._calls.close()
         await self._client.connection.aclose()
 
     def _grant(self, answer: Mapping[str, Any]) -> Grant:
@@ -121,10 +124,9 @@ class Keycloak:
         tokens = Tokens(_required(answer, "access_token"), _required(answer, "refresh_token"))
         return Grant(tokens, now + lifetime - margin, now + lifetime)
 
-    async def _ask(self, call: Awaitable[T]) -> T:
+    async def _ask(self, call: Coroutine[Any, Any, T]) -> T:
         try:
-            async with asyncio.timeout(self._deadline_s):
-                answer = await call
+            answer = await self._calls.wait(call, self._deadline_s)
         except (KeycloakConnectionError, TimeoutError) as error:
             raise ProviderDownError("Keycloak does not answer") from error
         except KeycloakError as error:

@@ -90,8 +90,9 @@ def _upstream(request: Request, session: Session, target: Target, query: str, ti
 
 async def _send(bff: Bff, upstream: httpx.Request) -> httpx.Response:
     try:
-        response = await bff.upstream.send(upstream, stream=True)
-    except httpx.HTTPError as error:
+        call = bff.upstream.send(upstream, stream=True)
+        response = await bff.calls.wait(call, bff.settings.request_deadline_s, unwanted=httpx.Response.aclose)
+    except (httpx.HTTPError, TimeoutError) as error:
         log.warning("reports service does not answer", error=type(error).__name__)
         raise unavailable("The reports service") from None
     if (refusal := _upstream_failure(response.status_code)) is not None:

@@ -60,14 +60,13 @@ class Identity(Codec):
 
 
 class Processor:
-    """The application. *epoch* counts assignments; caches and acknowledgements belong to one."""
+    """The application. The consumer's generation is the epoch: caches and acknowledgements belong to one."""
 
     def __init__(self, settings: ProcessorSettings) -> None:
         self._settings = settings
         self._mapping = SourceMapping.read(settings.processor.mapping)
         self._log = identify(settings.kafka, LOG_TOPIC)
         self._crm = identify(settings.kafka, CRM_TOPIC)
-        self._epoch = 0
         self._crm_handled: StoredProgress | None = None
         self.app = self._faust_app()
         self._intake = Intake(settings.processor.batch_records)
@@ -134,7 +133,7 @@ class Processor:
             engine,
             self._intake,
             self,
-            lambda: self._epoch,
+            lambda: self.app.consumer_generation_id,
             interval_s=conf.batch_interval_s,
             store_deadline_s=conf.store_deadline_s,
             dead_letters_a_minute=conf.dead_letters_a_minute,
@@ -143,7 +142,6 @@ class Processor:
     def _wire(self) -> None:
         app = self.app
         app.on_partitions_assigned.connect(self._on_assigned)
-        app.on_partitions_revoked.connect(self._on_revoked)
         log_in = app.topic(LOG_TOPIC, key_serializer="raw", value_serializer=Identity())
         crm_in = app.topic(CRM_TOPIC, key_serializer="raw", value_serializer="raw")
         app.agent(log_in, name="report_agent")(self._report_agent)
@@ -156,12 +154,8 @@ class Processor:
     # -- assignment -----------------------------------------------------------------------------------------------------
 
     async def _on_assigned(self, *_: Any, **__: Any) -> None:
-        """A new assignment: caches of the old one are void, and the positions must be of this very topic."""
-        self._epoch += 1
+        """A new assignment: the positions must be of this very topic."""
         await _fatal(asyncio.to_thread(self._check_positions))
-
-    async def _on_revoked(self, *_: Any, **__: Any) -> None:
-        self._epoch += 1
 
     def _check_positions(self) -> None:
         kafka, group, store = self._settings.kafka, self._settings.processor.group, self._store()
@@ -170,7 +164,7 @@ class Processor:
                 now = identify(kafka, topic)
                 if now != known:
                     raise WrongTopic(f"{topic} changed while the worker ran: it was {known}, it is {now}")
-                check_positions(kafka, group, now, store.progress(topic), progress_first=topic == LOG_TOPIC)
+                check_positions(kafka, group, now, partial(store.progress, topic), progress_first=topic == LOG_TOPIC)
         finally:
             store.close()
 
@@ -178,7 +172,7 @@ class Processor:
 
     async def _report_agent(self, stream: StreamT[Any]) -> None:
         async for event in cast(Stream[Any], stream).noack().events():
-            await self._intake.put(Delivery(event.value, self._epoch, partial(stream.ack, event)))
+            await self._intake.put(Delivery(event.value, event.message.generation_id, partial(stream.ack, event)))
 
     async def _directory_agent(self, stream: StreamT[Any]) -> None:
         self._directory.index()

@@ -3,14 +3,15 @@
 Faust's cost is per message, not per byte, so handing over the records of a fetch as one message is what makes it fast. All other topics (the CRM's
 changes, changelogs, table recovery) keep one message a record. Group membership, assignment, tables and commits stay Faust's.
 
-Commit positions of the batched topic are kept here. Faust's own bookkeeping closes the offset gap in front of a batched message *when it is read*, gap end included, so
-a commit could run past work that is not done; and it would list every offset of the gap. Here the position is one number: the offset after the last acknowledged message.
+Commit positions of the batched topic are kept by ``Positions``. Faust's own bookkeeping closes the offset gap in front of a batched message *when it is read*, gap end included, so
+a commit could run past work that is not done; and it would list every offset of the gap.
 """
 
 from __future__ import annotations
 
+import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any, ClassVar, cast
 
 import aiokafka
@@ -20,6 +21,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage, Message
 
 from service_kit.settings import KafkaSettings
+from stream_processor.adapters.positions import Positions
 
 FETCH_MAX_WAIT_MS = 100
 
@@ -55,7 +57,9 @@ class BatchConsumer(driver.Consumer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._handled: dict[TP, int] = {}
+        self._positions = Positions()
+        self._fetching = asyncio.Lock()
+        self._seeks = 0
 
     @property
     def _batched_topic(self) -> str:
@@ -65,26 +69,40 @@ class BatchConsumer(driver.Consumer):
         return ReadCommittedThread(self, loop=self.loop, beacon=self.beacon)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:  # noqa: ASYNC109 - Faust's signature
-        records, active = await self._wait_next_records(timeout)
-        generation = self.app.consumer_generation_id
+        if not self.flow_active:
+            await self.wait(self.can_resume_flow.wait())
+        async with self._fetching:  # never while partitions are sought: a fetch is from before or from after
+            if not self.flow_active:
+                return
+            seeks = self._seeks
+            records, active = await self._wait_next_records(timeout)
+            generation = self.app.consumer_generation_id
         if records is None or self.should_stop:
             return
         if not self.flow_active:
             await self.perform_seek()
             return
-        batched = {tp: batch for tp, batch in records.items() if tp.topic == self._batched_topic}
-        single = {tp: batch for tp, batch in records.items() if tp.topic != self._batched_topic}
-        for tp, record in self.scheduler.iterate(single):
+        batched = {tp: batch for tp, batch in records.items() if tp.topic == self._batched_topic and batch}
+        for tp, message in self._messages(records, batched, generation):
+            if self._seeks != seeks:
+                return  # what is left was fetched before the seek and will come again
             if not self._may_deliver(tp, active, generation):
+                self._positions.skip(batched)
                 return
             self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
+            if tp in batched:
+                self._positions.deliver(tp, message.offset)
+            yield tp, message
+
+    def _messages(
+        self, records: dict[TP, list[Any]], batched: dict[TP, list[Any]], generation: int
+    ) -> Iterator[tuple[TP, ConsumerMessage]]:
+        """One message a record of ordinary topics, then one a partition of the batched one."""
+        single = {tp: batch for tp, batch in records.items() if tp.topic != self._batched_topic}
+        for tp, record in self.scheduler.iterate(single):
             yield tp, self._to_message(tp, record)
         for tp, batch in batched.items():
-            if not self._may_deliver(tp, active, generation):
-                return
-            if batch:
-                self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
-                yield tp, self._batch_message(tp, batch, generation)
+            yield tp, self._batch_message(tp, batch, generation)
 
     def _may_deliver(self, tp: TP, active: set[TP] | None, generation: int) -> bool:
         if not self.flow_active or self.app.consumer_generation_id != generation:
@@ -117,21 +135,35 @@ class BatchConsumer(driver.Consumer):
             return False
         message.acked = True
         self._unacked_messages.discard(message)
-        self._handled[message.tp] = max(self._handled.get(message.tp, 0), message.offset + 1)
+        self._positions.acknowledge(message.tp, message.offset)
         self._acked[message.tp] = [message.offset]  # so that Faust sees something to commit for this partition
         self._n_acked += 1
         return True
 
     def _new_offset(self, tp: TP) -> int | None:
-        return self._handled.get(tp) if tp.topic == self._batched_topic else super()._new_offset(tp)
+        return self._positions.next_offset(tp) if tp.topic == self._batched_topic else super()._new_offset(tp)
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         if tp.topic != self._batched_topic:
             await super()._add_gap(tp, offset_from, offset_to)
 
+    async def perform_seek(self) -> None:
+        """Go back to what is committed, or where nothing is, to the beginning.
+
+        Faust leaves a partition without a committed offset where it stands, although by then it may have fetched records and dropped them.
+        """
+        async with self._fetching:
+            await super().perform_seek()
+            unknown = [tp for tp in self.assignment() if tp.topic == self._batched_topic and self._read_offset.get(tp) is None]
+            beginnings = await self.earliest_offsets(*unknown) if unknown else {}
+            for tp, offset in beginnings.items():
+                await self.seek(tp, offset)
+            self._positions.restart()
+            self._seeks += 1
+
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Positions acknowledged under an earlier assignment are not this one's."""
-        self._handled.clear()
+        self._positions.restart()
         await super().on_partitions_assigned(assigned, generation_id)
 
 

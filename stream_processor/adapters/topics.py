@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicCollection, TopicPartition
@@ -33,13 +33,15 @@ def identify(settings: KafkaSettings, topic: str) -> TopicIdentity:
 
 
 def check_positions(
-    settings: KafkaSettings, group: str, identity: TopicIdentity, progress: Iterable[StoredProgress], *, progress_first: bool
+    settings: KafkaSettings, group: str, identity: TopicIdentity, progress: Callable[[], Iterable[StoredProgress]], *, progress_first: bool
 ) -> None:
     """Raises WrongTopic where the topic was made anew, its partitions changed, a stored position lies beyond its end, or a committed offset before its start.
 
-    *progress_first*: progress of this topic is stored before offsets are committed, so that a commit beyond it is refused too.
+    *progress* reads the stored positions. *progress_first*: progress of this topic is stored before offsets are committed, so that a commit beyond it is refused too.
     """
-    rows = list(progress)
+    # In this order: whatever is handled meanwhile moves progress beyond the commit, and the log's end beyond both.
+    commits = committed(settings, group, identity)
+    rows = list(progress())
     for row in rows:
         if row.topic_id != identity.topic_id:
             raise WrongTopic(
@@ -56,7 +58,7 @@ def check_positions(
                 f"{row.topic}/{row.partition}: handled {row.handled_offset}, but the log ends at {ends[row.partition]}: a rebuild has to go on from there (docs/operations.md)"
             )
     handled = {row.partition: row.handled_offset for row in rows}
-    for partition, offset in committed(settings, group, identity).items():
+    for partition, offset in commits.items():
         where = f"{identity.topic}/{partition}"
         if offset < starts[partition]:
             raise WrongTopic(

@@ -85,7 +85,7 @@ def count_of(case: Case, prosthesis: int) -> int:
 
 
 def becomes(case: Case, prosthesis: int, count: int) -> None:
-    until(lambda: count_of(case, prosthesis) == count, f"{count} events count for {prosthesis}")
+    until(lambda: count_of(case, prosthesis) == count, lambda: f"{count_of(case, prosthesis)} events count for {prosthesis}, not {count}")
 
 
 def is_of_row(letter: DeadLetter, event_id: int) -> bool:

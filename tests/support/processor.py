@@ -29,11 +29,11 @@ REPOSITORY = Path(__file__).parents[2]
 PROGRESS = f"SELECT log_partition, handled_offset FROM partition_progress WHERE topic = '{LOG_TOPIC}'"
 
 
-def until(condition: Callable[[], bool], what: str, limit_s: float = LIMIT_S) -> None:
-    """Look until *condition* holds; AssertionError naming *what* at the limit."""
+def until(condition: Callable[[], bool], what: str | Callable[[], str], limit_s: float = LIMIT_S) -> None:
+    """Look until *condition* holds; AssertionError naming *what* (asked then, where it is a function) at the limit."""
     end = time.monotonic() + limit_s
     while not condition():
-        assert time.monotonic() < end, f"{what}: not within {limit_s:.0f} s"
+        assert time.monotonic() < end, f"{what if isinstance(what, str) else what()}: not within {limit_s:.0f} s"
         time.sleep(LOOK_S)
 
 

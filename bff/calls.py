@@ -1,0 +1,67 @@
+"""Calls to other servers: bounded in number, waited for up to a deadline, and never cancelled.
+
+httpx's pool (httpcore 1.0.9) loses a connection for good when a request that queues for it is cancelled, or times out, at the moment it is
+given one: after one outage with more callers than connections, nothing would ever be answered again. So nobody queues in
+the pool: clients are made without its limit, callers queue here, and a call that nobody waits for any more is left to end by its own time-outs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class Calls:
+    """At most *limit* calls under way, those included that nobody waits for any more: give each client time-outs of its own."""
+
+    def __init__(self, limit: int) -> None:
+        self._free = asyncio.Semaphore(limit)
+        self._under_way: set[asyncio.Task[Any]] = set()
+
+    async def wait(self, call: Coroutine[Any, Any, T], deadline_s: float, *, unwanted: Callable[[T], Awaitable[None]] | None = None) -> T:
+        """The result of *call*. Raises `TimeoutError` at the deadline, waiting for a place included, and what *call* raises.
+
+        Past the deadline, or when the waiter is cancelled, *call* goes on; a result that comes too late is given to *unwanted*.
+        """
+        until = asyncio.get_running_loop().time() + deadline_s
+        try:
+            async with asyncio.timeout_at(until):
+                await self._free.acquire()
+        except BaseException:
+            call.close()
+            raise
+        task = self._begin(call)
+        try:
+            await asyncio.wait({task}, timeout=until - asyncio.get_running_loop().time())
+        finally:
+            if not task.done():
+                self._keep(asyncio.create_task(_outlived(task, unwanted)))
+        if not task.done():
+            raise TimeoutError
+        return task.result()
+
+    def _begin(self, call: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        task = asyncio.create_task(call)
+        task.add_done_callback(lambda _: self._free.release())
+        self._keep(task)
+        return task
+
+    def _keep(self, task: asyncio.Task[Any]) -> None:
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+
+    async def close(self) -> None:
+        """Cancel what is under way: for the end of the process, before its clients are closed."""
+        tasks = list(self._under_way)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _outlived(task: asyncio.Task[T], unwanted: Callable[[T], Awaitable[None]] | None) -> None:
+    await asyncio.wait({task})
+    if not task.cancelled() and task.exception() is None and unwanted is not None:
+        await unwanted(task.result())

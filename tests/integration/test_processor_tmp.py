@@ -1,0 +1,188 @@
+"""What the real processor does with what it should never have been sent: nothing is lost, nothing counts that must not, and it goes on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from schemas.keys import LOG_TOPIC, partition_of, prosthesis_key
+from schemas.topics import log_partitions
+from tests.support.processor import ProcessorProcess, real_processor, until
+from tests.support.processor_case import Case
+from tests.support.processor_records import DeadLetter, Records
+from tests.support.system import System
+
+EXAMPLE = Path(__file__).parents[2] / "schemas" / "examples" / "prosthesis.log" / "insert_signal.json"
+NEVER_AN_ID = 9_000_000_000_000
+TOO_FAR = datetime.now(UTC) + timedelta(days=10)
+
+BAD_ROWS: dict[str, dict[str, Any]] = {
+    "a-kind-that-nobody-knows": {"kind": "dance"},
+    "no-kind": {"kind": None},
+    "a-battery-beyond-full": {"kind": "battery", "battery_percent": 250},
+    "a-battery-without-a-value": {"kind": "battery"},
+    "a-negative-activity": {"kind": "signal", "amplitude_uv": 1, "movement_recognised": True, "active_ms": -1},
+    "no-time": {"recorded_at": None},
+    "a-time-in-the-far-future": {"recorded_at": TOO_FAR},
+    "an-infinite-time": {"recorded_at": "infinity"},
+    "a-position-that-is-no-number": {"kind": "location", "latitude": float("nan"), "longitude": 2.0},
+}
+NO_ENVELOPES = {
+    "no-json": b"\x00\xff this is no JSON",
+    "other-json": b'{"hello": "world"}',
+    "no-object": b"[1, 2, 3]",
+    "empty": b"",
+}
+
+
+@pytest.fixture(scope="module")
+def processor(pipe: System, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProcessorProcess]:
+    with real_processor(pipe, tmp_path_factory.mktemp("processor")) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def case(pipe: System, processor: ProcessorProcess) -> Iterator[Case]:
+    """As many prostheses as a test can want, none owned."""
+    found = Case(pipe, number=4, prostheses=30)
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="module")
+def fresh(case: Case) -> Iterator[int]:
+    return iter(case.prostheses)
+
+
+@pytest.fixture
+def unowned(fresh: Iterator[int]) -> int:
+    """A prosthesis that no test has used."""
+    return next(fresh)
+
+
+@pytest.fixture
+def prosthesis(case: Case, unowned: int) -> int:
+    """One with an owner."""
+    case.own(unowned)
+    return unowned
+
+
+@pytest.fixture
+def records(pipe: System) -> Iterator[Records]:
+    found = Records(pipe)
+    yield found
+    found.close()
+
+
+def count_of(case: Case, prosthesis: int) -> int:
+    """Events that count in the prosthesis's reports."""
+    return sum(row["event_count"] for row in case.reports() if row["prosthesis_id"] == str(prosthesis))
+
+
+def becomes(case: Case, prosthesis: int, count: int) -> None:
+    until(lambda: count_of(case, prosthesis) == count, lambda: f"{count_of(case, prosthesis)} events count for {prosthesis}, not {count}")
+
+
+def is_of_row(letter: DeadLetter, event_id: int) -> bool:
+    return f'"event_id":{event_id},'.encode() in (letter.value or b"")
+
+
+@pytest.mark.parametrize("row", BAD_ROWS.values(), ids=BAD_ROWS)
+def test_a_row_that_is_invalid_is_a_dead_letter_as_it_came_and_the_next_one_counts(
+    case: Case, prosthesis: int, records: Records, row: dict[str, Any]
+) -> None:
+    case.insert(prosthesis)
+    bad = case.insert(prosthesis, **row)
+    case.insert(prosthesis)
+    letter = records.wait_for_dead_letter(lambda letter: is_of_row(letter, bad))
+    assert letter.reason == "invalid-row"
+    assert letter.error
+    assert (letter.topic, letter.partition) == (LOG_TOPIC, partition_of(prosthesis_key(prosthesis), log_partitions()))
+    assert (letter.key, letter.value) == records.original(letter)
+    becomes(case, prosthesis, 2)
+    assert [found for found in records.dead_letters_of(prosthesis) if not is_of_row(found, bad)] == []
+
+
+@pytest.mark.parametrize("value", NO_ENVELOPES.values(), ids=NO_ENVELOPES)
+def test_a_message_that_is_no_envelope_is_a_dead_letter_as_it_came_and_the_next_row_counts(
+    case: Case, prosthesis: int, records: Records, value: bytes
+) -> None:
+    records.produce(prosthesis, value)
+    letter = records.wait_for_dead_letter(lambda letter: letter.key == prosthesis_key(prosthesis))
+    assert letter.reason in {"not-an-envelope", "empty"}
+    assert letter.value == value
+    assert (letter.key, letter.value) == records.original(letter)
+    case.insert(prosthesis)
+    becomes(case, prosthesis, 1)
+
+
+def test_telemetry_of_a_prosthesis_that_nobody_owns_waits_and_counts_once_the_owner_appears(
+    case: Case, unowned: int, records: Records
+) -> None:
+    event = case.insert(unowned)
+    raw = "SELECT count() FROM bionicpro_g1.telemetry_events FINAL WHERE prosthesis_id = %(of)s AND event_id_lo = %(id)s AND deleted = 0"
+    until(lambda: case.auditor.execute(raw, {"of": str(unowned), "id": event}) == [(1,)], "raw has the event")
+    assert count_of(case, unowned) == 0
+    case.own(unowned)
+    becomes(case, unowned, 1)
+    assert records.dead_letters_of(unowned) == []
+
+
+def test_records_of_an_aborted_transaction_are_never_seen_and_those_of_a_committed_one_are(
+    case: Case, prosthesis: int, records: Records
+) -> None:
+    case.insert(prosthesis)
+    becomes(case, prosthesis, 1)
+    records.produce(prosthesis, believable(case, prosthesis), commit=False)
+    records.produce(prosthesis, b"aborted, and no envelope", commit=False)
+    records.produce(prosthesis, b"committed, and no envelope")
+    # One partition is one order: once the last one is dealt with, those before it were.
+    records.wait_for_dead_letter(lambda letter: letter.value == b"committed, and no envelope")
+    assert [letter.value for letter in records.dead_letters_of(prosthesis)] == [b"committed, and no envelope"]
+    case.insert(prosthesis)
+    becomes(case, prosthesis, 2)
+
+
+def test_the_same_record_counts_where_its_transaction_was_committed(pipe: System, processor: ProcessorProcess, records: Records) -> None:
+    # In days of its own: PostgreSQL does not know the event, and a comparison would say so.
+    apart = Case(pipe, number=2)
+    (prosthesis,) = apart.prostheses
+    apart.own(prosthesis)
+    records.produce(prosthesis, believable(apart, prosthesis))
+    becomes(apart, prosthesis, 1)
+    apart.close()
+
+
+@pytest.mark.parametrize("n", range(12))
+def test_a_restart_after_an_aborted_transaction_goes_on(
+    processor: ProcessorProcess, case: Case, prosthesis: int, records: Records, n: int
+) -> None:
+    case.insert(prosthesis)
+    becomes(case, prosthesis, 1)
+    records.produce(prosthesis, b"aborted, at the end of the log", commit=False)
+    processor.kill()
+    processor.start()
+    case.insert(prosthesis)
+    becomes(case, prosthesis, 2)
+
+
+def test_after_all_of_it_the_reports_are_those_of_postgresql(case: Case, prosthesis: int) -> None:
+    case.insert(prosthesis)
+    result = case.verify()
+    assert result.ok, result.as_json()
+
+
+def believable(case: Case, prosthesis: int) -> bytes:
+    """An insert as the connector writes it, of an event that PostgreSQL does not have."""
+    envelope = json.loads(EXAMPLE.read_text(encoding="utf-8"))["value"]
+    envelope["after"] |= {
+        "event_id": NEVER_AN_ID + prosthesis,
+        "prosthesis_id": prosthesis,
+        "recorded_at": f"{case.at(1):%Y-%m-%dT%H:%M:%SZ}",
+    }
+    return json.dumps(envelope).encode()
