@@ -95,7 +95,7 @@ class BatchConsumer(driver.Consumer):
             yield tp, message
 
     def _messages(
-        self, records: dict[TP, list[Any]], batched: dict[TP, list[Any]], generation: int
+        self, records: Mapping[TP, list[Any]], batched: dict[TP, list[Any]], generation: int
     ) -> Iterator[tuple[TP, ConsumerMessage]]:
         """One message a record of ordinary topics, then one a partition of the batched one."""
         single = {tp: batch for tp, batch in records.items() if tp.topic != self._batched_topic}

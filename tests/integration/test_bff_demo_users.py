@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import secrets
 from collections.abc import Iterator
+from uuid import uuid4
 
 import pytest
 from keycloak import KeycloakAdmin
@@ -23,14 +24,14 @@ def realm(keycloak: KeycloakEndpoint) -> Iterator[KeycloakAdmin]:
     made.delete_realm(name)
 
 
-def user(number: int, login: str, role: str) -> DemoUser:
+def user(login: str, role: str) -> DemoUser:
     password = secrets.token_urlsafe(12)
-    return DemoUser(f"b10c9000-0000-4000-8000-{number:012}", login, f"{login}@example.org", "Ольга", "Test", password, (role,), "ru")
+    return DemoUser(str(uuid4()), login, f"{login}@example.org", "Ольга", "Test", password, (role,), "ru")
 
 
 def test_users_get_their_fixed_ids_and_roles_and_a_second_run_changes_nothing(realm: KeycloakAdmin) -> None:
     name = realm.connection.realm_name
-    users = [user(1, "olga", "wearer"), user(2, "sam", "support")]
+    users = [user("olga", "wearer"), user("sam", "support")]
     assert ensure_demo_users(realm, users, realm=name) == ["olga", "sam"]
     before = realm.get_users()
     assert ensure_demo_users(realm, users, realm=name) == []
@@ -42,7 +43,7 @@ def test_users_get_their_fixed_ids_and_roles_and_a_second_run_changes_nothing(re
 
 
 def test_a_user_that_was_disabled_is_put_right_again(realm: KeycloakAdmin) -> None:
-    name, one = realm.connection.realm_name, user(3, "mia", "wearer")
+    name, one = realm.connection.realm_name, user("mia", "wearer")
     ensure_demo_users(realm, [one], realm=name)
     realm.update_user(one.user_id, {"enabled": False, "requiredActions": ["UPDATE_PASSWORD"]})
     ensure_demo_users(realm, [one], realm=name)
@@ -52,8 +53,8 @@ def test_a_user_that_was_disabled_is_put_right_again(realm: KeycloakAdmin) -> No
 
 
 def test_a_name_that_belongs_to_another_id_is_an_error_that_says_what_to_do(realm: KeycloakAdmin) -> None:
-    name, one = realm.connection.realm_name, user(4, "noah", "wearer")
+    name, one = realm.connection.realm_name, user("noah", "wearer")
     ensure_demo_users(realm, [one], realm=name)
-    other = dataclasses.replace(one, user_id="b10c9000-0000-4000-8000-000000000099")
+    other = dataclasses.replace(one, user_id=str(uuid4()))
     with pytest.raises(ValueError, match="reset the instance"):
         ensure_demo_users(realm, [other], realm=name)

@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -160,17 +161,10 @@ def make_realm(endpoint: KeycloakEndpoint, page: str) -> Realm:
     master = admin(endpoint.base_url, endpoint.admin.user, endpoint.admin.password, realm="master", timeout_s=60)
     master.create_realm(realm_from_file(name, page))
     keycloak = admin(endpoint.base_url, endpoint.admin.user, endpoint.admin.password, realm=name, timeout_s=60)
+    # A user's id is unique over all realms of a server.
     users = {
-        login: DemoUser(
-            f"5e55104{number}-0000-4000-8000-000000000001",
-            login,
-            f"{login}@example.org",
-            login.title(),
-            "Test",
-            secrets.token_urlsafe(12),
-            (role,),
-        )
-        for number, (login, role) in enumerate((("anna", "wearer"), ("boris", "wearer"), ("sofia", "support")))
+        login: DemoUser(str(uuid4()), login, f"{login}@example.org", login.title(), "Test", secrets.token_urlsafe(12), (role,))
+        for login, role in (("anna", "wearer"), ("boris", "wearer"), ("sofia", "support"))
     }
     ensure_demo_users(keycloak, users.values(), realm=name)
     return Realm(endpoint, name, page, keycloak, users, ForeignHands(keycloak, keycloak.get_realm(name)["id"]))
