@@ -14,6 +14,10 @@ CSRF = {"X-BionicPRO-CSRF": "1"}
 _FORM = re.compile(r'<form[^>]*id="kc-form-login"[^>]*action="([^"]+)"', re.DOTALL)
 
 
+TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]{8,}\.")
+"""The beginning of a signed token. Random text holds ``eyJ`` now and then, but not with a point after it."""
+
+
 class LoginRefusedError(Exception):
     """Keycloak showed its login page again: a wrong password, or a disabled user."""
 
