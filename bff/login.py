@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from starlette.datastructures import QueryParams
 from starlette.responses import RedirectResponse, Response
 
@@ -23,8 +24,16 @@ ERRORS_OF_THE_MOMENT = frozenset({"temporarily_unavailable", "server_error"})
 
 
 @router.get("/auth/login")
-async def login(request: Request, return_to: str = "/", lang: str | None = None) -> Response:
-    """Begin a login and send the browser to Keycloak. Refuses an address to return to that is not a page of this site."""
+async def login(
+    request: Request,
+    return_to: str = "/",
+    lang: str | None = None,
+    login_hint: Annotated[str | None, Query(max_length=100, pattern=r"^[\w.@+-]+\Z")] = None,
+) -> Response:
+    """Begin a login and send the browser to Keycloak. Refuses an address to return to that is not a page of this site.
+
+    *login_hint* (OpenID Connect Core 3.1.2.1) only fills in the name on Keycloak's form.
+    """
     bff = bff_of(request)
     await bff.limits.count("logins", client_of(request), bff.settings.logins_per_minute)
     if len(request.query_params.getlist("return_to")) > 1 or not is_local_path(return_to):
@@ -39,6 +48,7 @@ async def login(request: Request, return_to: str = "/", lang: str | None = None)
         nonce=transaction.nonce,
         verifier=transaction.verifier,
         ui_locale=lang,
+        login_hint=login_hint,
     )
     response = RedirectResponse(location, HTTPStatus.SEE_OTHER)
     for name in bff.cookies.abandoned_logins(request.cookies):

@@ -76,7 +76,9 @@ class Keycloak:
             self._discovery, self._answered_at = document, self._clock()
         return self._discovery
 
-    async def authorization_url(self, *, redirect_uri: str, state: str, nonce: str, verifier: str, ui_locale: str | None) -> str:
+    async def authorization_url(
+        self, *, redirect_uri: str, state: str, nonce: str, verifier: str, ui_locale: str | None, login_hint: str | None = None
+    ) -> str:
         """Where to send the browser to log in."""
         document = await self.require_available()
         query = {
@@ -91,6 +93,8 @@ class Keycloak:
         }
         if ui_locale in UI_LOCALES:
             query["ui_locales"] = ui_locale
+        if login_hint:
+            query["login_hint"] = login_hint
         return f"{document['authorization_endpoint']}?{urlencode(query)}"
 
     async def exchange(self, code: str, verifier: str, redirect_uri: str) -> tuple[Grant, str]:

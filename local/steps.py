@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -75,9 +76,14 @@ def ensure_users(instance: Instance) -> None:
         }
         for user in USERS
     ]
-    file = instance.config("demo-users.json")
-    write_private(file, json.dumps(users, ensure_ascii=False))
+    text = json.dumps(users, ensure_ascii=False)
+    file, done = instance.config("demo-users.json"), instance.config("demo-users.done")
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    if done.exists() and done.read_text(encoding="utf-8") == digest:
+        return  # setting ten passwords again would cost Keycloak seconds at every start
+    write_private(file, text)
     python("-m", "bff.demo_users", "--users", str(file), env="keycloak")(instance)
+    write_private(done, digest)
 
 
 def python(*arguments: str, env: str) -> Callable[[Instance], None]:

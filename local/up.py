@@ -66,7 +66,9 @@ def greeting(instance: Instance, seconds: float) -> str:
     """The page's address and the logins, as printed once everything runs."""
     width = max(len(user.login) for user in USERS)
     logins = "\n".join(
-        f"    {user.login:<{width}}  {instance.secrets[secret_of(user.login)]}  {user.full_name} ({user.role})" for user in USERS
+        f"    {user.login:<{width}}  {instance.secrets[secret_of(user.login)]}  {instance.page}/auth/login?login_hint={user.login}"
+        f"  {user.full_name} ({user.role})"
+        for user in USERS
     )
     return (
         f"\n  BionicPRO Reports is up after {seconds:.0f} s\n\n  page      {instance.page}\n"

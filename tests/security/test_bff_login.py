@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from typing import Any
-from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qs, quote, urlencode, urlsplit, urlunsplit
 
 import httpx
 import pytest
@@ -248,6 +248,14 @@ async def test_a_second_login_ends_the_browsers_first_session(world: World) -> N
         assert (await browser.finish_login(await callback_of(world, browser))).status_code == 303
         assert await is_logged_in(browser)
         assert not await is_logged_in(thief)
+
+
+async def test_a_login_hint_only_fills_in_the_name(world: World) -> None:
+    async with world.browser() as browser:
+        hinted = await browser.get("/auth/login?login_hint=anna.b")
+        assert parse_qs(urlsplit(hinted.headers["location"]).query)["login_hint"] == ["anna.b"]
+        refused = await browser.get("/auth/login?login_hint=" + quote('"><script>'))
+        assert refused.status_code in (400, 422)
 
 
 async def test_several_tabs_can_log_in_at_once(world: World) -> None:
