@@ -28,7 +28,7 @@ async def login(
     request: Request,
     return_to: str = "/",
     lang: str | None = None,
-    login_hint: Annotated[str | None, Query(max_length=100, pattern=r"^[\w.@+-]+\Z")] = None,
+    login_hint: Annotated[str | None, Query(max_length=100, pattern=r"^[\w.@+-]+$")] = None,
 ) -> Response:
     """Begin a login and send the browser to Keycloak. Refuses an address to return to that is not a page of this site.
 
