@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help prepare up down reset test lint format bench lock
+.PHONY: help prepare up down reset test lint format lock
 
 help: ## this menu
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,9 +29,6 @@ lint: prepare ## formatter, linter, type checker, import rules, front-end checks
 
 format: prepare ## format the code
 	@$(VENV)/ruff format . && $(VENV)/ruff check --fix --quiet .
-
-bench: prepare ## the project and its peers side by side
-	@$(VENV)/python -m benchmarks
 
 lock: ## resolve the lock files anew from pyproject.toml
 	@$(PYTHON) -m local.locks
