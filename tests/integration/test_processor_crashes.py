@@ -85,6 +85,7 @@ def test_offsets_reset_to_the_beginning_change_no_report(processor: ProcessorPro
         load.wait_for(more=500)
     all_equal(fleet)
     before = fleet.reports()
+    assert len(before) >= 4 * len(fleet.prostheses)
     processor.stop()
     reached = positions.committed()
     until(lambda: positions.broker.group(GROUP).members == (), "the group is empty")

@@ -251,6 +251,7 @@ async def test_a_second_login_ends_the_browsers_first_session(world: World) -> N
 
 
 async def test_a_login_hint_only_fills_in_the_name(world: World) -> None:
+    world.start()
     async with world.browser() as browser:
         hinted = await browser.get("/auth/login?login_hint=anna.b")
         assert parse_qs(urlsplit(hinted.headers["location"]).query)["login_hint"] == ["anna.b"]

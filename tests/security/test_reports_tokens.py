@@ -25,6 +25,7 @@ pytest_plugins = ["tests.support.reports_fixtures"]
 
 TODAY = datetime.now(UTC).date()
 CLIENT = "reports-tests"
+ABOVE_ALL = 10**12  # a version that no row of another test has
 
 
 @dataclass
@@ -94,7 +95,7 @@ def world(bff_realm: Realm, mart: Mart) -> Iterator[World]:
     keycloak = KeycloakSettings(base_url=gate.server.url, public_url=bff_realm.endpoint.public_url, realm=bff_realm.name)
     served = Served(create_app(settings_for(mart.endpoint, keycloak))).start()
     for login in ("anna", "boris"):
-        mart.put(row(bff_realm.users[login].user_id, TODAY, customer_name=f"secret of {login}"))
+        mart.put(row(bff_realm.users[login].user_id, TODAY, customer_name=f"secret of {login}", version=ABOVE_ALL))
     yield World(bff_realm, gate, served.url, mart)
     served.stop()
     gate.server.stop()
@@ -255,7 +256,13 @@ def test_8_a_key_that_the_realm_adds_is_taken_without_a_restart(world: World) ->
         "providerId": "rsa-generated",
         "providerType": "org.keycloak.keys.KeyProvider",
         "parentId": world.realm.admin.get_realm(world.realm.name)["id"],
-        "config": {"priority": ["500"], "keySize": ["2048"], "enabled": ["true"], "active": ["true"], "algorithm": ["RS256"]},
+        "config": {
+            "priority": [str(int(time.time()) + 60)],
+            "keySize": ["2048"],
+            "enabled": ["true"],
+            "active": ["true"],
+            "algorithm": ["RS256"],
+        },
     }
     old = world.tokens("anna")["access_token"]
     world.realm.admin.create_component(component)
