@@ -27,6 +27,8 @@ from stream_processor.ports import ReportStore, StoredOwnership, StoredProgress
 from stream_processor.recompute import Recompute, Work
 from stream_processor.reports import Reports
 
+Identity = tuple[int, int, int]  # (device, high half, low half) of an event
+
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
@@ -172,16 +174,20 @@ class Engine:
 
     def _look_up(self, batch: _Batch, mark: Ints, outcome: Outcome) -> None:
         """Ask raw about the events that may have been seen before. In normal running there are none."""
-        # What nobody owns has no mark; a row without a rank of its own must still be ranked before it is written.
-        at = np.union1d(self._suspects(batch), np.flatnonzero(batch.inserts.unversioned & (batch.slot < 0)))
+        # A snapshot's row is also looked up where its prosthesis has changes in this batch (raw does not have those yet), and, for the
+        # rank it is still to be given, where nobody owns it.
+        inserts = batch.inserts
+        changed = ~inserts.live & np.isin(inserts.columns.device, list(batch.works))
+        at = np.union1d(self._suspects(batch), np.flatnonzero(changed | (inserts.unversioned & (batch.slot < 0))))
         if not len(at):
             return
         outcome.lookups += len(at)
         events = batch.inserts.columns
         ids = [self._event_id(events, i) for i in at.tolist()]
         known = self._store.known_events(sorted(set(ids)))
-        in_flight = in_flight_lsns(events, at, batch.changes)
-        for i, event_id, earlier in zip(at.tolist(), ids, in_flight, strict=True):
+        in_flight = InFlight(events, at, batch.changes)
+        for i, event_id in zip(at.tolist(), ids, strict=True):
+            earlier = in_flight.lsn_before(i)
             if batch.inserts.unversioned[i] and (event_id in known or earlier is not None):
                 self._replace(batch, i, known.get(event_id), earlier)
                 continue
@@ -193,6 +199,8 @@ class Engine:
                 work = batch.work(int(events.device[i]), int(events.offset[i]))
                 if event_id in known:
                     work.add_instant(known[event_id].recorded_us)
+                    # What raw has is as new or newer: compute from that, and do not put this in its place.
+                    batch.duplicate[i] = known[event_id].lsn >= int(events.lsn[i])
 
     def _replace(self, batch: _Batch, i: int, known: KnownEvent | None, earlier: int | None) -> None:
         """A row of an incremental snapshot takes the place of what is known of it.
@@ -332,27 +340,29 @@ def raw_of(change: Change, device: int) -> TelemetryColumns:
     return row
 
 
-def in_flight_lsns(events: TelemetryColumns, at: Ints, changes: Sequence[tuple[int, Change]]) -> list[int | None]:
-    """For each position in *at*: the greatest LSN of the same event earlier in the batch, None if there is none."""
-    asked = [(_identity(events, i), int(events.offset[i])) for i in at.tolist()]
-    wanted = {identity for identity, _ in asked}
-    seen: dict[tuple[int, int, int], list[tuple[int, int]]] = {}
-    everything = zip(
-        events.device.tolist(),
-        events.event_id_hi.tolist(),
-        events.event_id_lo.tolist(),
-        events.offset.tolist(),
-        events.lsn.tolist(),
-        strict=True,
-    )
-    for device, high, low, offset, lsn in everything:
-        if (device, high, low) in wanted:
-            seen.setdefault((device, high, low), []).append((offset, lsn))
-    for device, change in changes:
-        row = raw_of(change, device)
-        seen.setdefault(_identity(row, 0), []).append((int(row.offset[0]), int(row.lsn[0])))
-    return [max((lsn for offset, lsn in seen.get(identity, ()) if offset < own), default=None) for identity, own in asked]
+class InFlight:
+    """The events of a batch by identity, to find what came earlier in the log than one of them. LSNs are read when asked: ranks are given on the way."""
+
+    def __init__(self, events: TelemetryColumns, at: Ints, changes: Sequence[tuple[int, Change]]) -> None:
+        self._events = events
+        wanted = {_identity(events, i) for i in at.tolist()}
+        self._inserts: dict[Identity, list[int]] = {}
+        identities = zip(events.device.tolist(), events.event_id_hi.tolist(), events.event_id_lo.tolist(), strict=True)
+        for i, identity in enumerate(identities):
+            if identity in wanted:
+                self._inserts.setdefault(identity, []).append(i)
+        self._changes: dict[Identity, list[tuple[int, int]]] = {}
+        for device, change in changes:
+            row = raw_of(change, device)
+            self._changes.setdefault(_identity(row, 0), []).append((int(row.offset[0]), int(row.lsn[0])))
+
+    def lsn_before(self, i: int) -> int | None:
+        """The greatest LSN of the same event earlier in the batch than the event at *i*, None if there is none."""
+        events, identity, own = self._events, _identity(self._events, i), int(self._events.offset[i])
+        found = [int(events.lsn[k]) for k in self._inserts.get(identity, ()) if int(events.offset[k]) < own]
+        found.extend(lsn for offset, lsn in self._changes.get(identity, ()) if offset < own)
+        return max(found, default=None)
 
 
-def _identity(events: TelemetryColumns, i: int) -> tuple[int, int, int]:
+def _identity(events: TelemetryColumns, i: int) -> Identity:
     return int(events.device[i]), int(events.event_id_hi[i]), int(events.event_id_lo[i])

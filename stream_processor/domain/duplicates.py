@@ -59,10 +59,8 @@ def _above_all_earlier(group: Ints, ids: Ints, highest: Ints) -> Ints:
 
 def judge(lsn: int, mark: int, known: KnownEvent | None, in_flight_lsn: int | None) -> Verdict:
     """What a suspect is. *in_flight_lsn*: the greatest LSN of the same id earlier in the same batch."""
-    if in_flight_lsn is not None:
-        return Verdict.DUPLICATE if in_flight_lsn >= lsn else Verdict.CHANGE
-    if known is None:
-        return Verdict.NEW
-    if known.lsn >= lsn and known.offset <= mark:
+    if in_flight_lsn is not None and in_flight_lsn >= lsn:
         return Verdict.DUPLICATE
-    return Verdict.CHANGE
+    if known is not None and known.lsn >= lsn and known.offset <= mark:
+        return Verdict.DUPLICATE
+    return Verdict.NEW if known is None and in_flight_lsn is None else Verdict.CHANGE

@@ -216,6 +216,19 @@ def test_normal_running_looks_nothing_up(steps: list[tuple[Any, ...]], cuts: lis
 
 
 @relaxed
+@given(st.lists(st.tuples(st.just("insert"), telemetry), min_size=1, max_size=60), cut_lists)
+def test_a_replay_looks_nothing_up_either(steps: list[tuple[Any, ...]], cuts: list[int]) -> None:
+    """What a state's mark covers is known to be in it, without asking."""
+    sources, store = world(steps), MemoryStore()
+    for _ in range(2):
+        worker = engine(store)
+        for batch in batches(sources, cuts, [0] * PARTITIONS):
+            worker.process(batch, epoch=1)
+    assert store.lookups == 0
+    check(store, sources)
+
+
+@relaxed
 @given(worlds, cut_lists)
 def test_nothing_is_dropped_every_record_is_used_or_a_dead_letter(steps: list[tuple[Any, ...]], cuts: list[int]) -> None:
     sources, store = world(steps), MemoryStore()
