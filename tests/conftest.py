@@ -7,6 +7,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from local import steps
 from tests.support.endpoints import (
@@ -34,6 +35,11 @@ SERVERS_OF = {
     "pipe": ("postgres", "kafka", "connect", "clickhouse"),
     "demo": ("postgres", "kafka", "connect", "clickhouse", "keycloak", "redis"),
 }
+
+# Generated cases are the same at every run of CI, and new ones at every run of a developer.
+hypothesis_settings.register_profile("ci", derandomize=True, database=None)
+if os.environ.get("CI", "").lower() in {"1", "true"}:
+    hypothesis_settings.load_profile("ci")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -139,6 +139,8 @@ def check(store: MemoryStore, sources: Sources) -> None:
 
 cut_lists = st.lists(st.integers(1, 12), min_size=1, max_size=5)
 worlds = st.lists(changes, max_size=40)
+# Without records that come again: beside lost changes those are not settled yet (docs/plan.md).
+quiet_worlds = st.lists(changes.filter(lambda step: step[0] != "redeliver"), max_size=40)
 relaxed = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
@@ -242,7 +244,7 @@ def test_nothing_is_dropped_every_record_is_used_or_a_dead_letter(steps: list[tu
 
 
 @relaxed
-@given(worlds, st.lists(st.tuples(st.integers(0, 99), telemetry.filter(is_valid)), max_size=8), worlds, cut_lists)
+@given(quiet_worlds, st.lists(st.tuples(st.integers(0, 99), telemetry.filter(is_valid)), max_size=8), quiet_worlds, cut_lists)
 def test_an_incremental_snapshot_heals_lost_inserts_and_updates(
     steps: list[tuple[Any, ...]], lost: list[tuple[int, dict[str, Any]]], later: list[tuple[Any, ...]], cuts: list[int]
 ) -> None:
