@@ -1,0 +1,74 @@
+"""Single histories that generated cases reach too seldom, each with the rule that it tests."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from schemas.mapping import SourceMapping
+from schemas.ownership import Ownership
+from stream_processor.engine import Engine, EngineSettings
+from stream_processor.ports import StoreUnavailable
+from tests.support.log_model import PARTITIONS, Sources, micro
+from tests.support.memory_store import MemoryStore
+
+NOON = micro(datetime(2026, 5, 4, 12, tzinfo=UTC))
+DAY = 86_400_000_000
+BATTERY: dict[str, Any] = {"kind": "battery", "battery_percent": 50, "prosthesis_id": 1, "recorded_us": NOON}
+
+
+class DiesAfterReports(MemoryStore):
+    """The process ends between the mart and the states."""
+
+    def write_reports(self, columns: Any) -> None:
+        super().write_reports(columns)
+        raise StoreUnavailable("ended between mart and state")
+
+
+def engine(store: MemoryStore) -> Engine:
+    return Engine(store, SourceMapping.read(), EngineSettings("log", "id", PARTITIONS))
+
+
+def owner(user: str) -> list[Ownership]:
+    return [Ownership(NOON - 9 * DAY, None, user, user, "Name", "UTC", user, "N")]
+
+
+def owned() -> Sources:
+    sources = Sources()
+    sources.own(1, owner("u"))
+    return sources
+
+
+def records(sources: Sources) -> list[Any]:
+    return [record for partition in sources.log for record in partition]
+
+
+def test_a_report_written_just_before_a_crash_is_taken_back_where_its_owner_changes_in_the_same_batch() -> None:
+    sources, store = owned(), MemoryStore()
+    engine(store).process(records(sources), epoch=1)
+    sources.insert(BATTERY)
+    dying = DiesAfterReports()
+    dying.__dict__.update(store.__dict__)
+    with pytest.raises(StoreUnavailable):
+        engine(dying).process(records(sources)[1:], epoch=1)
+    assert [user for user, _, _ in store.live_reports()] == ["u"]
+    sources.own(1, owner("v"))
+    engine(store).process(records(sources)[1:], epoch=1)
+    assert store.live_reports() == sources.mart()
+    assert [user for user, _, _ in store.live_reports()] == ["v"]
+
+
+def test_an_insert_that_comes_again_after_its_event_moved_and_its_owner_changed_is_not_news() -> None:
+    sources, store = owned(), MemoryStore()
+    worker = engine(store)
+    sources.insert(BATTERY)
+    sources.update(1, {"recorded_us": NOON - DAY})
+    worker.process(records(sources), epoch=1)
+    for step in (lambda: sources.own(1, owner("v")), lambda: sources.redeliver(0)):
+        known = len(records(sources))
+        step()
+        worker.process(records(sources)[known:], epoch=1)
+    assert store.live_reports() == sources.mart()
+    assert len(store.live_reports()) == 1
