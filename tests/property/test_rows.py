@@ -35,7 +35,7 @@ def test_instants_are_what_the_calendar_says_in_either_form(given_moments: list[
     assert read_times(texts, COLUMN).tolist() == expected
 
 
-@given(moments, st.integers(0, 26), st.sampled_from("0123456789:-TZ. /x"))
+@given(moments, st.integers(0, 26), st.sampled_from("0123456789:-TZ./x"))
 def test_a_text_with_one_character_changed_is_another_instant_or_refused(moment: datetime, at: int, character: str) -> None:
     text = long_form(moment)
     broken = text[:at] + character + text[at + 1 :]
