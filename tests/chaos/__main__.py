@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import os
 import shutil
 import sys
 import tempfile
 import time
+import traceback
+from collections.abc import Iterator
 from pathlib import Path
 
+from tests.chaos.armory import Armory
 from tests.chaos.lane import Lane, fresh
 from tests.chaos.run import Run
 from tests.chaos.schedule import MIN_SECONDS, schedule
 from tests.chaos.summary import lines, summary
 from tests.chaos.workers import Workers
-from tests.chaos.armory import Armory
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -24,7 +28,8 @@ def main(arguments: list[str] | None = None) -> int:
     done = {result["seed"] for result in results} if options.results else set()
     seeds = [seed for seed in range(options.seed, options.seed + options.count) if seed not in done]
     deadline = time.monotonic() + options.minutes * 60 if options.minutes else None
-    results += _run_all(seeds, deadline, options)
+    with _quiet(options.folder):
+        results += _run_all(seeds, deadline, options)
     print("\n".join(lines(summary(results))))
     return 0 if results and all(result["ok"] for result in results) else 1
 
@@ -51,7 +56,14 @@ def _run_all(seeds: list[int], deadline: float | None, options: argparse.Namespa
             number += 1
             results.append(result)
             _append(options.results, result)
-            _tell(json.dumps({name: result[name] for name in ("seed", "ok", "hits", "unreached", "operations", "events", "recovery_s", "seconds", "problems")}))
+            _tell(
+                json.dumps(
+                    {
+                        name: result[name]
+                        for name in ("seed", "ok", "hits", "unreached", "operations", "events", "recovery_s", "seconds", "problems")
+                    }
+                )
+            )
             if not result["ok"]:
                 kept = options.folder.with_name(f"{options.folder.name}-failed-{seed}")
                 shutil.rmtree(kept, ignore_errors=True)
@@ -70,6 +82,23 @@ def _run_all(seeds: list[int], deadline: float | None, options: argparse.Namespa
         if lane is not None:
             lane.stop()
     return results
+
+
+@contextlib.contextmanager
+def _quiet(folder: Path) -> Iterator[None]:
+    """librdkafka complains on the process's standard error about every connection that is cut here: into a file with it."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    before = os.dup(2)
+    with folder.with_name(f"{folder.name}.stderr").open("ab") as file:
+        os.dup2(file.fileno(), 2)
+    try:
+        yield
+    except BaseException:
+        traceback.print_exc(file=sys.stdout)
+        raise
+    finally:
+        os.dup2(before, 2)
+        os.close(before)
 
 
 def _tell(line: str) -> None:

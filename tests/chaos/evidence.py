@@ -27,7 +27,7 @@ def collect(settings: ReconciliationSettings, prostheses: Iterable[str], folder:
             file.writelines(json.dumps(record) + "\n" for record in _log(settings, prosthesis))
         with serving_mart(settings.clickhouse) as mart:
             for table in TABLES:
-                query = f"SELECT * FROM {table} WHERE prosthesis_id = %(id)s"  # noqa: S608 - a name of ours
+                query = f"SELECT * FROM {table} WHERE prosthesis_id = %(id)s"
                 rows, columns = mart.client.execute(query, {"id": prosthesis}, with_column_types=True)
                 names = [name for name, _ in columns]
                 with (folder / f"{table}-{prosthesis}.jsonl").open("w", encoding="utf-8") as file:

@@ -234,7 +234,9 @@ def _change_crm(cursor: psycopg.Cursor[Any], what: str, of: dict[str, Any]) -> N
     match what:
         case "prosthesis":
             values = (of["id"], of["model"], of["serial"])
-            cursor.execute("INSERT INTO crm.prostheses (prosthesis_id, model, serial_number) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING", values)
+            cursor.execute(
+                "INSERT INTO crm.prostheses (prosthesis_id, model, serial_number) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING", values
+            )
         case "customer":
             cursor.execute(
                 "INSERT INTO crm.customers (customer_id, user_id, full_name, email, timezone) VALUES (%s, %s, %s, 'c@example.org', %s)"
@@ -248,7 +250,9 @@ def _change_crm(cursor: psycopg.Cursor[Any], what: str, of: dict[str, Any]) -> N
                 (of["id"], f"K-{of['id']}", of["customer"], of["prosthesis"], of["begins"], of["ends"]),
             )
         case "end-contracts":
-            query = "UPDATE crm.contracts SET ends_at = %s WHERE prosthesis_id = %s AND starts_at < %s AND (ends_at IS NULL OR ends_at > %s)"
+            query = (
+                "UPDATE crm.contracts SET ends_at = %s WHERE prosthesis_id = %s AND starts_at < %s AND (ends_at IS NULL OR ends_at > %s)"
+            )
             cursor.execute(query, (of["at"], of["prosthesis"], of["at"], of["at"]))
         case "set-customer":
             _update(cursor, sql.Identifier("crm", "customers"), "customer_id", [of["id"]], of["set"])

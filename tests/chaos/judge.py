@@ -16,7 +16,7 @@ from clickhouse_driver.errors import Error as ClickHouseError
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from cli.broker import Broker
-from connectors.apply import Connect, ConnectError
+from connectors.apply import Connect
 from reconciliation.barrier import BarrierError
 from reconciliation.mart import MartError, serving_mart
 from reconciliation.moment import Moments

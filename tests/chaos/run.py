@@ -77,7 +77,6 @@ class Run:
             cause = f" ({error.__cause__!r})" if error.__cause__ else ""
             result.problems.append(f"{type(error).__name__}: {error}{cause}")
         finally:
-            self._workers.rest()
             letters.close()
         result.hits = [(hit.point, hit.action) for hit in list(armory.hits())[hits_before:]]
         result.ended = self._workers.ended[ended_before:]
@@ -101,9 +100,12 @@ class Run:
         )  # fmt: skip
 
     def _staff(self) -> None:
+        """As many workers as the schedule wants; those that run from the schedule before go on."""
         self._workers.static = self._schedule.static
         for slot in range(self._schedule.workers):
             self._workers.add(slot)
+        for slot in self._workers.wanted - set(range(self._schedule.workers)):
+            self._workers.remove(slot)
 
     # -- faults ---------------------------------------------------------------------------------------------------------
 

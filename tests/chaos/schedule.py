@@ -11,6 +11,7 @@ from tests.chaos.armory import POINTS
 SERVERS = ("connect", "clickhouse", "kafka", "postgres")
 GATES = ("clickhouse", "kafka", "postgres")
 SLOTS = 3
+STAFF = (1, 2, 1, 3, 2)
 KILL_POINTS = 3
 MIN_SECONDS = 45
 LAST_CALM_S = 3.0
@@ -43,7 +44,7 @@ class Schedule:
 def schedule(seed: int, seconds: float = MIN_SECONDS) -> Schedule:
     """At least seven faults. Kill points, servers, gates and kinds go round with the seed, so that consecutive seeds reach all of them alike."""
     chance = random.Random(f"faults {seed}")
-    workers = 1 + seed % SLOTS
+    workers = STAFF[seed % len(STAFF)]
     wanted = [("kill-point", POINTS[(seed * KILL_POINTS + i) % len(POINTS)], 0.0) for i in range(KILL_POINTS)]
     wanted.append(("freeze-point", POINTS[(seed * 7 + 3) % len(POINTS)], _seconds(chance, 8, 12)))
     wanted.append(("kill-server", SERVERS[seed % len(SERVERS)], chance.choice((0.0, _seconds(chance, 2, 6)))))

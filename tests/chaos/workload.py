@@ -136,7 +136,11 @@ class _Gateway:
             case 0:
                 return {"kind": "battery", "battery_percent": chance.randrange(101)}
             case 1:
-                return {"kind": "error", "error_code": f"E{chance.randrange(4)}", "error_severity": chance.choice(("info", "warning", "critical"))}
+                return {
+                    "kind": "error",
+                    "error_code": f"E{chance.randrange(4)}",
+                    "error_severity": chance.choice(("info", "warning", "critical")),
+                }
             case 2:
                 return {"kind": "location", "latitude": chance.uniform(-90, 90), "longitude": chance.uniform(-180, 180)}
             case _:
@@ -266,6 +270,8 @@ class _Crm:
         if self._contracts:
             column = self._chance.choice(("starts_at", "starts_at", "ends_at", "customer_id"))
             value = self._chance.choice(self._plan.customers) if column == "customer_id" else self._instant()
+            if column == "starts_at" and self._chance.random() < 0.6:
+                value -= timedelta(days=self._chance.randrange(LATE_DAYS))
             self._add("set-contract", id=self._chance.choice(self._contracts), set={column: value})
 
     def _end(self) -> None:
