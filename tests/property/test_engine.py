@@ -70,6 +70,7 @@ changes = st.one_of(
     st.tuples(st.just("insert"), telemetry),
     st.tuples(st.just("update"), st.integers(0, 99), telemetry),
     st.tuples(st.just("delete"), st.integers(0, 99)),
+    st.tuples(st.just("withdraw"), st.integers(0, 99)),
     st.tuples(st.just("own"), st.sampled_from(PROSTHESES), histories()),
     st.tuples(st.just("redeliver"), st.integers(0, 99)),
     st.tuples(st.just("resend_stale"), st.integers(0, 99)),
@@ -98,6 +99,8 @@ def carry_on(sources: Sources, steps: list[tuple[Any, ...]]) -> Sources:
                 sources.update(ids[arguments[0] % len(ids)], arguments[1])
             case "delete" if ids:
                 sources.delete(ids[arguments[0] % len(ids)])
+            case "withdraw" if ids:
+                sources.withdraw(ids[arguments[0] % len(ids)])
             case "own":
                 sources.own(*arguments)
                 said.append(sources.documents[str(arguments[0])])
