@@ -176,7 +176,6 @@ class Processor:
             await self._intake.put(Delivery(event.value, event.message.generation_id, partial(stream.ack, event)))
 
     async def _directory_agent(self, stream: StreamT[Any]) -> None:
-        self._directory.index()
         async for event in cast(Stream[Any], stream).noack().events():
             await _fatal(self._handle_crm(event))
             await stream.ack(event)
@@ -192,6 +191,7 @@ class Processor:
                 await self.send_dead_letters([DeadLetter(_CrmRecord(event.message), "not-an-envelope", str(error))], CRM_TOPIC)
             else:
                 ts_ms = envelope.source.ts_ms
+                self._directory.under(event.message.generation_id)
                 handled = self._directory.handle(envelope, offset)
                 if handled.error:
                     await self.send_dead_letters([DeadLetter(_CrmRecord(event.message), "invalid-row", handled.error)], CRM_TOPIC)

@@ -90,6 +90,9 @@ class Recompute:
             (self._devices[device].prosthesis_id, hi, lo): device for device, work in works.items() for hi, lo in work.deletes
         }
         known = self._store.known_events(sorted(ids)) if ids else {}
+        for event_id, event in known.items():
+            # Also where it is deleted already: a crash may have come between raw and the report.
+            works[ids[event_id]].add_instant(event.recorded_us)
         gone = [(event_id, event) for event_id, event in known.items() if not event.deleted]
         if not gone:
             return
@@ -99,7 +102,6 @@ class Recompute:
             rows.event_id_hi[i], rows.event_id_lo[i] = event_id[1:]
             rows.recorded_us[i], rows.lsn[i], rows.deleted[i] = event.recorded_us, event.lsn + 1, 1
             rows.partition[i], rows.offset[i], rows.device[i] = self._devices[device].partition, works[device].offset, device
-            works[device].add_instant(event.recorded_us)
         self._store.write_telemetry(self._devices.prosthesis_ids[rows.device], rows)
 
     def _find_days(self, works: Mapping[int, Work]) -> None:

@@ -48,7 +48,7 @@ class Handled:
 
 
 class Directory:
-    """CRM rows in a table (``customers:7`` → row), with the indexes that joins need, rebuilt from the table by ``index``.
+    """CRM rows in a table (``customers:7`` → row), with the indexes that joins need, rebuilt from the table at each new assignment.
 
     *table* is any mutable mapping of text to row; in the worker it is Faust's, whose changelog makes it durable.
     """
@@ -65,9 +65,16 @@ class Directory:
             bare(crm.prostheses.table): "prostheses",
         }
         self._ids = {"customers": crm.customers.id, "contracts": crm.contracts.id, "prostheses": crm.prostheses.id}
+        self._epoch: int | None = None
 
-    def index(self) -> None:
-        """Build the indexes from the table; needed once it has been recovered."""
+    def under(self, epoch: int) -> None:
+        """Call before each record with the assignment it came under: the table was recovered since the one before, past the indexes."""
+        if epoch != self._epoch:
+            self._index()
+            self._epoch = epoch
+
+    def _index(self) -> None:
+        """Build the indexes from the table."""
         self._contracts_of_customer.clear()
         self._contracts_of_prosthesis.clear()
         for key, row in self._table.items():

@@ -70,6 +70,7 @@ changes = st.one_of(
     st.tuples(st.just("insert"), telemetry),
     st.tuples(st.just("update"), st.integers(0, 99), telemetry),
     st.tuples(st.just("delete"), st.integers(0, 99)),
+    st.tuples(st.just("withdraw"), st.integers(0, 99)),
     st.tuples(st.just("own"), st.sampled_from(PROSTHESES), histories()),
     st.tuples(st.just("redeliver"), st.integers(0, 99)),
     st.tuples(st.just("resend_stale"), st.integers(0, 99)),
@@ -98,6 +99,8 @@ def carry_on(sources: Sources, steps: list[tuple[Any, ...]]) -> Sources:
                 sources.update(ids[arguments[0] % len(ids)], arguments[1])
             case "delete" if ids:
                 sources.delete(ids[arguments[0] % len(ids)])
+            case "withdraw" if ids:
+                sources.withdraw(ids[arguments[0] % len(ids)])
             case "own":
                 sources.own(*arguments)
                 said.append(sources.documents[str(arguments[0])])
@@ -135,6 +138,8 @@ def batches(sources: Sources, cuts: list[int], begin: list[int]) -> list[list[Lo
 
 def check(store: MemoryStore, sources: Sources) -> None:
     assert store.live_reports() == sources.mart()
+    # A version is an offset of the log: nothing else is the same for a worker and its zombie.
+    assert all(row["version"] < len(sources.log[row["log_partition"]]) for row in store.reports.values())
 
 
 cut_lists = st.lists(st.integers(1, 12), min_size=1, max_size=5)
@@ -203,6 +208,22 @@ def test_a_zombie_that_interleaves_its_writes_changes_nothing(
             workers[turn].process(pending[turn].pop(0), epoch=1)
     for batch in pending[1]:
         workers[1].process(batch, epoch=1)
+    check(store, sources)
+
+
+@relaxed
+@given(worlds, cut_lists, st.lists(st.integers(1, 3), min_size=1, max_size=10))
+def test_partitions_that_pass_to_and_fro_between_two_workers_change_nothing(
+    steps: list[tuple[Any, ...]], cuts: list[int], lengths: list[int]
+) -> None:
+    """Each has caches of its own, which are as old as its last assignment."""
+    sources, store = world(steps), MemoryStore()
+    workers, pending, epoch = [engine(store), engine(store)], batches(sources, cuts, [0] * PARTITIONS), 0
+    while pending:
+        epoch += 1
+        for _ in range(lengths[epoch % len(lengths)]):
+            if pending:
+                workers[epoch % 2].process(pending.pop(0), epoch=epoch)
     check(store, sources)
 
 

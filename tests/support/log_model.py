@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from schemas.commands import Recompute, encode_command
+from schemas.commands import Delete, Recompute, encode_command
 from schemas.keys import partition_of
 from schemas.ownership import Ownership, OwnershipDocument
 from schemas.ownership import encode as encode_document
@@ -88,6 +88,11 @@ class Sources:
         else:
             self.last_id += 1
             self.rows[self.last_id] = {**BLANK, **row, "event_id": self.last_id}
+
+    def withdraw(self, event_id: int) -> None:
+        """A row goes without a record (a lost delete), and a repair's command says so."""
+        key = str(self.rows.pop(event_id)["prosthesis_id"])
+        self._append(key.encode(), encode_command(Delete(command_id="c", prosthesis_id=key, event_ids=((0, event_id),), reason="test")))
 
     # -- what only the log says
 
