@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
-from benchmarks import processor
+from benchmarks import debezium, endtoend, processor, recovery
 from benchmarks.results import Failure, Result, WrongResultsError, table
 from benchmarks.worker import SubjectFailedError
 from benchmarks.world import progress
@@ -26,6 +26,12 @@ Bench = Callable[[argparse.Namespace], Outcomes]
 
 BENCHES: dict[str, tuple[str, Bench]] = {
     "processor": ("a preloaded log through the processor and its peers", lambda options: processor.run(options.events, options.subjects)),
+    "debezium": ("PostgreSQL to Kafka: our connector against the default configuration", lambda options: debezium.run(options.events)),
+    "endtoend": (
+        "PostgreSQL commit to the reports service, at rates, and the highest rate that holds",
+        lambda options: endtoend.run(options.events, options.minutes),
+    ),
+    "recovery": ("a log folded from the beginning; kill -9 of the worker", lambda options: recovery.run(options.events)),
 }
 
 
@@ -79,6 +85,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("names", nargs="+", metavar="NAME", choices=[*BENCHES, "all"], help="benchmarks to run, or all")
     parser.add_argument("--events", type=_positive, help="how many events (default: each benchmark's own)")
+    parser.add_argument(
+        "--minutes", type=float, default=5.0, help="how long `endtoend` keeps the highest rate up (default: 5; 0: not at all)"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also append the JSON lines to FILE")
     parser.add_argument(
         "--subjects", type=lambda text: tuple(text.split(",")), metavar="A,B", help=f"of `processor`: {','.join(processor.SUBJECTS)}"
