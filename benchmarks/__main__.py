@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
-from benchmarks import debezium, endtoend, processor, recovery
+from benchmarks import debezium, endtoend, frontend, growth, processor, recovery, reports
 from benchmarks.results import Failure, Result, WrongResultsError, table
 from benchmarks.worker import SubjectFailedError
 from benchmarks.world import progress
@@ -31,7 +31,13 @@ BENCHES: dict[str, tuple[str, Bench]] = {
         "PostgreSQL commit to the reports service, at rates, and the highest rate that holds",
         lambda options: endtoend.run(options.events, options.minutes),
     ),
+    "reports": (
+        "today and 90 days through the service and the BFF, under ingest, against the bare query",
+        lambda options: reports.run(options.events),
+    ),
+    "growth": ("cost of an event as days and pairs grow, and with two workers", lambda options: growth.run(options.events)),
     "recovery": ("a log folded from the beginning; kill -9 of the worker", lambda options: recovery.run(options.events)),
+    "frontend": ("the page in Chromium: weight, first paint, live number, commit to screen", lambda options: frontend.run(options.events)),
 }
 
 
