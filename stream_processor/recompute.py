@@ -93,7 +93,9 @@ class Recompute:
     def _delete(self, works: Mapping[int, Work]) -> None:
         """Mark events that the source no longer has as deleted, just above their own LSN, so that a redelivered insert stays below."""
         ids: dict[EventId, tuple[int, int]] = {
-            (self._devices[device].prosthesis_id, hi, lo): (device, up_to) for device, work in works.items() for hi, lo, up_to in work.deletes
+            (self._devices[device].prosthesis_id, hi, lo): (device, up_to)
+            for device, work in works.items()
+            for hi, lo, up_to in work.deletes
         }
         known = self._store.known_events(sorted(ids)) if ids else {}
         # Of what is erased not even the mark that it was deleted is written.
