@@ -25,6 +25,8 @@ from faust.web import Request, Response, View
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from yarl import URL
 
+from schemas.commands import Erase, encode_command
+from schemas.erasure import ErasureRequest
 from schemas.generations import database_of, group_of
 from schemas.keys import CRM_TOPIC, DEAD_LETTER_TOPIC, LOG_TOPIC, partition_of
 from schemas.mapping import SourceMapping
@@ -38,7 +40,7 @@ from stream_processor.adapters.intake import Delivery, Intake
 from stream_processor.adapters.kafka_transport import BatchTransport, credentials
 from stream_processor.adapters.topics import WrongTopic, check_positions, identify
 from stream_processor.domain.decode import DeadLetter
-from stream_processor.domain.directory import CrmEnvelope, Directory, decode_crm
+from stream_processor.domain.directory import CrmEnvelope, Directory, Handled, decode_crm
 from stream_processor.engine import Engine, EngineSettings, Outcome
 from stream_processor.ports import StoredProgress, StoreUnavailable
 from stream_processor.settings import ProcessorSettings
@@ -55,6 +57,7 @@ LOOK_AROUND_EVERY_S = 2.0
 LOOKS_AN_IDENTITY_CHECK = 5
 SEND_DEADLINE_S = 30.0
 MESSAGES_BETWEEN = 8  # fetches that may wait between consumer and intake; each holds up to `fetch_records`
+KEY_CHANGED = "__debezium.newkey"
 
 
 class Identity(Codec):
@@ -197,28 +200,44 @@ class Processor:
         ts_ms = 0
         if value is not None:
             try:
-                envelope: CrmEnvelope = decode_crm(value)
+                change = decode_crm(value)
             except ValueError as error:
                 await self.send_dead_letters([DeadLetter(_CrmRecord(event.message), "not-an-envelope", str(error))], CRM_TOPIC)
             else:
-                ts_ms = envelope.source.ts_ms
-                self._directory.under(event.message.generation_id)
-                handled = self._directory.handle(envelope, offset)
+                ts_ms = change.source.ts_ms if isinstance(change, CrmEnvelope) else 0
+                handled = self._direct(change, event.message)
                 if handled.error:
                     await self.send_dead_letters([DeadLetter(_CrmRecord(event.message), "invalid-row", handled.error)], CRM_TOPIC)
                 await self._send_documents(handled.documents)
+                await self._send_erasures(handled.erasures)
         as_of = max(ts_ms, self._crm_handled.as_of_ms if self._crm_handled else 0)
         self._crm_handled = self._crm_progress(offset, as_of)
+
+    def _direct(self, change: CrmEnvelope | ErasureRequest, message: Any) -> Handled:
+        self._directory.under(message.generation_id)
+        if isinstance(change, ErasureRequest):
+            return self._directory.request(change, message.offset)
+        key_changed = any(name == KEY_CHANGED for name, _ in _CrmRecord(message).headers)
+        return self._directory.handle(change, message.offset, key_changed=key_changed)
 
     def _crm_progress(self, offset: int, as_of_ms: int) -> StoredProgress:
         return StoredProgress(CRM_TOPIC, 0, self._crm.topic_id, self._crm.partitions, offset, as_of_ms)
 
     async def _send_documents(self, documents: Sequence[OwnershipDocument]) -> None:
+        await self._send_down([(document.prosthesis_id, encode_document(document)) for document in documents])
+
+    async def _send_erasures(self, erasures: Sequence[Erase]) -> None:
+        """After the documents, which no longer name the customer."""
+        for identity, parts in {(erase.command_id, erase.parts) for erase in erasures}:
+            log.info("erasure", erasure_id=identity, prostheses=parts)
+        await self._send_down([(erase.prosthesis_id, encode_command(erase)) for erase in erasures])
+
+    async def _send_down(self, records: Sequence[tuple[str, bytes]]) -> None:
+        """Append to the log, each under its prosthesis's key; returns when Kafka has acknowledged all."""
         pending = []
-        for document in documents:
-            key = document.prosthesis_id.encode()
-            partition = partition_of(key, self._log.partitions)
-            pending.append(await self._log_out.send(key=key, value=encode_document(document), partition=partition))
+        for prosthesis_id, value in records:
+            key = prosthesis_id.encode()
+            pending.append(await self._log_out.send(key=key, value=value, partition=partition_of(key, self._log.partitions)))
         await asyncio.wait_for(asyncio.gather(*pending), SEND_DEADLINE_S)
 
     async def _run_directory_progress(self) -> None:

@@ -5,7 +5,9 @@ update, a delete, a new ownership document, a command, an event that raw knows o
 the prosthesis's last offset in the batch. Either way a report's content is a function of the log up to its version, so every order of
 crashes and replays writes the same content under the same version.
 
-Order of effects: raw, reports (tombstones among them), states, ownership, progress. The caller acknowledges after ``process`` has returned.
+What an erasure rule covers is left out first of all, whatever record brings it.
+
+Order of effects: erasure rules, raw, reports (tombstones among them), states, ownership, progress. The caller acknowledges after ``process`` has returned.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from schemas import commands
-from schemas.commands import Command
+from schemas.commands import Command, Erase
 from schemas.generations import FIRST_GENERATION
 from schemas.mapping import SourceMapping
 from stream_processor.domain.columns import Ints, TelemetryColumns
@@ -26,6 +28,7 @@ from stream_processor.domain.devices import CellKey, Devices, Misplaced
 from stream_processor.domain.duplicates import KnownEvent, Verdict, judge, suspects
 from stream_processor.domain.ownership import OwnershipHistory
 from stream_processor.domain.states import StateCache
+from stream_processor.erasures import Erasures
 from stream_processor.ports import ReportStore, StoredOwnership, StoredProgress
 from stream_processor.recompute import Recompute, Work
 from stream_processor.reports import Reports
@@ -55,6 +58,7 @@ class Outcome:
     duplicates: int = 0
     lookups: int = 0
     unowned: int = 0
+    erased: int = 0
     recomputed: int = 0
     reports: int = 0
 
@@ -75,7 +79,13 @@ class Engine:
         self._devices = Devices(self._settings.partitions)
         self._states = StateCache(self._settings.cached_states)
         self._reports = Reports(self._store, self._devices, self._states, integer_ids=self._settings.integer_event_ids)
-        self._recompute = Recompute(self._store, self._devices, self._states, self._reports)
+        self._erasures = Erasures(self._store, self._devices)
+        self._recompute = Recompute(self._store, self._devices, self._states, self._reports, self._erasures)
+
+    def reload_erasures(self) -> None:
+        """Take in erasure rules whose commands this worker has not reached. What is cached may hold what they cover, and is forgotten."""
+        if self._erasures.reload():
+            self.forget()
 
     def process(self, records: Sequence[Record], epoch: int) -> Outcome:
         """Handle *records* (offset order within each partition) completely.
@@ -100,6 +110,7 @@ class Engine:
         batch = _Batch(decoded.inserts)
         self._place_changes(decoded, batch, outcome)
         self._place_own_records(decoded, batch, outcome)
+        self._leave_out_erased(batch, outcome)
         self._load_ownership(batch)
         self._accept_documents(batch)
         self._judge_inserts(batch, outcome)
@@ -130,6 +141,24 @@ class Engine:
             device = self._place(placed.record, placed.command.prosthesis_id, outcome)
             if device is not None and self._is_for_us(placed.command):
                 batch.work(device, placed.record.offset).add_command(placed.command)
+                if isinstance(placed.command, Erase):
+                    self._erasures.accept(placed.command, placed.record, self._settings.topic_id)
+
+    def _leave_out_erased(self, batch: _Batch, outcome: Outcome) -> None:
+        """What erasure rules cover is neither written nor folded, whatever brings it: it does not go on from here."""
+        inserts = batch.inserts
+        inside = self._erasures.inside(inserts.columns)
+        if inside is not None:
+            # A row of an incremental snapshot is how the source has it now: what raw has elsewhere of the same event has left there.
+            for i in np.flatnonzero(inside & inserts.unversioned).tolist():
+                events, offset = inserts.columns, int(inserts.columns.offset[i])
+                batch.work(int(events.device[i]), offset).deletes.append((int(events.event_id_hi[i]), int(events.event_id_lo[i]), offset))
+            good = ~inside
+            inserts.columns, inserts.live, inserts.unversioned = inserts.columns.take(good), inserts.live[good], inserts.unversioned[good]
+            outcome.erased += int(inside.sum())
+        left = [(device, change) for device, change in batch.changes if self._erasures.cut(device, change)]
+        outcome.erased += len(batch.changes) - len(left)
+        batch.changes = left
 
     def _is_for_us(self, command: Command) -> bool:
         """A recompute may be meant for one generation: the one being built, while another serves."""
@@ -253,6 +282,7 @@ class Engine:
     # -- effects --------------------------------------------------------------------------------------------------------
 
     def _write(self, batch: _Batch, progress: dict[int, Progress], outcome: Outcome) -> None:
+        self._erasures.write()
         self._write_raw(batch, outcome)
         outcome.reports = self._reports.write(self._append(batch, outcome))
         outcome.recomputed = self._recompute.run(batch.works)
