@@ -36,6 +36,7 @@ SECRETS = (
     "clickhouse_auditor",
     "keycloak_admin",
     "bff_client",
+    "probe_client",
     "redis_bff",
     "redis_probe",
 )

@@ -24,8 +24,8 @@ from tests.support.bff_world import CLIENT_SECRET, Realm, make_realm
 from tests.support.reports_world import Mart
 from tests.support.system import LocalBackend, System
 
-ACCESS_TOKEN_S = 30
-"""Tokens live this long here, so that the outage meets expired ones and sessions are refreshed all the while."""
+ACCESS_TOKEN_S = 60
+"""Tokens live this long here, and are renewed after half of it: the outage meets expired ones, and sessions are refreshed all the while."""
 START_LIMIT_S = 120
 SERVERS = ("clickhouse", "keycloak", "redis")
 SHOWN = 10
@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
         backend.begin(SERVERS)
         progress("starting ClickHouse, Keycloak, Redis")
         with ExitStack() as stack:
-            site = stack.enter_context(_site(system, options.bffs))
+            site = stack.enter_context(_site(system, options.bffs, options.logs or system.instance.logs))
             people = enrol(site.realm, options.users)
             plan = Plan(options.seconds, options.pause)
             tally = asyncio.run(run(site, people, plan, lambda: _restart_keycloak(system), progress))
@@ -73,13 +73,13 @@ def _document(options: argparse.Namespace, tally: Tally) -> dict[str, object]:
 
 
 @contextmanager
-def _site(system: System, bffs: int) -> Iterator[Site]:
+def _site(system: System, bffs: int, logs: Path) -> Iterator[Site]:
     """A realm and a mart of this run, the reports service, and BFFs in front of it: real processes."""
     page = f"http://127.0.0.1:{free_port()}"
     realm = make_realm(system.keycloak, page)
     realm.configure(accessTokenLifespan=ACCESS_TOKEN_S)
     mart = Mart(system.clickhouse)
-    logs = Path(system.instance.logs)
+    logs.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         stack.callback(mart.close)
         reports = f"http://127.0.0.1:{free_port()}"
@@ -142,8 +142,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.load", description=__doc__)
     parser.add_argument("--users", type=_positive, default=200, help="people at once (default: 200)")
     parser.add_argument("--seconds", type=float, default=60.0, help="how long they ask (default: 60)")
-    parser.add_argument("--pause", type=float, default=1.0, help="seconds between two questions of a person (default: 1)")
+    parser.add_argument("--pause", type=float, default=2.0, help="seconds between two questions of a person (default: 2)")
     parser.add_argument("--bffs", type=_positive, default=2, help="BFF instances (default: 2)")
+    parser.add_argument("--logs", type=Path, help="keep the logs of the services in this folder")
     return parser
 
 

@@ -195,7 +195,7 @@ async def _recovered(member: Member, tally: Tally) -> None:
         if time.monotonic() > until:
             tally.wrong.append(f"{member.person.user.username}: no report {RECOVERY_LIMIT_S:g} s after Keycloak came back")
             return
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(1)
 
 
 async def _listen(member: Member, tally: Tally) -> None:
