@@ -18,6 +18,7 @@ import yaml
 
 from bff.settings import Settings as BffProcess
 from cli.schema import Settings as Migrator
+from cli.probe.settings import ProbeSettings
 from cli.status.settings import StatusSettings
 from connectors.cli import Settings as Applier
 from local import environments, ports
@@ -47,7 +48,7 @@ SETTINGS: dict[str, tuple[type[ServiceSettings], ...]] = {
     "processor": (ProcessorSettings,),
     "reports-api": (ReportsProcess,),
     "bff": (BffProcess,),
-    "operator": (ReconciliationSettings, Applier, StatusSettings),
+    "operator": (ReconciliationSettings, Applier, StatusSettings, ProbeSettings),
 }
 # The process of local/ that each service is.
 COUNTERPARTS = {
