@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 from service_kit.logging import configure
 from service_kit.settings import load
 from stream_processor.settings import ProcessorSettings
@@ -14,9 +16,16 @@ def main() -> None:
     # After logging is set up: Faust configures its own on import of an app.
     from stream_processor.app import Processor  # noqa: PLC0415
 
+    _collect_rarely()
     processor = Processor(settings)
     worker = processor.app.Worker(loglevel=settings.log.level, logging_config=None, override_logging=False, redirect_stdouts=False)
     worker.execute_from_commandline()
+
+
+def _collect_rarely() -> None:
+    """A batch makes hundreds of thousands of short-lived objects without cycles: Python's own thresholds would look through them hundreds of times."""
+    gc.freeze()
+    gc.set_threshold(200_000, 20, 20)
 
 
 if __name__ == "__main__":

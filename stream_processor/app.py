@@ -47,6 +47,7 @@ EXIT_WRONG_TOPIC = 78
 DIRECTORY_TABLE = "directory"
 PROGRESS_EVERY_S = 0.2
 SEND_DEADLINE_S = 30.0
+MESSAGES_BETWEEN = 8  # fetches that may wait between consumer and intake; each holds up to `fetch_records`
 
 
 class Identity(Codec):
@@ -99,7 +100,7 @@ class Processor:
             broker_heartbeat_interval=conf.session_timeout_s / 3,
             broker_rebalance_timeout=conf.session_timeout_s * 2,
             broker_commit_interval=0.5,
-            stream_buffer_maxsize=64,
+            stream_buffer_maxsize=MESSAGES_BETWEEN,
             stream_wait_empty=False,
             topic_disable_leader=True,
             topic_allow_declare=False,

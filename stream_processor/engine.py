@@ -104,7 +104,7 @@ class Engine:
     def _place_inserts(self, decoded: Decoded, outcome: Outcome) -> None:
         inserts = decoded.inserts
         columns = inserts.columns
-        columns.device, misplaced = self._devices.indices(inserts.keys, inserts.ids, columns.partition)
+        columns.device, misplaced = self._devices.indices([record.key for record in inserts.records], inserts.ids, columns.partition)
         if misplaced:
             outcome.dead.extend(DeadLetter(inserts.records[i], "misplaced", reason) for i, reason in misplaced)
             good = columns.device >= 0
@@ -135,8 +135,7 @@ class Engine:
             return None
 
     def _load_ownership(self, batch: _Batch) -> None:
-        devices = set(np.unique(batch.inserts.columns.device).tolist()) | batch.works.keys() | batch.documents.keys()
-        self._reports.load_ownership(devices)
+        self._reports.load_ownership(np.concatenate([batch.inserts.columns.device, [*batch.works, *batch.documents]]).astype(np.int64))
 
     def _accept_documents(self, batch: _Batch) -> None:
         """The newest document of each prosthesis, unless what is stored is as new: then its recompute has been done."""
@@ -260,15 +259,14 @@ class Engine:
         outcome.unowned = int(unowned.sum())
         # Events at or below their state's mark were written before the state was.
         wanted = ~batch.duplicate & (batch.beyond | unowned | changed)
-        parts = [events.take(wanted)] if wanted.any() else []
-        parts.extend(raw_of(change, device) for device, change in batch.changes)
-        if not parts:
-            return
-        rows = TelemetryColumns.concatenate(parts)
-        # In log order: of two rows of one event with the same LSN, the later one has to win.
-        rows = rows.take(np.lexsort((rows.offset, rows.partition)))
-        self._store.write_telemetry([self._devices[i].prosthesis_id for i in rows.device.tolist()], rows)
-        self._reports.saw_raw(rows)
+        rows = events if wanted.all() else events.take(wanted)
+        if batch.changes:
+            rows = TelemetryColumns.concatenate([rows, *(raw_of(change, device) for device, change in batch.changes)])
+            # In log order: of two rows of one event with the same LSN, the later one has to win.
+            rows = rows.take(np.lexsort((rows.offset, rows.partition)))
+        if len(rows):
+            self._store.write_telemetry(self._devices.prosthesis_ids[rows.device], rows)
+            self._reports.saw_raw(rows)
 
     def _append(self, batch: _Batch, outcome: Outcome) -> set[CellKey]:
         """Fold what is new of prostheses that only grew; every report of the batch is written again, folded or not."""
@@ -276,7 +274,7 @@ class Engine:
         grown = (batch.slot >= 0) & ~np.isin(events.device, list(batch.works)) if batch.works else batch.slot >= 0
         fold = np.flatnonzero(grown & batch.beyond & ~batch.duplicate)
         slots = batch.slot[fold]
-        self._states.folds.fold(slots, events.take(fold))
+        self._states.folds.fold(slots, events if len(fold) == len(events) else events.take(fold))
         at = np.flatnonzero(grown)
         np.maximum.at(self._states.mark, batch.slot[at], events.offset[at])
         if self._settings.integer_event_ids:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from stream_processor.domain.columns import TelemetryColumns
+from stream_processor.domain.columns import Ints, TelemetryColumns
 from stream_processor.domain.duplicates import EventId, KnownEvent
 from stream_processor.domain.report import MartColumns
 
@@ -92,7 +92,10 @@ class ReportStore(Protocol):
         """The prosthesis of each event, and the live (not deleted) events in the half-open range; ``device`` is left 0."""
         ...
 
-    def write_telemetry(self, prosthesis_ids: Sequence[str], events: TelemetryColumns) -> None: ...
+    def write_telemetry(self, prosthesis_ids: Ints, events: TelemetryColumns) -> None:
+        """*prosthesis_ids*: an array of texts, one an event."""
+        ...
+
     def write_reports(self, columns: MartColumns) -> None: ...
     def write_states(self, states: StateColumns) -> None: ...
     def write_ownership(self, documents: Sequence[StoredOwnership]) -> None: ...

@@ -102,7 +102,7 @@ class Recompute:
             rows.event_id_hi[i], rows.event_id_lo[i] = event_id[1:]
             rows.recorded_us[i], rows.lsn[i], rows.deleted[i] = event.recorded_us, event.lsn + 1, 1
             rows.partition[i], rows.offset[i], rows.device[i] = self._devices[device].partition, works[device].offset, device
-        self._store.write_telemetry([event_id[0] for event_id, _ in gone], rows)
+        self._store.write_telemetry(self._devices.prosthesis_ids[rows.device], rows)
 
     def _find_days(self, works: Mapping[int, Work]) -> None:
         """Instants become local days, and "everything" the days that raw knows of, each with its neighbours: zones may have moved the cut."""

@@ -134,9 +134,9 @@ class ClickHouseStore:
 
     # -- writing --------------------------------------------------------------------------------------------------------
 
-    def write_telemetry(self, prosthesis_ids: Sequence[str], events: TelemetryColumns) -> None:
+    def write_telemetry(self, prosthesis_ids: Ints, events: TelemetryColumns) -> None:
         columns = [
-            np.array(prosthesis_ids, dtype=object), events.event_id_hi, events.event_id_lo, events.recorded_us.astype("datetime64[us]"),
+            prosthesis_ids, events.event_id_hi, events.event_id_lo, events.recorded_us.astype("datetime64[us]"),
             events.facets, events.amplitude_uv, events.recognised, events.active_ms, events.battery_bp, events.error_code, events.error_severity,
             events.lat_cell, events.lon_cell, events.deleted, events.lsn, events.partition, events.offset.astype(np.uint64),
         ]  # fmt: skip

@@ -23,7 +23,9 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage, Message
 
 from service_kit.settings import KafkaSettings
+from stream_processor.adapters import log_records
 from stream_processor.adapters.positions import Positions
+from stream_processor.domain.decode import LogRecord
 
 FETCH_MAX_WAIT_MS = 100
 
@@ -114,14 +116,13 @@ class BatchConsumer(driver.Consumer):
         return active is None or tp in active or tp in self._buffered_partitions
 
     @staticmethod
-    def _batch_message(tp: TP, batch: list[Any], generation: int) -> ConsumerMessage:
-        last = batch[-1]
+    def _batch_message(tp: TP, batch: list[LogRecord], generation: int) -> ConsumerMessage:
         return ConsumerMessage(
-            last.topic,
-            last.partition,
-            last.offset,
-            last.timestamp / 1000.0,
-            last.timestamp_type,
+            tp.topic,
+            tp.partition,
+            batch[-1].offset,
+            0.0,
+            0,
             [],
             None,
             cast(bytes, batch),  # the records themselves; the topic's codec hands them on as they are
@@ -190,3 +191,4 @@ class BatchTransport(driver.Transport):
     def __init__(self, *args: Any, batched_topic: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.batched_topic = batched_topic
+        log_records.install(batched_topic)

@@ -15,8 +15,8 @@ import msgspec
 from schemas.mapping import SourceMapping, TimeColumn, bare
 from schemas.ownership import Ownership, OwnershipDocument
 from stream_processor.domain.calendar import is_zone
+from stream_processor.domain.instants import NotAnInstant, read_times
 from stream_processor.domain.ownership import Contract, effective_intervals
-from stream_processor.domain.rows import InvalidRow, read_times
 
 Row = dict[str, Any]
 OPEN_ENDED = frozenset({None, "infinity"})
@@ -176,7 +176,7 @@ class Directory:
 def _instant(value: Any, column: TimeColumn) -> int | None:
     try:
         return int(read_times([value], column)[0])
-    except (InvalidRow, ValueError, TypeError, OverflowError):
+    except (NotAnInstant, ValueError, TypeError, OverflowError):
         return None
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from stream_processor.domain.calendar import QUARTER_US
-from stream_processor.domain.columns import DTYPES, TelemetryColumns
+from stream_processor.domain.columns import DTYPES, Ints, TelemetryColumns
 from stream_processor.domain.duplicates import EventId, KnownEvent
 from stream_processor.domain.fold import FOLD_FORMAT
 from stream_processor.domain.report import MartColumns
@@ -82,7 +82,7 @@ class MemoryStore:
 
     # -- writing
 
-    def write_telemetry(self, prosthesis_ids: Sequence[str], events: TelemetryColumns) -> None:
+    def write_telemetry(self, prosthesis_ids: Ints, events: TelemetryColumns) -> None:
         for i, prosthesis in enumerate(prosthesis_ids):
             row = {name: getattr(events, name)[i] for name in DTYPES}
             row = {name: value.item() if hasattr(value, "item") else value for name, value in row.items()} | {"device": 0}
