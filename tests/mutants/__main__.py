@@ -20,7 +20,18 @@ from pathlib import Path
 REPOSITORY = Path(__file__).parents[2]
 LIST = Path(__file__).with_name("mutations.toml")
 # What the tests below need; a copy of everything would be hundreds of megabytes.
-COPIED = ("pyproject.toml", "schemas", "service_kit", "stream_processor", "reconciliation", "connectors", "cli", "local", "simulator", "tests")
+COPIED = (
+    "pyproject.toml",
+    "schemas",
+    "service_kit",
+    "stream_processor",
+    "reconciliation",
+    "connectors",
+    "cli",
+    "local",
+    "simulator",
+    "tests",
+)
 LIMIT_S = 1800
 EXIT_SURVIVED, EXIT_GONE = 1, 2
 FAILED = re.compile(r"^FAILED (\S+)", re.MULTILINE)
