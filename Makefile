@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help prepare up down reset test chaos mutants lint format lock
+.PHONY: help prepare up down reset test chaos mutants bench lint format lock
 
 help: ## this menu
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ chaos: prepare ## faults injected into the whole system, by seed (SEED=n MINUTES
 
 mutants: prepare ## does every mutation of the product fail a test? (NAMES=…: only these)
 	@$(VENV)/python -m tests.mutants $(NAMES)
+
+bench: prepare ## the project and its peers side by side (BENCH="processor debezium": only these; ARGS=…)
+	@$(VENV)/python -m benchmarks $(or $(BENCH),all) --json bench-results/latest.jsonl $(ARGS)
 
 lint: prepare ## formatter, linter, type checker, import rules, front-end checks
 	@$(VENV)/python -m local.lint

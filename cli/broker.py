@@ -121,6 +121,22 @@ class Broker:
         for future in self._admin.delete_records([at], request_timeout=self._timeout_s).values():
             self._result(future)
 
+    def forget_group(self, name: str) -> None:
+        """Delete a group without members, with its offsets. Idempotent."""
+        try:
+            self._result(self._admin.delete_consumer_groups([name], request_timeout=self._timeout_s)[name])
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.GROUP_ID_NOT_FOUND:
+                raise
+
+    def delete_topic(self, name: str) -> None:
+        """Delete a topic with all its records. Idempotent."""
+        try:
+            self._result(self._admin.delete_topics([name], request_timeout=self._timeout_s)[name])
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise
+
     def _offsets(self, topic: str, partitions: Iterable[int], spec: OffsetSpec) -> Offsets:
         asked = {TopicPartition(topic, partition): spec for partition in partitions}
         futures = self._admin.list_offsets(asked, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=self._timeout_s)

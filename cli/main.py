@@ -11,6 +11,7 @@ import typer
 from cli.dlq.command import dlq_app
 from cli.environment import DEFAULT, adopt, chosen
 from cli.probe.command import probe
+from cli.rebuild.command import rebuild
 from cli.replay.command import replay
 from cli.schema import schema_app
 from cli.status.command import status
@@ -44,6 +45,7 @@ app.add_typer(dlq_app, name="dlq")
 app.command()(status)
 app.command()(probe)
 app.command()(replay)
+app.command()(rebuild)
 app.command()(verify)
 app.command()(repair)
 app.command()(seed)

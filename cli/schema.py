@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
 from clickhouse_driver.errors import Error as DriverError
 
+from cli.failures import explained
+from cli.generations import drop
+from cli.rebuild.progress import RebuildError
+from cli.rebuild.settings import MIGRATOR_FILE, beside, clickhouse_account, variables
 from clickhouse.migrator import Migrator, SchemaError
-from service_kit.settings import ClickHouseSettings, ServiceSettings, load
+from service_kit.settings import ClickHouseSettings, KafkaSettings, ServiceSettings, load
+from stream_processor.settings import ProcessorSection
 
 EXIT_WRONG = 1
 EXIT_PENDING = 3
@@ -27,6 +34,13 @@ class Settings(ServiceSettings):
     clickhouse: ClickHouseSettings
 
 
+class DropSettings(ServiceSettings):
+    """The operator's: Kafka, and the group's name."""
+
+    kafka: KafkaSettings = KafkaSettings()
+    processor: ProcessorSection = ProcessorSection()
+
+
 @schema_app.command()
 def status(as_json: JsonOption = False) -> None:
     """Say what is applied. Exit code 3 where something is pending, 1 where files and server disagree."""
@@ -38,6 +52,8 @@ def status(as_json: JsonOption = False) -> None:
             typer.echo(f"applied  {name}")
         for name in result.pending:
             typer.echo(f"pending  {name}")
+        for one in result.generations:
+            typer.echo(f"generation {one.number}  {one.state}{f', {one.detail}' if one.detail else ''}")
         typer.echo(f"readers see generation {result.generation}" if result.generation else "no generation is served yet")
     raise typer.Exit(EXIT_PENDING if result.pending or result.generation is None else 0)
 
@@ -47,6 +63,26 @@ def migrate() -> None:
     """Apply what is pending; doing it again changes nothing."""
     done = _run(lambda migrator: migrator.migrate())
     typer.echo("\n".join(f"applied  {name}" for name in done) or "nothing to do")
+
+
+@schema_app.command("drop-generation")
+def drop_generation(
+    context: typer.Context,
+    generation: Annotated[int, typer.Argument(min=1, help="Its number; `schema status` lists them.")],
+    migrator_env: Annotated[
+        Path | None, typer.Option(help="The account migrator; migrator.env beside the operator's file by default.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Delete a generation's tables, group and directory topic for good; never the one that readers see, or one that is being written."""
+    settings = load(DropSettings)
+    if not yes:
+        typer.confirm(f"Delete generation {generation} with all its tables for good?", abort=True, err=True)
+    with explained(SchemaError, RebuildError):
+        file = migrator_env or beside(context.obj, MIGRATOR_FILE)
+        with closing(Migrator(clickhouse_account(variables(file, "--migrator-env"), file))) as migrator:
+            drop(migrator, settings.kafka, settings.processor.group, generation)
+    typer.echo(f"generation {generation} is gone")
 
 
 def _run(work: Callable[[Migrator], T]) -> T:

@@ -12,6 +12,7 @@ from clickhouse_driver import Client
 
 from reconciliation.day_range import DayRange
 from reconciliation.fields import Key, Rows, Values, normal
+from schemas.generations import database_of
 from service_kit.settings import ClickHouseSettings
 
 _EPOCH = date(1970, 1, 1)
@@ -60,18 +61,28 @@ def connected(settings: ClickHouseSettings, database: str) -> Iterator[Client]:
 
 
 @contextmanager
-def serving_mart(settings: ClickHouseSettings) -> Iterator[Mart]:
-    """The generation that readers see. Raises MartError where none or several serve."""
+def serving_mart(settings: ClickHouseSettings, generation: int | None = None) -> Iterator[Mart]:
+    """The generation that readers see, or *generation*. Raises MartError where none or several serve, or that one has no tables."""
     with connected(settings, settings.database) as client:
-        found = client.execute("SELECT generation FROM generations FINAL WHERE state = 'serving' ORDER BY generation")
-    if len(found) != 1:
-        numbers = ", ".join(str(row[0]) for row in found) or "none"
-        raise MartError(
-            f"{settings.database}.generations must name one serving generation, it names {numbers}: run `bionicpro schema migrate`"
-        )
-    database = f"{settings.database}_g{found[0][0]}"
+        number = _serving(client, settings.database) if generation is None else _built(client, settings.database, generation)
+    database = database_of(settings.database, number)
     with connected(settings, database) as client:
         yield Mart(client, database)
+
+
+def _serving(client: Client, shared: str) -> int:
+    found = client.execute("SELECT generation FROM generations FINAL WHERE state = 'serving' ORDER BY generation")
+    if len(found) != 1:
+        numbers = ", ".join(str(row[0]) for row in found) or "none"
+        raise MartError(f"{shared}.generations must name one serving generation, it names {numbers}: run `bionicpro schema migrate`")
+    return int(found[0][0])
+
+
+def _built(client: Client, shared: str, generation: int) -> int:
+    found = client.execute("SELECT generation FROM generations FINAL WHERE state != 'dropped' ORDER BY generation")
+    if (generation,) not in found:
+        raise MartError(f"{shared} has no generation {generation}; it has {', '.join(str(row[0]) for row in found) or 'none'}")
+    return generation
 
 
 @dataclass(frozen=True)

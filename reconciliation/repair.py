@@ -47,6 +47,7 @@ class Plan:
 
     verification: Verification
     raw: RawDifference
+    generation: int | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -76,12 +77,25 @@ class Plan:
         yield from self.verification.lines()
 
 
-def plan(settings: ReconciliationSettings, first: date | None, last: date | None, progress: Progress = lambda _: None) -> Plan:
-    """Verify the days *first* … *last* and compare raw telemetry of the same UTC days by id. Changes nothing."""
-    verification = verifies.verify(settings, first, last, progress)
+def plan(
+    settings: ReconciliationSettings,
+    first: date | None,
+    last: date | None,
+    progress: Progress = lambda _: None,
+    generation: int | None = None,
+) -> Plan:
+    """Verify the days *first* … *last* and compare raw telemetry of the same UTC days by id. Changes nothing.
+
+    *generation*: the tables to look at; None: those that readers see.
+    """
+    verification = verifies.verify(settings, first, last, progress, generation)
     oracle = Oracle(SourceMapping.read(settings.reconciliation.mapping))
-    with serving_mart(settings.clickhouse) as mart, Moments(settings, oracle, mart) as moments, moments.now() as moment:
-        return Plan(verification, RawComparison(settings, oracle, mart, moment, progress).run(first, last))
+    with (
+        serving_mart(settings.clickhouse, generation) as mart,
+        Moments(settings, oracle, mart) as moments,
+        moments.now() as moment,
+    ):
+        return Plan(verification, RawComparison(settings, oracle, mart, moment, progress).run(first, last), generation)
 
 
 def carry_out(settings: ReconciliationSettings, wanted: Plan, progress: Progress = lambda _: None) -> Plan:
@@ -98,10 +112,10 @@ def carry_out(settings: ReconciliationSettings, wanted: Plan, progress: Progress
     if again:
         ids = [source_id(key, mapping.telemetry.event_id.type) for key in again]
         progress(f"{len(ids)} rows asked for again with {ask_for_rows(settings.telemetry_db, mapping, ids)} signals")
-        _await_raw(settings, again)
-    progress(f"{send(settings.kafka, recomputes(days))} prostheses to recompute")
+        _await_raw(settings, again, wanted.generation)
+    progress(f"{send(settings.kafka, recomputes(days, wanted.generation))} prostheses to recompute")
     bounds = _bounds(days)
-    return plan(settings, bounds.first if bounds else None, bounds.last if bounds else None, progress)
+    return plan(settings, bounds.first if bounds else None, bounds.last if bounds else None, progress, wanted.generation)
 
 
 def deletes(surplus: Iterable[EventKey]) -> list[Command]:
@@ -115,10 +129,17 @@ def deletes(surplus: Iterable[EventKey]) -> list[Command]:
     return commands
 
 
-def recomputes(days: Mapping[str, DayRange]) -> list[Command]:
-    """One recompute command a prosthesis."""
+def recomputes(days: Mapping[str, DayRange], generation: int | None = None) -> list[Command]:
+    """One recompute command a prosthesis, for the workers of all generations or of one."""
     return [
-        Recompute(command_id=str(uuid.uuid4()), prosthesis_id=prosthesis, from_date=range_.first, to_date=range_.last, reason="repair")
+        Recompute(
+            command_id=str(uuid.uuid4()),
+            prosthesis_id=prosthesis,
+            from_date=range_.first,
+            to_date=range_.last,
+            generation=generation,
+            reason="repair",
+        )
         for prosthesis, range_ in days.items()
     ]
 
@@ -131,10 +152,10 @@ def _still_absent(settings: ReconciliationSettings, oracle: Oracle, surplus: Map
     return [key for key in surplus if key not in there]
 
 
-def _await_raw(settings: ReconciliationSettings, wanted: Mapping[EventKey, Content]) -> None:
+def _await_raw(settings: ReconciliationSettings, wanted: Mapping[EventKey, Content], generation: int | None) -> None:
     deadline = time.monotonic() + settings.reconciliation.repair_timeout_s
     left = dict(wanted)
-    with serving_mart(settings.clickhouse) as mart:
+    with serving_mart(settings.clickhouse, generation) as mart:
         while True:
             there = mart.raw_contents(list(left))
             left = {key: content for key, content in left.items() if there.get(key) != content}

@@ -47,13 +47,21 @@ class _State:
         return frozenset(key for key in self.pending.unequal_keys if self.confirmed.get(key, 0) < CONFIRMATIONS)
 
 
-def verify(settings: ReconciliationSettings, first: date | None, last: date | None, progress: Progress = lambda _: None) -> Verification:
-    """Compare the reports of the days *first* … *last* (None: without that bound). Changes nothing but the barrier in the heartbeat rows.
+def verify(
+    settings: ReconciliationSettings,
+    first: date | None,
+    last: date | None,
+    progress: Progress = lambda _: None,
+    generation: int | None = None,
+) -> Verification:
+    """Compare the reports of the days *first* … *last* (None: without that bound), as readers see them or as *generation* holds them.
+
+    Changes nothing but the barrier in the heartbeat rows.
 
     Raises BarrierError, MartError, psycopg.Error, KafkaException and clickhouse_driver's errors.
     """
     oracle = Oracle(SourceMapping.read(settings.reconciliation.mapping))
-    with serving_mart(settings.clickhouse) as mart, Moments(settings, oracle, mart) as moments:
+    with serving_mart(settings.clickhouse, generation) as mart, Moments(settings, oracle, mart) as moments:
         return Verifier(settings, oracle, mart, moments, progress).run(first, last)
 
 

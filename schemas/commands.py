@@ -14,13 +14,14 @@ import msgspec
 class Recompute(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="recompute"):
     """Fold the reports of one prosthesis again from raw telemetry, up to this command's own place in the log.
 
-    Dates are days of reports (local), both included; None means without that bound.
+    Dates are days of reports (local), both included; None means without that bound. *generation*: whose workers do it; None: all.
     """
 
     command_id: str
     prosthesis_id: str
     from_date: date | None = None
     to_date: date | None = None
+    generation: int | None = None
     reason: str
 
 

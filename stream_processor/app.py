@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import sys
 import time
@@ -16,6 +17,7 @@ from typing import Any, cast
 
 import faust
 import structlog
+from confluent_kafka import KafkaException
 from faust.serializers.codecs import Codec
 from faust.streams import Stream
 from faust.types import StreamT
@@ -23,6 +25,7 @@ from faust.web import Request, Response, View
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from yarl import URL
 
+from schemas.generations import database_of, group_of
 from schemas.keys import CRM_TOPIC, DEAD_LETTER_TOPIC, LOG_TOPIC, partition_of
 from schemas.mapping import SourceMapping
 from schemas.ownership import OwnershipDocument
@@ -30,6 +33,7 @@ from schemas.ownership import encode as encode_document
 from stream_processor import metrics
 from stream_processor.adapters.clickhouse import ClickHouseStore
 from stream_processor.adapters.dead_letters import headers_of
+from stream_processor.adapters.generations import Situation, situation
 from stream_processor.adapters.intake import Delivery, Intake
 from stream_processor.adapters.kafka_transport import BatchTransport, credentials
 from stream_processor.adapters.topics import WrongTopic, check_positions, identify
@@ -43,9 +47,12 @@ from stream_processor.worker import Worker
 log = structlog.get_logger()
 
 EXIT_SOFTWARE = 70
+EXIT_AGAIN = 75  # EX_TEMPFAIL of sysexits.h: the supervisor starts it anew
 EXIT_WRONG_TOPIC = 78
 DIRECTORY_TABLE = "directory"
 PROGRESS_EVERY_S = 0.2
+LOOK_AROUND_EVERY_S = 2.0
+LOOKS_AN_IDENTITY_CHECK = 5
 SEND_DEADLINE_S = 30.0
 MESSAGES_BETWEEN = 8  # fetches that may wait between consumer and intake; each holds up to `fetch_records`
 
@@ -63,8 +70,10 @@ class Identity(Codec):
 class Processor:
     """The application. The consumer's generation is the epoch: caches and acknowledgements belong to one."""
 
-    def __init__(self, settings: ProcessorSettings) -> None:
+    def __init__(self, settings: ProcessorSettings, now: Situation) -> None:
         self._settings = settings
+        self._situation = now
+        self._group = group_of(settings.processor.group, now.generation)
         self._mapping = SourceMapping.read(settings.processor.mapping)
         self._log = identify(settings.kafka, LOG_TOPIC)
         self._crm = identify(settings.kafka, CRM_TOPIC)
@@ -84,7 +93,7 @@ class Processor:
         conf = self._settings.processor
         broker = f"kafka://{self._settings.kafka.bootstrap_servers.replace(',', ';kafka://')}"
         app = faust.App(
-            conf.group,
+            self._group,
             broker=broker,
             broker_credentials=credentials(self._settings.kafka),
             store="memory://",
@@ -117,8 +126,8 @@ class Processor:
         return app
 
     def _store(self) -> ClickHouseStore:
-        generation = f"{self._settings.clickhouse.database}_g{self._settings.processor.generation}"
-        return ClickHouseStore(self._settings.clickhouse.model_copy(update={"database": generation}))
+        database = database_of(self._settings.clickhouse.database, self._situation.generation)
+        return ClickHouseStore(self._settings.clickhouse.model_copy(update={"database": database}))
 
     def _make_worker(self) -> Worker:
         conf = self._settings.processor
@@ -128,6 +137,7 @@ class Processor:
             partitions=self._log.partitions,
             cached_states=conf.cached_states,
             integer_event_ids=self._mapping.telemetry.event_id.type == "integer",
+            generation=self._situation.generation,
         )
         engine = Engine(self._store(), self._mapping, engine_settings)
         return Worker(
@@ -149,6 +159,7 @@ class Processor:
         app.agent(crm_in, name="directory_agent")(self._directory_agent)
         app.task(self._run_worker)
         app.task(self._run_directory)
+        app.task(self._run_look_around)
         app.page("/metrics")(_metrics_page)
         app.page("/health/live")(_live_page)
 
@@ -159,7 +170,7 @@ class Processor:
         await _fatal(asyncio.to_thread(self._check_positions))
 
     def _check_positions(self) -> None:
-        kafka, group, store = self._settings.kafka, self._settings.processor.group, self._store()
+        kafka, group, store = self._settings.kafka, self._group, self._store()
         try:
             for known, topic in ((self._log, LOG_TOPIC), (self._crm, CRM_TOPIC)):
                 now = identify(kafka, topic)
@@ -222,6 +233,36 @@ class Processor:
                     written = latest
                 except StoreUnavailable as error:
                     log.warning("store is away, the directory's progress waits", error=str(error))
+
+    async def _run_look_around(self) -> None:
+        """End when this worker is no longer what it should be: another generation serves, or telemetry is kept for another time.
+
+        Also when a topic was made anew under it, which Kafka does not tell: until then its records pass for ones that were handled before.
+        """
+        for look in itertools.count(1):
+            await asyncio.sleep(LOOK_AROUND_EVERY_S)
+            if look % LOOKS_AN_IDENTITY_CHECK == 0:
+                await _fatal(asyncio.to_thread(self._check_identities))
+            try:
+                now = await asyncio.to_thread(situation, self._settings.clickhouse, self._settings.processor.generation)
+            except StoreUnavailable:
+                continue  # the reports' own writes decide when to stop
+            if now != self._situation:
+                log.warning("the situation changed: ending, to be started again", was=str(self._situation), now=str(now))
+                _end(EXIT_AGAIN)
+
+    def _check_identities(self) -> None:
+        for known in (self._log, self._crm):
+            try:
+                now = identify(self._settings.kafka, known.topic)
+            except KafkaException as error:
+                log.warning("the topic cannot be asked for its identity", topic=known.topic, error=str(error))
+                continue
+            if now != known:
+                raise WrongTopic(
+                    f"{known.topic} was made anew or changed while the worker ran: it was {known}, it is {now}. "
+                    "A rebuild has to go on from there (`bionicpro rebuild`)"
+                )
 
     # -- the worker's effects -------------------------------------------------------------------------------------------
 

@@ -16,6 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from schemas import commands
+from schemas.commands import Command
+from schemas.generations import FIRST_GENERATION
 from schemas.mapping import SourceMapping
 from stream_processor.domain.columns import Ints, TelemetryColumns
 from stream_processor.domain.decode import Change, DeadLetter, Decoded, Document, Inserts, LogDecoder, Progress, Record
@@ -32,13 +35,14 @@ Identity = tuple[int, int, int]  # (device, high half, low half) of an event
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
-    """*topic_id* and *partitions* identify the log; *cached_states* bounds memory (about 1 KiB each)."""
+    """*topic_id* and *partitions* identify the log; *cached_states* bounds memory (about 1 KiB each); *generation* is the one that the store is."""
 
     topic: str
     topic_id: str
     partitions: int
     cached_states: int = 50_000
     integer_event_ids: bool = True
+    generation: int = FIRST_GENERATION
 
 
 @dataclass(slots=True)
@@ -124,8 +128,12 @@ class Engine:
                 batch.documents.setdefault(device, []).append(item)
         for placed in decoded.commands:
             device = self._place(placed.record, placed.command.prosthesis_id, outcome)
-            if device is not None:
+            if device is not None and self._is_for_us(placed.command):
                 batch.work(device, placed.record.offset).add_command(placed.command)
+
+    def _is_for_us(self, command: Command) -> bool:
+        """A recompute may be meant for one generation: the one being built, while another serves."""
+        return not isinstance(command, commands.Recompute) or command.generation in {None, self._settings.generation}
 
     def _place(self, record: Record, prosthesis_id: Any, outcome: Outcome) -> int | None:
         try:

@@ -115,7 +115,7 @@ def _kafka(part: str, kafka: Kafka, limits: StatusSection) -> Iterator[Problem]:
             yield Problem(part, f"topic {name} does not exist", "`bionicpro topics apply`")
         elif len(topic.ends) != partitions:
             what = f"topic {name} has {len(topic.ends)} partitions, the catalogue says {partitions}"
-            yield Problem(part, what, "restore the catalogue, or begin a new generation: docs/operations.md")
+            yield Problem(part, what, "restore the catalogue, or `bionicpro rebuild`")
     if not kafka.group.members:
         yield Problem("processor", f"nobody is in the consumer group {kafka.group.name}", "start a worker: `python -m stream_processor`")
     for name, by_partition in lags(kafka).items():
@@ -128,7 +128,7 @@ def _expired(topic: TopicPositions, committed: Mapping[int, int]) -> Iterator[Pr
     lost = sorted(partition for partition, offset in committed.items() if offset < topic.starts.get(partition, 0))
     if lost:
         what = f"{topic.topic} expired before it was read, in partitions {_numbers(lost)}"
-        yield Problem("processor", what, "begin a new generation (docs/operations.md), then `bionicpro verify`")
+        yield Problem("processor", what, "`bionicpro rebuild`")
 
 
 def _connect(part: str, connect: Connect) -> Iterator[Problem]:
@@ -186,18 +186,16 @@ def _identity(kafka: Kafka, clickhouse: ClickHouse) -> Iterator[Problem]:
     for name, topic in kafka.topics.items():
         rows = [row for row in clickhouse.progress if row.topic == name]
         if any(row.topic_id != topic.topic_id for row in rows):
-            yield Problem(
-                "processor", f"topic {name} was made anew since the reports were written", "begin a new generation: docs/operations.md"
-            )
+            yield Problem("processor", f"topic {name} was made anew since the reports were written", "`bionicpro rebuild`")
         elif any(row.partition_count != len(topic.ends) for row in rows):
             yield Problem(
                 "processor",
                 f"topic {name} has other partitions than the reports were written from",
-                "begin a new generation: docs/operations.md",
+                "`bionicpro rebuild`",
             )
         elif beyond := sorted(row.partition for row in rows if _beyond(row, topic)):
             what = f"topic {name} ends before what was handled, in partitions {_numbers(beyond)}"
-            yield Problem("processor", what, "begin a new generation: docs/operations.md")
+            yield Problem("processor", what, "`bionicpro rebuild`")
 
 
 def _beyond(row: Progress, topic: TopicPositions) -> bool:

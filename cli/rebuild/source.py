@@ -1,0 +1,35 @@
+"""What a rebuild asks of PostgreSQL and of the log: everything anew, and a fold of what raw has."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+
+import psycopg
+
+from reconciliation.commands import ask_for_tables
+from reconciliation.oracle import Oracle
+from reconciliation.settings import ReconciliationSettings
+from schemas.commands import Command, Recompute
+from schemas.mapping import SourceMapping
+
+
+def rows_to_expect(settings: ReconciliationSettings, mapping: SourceMapping) -> int:
+    """How many valid events PostgreSQL has now."""
+    with psycopg.connect(**settings.telemetry_db.conninfo()) as telemetry:  # type: ignore[arg-type]  # keyword arguments of mixed types
+        return sum(Oracle(mapping).event_days(telemetry).values())
+
+
+def ask_for_everything(settings: ReconciliationSettings, mapping: SourceMapping) -> None:
+    """Make the connectors read all of the CRM, and then all telemetry, beside the changes that they go on to send."""
+    crm = mapping.crm
+    ask_for_tables(settings.crm_db, [crm.customers.table, crm.prostheses.table, crm.contracts.table])
+    ask_for_tables(settings.telemetry_db, [mapping.telemetry.table])
+
+
+def recomputes(prostheses: Iterable[str], generation: int) -> list[Command]:
+    """A recompute of everything of each prosthesis, for the workers of *generation* alone."""
+    return [
+        Recompute(command_id=f"rebuild-{uuid.uuid4()}", prosthesis_id=prosthesis, generation=generation, reason="bionicpro rebuild")
+        for prosthesis in prostheses
+    ]

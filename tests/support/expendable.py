@@ -1,0 +1,80 @@
+"""What tests of rebuilds and losses need of the ``expendable`` system: its operator, its processor, who serves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from clickhouse_driver import Client
+
+from local import supervision
+from tests.support.operator import WITHOUT, with_processor
+from tests.support.processor import until
+from tests.support.system import System
+
+PROCESSOR = "processor"
+
+
+class Site:
+    """The system with its processor running under the supervisor, as in ``make up``."""
+
+    def __init__(self, system: System) -> None:
+        self.system = system
+        self.operator = with_processor(system)
+        env = system.instance.env_file
+        self.accounts = ("--migrator-env", str(env("migrator")))
+        self.rebuild = ("rebuild", "--yes", *self.accounts, "--processor-env", str(env(PROCESSOR)))
+        self.auditor = Client(**system.clickhouse.client("auditor"), database="bionicpro")
+
+    def close(self) -> None:
+        self.auditor.disconnect()
+
+    def states(self) -> dict[int, str]:
+        """The state of each generation."""
+        return dict(self.auditor.execute("SELECT generation, state FROM generations FINAL"))
+
+    def serving(self) -> int:
+        (number,) = (number for number, state in self.states().items() if state == "serving")
+        return number
+
+    def problems(self) -> list[str]:
+        """What `status` says is wrong, one line each."""
+        result = self.operator("status", *WITHOUT)
+        return [line for line in result.output.splitlines() if " → " in line]
+
+    def wait_for_problem(self, what: str, limit_s: float = 90) -> str:
+        """Until `status` names *what*; its line."""
+        seen: list[str] = []
+
+        def named() -> bool:
+            seen[:] = self.problems()
+            return any(what in line for line in seen)
+
+        until(named, lambda: f"status names {what!r}; it says {seen}", limit_s)
+        return next(line for line in seen if what in line)
+
+    def wait_until_well(self, limit_s: float = 120) -> None:
+        seen: list[str] = []
+
+        def well() -> bool:
+            seen[:] = self.problems()
+            return not seen
+
+        until(well, lambda: f"all is well; status says {seen}", limit_s)
+
+    def stop_processor(self) -> None:
+        supervision.stop_programs(self.system.instance, [PROCESSOR])
+
+    def start_processor(self) -> None:
+        supervision.start_programs(self.system.instance, [PROCESSOR])
+
+    def processor_log(self) -> str:
+        return (self.system.instance.logs / f"{PROCESSOR}.log").read_text(encoding="utf-8", errors="replace")
+
+    def migrator(self, work: Callable[[Client], Any]) -> Any:
+        """Something done with every right in the tables of the generation that serves."""
+        client = Client(**self.system.clickhouse.client("migrator"), database=f"bionicpro_g{self.serving()}")
+        try:
+            return work(client)
+        finally:
+            client.disconnect()
