@@ -11,7 +11,7 @@ import itertools
 import os
 import sys
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -32,6 +32,7 @@ from schemas.ownership import OwnershipDocument
 from schemas.ownership import encode as encode_document
 from stream_processor import metrics
 from stream_processor.adapters.clickhouse import ClickHouseStore
+from stream_processor.adapters.crm_changes import values_before
 from stream_processor.adapters.dead_letters import headers_of
 from stream_processor.adapters.generations import Situation, situation
 from stream_processor.adapters.intake import Delivery, Intake
@@ -187,9 +188,22 @@ class Processor:
             await self._intake.put(Delivery(event.value, event.message.generation_id, partial(stream.ack, event)))
 
     async def _directory_agent(self, stream: StreamT[Any]) -> None:
+        epoch = None
         async for event in cast(Stream[Any], stream).noack().events():
+            if event.message.generation_id != self.app.consumer_generation_id:
+                continue  # of an earlier assignment: whoever has the directory now handles it
+            if event.message.generation_id != epoch:
+                await _fatal(self._restore_directory(event.message.offset))
+                epoch = event.message.generation_id
             await _fatal(self._handle_crm(event))
             await stream.ack(event)
+
+    async def _restore_directory(self, offset: int) -> None:
+        self._directory.restore(await asyncio.to_thread(self._crm_rows, offset))
+
+    def _crm_rows(self, offset: int) -> dict[str, dict[str, Any]]:
+        """The directory's table as the CRM's changes before *offset* make it."""
+        return self._directory.rows_after(_envelopes(values_before(self._settings.kafka, CRM_TOPIC, offset)))
 
     async def _handle_crm(self, event: Any) -> None:
         """Send the documents that one CRM record leads to; it is handled when Kafka has acknowledged all of them."""
@@ -202,7 +216,6 @@ class Processor:
                 await self.send_dead_letters([DeadLetter(_CrmRecord(event.message), "not-an-envelope", str(error))], CRM_TOPIC)
             else:
                 ts_ms = envelope.source.ts_ms
-                self._directory.under(event.message.generation_id)
                 handled = self._directory.handle(envelope, offset)
                 if handled.error:
                     await self.send_dead_letters([DeadLetter(_CrmRecord(event.message), "invalid-row", handled.error)], CRM_TOPIC)
@@ -308,6 +321,15 @@ async def _fatal(work: Awaitable[None]) -> None:
     except Exception:
         log.critical("the processor stops", exc_info=True)
         _end(EXIT_SOFTWARE)
+
+
+def _envelopes(values: Iterable[bytes]) -> Iterator[CrmEnvelope]:
+    """Those of *values* that are changes; what is none became a dead letter when it was handled."""
+    for value in values:
+        try:
+            yield decode_crm(value)
+        except ValueError:
+            continue
 
 
 def _end(code: int) -> None:

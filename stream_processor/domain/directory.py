@@ -6,7 +6,7 @@ replay or a stale table cannot hide a change; receivers ignore offsets below the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterable, Iterator, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,9 +48,9 @@ class Handled:
 
 
 class Directory:
-    """CRM rows in a table (``customers:7`` → row), with the indexes that joins need, rebuilt from the table at each new assignment.
+    """CRM rows in a table (``customers:7`` → row), with the indexes that joins need, both made anew by ``restore`` at each assignment.
 
-    *table* is any mutable mapping of text to row; in the worker it is Faust's, whose changelog makes it durable.
+    *table* is any mutable mapping of text to row; in the worker it is Faust's.
     """
 
     def __init__(self, mapping: SourceMapping, table: MutableMapping[str, Row]) -> None:
@@ -65,13 +65,40 @@ class Directory:
             bare(crm.prostheses.table): "prostheses",
         }
         self._ids = {"customers": crm.customers.id, "contracts": crm.contracts.id, "prostheses": crm.prostheses.id}
-        self._epoch: int | None = None
 
-    def under(self, epoch: int) -> None:
-        """Call before each record with the assignment it came under: the table was recovered since the one before, past the indexes."""
-        if epoch != self._epoch:
-            self._index()
-            self._epoch = epoch
+    def rows_after(self, changes: Iterable[CrmEnvelope]) -> dict[str, Row]:
+        """What *changes*, all there were, leave in the table. Touches nothing, so it may run in any thread."""
+        rows: dict[str, Row] = {}
+        for change in changes:
+            key, row = self._placed(change)
+            if key is None or row is None:
+                continue
+            if change.op == "d":
+                rows.pop(key, None)
+            else:
+                rows[key] = row
+        return rows
+
+    def restore(self, rows: dict[str, Row]) -> None:
+        """Make the table *rows*, see ``rows_after``. Needed at each assignment. Only rows that differ are written.
+
+        A changelog alone does not tell: a worker that lost the directory without knowing may have written to it after its successor, and so what is
+        recovered may be older than what was said.
+        """
+        for key in [key for key in self._table if key not in rows]:
+            self._table.pop(key, None)
+        for key, row in rows.items():
+            if self._table.get(key) != row:
+                self._table[key] = row
+        self._index()
+
+    def _placed(self, change: CrmEnvelope) -> tuple[str | None, Row | None]:
+        """The key in the table of the row that a change is about, and the row; None where there is none."""
+        kind = self._kinds.get(change.source.table)
+        row = change.after if change.op != "d" else change.before
+        if kind is None or row is None or row.get(self._ids[kind]) is None:
+            return None, None
+        return f"{kind}:{row[self._ids[kind]]}", row
 
     def _index(self) -> None:
         """Build the indexes from the table."""
@@ -86,10 +113,9 @@ class Directory:
         kind = self._kinds.get(envelope.source.table)
         if kind is None:
             return Handled([])
-        row = envelope.after if envelope.op != "d" else envelope.before
-        if row is None or row.get(self._ids[kind]) is None:
+        key, row = self._placed(envelope)
+        if key is None or row is None:
             return Handled([], f"{envelope.source.table}: op {envelope.op!r} without a row or its id")
-        key = f"{kind}:{row[self._ids[kind]]}"
         concerned = self._concerned(kind, key, row)
         if envelope.op == "d":
             self._forget(kind, key)
