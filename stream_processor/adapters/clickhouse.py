@@ -117,7 +117,10 @@ class ClickHouseStore:
         query = """SELECT prosthesis_id, event_id_hi, event_id_lo, lsn, log_offset, toUnixTimestamp64Micro(recorded_at), deleted, former_us
                    FROM telemetry_events FINAL WHERE (prosthesis_id, event_id_hi, event_id_lo) IN %(ids)s"""
         rows = self._by_keys(query, ids)
-        return {(pid, hi, lo): KnownEvent(lsn, offset, at, bool(deleted), tuple(former)) for pid, hi, lo, lsn, offset, at, deleted, former in rows}
+        return {
+            (pid, hi, lo): KnownEvent(lsn, offset, at, bool(deleted), tuple(former))
+            for pid, hi, lo, lsn, offset, at, deleted, former in rows
+        }
 
     def telemetry(self, prosthesis_ids: Sequence[str], from_us: int, to_us: int) -> tuple[list[str], TelemetryColumns]:
         ids: list[str] = []

@@ -94,7 +94,9 @@ def test_the_greatest_lsn_wins_and_the_later_write_on_a_tie(store: ReportStore) 
 
 
 def test_the_times_that_an_event_was_found_under_before_stay_with_its_row(store: ReportStore) -> None:
-    store.write_telemetry(texts("7", "7"), events({"event_id_lo": 1, "lsn": 1}, {"event_id_lo": 2, "lsn": 1}), [(NOW_US - 5, NOW_US - 9), ()])
+    store.write_telemetry(
+        texts("7", "7"), events({"event_id_lo": 1, "lsn": 1}, {"event_id_lo": 2, "lsn": 1}), [(NOW_US - 5, NOW_US - 9), ()]
+    )
     store.write_telemetry(texts("7"), events({"event_id_lo": 3, "lsn": 1}))
     known = store.known_events([("7", 0, 1), ("7", 0, 2), ("7", 0, 3)])
     assert [known["7", 0, i].former for i in (1, 2, 3)] == [(NOW_US - 5, NOW_US - 9), (), ()]

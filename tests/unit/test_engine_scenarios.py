@@ -83,6 +83,29 @@ def test_a_delete_command_takes_the_event_out_of_its_report_though_a_crash_came_
     assert store.live_reports() == sources.mart()
 
 
+def test_a_mart_that_was_emptied_by_hand_is_filled_by_a_replay() -> None:
+    sources, store = owned(), MemoryStore()
+    sources.insert(BATTERY)
+    sources.insert({**BATTERY, "recorded_us": NOON - DAY})
+    engine(store).process(records(sources), epoch=1)
+    store.reports.clear()
+    engine(store).process(records(sources), epoch=1)
+    assert store.live_reports() == sources.mart()
+    assert len(store.live_reports()) == 2
+
+
+def test_what_a_worker_remembers_of_an_earlier_assignment_is_not_used_again() -> None:
+    """Its partition went to another worker, which folded on, and came back."""
+    sources, store = owned(), MemoryStore()
+    workers = [engine(store), engine(store)]
+    done = 0
+    for epoch in (1, 2, 3):
+        sources.insert(BATTERY)
+        workers[epoch % 2].process(records(sources)[done:], epoch=epoch)
+        done = len(records(sources))
+    assert store.live_reports() == sources.mart()
+
+
 def test_an_insert_that_comes_again_after_its_event_moved_and_its_owner_changed_is_not_news() -> None:
     sources, store = owned(), MemoryStore()
     worker = engine(store)
