@@ -13,6 +13,8 @@ from clickhouse_driver import Client
 from reconciliation.day_range import DayRange
 from reconciliation.fields import Key, Rows, Values, normal
 from schemas.generations import database_of
+from schemas.ownership import OwnershipDocument
+from schemas.ownership import decode as decode_document
 from service_kit.settings import ClickHouseSettings
 
 _EPOCH = date(1970, 1, 1)
@@ -125,6 +127,16 @@ class Mart:
             return {}
         found = self.client.execute(_query("mart_positions"), {"keys": wanted})
         return {Key(user, _date(day), prosthesis): Position(part, version) for user, day, prosthesis, part, version in found}
+
+    def documents(self, prostheses: Sequence[str]) -> dict[str, OwnershipDocument]:
+        """The ownership documents in force of *prostheses*; those without one are left out."""
+        query = "SELECT document FROM ownership FINAL WHERE prosthesis_id IN %(ids)s"
+        found: dict[str, OwnershipDocument] = {}
+        for at in range(0, len(prostheses), _KEYS_A_QUERY):
+            for (document,) in self.client.execute(query, {"ids": tuple(prostheses[at : at + _KEYS_A_QUERY])}):
+                decoded = decode_document(document.encode())
+                found[decoded.prosthesis_id] = decoded
+        return found
 
     def raw_days(self) -> DayRange | None:
         """First and last UTC day that raw telemetry was recorded in; None where there is none."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
@@ -18,6 +18,7 @@ import psycopg
 from reconciliation import verify as verifies
 from reconciliation.commands import ask_for_rows, send
 from reconciliation.day_range import DayRange
+from reconciliation.directory import CrmRepair, differing
 from reconciliation.mart import serving_mart
 from reconciliation.moment import Moments
 from reconciliation.oracle import Oracle
@@ -43,10 +44,11 @@ class RepairError(RuntimeError):
 
 @dataclass(frozen=True)
 class Plan:
-    """What differs and what would be done about it."""
+    """What differs and what would be done about it. *owners*: prostheses with unequal reports whose ownership is not what the CRM says."""
 
     verification: Verification
     raw: RawDifference
+    owners: frozenset[str] = frozenset()
     generation: int | None = None
 
     @property
@@ -68,11 +70,18 @@ class Plan:
     def as_json(self) -> dict[str, Any]:
         """JSON-ready."""
         counts = {"missing": len(self.raw.missing), "different": len(self.raw.different), "surplus": len(self.raw.surplus)}
-        return {"raw": counts, "recompute": len(self.days_by_prosthesis()), "verification": self.verification.as_json()}
+        return {
+            "raw": counts,
+            "ownership": len(self.owners),
+            "recompute": len(self.days_by_prosthesis()),
+            "verification": self.verification.as_json(),
+        }
 
     def lines(self) -> Iterable[str]:
         """The same for people."""
         yield f"raw telemetry: {len(self.raw.missing)} missing, {len(self.raw.different)} different, {len(self.raw.surplus)} surplus"
+        if self.owners:
+            yield f"ownership: {len(self.owners)} prostheses belong to others than the CRM says"
         yield f"prostheses to recompute: {len(self.days_by_prosthesis())}"
         yield from self.verification.lines()
 
@@ -95,7 +104,9 @@ def plan(
         Moments(settings, oracle, mart) as moments,
         moments.now() as moment,
     ):
-        return Plan(verification, RawComparison(settings, oracle, mart, moment, progress).run(first, last), generation)
+        unequal = {key.prosthesis_id for key in verification.found.unequal_keys | verification.unverified_keys}
+        owners = differing(unequal, mart.documents(sorted(unequal)), moment.intervals)
+        return Plan(verification, RawComparison(settings, oracle, mart, moment, progress).run(first, last), owners, generation)
 
 
 def carry_out(settings: ReconciliationSettings, wanted: Plan, progress: Progress = lambda _: None) -> Plan:
@@ -105,6 +116,11 @@ def carry_out(settings: ReconciliationSettings, wanted: Plan, progress: Progress
     """
     mapping = SourceMapping.read(settings.reconciliation.mapping)
     oracle = Oracle(mapping)
+    if wanted.owners:
+        prostheses = sorted(wanted.owners)
+        gone = CrmRepair(settings.kafka, settings.crm_db, mapping).run(prostheses)
+        progress(f"ownership of {len(prostheses)} prostheses asked for again, {gone} rows of the CRM taken back")
+        _await_ownership(settings, oracle, prostheses, wanted.generation)
     surplus = _still_absent(settings, oracle, wanted.raw.surplus)
     days = wanted.days_by_prosthesis()
     send(settings.kafka, deletes(surplus))
@@ -165,6 +181,23 @@ def _await_raw(settings: ReconciliationSettings, wanted: Mapping[EventKey, Conte
                 raise RepairError(
                     f"{len(left)} of {len(wanted)} rows that were asked for again did not arrive as PostgreSQL has them,"
                     f" e.g. {next(iter(left))}: is the connector running? (`bionicpro status`); then repair again"
+                )
+            time.sleep(_POLL_S)
+
+
+def _await_ownership(settings: ReconciliationSettings, oracle: Oracle, prostheses: Sequence[str], generation: int | None) -> None:
+    deadline = time.monotonic() + settings.reconciliation.repair_timeout_s
+    with serving_mart(settings.clickhouse, generation) as mart:
+        while True:
+            with psycopg.connect(**settings.crm_db.conninfo()) as crm:  # type: ignore[arg-type]  # keyword arguments of mixed types
+                intervals = oracle.intervals(crm, prostheses)
+            left = differing(prostheses, mart.documents(prostheses), intervals)
+            if not left:
+                return
+            if time.monotonic() > deadline:
+                raise RepairError(
+                    f"the ownership of {len(left)} of {len(prostheses)} prostheses did not become what the CRM says, e.g. of {min(left)}:"
+                    " are the connector and the processor running? (`bionicpro status`); then repair again"
                 )
             time.sleep(_POLL_S)
 

@@ -20,6 +20,7 @@ from cli.rebuild.waiting import Patience
 from cli.rebuild.worker import OwnWorker, own_worker
 from clickhouse.migrator import Migrator
 from connectors import topics as broker_topics
+from connectors.apply import Connect, read_connectors
 from reconciliation import repair as repairs
 from reconciliation.commands import send_located
 from schemas.generations import BUILDING, FIRST_GENERATION, SERVING, changelog_of, group_of
@@ -102,9 +103,18 @@ class Rebuild:
         changelog = msgspec.structs.replace(template, name=changelog_of(self._group))
         admin = AdminClient({**self._settings.kafka.librdkafka(), "log_level": 0})
         broker_topics.apply(admin, [changelog], self._settings.topics.replication_factor)
+        if self._plan.source == "postgres":
+            self._restart_connectors()
         topic = self._broker.topics([LOG_TOPIC])[LOG_TOPIC]
         self._tables.begin_at(self._plan.begins, topic.topic_id)
         self._broker.commit(self._group, LOG_TOPIC, {p: offset for p, offset in self._plan.begins.items() if offset > 0})
+
+    def _restart_connectors(self) -> None:
+        """One whose topic was deleted under it may wait for a partition that is no more, for ever, and say that it runs."""
+        with Connect(self._settings.connect.url) as connect:
+            for connector in read_connectors():
+                self._say(f"restarting connector {connector.name}")
+                connect.restart(connector.name)
 
     def _raw(self) -> None:
         if self._plan.source == "postgres":

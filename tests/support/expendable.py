@@ -26,6 +26,8 @@ class Site:
         self.rebuild = ("rebuild", "--yes", *self.accounts, "--processor-env", str(env(PROCESSOR)))
         self.auditor = Client(**system.clickhouse.client("auditor"), database="bionicpro")
 
+        self._log_began = len(self.processor_log())
+
     def close(self) -> None:
         self.auditor.disconnect()
 
@@ -70,6 +72,10 @@ class Site:
 
     def processor_log(self) -> str:
         return (self.system.instance.logs / f"{PROCESSOR}.log").read_text(encoding="utf-8", errors="replace")
+
+    def wait_for_log(self, *any_of: str) -> None:
+        """Until the processor has said one of these since this object was made."""
+        until(lambda: any(text in self.processor_log()[self._log_began :] for text in any_of), f"the processor says {any_of}")
 
     def migrator(self, work: Callable[[Client], Any]) -> Any:
         """Something done with every right in the tables of the generation that serves."""
