@@ -19,6 +19,7 @@ from reconciliation import verify as verifies
 from reconciliation.commands import ask_for_rows, send
 from reconciliation.day_range import DayRange
 from reconciliation.directory import CrmRepair, differing
+from reconciliation.fields import Key
 from reconciliation.mart import serving_mart
 from reconciliation.moment import Moments
 from reconciliation.oracle import Oracle
@@ -55,11 +56,14 @@ class Plan:
     def is_empty(self) -> bool:
         return not self.raw and not self.days_by_prosthesis()
 
+    def unequal_keys(self) -> frozenset[Key]:
+        """Reports that are not, or not surely, what the oracle says."""
+        return self.verification.found.unequal_keys | self.verification.unverified_keys
+
     def days_by_prosthesis(self) -> dict[str, DayRange]:
         """What to recompute: the days of unequal reports, and those that events which will change may lie in, in any time zone."""
         found: dict[str, list[date]] = {}
-        unequal = self.verification.found.unequal_keys | self.verification.unverified_keys
-        for key in unequal:
+        for key in self.unequal_keys():
             found.setdefault(key.prosthesis_id, []).append(key.report_date)
         for part in (self.raw.missing, self.raw.different, self.raw.surplus):
             for event, content in part.items():
@@ -129,7 +133,7 @@ def carry_out(settings: ReconciliationSettings, wanted: Plan, progress: Progress
         ids = [source_id(key, mapping.telemetry.event_id.type) for key in again]
         progress(f"{len(ids)} rows asked for again with {ask_for_rows(settings.telemetry_db, mapping, ids)} signals")
         _await_raw(settings, again, wanted.generation)
-    progress(f"{send(settings.kafka, recomputes(days, wanted.generation))} prostheses to recompute")
+    progress(f"{send(settings.kafka, recomputes(days, wanted.generation, wanted.unequal_keys()))} prostheses to recompute")
     bounds = _bounds(days)
     return plan(settings, bounds.first if bounds else None, bounds.last if bounds else None, progress, wanted.generation)
 
@@ -145,8 +149,14 @@ def deletes(surplus: Iterable[EventKey]) -> list[Command]:
     return commands
 
 
-def recomputes(days: Mapping[str, DayRange], generation: int | None = None) -> list[Command]:
-    """One recompute command a prosthesis, for the workers of all generations or of one."""
+def recomputes(days: Mapping[str, DayRange], generation: int | None = None, reports: Iterable[Key] = ()) -> list[Command]:
+    """One recompute command a prosthesis, for the workers of all generations or of one.
+
+    *reports*: those that are not as they should be, named so that also rows of the mart without a state are taken back.
+    """
+    named: dict[str, list[tuple[str, date]]] = {}
+    for key in sorted(reports):
+        named.setdefault(key.prosthesis_id, []).append((key.user_id, key.report_date))
     return [
         Recompute(
             command_id=str(uuid.uuid4()),
@@ -154,6 +164,7 @@ def recomputes(days: Mapping[str, DayRange], generation: int | None = None) -> l
             from_date=range_.first,
             to_date=range_.last,
             generation=generation,
+            reports=tuple(named.get(prosthesis, ())),
             reason="repair",
         )
         for prosthesis, range_ in days.items()

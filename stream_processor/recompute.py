@@ -32,6 +32,7 @@ class Work:
     instants: list[int] = field(default_factory=list)
     everything: bool = False
     deletes: list[tuple[int, int]] = field(default_factory=list)
+    reports: set[tuple[str, int]] = field(default_factory=set)  # (user, day) that the mart may have without a state
 
     def reach(self, offset: int) -> None:
         self.offset = max(self.offset, offset)
@@ -54,7 +55,10 @@ class Work:
         """A recompute without one of its bounds is one of everything: more is never wrong."""
         if isinstance(command, commands.Delete):
             self.deletes.extend(command.event_ids)
-        elif command.from_date is None or command.to_date is None:
+            return
+        self.reports.update((user_id, day_number(day)) for user_id, day in command.reports)
+        self.days.update(day for _, day in self.reports)
+        if command.from_date is None or command.to_date is None:
             self.add_all()
         else:
             self.days.update(range(day_number(command.from_date), day_number(command.to_date) + 1))
@@ -136,7 +140,8 @@ class Recompute:
         wanted = set(pages)
         known = {cell for page in pages for cell in self._states.cells_of(page)}
         found = {cell for cell in cells if cell[:2] in wanted}
-        touched = sorted(known | found)
+        named = {(device, day, user) for device, work in works.items() for user, day in work.reports if (device, day) in wanted}
+        touched = sorted(known | found | named)
         slots = dict(zip(touched, self._reports.slots_of(touched).tolist(), strict=True))
         # A state that includes more than this work must not go back; it is only written again.
         open_cells = [cell for cell in touched if self._states.mark[slots[cell]] <= works[cell[0]].offset]

@@ -44,16 +44,19 @@ class Site:
         result = self.operator("status", *WITHOUT)
         return [line for line in result.output.splitlines() if " → " in line]
 
-    def wait_for_problem(self, what: str, limit_s: float = 90) -> str:
-        """Until `status` names *what*; its line."""
+    def wait_for_problem(self, *any_of: str, limit_s: float = 120) -> str:
+        """Until `status` names one of them; its line."""
         seen: list[str] = []
+
+        def lines() -> list[str]:
+            return [line for line in seen if any(what in line for what in any_of)]
 
         def named() -> bool:
             seen[:] = self.problems()
-            return any(what in line for line in seen)
+            return bool(lines())
 
-        until(named, lambda: f"status names {what!r}; it says {seen}", limit_s)
-        return next(line for line in seen if what in line)
+        until(named, lambda: f"status names {any_of}; it says {seen}", limit_s)
+        return lines()[0]
 
     def wait_until_well(self, limit_s: float = 120) -> None:
         seen: list[str] = []
