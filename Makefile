@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help prepare up down reset test lint format lock
+.PHONY: help prepare up down reset test bench lint format lock
 
 help: ## this menu
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ reset: ## stop it and forget its data, secrets and ports (YES=1: do not ask)
 test: ## run every test, real servers and a real browser included (ARGS=…: for pytest)
 	@$(PYTHON) -m local.bootstrap --browser
 	@$(VENV)/python -m pytest --junitxml=test-results/junit.xml $(ARGS)
+
+bench: prepare ## the project and its peers side by side (BENCH="processor debezium": only these; ARGS=…)
+	@$(VENV)/python -m benchmarks $(or $(BENCH),all) --json bench-results/latest.jsonl $(ARGS)
 
 lint: prepare ## formatter, linter, type checker, import rules, front-end checks
 	@$(VENV)/python -m local.lint

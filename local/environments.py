@@ -33,6 +33,7 @@ def all_of(instance: Instance) -> dict[str, dict[str, str]]:
         "connect": captured,
         "keycloak": keycloak_server(instance),
         "processor": kafka | clickhouse(instance, "writer") | listener(instance, "processor", "PROCESSOR") | processor(instance),
+        "eraser": clickhouse(instance, "eraser"),
         "reports-api": clickhouse(instance, "reader") | identity | listener(instance, "reports_api", "REPORTS"),
         "bff": identity | redis | listener(instance, "bff", "BFF") | bff(instance),
         "simulator": postgres(instance, "crm", "crm_app") | postgres(instance, "telemetry", "telemetry_ingest"),

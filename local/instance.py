@@ -32,6 +32,7 @@ SECRETS = (
     "auditor",
     "clickhouse_migrator",
     "clickhouse_writer",
+    "clickhouse_eraser",
     "clickhouse_reader",
     "clickhouse_auditor",
     "keycloak_admin",

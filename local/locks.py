@@ -8,18 +8,20 @@ import sys
 
 from local import bootstrap, paths
 
-EXTRAS = {"dev": "dev", "processor": "processor", "reports": "reports", "bff": "bff", "operator": "operator"}
+# What each lock is resolved from. Services hold what the tests ran with: they are constrained by the first.
+PROJECT = {name: ("--extra", name, "pyproject.toml") for name in ("dev", "processor", "reports", "bff", "operator")}
+# What `make bench` compares with stands in an environment of its own.
+SOURCES = PROJECT | {"peers": ("benchmarks/peers/requirements.in",)}
 OPTIONS = ("--universal", "--generate-hashes", "--no-annotate", "--no-header", "--no-emit-index-url", "--no-emit-find-links", "--quiet")
 COMMAND_LIMIT_S = 600
 
 
 def main() -> int:
     uv = bootstrap.uv()
-    for extra, name in EXTRAS.items():
+    for name, source in SOURCES.items():
         output = paths.REPOSITORY / "locks" / f"{name}.txt"
-        command = [str(uv), "pip", "compile", *OPTIONS, "--extra", extra, "pyproject.toml", "-o", str(output)]
-        # Services hold what the tests ran with: their locks are constrained by the first.
-        if name != "dev":
+        command = [str(uv), "pip", "compile", *OPTIONS, *source, "-o", str(output)]
+        if name in PROJECT and name != "dev":
             command += ["--constraint", str(paths.REPOSITORY / "locks" / "dev.txt")]
         environment = bootstrap.uv_environment(os.environ)
         subprocess.run(command, cwd=paths.REPOSITORY, env=environment, check=True, timeout=COMMAND_LIMIT_S, stdout=subprocess.DEVNULL)

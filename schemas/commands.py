@@ -39,7 +39,24 @@ class Delete(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="d
     reason: str
 
 
-Command = Recompute | Delete
+class Erase(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="erase"):
+    """Let nothing of one prosthesis's *intervals* (microseconds, half-open) come in or be read any more, and fold its days again.
+
+    *command_id* is the erasure's, whatever prosthesis it is about; the erasure has *parts* such commands in all. *subject* names the person (see
+    ``schemas.erasure``); *customer_gone*: the CRM has no such customer any more. Times in microseconds since the epoch.
+    """
+
+    command_id: str
+    prosthesis_id: str
+    subject: str
+    intervals: tuple[tuple[int, int], ...]
+    issued_us: int
+    parts: int
+    customer_gone: bool
+    reason: str
+
+
+Command = Recompute | Delete | Erase
 
 encode_command = msgspec.json.Encoder().encode
 decode_command = msgspec.json.Decoder(Command).decode

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 import structlog
@@ -25,9 +26,16 @@ def main() -> None:
     except StoreUnavailable as error:
         structlog.get_logger().critical("cannot ask which generation to write; ending, to be started again", error=str(error))
         sys.exit(EXIT_AGAIN)
+    _collect_rarely()
     processor = Processor(settings, now)
     worker = processor.app.Worker(loglevel=settings.log.level, logging_config=None, override_logging=False, redirect_stdouts=False)
     worker.execute_from_commandline()
+
+
+def _collect_rarely() -> None:
+    """A batch makes hundreds of thousands of short-lived objects without cycles: Python's own thresholds would look through them hundreds of times."""
+    gc.freeze()
+    gc.set_threshold(200_000, 20, 20)
 
 
 if __name__ == "__main__":

@@ -5,19 +5,21 @@ update, a delete, a new ownership document, a command, an event that raw knows o
 the prosthesis's last offset in the batch. Either way a report's content is a function of the log up to its version, so every order of
 crashes and replays writes the same content under the same version.
 
-Order of effects: raw, reports (tombstones among them), states, ownership, progress. The caller acknowledges after ``process`` has returned.
+What an erasure rule covers is left out first of all, whatever record brings it.
+
+Order of effects: erasure rules, raw, reports (tombstones among them), states, ownership, progress. The caller acknowledges after ``process`` has returned.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from schemas import commands
-from schemas.commands import Command
+from schemas.commands import Command, Erase
 from schemas.generations import FIRST_GENERATION
 from schemas.mapping import SourceMapping
 from stream_processor.domain.columns import Ints, TelemetryColumns
@@ -25,7 +27,9 @@ from stream_processor.domain.decode import Change, DeadLetter, Decoded, Document
 from stream_processor.domain.devices import CellKey, Devices, Misplaced
 from stream_processor.domain.duplicates import KnownEvent, Verdict, judge, suspects
 from stream_processor.domain.ownership import OwnershipHistory
+from stream_processor.domain.retention import ignore_purged, refuse_closed
 from stream_processor.domain.states import StateCache
+from stream_processor.erasures import Erasures
 from stream_processor.ports import ReportStore, StoredOwnership, StoredProgress
 from stream_processor.recompute import Recompute, Work
 from stream_processor.reports import Reports
@@ -33,9 +37,17 @@ from stream_processor.reports import Reports
 Identity = tuple[int, int, int]  # (device, high half, low half) of an event
 
 
+def every_day() -> int | None:
+    """No day is closed."""
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
-    """*topic_id* and *partitions* identify the log; *cached_states* bounds memory (about 1 KiB each); *generation* is the one that the store is."""
+    """*topic_id* and *partitions* identify the log; *cached_states* bounds memory (about 1 KiB each); *generation* is the one that the store is.
+
+    *first_open_day*: days of reports before it (since 1970-01-01) are closed, asked once a batch; *source_days*: deletes of older events are no corrections.
+    """
 
     topic: str
     topic_id: str
@@ -43,6 +55,8 @@ class EngineSettings:
     cached_states: int = 50_000
     integer_event_ids: bool = True
     generation: int = FIRST_GENERATION
+    first_open_day: Callable[[], int | None] = every_day
+    source_days: int | None = None
 
 
 @dataclass(slots=True)
@@ -55,6 +69,9 @@ class Outcome:
     duplicates: int = 0
     lookups: int = 0
     unowned: int = 0
+    erased: int = 0
+    purged: int = 0
+    closed_days: int = 0
     recomputed: int = 0
     reports: int = 0
 
@@ -75,7 +92,13 @@ class Engine:
         self._devices = Devices(self._settings.partitions)
         self._states = StateCache(self._settings.cached_states)
         self._reports = Reports(self._store, self._devices, self._states, integer_ids=self._settings.integer_event_ids)
-        self._recompute = Recompute(self._store, self._devices, self._states, self._reports)
+        self._erasures = Erasures(self._store, self._devices)
+        self._recompute = Recompute(self._store, self._devices, self._states, self._reports, self._erasures)
+
+    def reload_erasures(self) -> None:
+        """Take in erasure rules whose commands this worker has not reached. What is cached may hold what they cover, and is forgotten."""
+        if self._erasures.reload():
+            self.forget()
 
     def process(self, records: Sequence[Record], epoch: int) -> Outcome:
         """Handle *records* (offset order within each partition) completely.
@@ -87,8 +110,13 @@ class Engine:
             self._epoch = epoch
         decoded = self._decoder.decode(records)
         outcome = Outcome(dead=decoded.dead, records=len(records))
+        first_open_day = self._settings.first_open_day()
+        if first_open_day is not None:
+            refuse_closed(decoded, first_open_day)
+        if self._settings.source_days is not None:
+            outcome.purged = ignore_purged(decoded, self._settings.source_days)
         batch = self._sort_out(decoded, outcome)
-        self._write(batch, decoded.progress, outcome)
+        self._write(batch, decoded.progress, outcome, first_open_day)
         self._states.evict()
         return outcome
 
@@ -100,6 +128,7 @@ class Engine:
         batch = _Batch(decoded.inserts)
         self._place_changes(decoded, batch, outcome)
         self._place_own_records(decoded, batch, outcome)
+        self._leave_out_erased(batch, outcome)
         self._load_ownership(batch)
         self._accept_documents(batch)
         self._judge_inserts(batch, outcome)
@@ -108,7 +137,7 @@ class Engine:
     def _place_inserts(self, decoded: Decoded, outcome: Outcome) -> None:
         inserts = decoded.inserts
         columns = inserts.columns
-        columns.device, misplaced = self._devices.indices(inserts.keys, inserts.ids, columns.partition)
+        columns.device, misplaced = self._devices.indices([record.key for record in inserts.records], inserts.ids, columns.partition)
         if misplaced:
             outcome.dead.extend(DeadLetter(inserts.records[i], "misplaced", reason) for i, reason in misplaced)
             good = columns.device >= 0
@@ -130,6 +159,24 @@ class Engine:
             device = self._place(placed.record, placed.command.prosthesis_id, outcome)
             if device is not None and self._is_for_us(placed.command):
                 batch.work(device, placed.record.offset).add_command(placed.command)
+                if isinstance(placed.command, Erase):
+                    self._erasures.accept(placed.command, placed.record, self._settings.topic_id)
+
+    def _leave_out_erased(self, batch: _Batch, outcome: Outcome) -> None:
+        """What erasure rules cover is neither written nor folded, whatever brings it: it does not go on from here."""
+        inserts = batch.inserts
+        inside = self._erasures.inside(inserts.columns)
+        if inside is not None:
+            # A row of an incremental snapshot is how the source has it now: what raw has elsewhere of the same event has left there.
+            for i in np.flatnonzero(inside & inserts.unversioned).tolist():
+                events, offset = inserts.columns, int(inserts.columns.offset[i])
+                batch.work(int(events.device[i]), offset).deletes.append((int(events.event_id_hi[i]), int(events.event_id_lo[i]), offset))
+            good = ~inside
+            inserts.columns, inserts.live, inserts.unversioned = inserts.columns.take(good), inserts.live[good], inserts.unversioned[good]
+            outcome.erased += int(inside.sum())
+        left = [(device, change) for device, change in batch.changes if self._erasures.cut(device, change)]
+        outcome.erased += len(batch.changes) - len(left)
+        batch.changes = left
 
     def _is_for_us(self, command: Command) -> bool:
         """A recompute may be meant for one generation: the one being built, while another serves."""
@@ -143,8 +190,7 @@ class Engine:
             return None
 
     def _load_ownership(self, batch: _Batch) -> None:
-        devices = set(np.unique(batch.inserts.columns.device).tolist()) | batch.works.keys() | batch.documents.keys()
-        self._reports.load_ownership(devices)
+        self._reports.load_ownership(np.concatenate([batch.inserts.columns.device, [*batch.works, *batch.documents]]).astype(np.int64))
 
     def _accept_documents(self, batch: _Batch) -> None:
         """The newest document of each prosthesis, unless what is stored is as new: then its recompute has been done."""
@@ -253,10 +299,12 @@ class Engine:
 
     # -- effects --------------------------------------------------------------------------------------------------------
 
-    def _write(self, batch: _Batch, progress: dict[int, Progress], outcome: Outcome) -> None:
+    def _write(self, batch: _Batch, progress: dict[int, Progress], outcome: Outcome, first_open_day: int | None) -> None:
+        self._erasures.write()
         self._write_raw(batch, outcome)
         outcome.reports = self._reports.write(self._append(batch, outcome))
-        outcome.recomputed = self._recompute.run(batch.works)
+        outcome.recomputed = self._recompute.run(batch.works, first_open_day)
+        outcome.closed_days = sum(work.refused for work in batch.works.values())
         if batch.ownership:
             self._store.write_ownership(batch.ownership)
         self._write_progress(progress)
@@ -268,15 +316,14 @@ class Engine:
         outcome.unowned = int(unowned.sum())
         # Events at or below their state's mark were written before the state was.
         wanted = ~batch.duplicate & (batch.beyond | unowned | changed)
-        parts = [events.take(wanted)] if wanted.any() else []
-        parts.extend(raw_of(change, device) for device, change in batch.changes)
-        if not parts:
-            return
-        rows = TelemetryColumns.concatenate(parts)
-        # In log order: of two rows of one event with the same LSN, the later one has to win.
-        rows = rows.take(np.lexsort((rows.offset, rows.partition)))
-        self._store.write_telemetry([self._devices[i].prosthesis_id for i in rows.device.tolist()], rows)
-        self._reports.saw_raw(rows)
+        rows = events if wanted.all() else events.take(wanted)
+        if batch.changes:
+            rows = TelemetryColumns.concatenate([rows, *(raw_of(change, device) for device, change in batch.changes)])
+            # In log order: of two rows of one event with the same LSN, the later one has to win.
+            rows = rows.take(np.lexsort((rows.offset, rows.partition)))
+        if len(rows):
+            self._store.write_telemetry(self._devices.prosthesis_ids[rows.device], rows)
+            self._reports.saw_raw(rows)
 
     def _append(self, batch: _Batch, outcome: Outcome) -> set[CellKey]:
         """Fold what is new of prostheses that only grew; every report of the batch is written again, folded or not."""
@@ -284,7 +331,7 @@ class Engine:
         grown = (batch.slot >= 0) & ~np.isin(events.device, list(batch.works)) if batch.works else batch.slot >= 0
         fold = np.flatnonzero(grown & batch.beyond & ~batch.duplicate)
         slots = batch.slot[fold]
-        self._states.folds.fold(slots, events.take(fold))
+        self._states.folds.fold(slots, events if len(fold) == len(events) else events.take(fold))
         at = np.flatnonzero(grown)
         np.maximum.at(self._states.mark, batch.slot[at], events.offset[at])
         if self._settings.integer_event_ids:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from stream_processor.domain.columns import TelemetryColumns
+from stream_processor.domain.columns import Ints, TelemetryColumns
 from stream_processor.domain.duplicates import EventId, KnownEvent
 from stream_processor.domain.report import MartColumns
 
@@ -61,8 +61,25 @@ class StoredProgress:
     as_of_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class StoredErasure:
+    """An erasure rule of one prosthesis: *intervals* in microseconds, half-open. *offset*: its command's place in the log *topic_id*."""
+
+    prosthesis_id: str
+    erasure_id: str
+    subject: str
+    intervals: tuple[tuple[int, int], ...]
+    issued_us: int
+    parts: int
+    customer_gone: bool
+    reason: str
+    topic_id: str
+    partition: int
+    offset: int
+
+
 class ReportStore(Protocol):
-    """One generation of tables.
+    """One generation of tables, and the erasure rules that all generations share.
 
     Writes are idempotent: a row replaces the one of its key with a lower or equal version, never one with a higher. Reads see all earlier writes.
     Every method raises StoreUnavailable where the server cannot be reached or does not answer in time; the write may or may not have happened.
@@ -92,7 +109,15 @@ class ReportStore(Protocol):
         """The prosthesis of each event, and the live (not deleted) events in the half-open range; ``device`` is left 0."""
         ...
 
-    def write_telemetry(self, prosthesis_ids: Sequence[str], events: TelemetryColumns) -> None: ...
+    def write_telemetry(self, prosthesis_ids: Ints, events: TelemetryColumns) -> None:
+        """*prosthesis_ids*: an array of texts, one an event."""
+        ...
+
+    def erasures(self) -> list[StoredErasure]:
+        """All erasure rules there are."""
+        ...
+
+    def write_erasures(self, rules: Sequence[StoredErasure]) -> None: ...
     def write_reports(self, columns: MartColumns) -> None: ...
     def write_states(self, states: StateColumns) -> None: ...
     def write_ownership(self, documents: Sequence[StoredOwnership]) -> None: ...

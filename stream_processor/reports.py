@@ -10,12 +10,14 @@ from schemas.ownership import OwnershipDocument
 from schemas.ownership import decode as decode_document
 from stream_processor.domain.calendar import QUARTER_US, day_of_date
 from stream_processor.domain.columns import Ints, TelemetryColumns
-from stream_processor.domain.devices import NOT_ASKED, NOTHING, CellKey, Devices
+from stream_processor.domain.devices import NOT_ASKED, NOTHING, CellKey, Device, Devices
 from stream_processor.domain.fold import FOLD_FORMAT, FoldTable
 from stream_processor.domain.ownership import OwnershipHistory
-from stream_processor.domain.report import ReportKey, mart_columns
+from stream_processor.domain.report import ReportKey, mart_columns, report_key
 from stream_processor.domain.states import NO_MARK, Page, StateCache
 from stream_processor.ports import ReportStore, StateColumns, StoredState
+
+REPORT_KEYS_A_DEVICE = 8
 
 
 class Reports:
@@ -27,9 +29,10 @@ class Reports:
         self._states = states
         self._integer_ids = integer_ids
 
-    def load_ownership(self, devices: Iterable[int]) -> None:
+    def load_ownership(self, devices: Ints) -> None:
         """Read the ownership of prostheses that have not been asked for."""
-        unknown = {self._devices[i].prosthesis_id: i for i in devices if i >= 0 and not self._devices[i].ownership_loaded}
+        unasked = np.unique(devices[~self._devices.ownership_loaded[devices]]).tolist() if len(devices) else []
+        unknown = {self._devices[i].prosthesis_id: i for i in unasked}
         if not unknown:
             return
         for row in self._store.ownership(sorted(unknown)):
@@ -118,7 +121,7 @@ class Reports:
 
     def write(self, cells: Iterable[CellKey]) -> int:
         """Write the mart rows of cached reports, and then their states. Returns how many."""
-        chosen = sorted(cells, key=lambda cell: (cell[1], cell[0], cell[2]))
+        chosen = list(cells)
         if not chosen:
             return 0
         slots = self.slots_of(chosen)
@@ -145,12 +148,21 @@ class Reports:
         self._states.stored[slots[new]] = True
 
     def _key(self, cell: CellKey) -> ReportKey:
+        """What the row of a report says beside its numbers; remembered until the prosthesis's ownership changes."""
         device = self._devices[cell[0]]
+        key = device.report_keys.get(cell)
+        if key is None:
+            if len(device.report_keys) >= REPORT_KEYS_A_DEVICE:
+                device.report_keys.clear()
+            key = device.report_keys[cell] = self._make_key(cell, device)
+        return key
+
+    def _make_key(self, cell: CellKey, device: Device) -> ReportKey:
         day = self._devices.day_of(cell) or day_of_date("UTC", cell[1])
         if device.history is None:
             unknown = OwnershipDocument(device.prosthesis_id, -1, "", "", ())
-            return ReportKey(cell[2], day, unknown, None, device.partition)
-        return ReportKey(cell[2], day, device.history.document, device.history.of_day(cell[2], day), device.partition)
+            return report_key(cell[2], day, unknown, None, device.partition)
+        return report_key(cell[2], day, device.history.document, device.history.of_day(cell[2], day), device.partition)
 
     def _columns(
         self,
@@ -160,11 +172,12 @@ class Reports:
         folds: Sequence[bytes],
         errors: Sequence[dict[str, int]],
     ) -> StateColumns:
-        of = [self._devices[cell[0]] for cell in cells]
+        devices, days, users = zip(*cells, strict=True)
+        of = [self._devices[device] for device in devices]
         return StateColumns(
-            day=[cell[1] for cell in cells],
+            day=days,
             prosthesis_id=[device.prosthesis_id for device in of],
-            user_id=[cell[2] for cell in cells],
+            user_id=users,
             mark=marks,
             highest_id=highest,
             fold=folds,

@@ -36,10 +36,10 @@ SERVERS_OF = {
     "demo": ("postgres", "kafka", "connect", "clickhouse", "keycloak", "redis"),
 }
 
-# Generated cases are the same at every run of CI, and new ones at every run of a developer.
-hypothesis_settings.register_profile("ci", derandomize=True, database=None)
-if os.environ.get("CI", "").lower() in {"1", "true"}:
-    hypothesis_settings.load_profile("ci")
+# Generated cases are the same at every run of CI, and new ones at every run of a developer. No deadlines: a test says nothing about speed.
+hypothesis_settings.register_profile("developer", deadline=None)
+hypothesis_settings.register_profile("ci", derandomize=True, database=None, deadline=None)
+hypothesis_settings.load_profile("ci" if os.environ.get("CI", "").lower() in {"1", "true"} else "developer")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -25,7 +25,7 @@ class ProbeSection(Section):
 
 
 class ProbeSettings(ServiceSettings):
-    """Account: ``auditor`` or ``reader`` of ClickHouse; either sees the view that the reports service reads."""
+    """Account: ``auditor`` of ClickHouse, which sees everybody's rows of the serving generation."""
 
     clickhouse: ClickHouseSettings
     probe: ProbeSection = ProbeSection()

@@ -17,13 +17,19 @@ from typing import Any, ClassVar, cast
 import aiokafka
 import faust
 import faust.auth
+import structlog
+from aiokafka.errors import IllegalStateError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage, Message
 
 from service_kit.settings import KafkaSettings
+from stream_processor.adapters import log_records
 from stream_processor.adapters.positions import Positions
+from stream_processor.domain.decode import LogRecord
 
 FETCH_MAX_WAIT_MS = 100
+
+log = structlog.get_logger()
 
 
 def credentials(settings: KafkaSettings) -> faust.auth.Credentials | None:
@@ -110,14 +116,13 @@ class BatchConsumer(driver.Consumer):
         return active is None or tp in active or tp in self._buffered_partitions
 
     @staticmethod
-    def _batch_message(tp: TP, batch: list[Any], generation: int) -> ConsumerMessage:
-        last = batch[-1]
+    def _batch_message(tp: TP, batch: list[LogRecord], generation: int) -> ConsumerMessage:
         return ConsumerMessage(
-            last.topic,
-            last.partition,
-            last.offset,
-            last.timestamp / 1000.0,
-            last.timestamp_type,
+            tp.topic,
+            tp.partition,
+            batch[-1].offset,
+            0.0,
+            0,
             [],
             None,
             cast(bytes, batch),  # the records themselves; the topic's codec hands them on as they are
@@ -151,15 +156,25 @@ class BatchConsumer(driver.Consumer):
         """Go back to what is committed, or where nothing is, to the beginning.
 
         Faust leaves a partition without a committed offset where it stands, although by then it may have fetched records and dropped them.
+        A partition that is revoked meanwhile ends the attempt: the assignment that follows seeks again, and until then no position moves.
         """
         async with self._fetching:
-            await super().perform_seek()
-            unknown = [tp for tp in self.assignment() if tp.topic == self._batched_topic and self._read_offset.get(tp) is None]
-            beginnings = await self.earliest_offsets(*unknown) if unknown else {}
-            for tp, offset in beginnings.items():
-                await self.seek(tp, offset)
-            self._positions.restart()
+            assigned = self.assignment()
+            try:
+                await self._go_back()
+            except IllegalStateError as error:
+                log.info("a partition was revoked while it was sought", error=str(error))
+                self._positions.skip(assigned)
+            else:
+                self._positions.restart()
             self._seeks += 1
+
+    async def _go_back(self) -> None:
+        await super().perform_seek()
+        unknown = [tp for tp in self.assignment() if tp.topic == self._batched_topic and self._read_offset.get(tp) is None]
+        beginnings = await self.earliest_offsets(*unknown) if unknown else {}
+        for tp, offset in beginnings.items():
+            await self.seek(tp, offset)
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Positions acknowledged under an earlier assignment are not this one's."""
@@ -176,3 +191,4 @@ class BatchTransport(driver.Transport):
     def __init__(self, *args: Any, batched_topic: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.batched_topic = batched_topic
+        log_records.install(batched_topic)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from operator import attrgetter
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 import numpy as np
@@ -20,8 +21,18 @@ from stream_processor.domain.columns import Ints, TelemetryColumns
 from stream_processor.domain.rows import Row, RowReader, row_struct
 
 
+class LogRecord(NamedTuple):
+    """A record of the log, as it was consumed."""
+
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes | None]] = ()
+
+
 class Record(Protocol):
-    """What a consumed Kafka record offers (aiokafka's ``ConsumerRecord``)."""
+    """What is needed of a consumed record: a ``LogRecord``, or anything like it."""
 
     @property
     def partition(self) -> int: ...
@@ -42,6 +53,8 @@ class Source(msgspec.Struct, gc=False, frozen=True):
 
 
 _NO_SOURCE = Source()
+_INSERTED = frozenset({"c", "r"})
+_partition, _offset, _prosthesis_id = attrgetter("partition"), attrgetter("offset"), attrgetter("prosthesis_id")
 
 
 @dataclass(slots=True)
@@ -55,17 +68,22 @@ class DeadLetter:
 
 @dataclass(slots=True)
 class Inserts:
-    """Inserted rows (Debezium's ``c`` and ``r``): columns, the key of each, and whether it came live (``c``) or from a snapshot (``r``).
+    """Inserted rows (Debezium's ``c`` and ``r``): columns, the record and prosthesis id of each, and whether it came live (``c``) or from a snapshot (``r``).
 
     *unversioned*: rows of an incremental snapshot carry no LSN. Any other stamp could outrank a change that is committed, and so sent, later.
     """
 
     columns: TelemetryColumns
     records: list[Record]
-    keys: list[bytes]
     ids: list[Any]
     live: Ints
     unversioned: Ints
+
+    def keep(self, wanted: Ints) -> None:
+        """Leave only the rows that the mask *wanted* chooses."""
+        self.columns, self.live, self.unversioned = self.columns.take(wanted), self.live[wanted], self.unversioned[wanted]
+        at = np.flatnonzero(wanted).tolist()
+        self.records, self.ids = [self.records[i] for i in at], [self.ids[i] for i in at]
 
 
 @dataclass(slots=True)
@@ -76,6 +94,7 @@ class Change:
     prosthesis_id: Any
     removed: TelemetryColumns | None
     added: TelemetryColumns | None
+    ts_ms: int = 0  # the database's time of the change
 
 
 @dataclass(slots=True)
@@ -134,7 +153,7 @@ class LogDecoder:
             ],
             gc=False,
         )
-        self._decode: Callable[[bytes], Any] = msgspec.json.Decoder(envelope).decode
+        self._decode: Callable[[Any], Any] = msgspec.json.Decoder(envelope).decode
         self._decode_loose = msgspec.json.Decoder(_LooseEnvelope).decode
         self._decode_row = msgspec.json.Decoder(row).decode
         self._reader = RowReader(mapping)
@@ -144,27 +163,42 @@ class LogDecoder:
     def decode(self, records: Sequence[Record]) -> Decoded:
         """Sort out *records*, which must be in offset order within each partition."""
         batch = _Batch(records)
-        self._classify(records, batch)
-        decoded = self._inserts(batch)
+        envelopes = self._envelopes(batch)
+        self._classify(envelopes, batch)
+        decoded = self._inserts(envelopes, batch)
         decoded.progress = batch.progress()
         return decoded
 
-    def _classify(self, records: Sequence[Record], batch: _Batch) -> None:
-        decode, table = self._decode, self._table
-        for i, record in enumerate(records):
-            try:
-                envelope = decode(record.value)  # type: ignore[arg-type]
-            except (msgspec.DecodeError, TypeError) as error:
-                self._refused(record, batch, error)
-                continue
-            source = envelope.source
-            if source.table == table and envelope.after is not None and envelope.op in ("c", "r"):
-                batch.insert_at.append(i)
-                batch.rows.append(envelope.after)
-                batch.sources.append(source)
-                batch.live.append(envelope.op == "c")
-            else:
-                self._other(record, envelope, batch)
+    def _envelopes(self, batch: _Batch) -> list[Any]:
+        """The envelope of each record; None for those refused, which are dealt with on the way."""
+        values = [record.value for record in batch.records]
+        try:
+            return list(map(self._decode, values))
+        except (msgspec.DecodeError, TypeError):
+            return [self._envelope(record, batch) for record in batch.records]
+
+    def _envelope(self, record: Record, batch: _Batch) -> Any:
+        try:
+            return self._decode(record.value)
+        except (msgspec.DecodeError, TypeError) as error:
+            self._refused(record, batch, error)
+            return None
+
+    def _classify(self, envelopes: list[Any], batch: _Batch) -> None:
+        """Inserts are noted for ``_inserts``; whatever else there is goes where it belongs. *envelopes* keeps the inserts' only."""
+        table = self._table
+        at = [
+            i
+            for i, envelope in enumerate(envelopes)
+            if envelope is not None and envelope.op in _INSERTED and envelope.after is not None and envelope.source.table == table
+        ]
+        if len(at) < len(envelopes):
+            inserted = set(at)
+            for i, envelope in enumerate(envelopes):
+                if envelope is not None and i not in inserted:
+                    self._other(batch.records[i], envelope, batch)
+            envelopes[:] = [envelopes[i] for i in at]
+        batch.insert_at = np.array(at, dtype=np.int64)
 
     def _other(self, record: Record, envelope: Any, batch: _Batch) -> None:
         source: Source = envelope.source
@@ -204,12 +238,12 @@ class LogDecoder:
             return
         if removed is None and added is None:
             return
-        batch.changes.append(Change(record, row.prosthesis_id, removed, added))
+        batch.changes.append(Change(record, row.prosthesis_id, removed, added, source.ts_ms))
 
     def _one(self, row: Row | None, record: Record, source: Source) -> tuple[TelemetryColumns | None, str]:
         if row is None:
             return None, ""
-        canonical = self._reader.read((row,), (source.ts_ms,))
+        canonical = self._reader.read((row,), np.array([source.ts_ms]))
         if canonical.invalid:
             return None, canonical.invalid[0][1]
         columns = canonical.columns
@@ -242,24 +276,30 @@ class LogDecoder:
         except msgspec.DecodeError:
             return None
 
-    def _inserts(self, batch: _Batch) -> Decoded:
-        records, at = batch.records, batch.insert_at
-        canonical = self._reader.read(batch.rows, [source.ts_ms for source in batch.sources])
+    def _inserts(self, envelopes: list[Any], batch: _Batch) -> Decoded:
+        """The columns of the inserted rows, invalid ones left out."""
+        rows = [envelope.after for envelope in envelopes]
+        sources = [envelope.source for envelope in envelopes]
+        live = np.array([envelope.op == "c" for envelope in envelopes], dtype=bool)
+        lsns = [source.lsn for source in sources]
+        batch.committed_ms = np.fromiter((source.ts_ms for source in sources), np.int64, len(sources))
+        canonical = self._reader.read(rows, batch.committed_ms)
+        at, columns = batch.insert_at, canonical.columns
         for i, reason in canonical.invalid:
-            batch.dead.append(DeadLetter(records[at[i]], "invalid-row", reason))
-        good = canonical.index.tolist()
-        columns = canonical.columns
-        chosen = [records[at[i]] for i in good]
-        columns.lsn = np.array([batch.sources[i].lsn or 0 for i in good], dtype=np.uint64)
-        columns.partition = np.array([record.partition for record in chosen], dtype=np.uint16)
-        columns.offset = np.array([record.offset for record in chosen], dtype=np.int64)
+            batch.dead.append(DeadLetter(batch.records[at[i]], "invalid-row", reason))
+        if canonical.invalid:
+            good = canonical.index
+            at, live = at[good], live[good]
+            rows, lsns = [rows[i] for i in good.tolist()], [lsns[i] for i in good.tolist()]
+        columns.partition, columns.offset = batch.partition[at].astype(np.uint16), batch.offset[at]
+        unversioned = np.array([lsn is None for lsn in lsns], dtype=bool) if None in lsns else np.zeros(len(lsns), bool)
+        columns.lsn = np.array([lsn or 0 for lsn in lsns], dtype=np.uint64)
         inserts = Inserts(
             columns=columns,
-            records=chosen,
-            keys=[record.key or b"" for record in chosen],
-            ids=[batch.rows[i].prosthesis_id for i in good],
-            live=np.array([batch.live[i] for i in good], dtype=bool),
-            unversioned=np.array([batch.sources[i].lsn is None for i in good], dtype=bool),
+            records=[batch.records[i] for i in at.tolist()],
+            ids=list(map(_prosthesis_id, rows)),
+            live=live,
+            unversioned=unversioned,
         )
         return Decoded(inserts, batch.changes, batch.documents, batch.commands, batch.dead)
 
@@ -267,12 +307,13 @@ class LogDecoder:
 class _Batch:
     """What a batch has been sorted into so far."""
 
+    insert_at: Ints  # positions of the inserts
+    committed_ms: Ints  # and the source's time of each
+
     def __init__(self, records: Sequence[Record]) -> None:
         self.records = records
-        self.insert_at: list[int] = []
-        self.rows: list[Row] = []
-        self.sources: list[Source] = []
-        self.live: list[bool] = []
+        self.partition: Ints = np.fromiter(map(_partition, records), np.int64, len(records))
+        self.offset: Ints = np.fromiter(map(_offset, records), np.int64, len(records))
         self.changes: list[Change] = []
         self.documents: list[Document] = []
         self.commands: list[PlacedCommand] = []
@@ -286,11 +327,13 @@ class _Batch:
 
     def progress(self) -> dict[int, Progress]:
         """The last record of each partition and the latest source time in it."""
-        as_of, records = self._as_of, self.records
-        for i, source in zip(self.insert_at, self.sources, strict=True):
-            if source.ts_ms > as_of.get(records[i].partition, 0):
-                as_of[records[i].partition] = source.ts_ms
-        last: dict[int, int] = {}
-        for record in records:
-            last[record.partition] = record.offset
-        return {partition: Progress(partition, offset, as_of.get(partition)) for partition, offset in last.items()}
+        partitions, place = np.unique(self.partition, return_inverse=True)
+        last = np.full(len(partitions), -1, np.int64)
+        np.maximum.at(last, place, self.offset)
+        latest = np.zeros(len(partitions), np.int64)
+        np.maximum.at(latest, place[self.insert_at], self.committed_ms)
+        result = {}
+        for partition, offset, insert_ms in zip(partitions.tolist(), last.tolist(), latest.tolist(), strict=True):
+            as_of = max(insert_ms, self._as_of.get(partition, 0))
+            result[partition] = Progress(partition, offset, as_of or None)
+        return result

@@ -6,7 +6,8 @@ ranges at once; only those outside are resolved one by one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from schemas.keys import partition_of, prosthesis_key
 from stream_processor.domain.calendar import LocalDay, day_of_date, local_day
 from stream_processor.domain.columns import Ints
 from stream_processor.domain.ownership import OwnershipHistory
+from stream_processor.domain.report import ReportKey
 
 CellKey = tuple[int, int, str]  # (device, day number, user_id): one report
 
@@ -25,16 +27,17 @@ NOT_AN_INTEGER = -1
 
 @dataclass(slots=True)
 class Device:
-    """One prosthesis. ``history`` None: no ownership document is known. ``cell`` is the report of the instants in ``from_us … to_us``."""
+    """One prosthesis. ``history`` None: no ownership document is known. ``cell`` is the report of the instants in ``from_us … to_us``;
+    ``report_keys`` what rows say beside their numbers."""
 
     index: int
     prosthesis_id: str
     partition: int
     history: OwnershipHistory | None = None
-    ownership_loaded: bool = False
     cell: CellKey | None = None
     from_us: int = 0
     to_us: int = 0
+    report_keys: dict[CellKey, ReportKey] = field(default_factory=dict)
 
 
 class Misplaced(ValueError):  # noqa: N818 - named for what it is
@@ -46,8 +49,11 @@ class Devices:
 
     def __init__(self, partitions: int) -> None:
         self._partitions = partitions
-        self._by_key: dict[bytes, int] = {}
+        self._by_key: dict[bytes | None, int] = {}
         self._all: list[Device] = []
+        self.prosthesis_ids: Ints = np.zeros(0, object)
+        """The id of each, as text."""
+        self.ownership_loaded: Ints = np.zeros(0, bool)
         self._number: Ints = np.zeros(0, np.int64)
         self._place: Ints = np.zeros(0, np.int64)
         self._from_us: Ints = np.zeros(0, np.int64)
@@ -60,6 +66,10 @@ class Devices:
 
     def __len__(self) -> int:
         return len(self._all)
+
+    def known(self, prosthesis_id: str) -> int | None:
+        """The index of a prosthesis that was added before; None for others."""
+        return self._by_key.get(prosthesis_id.encode())
 
     def index_of(self, key: bytes, partition: int, prosthesis_id: Any) -> int:
         """The index of the prosthesis with record key *key*; a new one is added after its placement is checked.
@@ -83,6 +93,7 @@ class Devices:
         self._all.append(Device(index, key.decode(), partition))
         if index >= len(self._number):
             self._grow()
+        self.prosthesis_ids[index] = key.decode()
         self._number[index] = int(key) if key.isdigit() else NOT_AN_INTEGER
         self._place[index] = partition
         return index
@@ -91,14 +102,16 @@ class Devices:
         more = max(1024, len(self._number))
         for name, value in (("_number", NOT_AN_INTEGER), ("_place", 0), ("_from_us", 0), ("_to_us", 0), ("highest_raw", NOT_ASKED)):
             setattr(self, name, np.concatenate([getattr(self, name), np.full(more, value, np.int64)]))
+        self.prosthesis_ids = np.concatenate([self.prosthesis_ids, np.full(more, "", object)])
+        self.ownership_loaded = np.concatenate([self.ownership_loaded, np.zeros(more, bool)])
 
-    def indices(self, keys: list[bytes], ids: list[Any], partitions: Ints) -> tuple[Ints, list[tuple[int, str]]]:
+    def indices(self, keys: list[bytes | None], ids: list[Any], partitions: Ints) -> tuple[Ints, list[tuple[int, str]]]:
         """The index of each record's prosthesis (−1 where misplaced), and (position, reason) of the misplaced."""
-        result = np.array([self._by_key.get(key, -1) for key in keys], dtype=np.int64)
+        result = np.fromiter(map(self._by_key.get, keys, repeat(-1)), np.int64, len(keys))
         misplaced: list[tuple[int, str]] = []
         for i in np.flatnonzero((result < 0) | ~self._agree(result, ids, partitions)).tolist():
             try:
-                result[i] = self.index_of(keys[i], int(partitions[i]), ids[i])
+                result[i] = self.index_of(keys[i] or b"", int(partitions[i]), ids[i])
             except Misplaced as error:
                 result[i] = -1
                 misplaced.append((i, str(error)))
@@ -118,8 +131,9 @@ class Devices:
     def set_history(self, index: int, history: OwnershipHistory | None) -> None:
         """Replace a prosthesis's ownership; what was derived from the old one is forgotten."""
         device = self._all[index]
-        device.ownership_loaded = True
+        self.ownership_loaded[index] = True
         device.history = history
+        device.report_keys.clear()
         self._remember(device, None, 0, 0)
 
     def cells(self, device: Ints, recorded_us: Ints) -> tuple[list[CellKey], Ints]:

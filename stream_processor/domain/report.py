@@ -20,20 +20,36 @@ from stream_processor.domain.fold import (
     first_and_last_battery,
 )
 
-MartColumns = dict[str, list[Any]]
+MartColumns = dict[str, Sequence[Any]]
 
 _NOBODY = Ownership(0, None, "", "", "", "UTC", "", "")
 
 
+# What the CRM and the calendar say of a report, in the order of ReportKey.attributes.
+_ATTRIBUTES = (
+    "user_id", "report_date", "prosthesis_id", "customer_id", "customer_name", "timezone", "contract_id", "contract_number",
+    "prosthesis_model", "prosthesis_serial_number", "day_starts_at", "day_ends_at",
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class ReportKey:
-    """What one row is about, and what the CRM says of it. *contract* is None for a former owner: such a row can only be a tombstone."""
+    """What one row is about: its attributes, the day's hour slots, the log partition. *owned* is False for a former owner: such a row can only be a tombstone."""
 
-    user_id: str
-    day: LocalDay
-    document: OwnershipDocument
-    contract: Ownership | None
+    attributes: tuple[Any, ...]
+    slots: int
     partition: int
+    owned: bool
+
+
+def report_key(user_id: str, day: LocalDay, document: OwnershipDocument, contract: Ownership | None, partition: int) -> ReportKey:
+    """*contract*: the user's contract of that day, None where there is none (any more)."""
+    of = contract or _NOBODY
+    attributes = (
+        user_id, day.date, document.prosthesis_id, of.customer_id, of.customer_name, of.timezone, of.contract_id, of.contract_number,
+        document.model, document.serial_number, day.starts_us // SECOND_US, day.ends_us // SECOND_US,
+    )  # fmt: skip
+    return ReportKey(attributes, day.slots, partition, contract is not None)
 
 
 def mart_columns(keys: Sequence[ReportKey], slots: Ints, marks: Sequence[int], folds: FoldTable) -> MartColumns:
@@ -41,25 +57,8 @@ def mart_columns(keys: Sequence[ReportKey], slots: Ints, marks: Sequence[int], f
 
     A row without events, or of a user who owns no part of the day, is a tombstone (``is_deleted`` 1).
     """
-    return _attributes(keys) | _numbers(keys, slots, folds) | _versions(keys, slots, marks, folds)
-
-
-def _attributes(keys: Sequence[ReportKey]) -> MartColumns:
-    contracts = [key.contract or _NOBODY for key in keys]
-    return {
-        "user_id": [key.user_id for key in keys],
-        "report_date": [key.day.date for key in keys],
-        "prosthesis_id": [key.document.prosthesis_id for key in keys],
-        "customer_id": [contract.customer_id for contract in contracts],
-        "customer_name": [contract.customer_name for contract in contracts],
-        "timezone": [contract.timezone for contract in contracts],
-        "contract_id": [contract.contract_id for contract in contracts],
-        "contract_number": [contract.contract_number for contract in contracts],
-        "prosthesis_model": [key.document.model for key in keys],
-        "prosthesis_serial_number": [key.document.serial_number for key in keys],
-        "day_starts_at": [key.day.starts_us // SECOND_US for key in keys],
-        "day_ends_at": [key.day.ends_us // SECOND_US for key in keys],
-    }
+    attributes = zip(*(key.attributes for key in keys), strict=True)
+    return dict(zip(_ATTRIBUTES, attributes, strict=True)) | _numbers(keys, slots, folds) | _versions(keys, slots, marks, folds)
 
 
 def _numbers(keys: Sequence[ReportKey], slots: Ints, folds: FoldTable) -> MartColumns:
@@ -73,7 +72,7 @@ def _numbers(keys: Sequence[ReportKey], slots: Ints, folds: FoldTable) -> MartCo
         "first_event_at": np.where(happened, of["first_us"], 0).tolist(),
         "last_event_at": np.where(happened, of["last_us"], 0).tolist(),
         "usage_ms": of["usage_ms"].sum(axis=1).tolist(),
-        "usage_ms_by_hour": [hours[: key.day.slots] for key, hours in zip(keys, of["usage_ms"].tolist(), strict=True)],
+        "usage_ms_by_hour": [hours[: key.slots] for key, hours in zip(keys, of["usage_ms"].tolist(), strict=True)],
         "signal_count": of["signal_count"].tolist(),
         "recognised_count": of["recognised_count"].tolist(),
         "amplitude_uv_sum": of["amplitude_sum"].tolist(),
@@ -99,5 +98,5 @@ def _versions(keys: Sequence[ReportKey], slots: Ints, marks: Sequence[int], fold
     return {
         "log_partition": [key.partition for key in keys],
         "version": list(marks),
-        "is_deleted": [int(count == 0 or key.contract is None) for key, count in zip(keys, events, strict=True)],
+        "is_deleted": [int(count == 0 or not key.owned) for key, count in zip(keys, events, strict=True)],
     }

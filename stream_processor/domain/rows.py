@@ -16,8 +16,9 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 
-from schemas.mapping import MICROSECONDS, IdColumn, SourceMapping, TelemetryTable, TimeColumn
+from schemas.mapping import IdColumn, SourceMapping, TelemetryTable, TimeColumn
 from stream_processor.domain.columns import BATTERY, ERROR, LOCATION, SIGNAL, Ints, TelemetryColumns
+from stream_processor.domain.instants import packed, read_times
 
 FACET_BITS = {"signal": SIGNAL, "battery": BATTERY, "error": ERROR, "location": LOCATION}
 SEVERITIES = {"info": 1, "warning": 2, "critical": 3}
@@ -116,34 +117,41 @@ class RowReader:
         }
         return {bit: names for bit, names in wanted.items() if names}
 
-    def read(self, rows: Sequence[Row], committed_ms: Sequence[int]) -> Canonical:
+    def read(self, rows: Sequence[Row], committed_ms: Ints) -> Canonical:
         """Columns of *rows*; *committed_ms* is the source's commit time of each, in milliseconds, used where no ``received_at`` is mapped."""
         try:
             return Canonical(self._columns(rows, committed_ms), np.arange(len(rows)), [])
         except (InvalidRow, TypeError, ValueError, OverflowError):
-            return self._one_by_one(rows, committed_ms)
+            return self._without_invalid(rows, committed_ms)
 
-    def _one_by_one(self, rows: Sequence[Row], committed_ms: Sequence[int]) -> Canonical:
+    def _without_invalid(self, rows: Sequence[Row], committed_ms: Ints) -> Canonical:
         """Some row is invalid: find which. Valid neighbours are read as if it were not there."""
         invalid: list[tuple[int, str]] = []
-        for i, row in enumerate(rows):
-            try:
-                self._columns((row,), (committed_ms[i],))
-            except (InvalidRow, TypeError, ValueError, OverflowError) as error:
-                invalid.append((i, str(error)))
-        bad = {i for i, _ in invalid}
-        good = [i for i in range(len(rows)) if i not in bad]
-        columns = self._columns([rows[i] for i in good], [committed_ms[i] for i in good])
-        return Canonical(columns, np.array(good, dtype=np.int64), invalid)
+        self._find_invalid(rows, committed_ms, 0, len(rows), invalid)
+        good = np.delete(np.arange(len(rows)), [i for i, _ in invalid])
+        return Canonical(self._columns([rows[i] for i in good.tolist()], committed_ms[good]), good, invalid)
 
-    def _columns(self, rows: Sequence[Row], committed_ms: Sequence[int]) -> TelemetryColumns:
+    def _find_invalid(self, rows: Sequence[Row], committed_ms: Ints, begin: int, end: int, invalid: list[tuple[int, str]]) -> None:
+        """Halve until what is refused is one row: a few bad rows must not make all the others expensive."""
+        try:
+            self._columns(rows[begin:end], committed_ms[begin:end])
+        except (InvalidRow, TypeError, ValueError, OverflowError) as error:
+            if end - begin == 1:
+                invalid.append((begin, str(error)))
+                return
+            middle = (begin + end) // 2
+            self._find_invalid(rows, committed_ms, begin, middle, invalid)
+            self._find_invalid(rows, committed_ms, middle, end, invalid)
+
+    def _columns(self, rows: Sequence[Row], committed_ms: Ints) -> TelemetryColumns:
         """Columns of rows that must all be valid. Raises InvalidRow (or what NumPy raises on a malformed value) otherwise."""
         columns = TelemetryColumns.blank(len(rows))
         if not rows:
             return columns
         self._read_ids(rows, columns)
-        columns.recorded_us = read_times(_values(rows, "recorded_at"), self._table.recorded_at)
-        self._check_times(rows, columns.recorded_us, committed_ms)
+        recorded_at = _values(rows, "recorded_at")
+        columns.recorded_us = read_times(recorded_at, self._table.recorded_at)
+        self._check_times(rows, recorded_at, columns.recorded_us, committed_ms)
         columns.facets = self._facets(rows)
         self._read_signals(rows, columns)
         self._read_batteries(rows, columns)
@@ -152,44 +160,41 @@ class RowReader:
         return columns
 
     def _read_ids(self, rows: Sequence[Row], columns: TelemetryColumns) -> None:
-        ids = _values(rows, "event_id")
         _require("prosthesis_id", _values(rows, "prosthesis_id"))
         if self._table.event_id.type == "integer":
-            columns.event_id_lo = np.array(_require("event_id", ids), dtype=np.uint64)
+            columns.event_id_lo = _numbers("event_id", rows, np.uint64)
             return
-        numbers = [value.int for value in _require("event_id", ids)]
+        numbers = [value.int for value in _require("event_id", _values(rows, "event_id"))]
         columns.event_id_hi = np.array([number >> 64 for number in numbers], dtype=np.uint64)
         columns.event_id_lo = np.array([number & _MASK64 for number in numbers], dtype=np.uint64)
 
-    def _check_times(self, rows: Sequence[Row], recorded_us: Ints, committed_ms: Sequence[int]) -> None:
+    def _check_times(self, rows: Sequence[Row], recorded_at: list[Any], recorded_us: Ints, committed_ms: Ints) -> None:
         if recorded_us.min() < EARLIEST_US or recorded_us.max() > LATEST_US:
             raise InvalidRow("recorded_at: out of range")
         if self._table.received_at is None:
-            late = recorded_us > np.array(committed_ms, dtype=np.int64) * 1000 + self._far_future_us
+            late = recorded_us > committed_ms * 1000 + self._far_future_us
         else:
-            late = self._after_receipt(rows, recorded_us, self._table.received_at)
+            late = self._after_receipt(rows, recorded_at, recorded_us, self._table.received_at)
         if late.any():
             raise InvalidRow("recorded_at: too far in the future")
 
-    def _after_receipt(self, rows: Sequence[Row], recorded_us: Ints, received: TimeColumn) -> Ints:
+    def _after_receipt(self, rows: Sequence[Row], recorded_at: list[Any], recorded_us: Ints, received: TimeColumn) -> Ints:
         """Which events lie too far after their receipt. Texts are compared first: only an event that looks later than its receipt is parsed."""
         received_at = _require("received_at", _values(rows, "received_at"))
+        suspects = np.arange(len(rows))
         if received.unit == self._table.recorded_at.unit:
-            recorded_at = _values(rows, "recorded_at")
-            suspects = [i for i, (at, by) in enumerate(zip(recorded_at, received_at, strict=True)) if at > by]
-        else:
-            suspects = list(range(len(rows)))
+            suspects = np.flatnonzero(_greater(recorded_at, received_at))
         late = np.zeros(len(rows), dtype=bool)
-        if suspects:
-            receipts = read_times([received_at[i] for i in suspects], received)
+        if len(suspects):
+            receipts = read_times([received_at[i] for i in suspects.tolist()], received)
             late[suspects] = recorded_us[suspects] > receipts + self._far_future_us
         return late
 
     def _facets(self, rows: Sequence[Row]) -> Ints:
         if self._table.kind:
-            kinds = self._kinds
+            kinds = map(attrgetter("kind"), rows)
             try:
-                return np.array([kinds[kind] for kind in _values(rows, "kind")], dtype=np.uint8)
+                return np.fromiter(map(self._kinds.__getitem__, kinds), np.uint8, len(rows))
             except KeyError as error:
                 raise InvalidRow(f"kind: {error.args[0]!r} is unknown") from None
         facets = np.zeros(len(rows), dtype=np.uint8)
@@ -207,13 +212,13 @@ class RowReader:
                 raise InvalidRow(f"kind: the mapping has no columns for facet {bit}")
             return np.zeros(0, dtype=np.int64), []
         index = np.flatnonzero(facets & bit)
-        return index, [rows[i] for i in index.tolist()] if len(index) < len(rows) else list(rows)
+        return index, [rows[i] for i in index.tolist()]
 
     def _read_signals(self, rows: Sequence[Row], columns: TelemetryColumns) -> None:
         index, signals = self._of(SIGNAL, rows, columns.facets)
         if signals and self._table.amplitude and self._table.active:
             columns.amplitude_uv[index] = _scaled("amplitude", signals, self._table.amplitude.factor)
-            columns.recognised[index] = np.array(_require("recognised", _values(signals, "recognised")), dtype=np.uint8)
+            columns.recognised[index] = _numbers("recognised", signals, np.uint8)
             columns.active_ms[index] = _scaled("active", signals, self._table.active.factor)
 
     def _read_batteries(self, rows: Sequence[Row], columns: TelemetryColumns) -> None:
@@ -246,27 +251,33 @@ def _require(name: str, values: list[Any]) -> list[Any]:
     return values
 
 
+def _numbers(name: str, rows: Sequence[Row], dtype: type[np.generic]) -> Ints:
+    """A column of numbers that each row must have."""
+    try:
+        column: Ints = np.fromiter(map(attrgetter(name), rows), dtype, len(rows))
+    except TypeError:
+        raise InvalidRow(f"{name}: is missing") from None
+    if dtype is np.float64 and np.isnan(column).any():  # which is how NumPy reads None; JSON has no NaN
+        raise InvalidRow(f"{name}: is missing")
+    return column
+
+
 def _scaled(name: str, rows: Sequence[Row], factor: int) -> Ints:
-    values = _require(name, _values(rows, name))
     if factor == 1:
-        return np.array(values, dtype=np.int64)
-    return np.rint(np.array(values, dtype=np.float64) * factor).astype(np.int64)
+        return _numbers(name, rows, np.int64)
+    scaled: Ints = np.rint(_numbers(name, rows, np.float64) * factor).astype(np.int64)
+    return scaled
 
 
 def _cells(name: str, rows: Sequence[Row], factor: int) -> Ints:
     return np.floor_divide(_scaled(name, rows, factor), MICRODEGREES_PER_CELL)
 
 
-def read_times(values: Sequence[Any], column: TimeColumn) -> Ints:
-    """Instants in microseconds since the epoch. ISO 8601 texts in UTC end with ``Z``, as Debezium writes them."""
-    if None in values:
-        raise InvalidRow(f"{column.column}: is missing")
-    if column.unit != "timestamp":
-        return np.array(values, dtype=np.int64) * MICROSECONDS[column.unit]
-    return np.array([_without_z(value) for value in values], dtype="datetime64[us]").view(np.int64)
-
-
-def _without_z(text: str) -> str:
-    if text[-1:] != "Z":
-        raise InvalidRow(f"time: {text[:40]!r} is not an instant in UTC")
-    return text[:-1]
+def _greater(ones: list[Any], others: list[Any]) -> Ints:
+    """Where the value of *ones* is greater. Texts of one length are compared as bytes, all at once."""
+    if isinstance(ones[0], str):
+        left, right = packed(ones), packed(others)
+        if left is not None and right is not None:
+            greater: Ints = left > right
+            return greater
+    return np.array([one > other for one, other in zip(ones, others, strict=True)], dtype=bool)

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from clickhouse.migrator import Migrator
 from service_kit.settings import ClickHouseSettings
 from stream_processor.adapters.clickhouse import ClickHouseStore
-from stream_processor.domain.columns import TelemetryColumns
+from stream_processor.domain.columns import Ints, TelemetryColumns
 from stream_processor.domain.duplicates import KnownEvent
 from stream_processor.domain.fold import FOLD_FORMAT
 from stream_processor.ports import ReportStore, StateColumns, StoredOwnership, StoredProgress, StoredState, StoreUnavailable
@@ -55,6 +55,10 @@ def store(request: pytest.FixtureRequest) -> Iterator[ReportStore]:
         client.execute("INSERT INTO bionicpro.generations (generation, state) VALUES", [(generation, "retired")])
 
 
+def texts(*prostheses: str) -> Ints:
+    return np.array(prostheses, dtype=object)
+
+
 def columns_of(*states: StoredState) -> StateColumns:
     names = ("day", "prosthesis_id", "user_id", "mark", "highest_id", "fold", "errors_by_code", "partition")
     return StateColumns(**{name: [getattr(state, name) for state in states] for name in names})
@@ -74,7 +78,7 @@ def test_events_come_back_as_they_were_written(store: ReportStore) -> None:
         "event_id_hi": 2**64 - 1, "event_id_lo": 2**63 + 5, "facets": 15, "amplitude_uv": 1_000_000, "recognised": 1, "active_ms": 3_600_000,
         "battery_bp": 10_000, "error_code": "E-1", "error_severity": 3, "lat_cell": -900, "lon_cell": -1800, "lsn": 2**63, "partition": 23, "offset": 2**40,
     }  # fmt: skip
-    store.write_telemetry(["7"], events(full))
+    store.write_telemetry(texts("7"), events(full))
     ids, back = store.telemetry(["7", "8"], NOW_US, NOW_US + 1)
     assert ids == ["7"]
     assert {name: getattr(back, name)[0] for name in full} == full
@@ -82,15 +86,15 @@ def test_events_come_back_as_they_were_written(store: ReportStore) -> None:
 
 
 def test_the_greatest_lsn_wins_and_the_later_write_on_a_tie(store: ReportStore) -> None:
-    store.write_telemetry(["7"], events({"event_id_lo": 1, "lsn": 20, "offset": 2}))
-    store.write_telemetry(["7"], events({"event_id_lo": 1, "lsn": 10, "offset": 9}))
+    store.write_telemetry(texts("7"), events({"event_id_lo": 1, "lsn": 20, "offset": 2}))
+    store.write_telemetry(texts("7"), events({"event_id_lo": 1, "lsn": 10, "offset": 9}))
     assert store.known_events([("7", 0, 1)]) == {("7", 0, 1): KnownEvent(20, 2, NOW_US, deleted=False)}
-    store.write_telemetry(["7"], events({"event_id_lo": 1, "lsn": 20, "offset": 5}))
+    store.write_telemetry(texts("7"), events({"event_id_lo": 1, "lsn": 20, "offset": 5}))
     assert store.known_events([("7", 0, 1)])["7", 0, 1].offset == 5
 
 
 def test_a_deleted_event_stays_known_but_is_not_read(store: ReportStore) -> None:
-    store.write_telemetry(["7", "7"], events({"event_id_lo": 1, "lsn": 1}, {"event_id_lo": 9, "lsn": 2, "deleted": 1}))
+    store.write_telemetry(texts("7", "7"), events({"event_id_lo": 1, "lsn": 1}, {"event_id_lo": 9, "lsn": 2, "deleted": 1}))
     ids, back = store.telemetry(["7"], 0, 2 * NOW_US)
     assert (ids, back.event_id_lo.tolist()) == (["7"], [1])
     assert store.known_events([("7", 0, 9), ("7", 0, 10)]).keys() == {("7", 0, 9)}
@@ -99,7 +103,7 @@ def test_a_deleted_event_stays_known_but_is_not_read(store: ReportStore) -> None
 
 
 def test_the_time_range_is_half_open(store: ReportStore) -> None:
-    store.write_telemetry(["7", "7"], events({"event_id_lo": 1}, {"event_id_lo": 2, "recorded_us": NOW_US + 1}))
+    store.write_telemetry(texts("7", "7"), events({"event_id_lo": 1}, {"event_id_lo": 2, "recorded_us": NOW_US + 1}))
     assert store.telemetry(["7"], NOW_US, NOW_US + 1)[1].event_id_lo.tolist() == [1]
     assert store.has_telemetry(["7"], NOW_US + 1, NOW_US + 2) == {("7", NOW_US // 900_000_000)}
     assert store.has_telemetry(["7"], NOW_US + 2, 2 * NOW_US) == set()
@@ -144,7 +148,7 @@ def test_numpy_columns_of_a_large_batch_are_written(store: ReportStore) -> None:
     batch = TelemetryColumns.blank(5_000)
     batch.event_id_lo[:] = np.arange(5_000)
     batch.recorded_us[:] = NOW_US
-    store.write_telemetry(["7"] * 5_000, batch)
+    store.write_telemetry(texts(*["7"] * 5_000), batch)
     assert len(store.telemetry(["7"], 0, 2 * NOW_US)[1]) == 5_000
 
 

@@ -60,6 +60,29 @@ def test_a_report_written_just_before_a_crash_is_taken_back_where_its_owner_chan
     assert [user for user, _, _ in store.live_reports()] == ["v"]
 
 
+class DiesAfterRaw(MemoryStore):
+    """The process ends between raw and mart."""
+
+    def write_telemetry(self, prosthesis_ids: Any, events: Any) -> None:
+        super().write_telemetry(prosthesis_ids, events)
+        raise StoreUnavailable("ended between raw and mart")
+
+
+def test_a_delete_command_takes_the_event_out_of_its_report_though_a_crash_came_right_after_raw() -> None:
+    sources, store = owned(), MemoryStore()
+    first = sources.insert(BATTERY)
+    sources.insert(BATTERY)
+    engine(store).process(records(sources), epoch=1)
+    known = len(records(sources))
+    sources.withdraw(first)
+    dying = DiesAfterRaw()
+    dying.__dict__.update(store.__dict__)
+    with pytest.raises(StoreUnavailable):
+        engine(dying).process(records(sources)[known:], epoch=1)
+    engine(store).process(records(sources)[known:], epoch=1)
+    assert store.live_reports() == sources.mart()
+
+
 def test_an_insert_that_comes_again_after_its_event_moved_and_its_owner_changed_is_not_news() -> None:
     sources, store = owned(), MemoryStore()
     worker = engine(store)

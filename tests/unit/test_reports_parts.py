@@ -151,7 +151,7 @@ def test_no_token_is_found_where_there_is_not_exactly_one(headers: list[str]) ->
 async def test_a_row_of_a_user_who_was_not_asked_for_is_an_error_and_not_an_answer() -> None:
     class LeakyStore:
         async def query(self, _sql: str, _parameters: Mapping[str, object]) -> list[tuple[Any, ...]]:
-            return [tuple(ROW)]
+            return [(tuple(ROW),)]
 
     repository = ReportRepository(LeakyStore())
     with pytest.raises(ForeignRowError):

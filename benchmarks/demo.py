@@ -1,0 +1,64 @@
+"""The whole demo for a benchmark: seeded, with logins, its page served, but for the simulator; and a browser in front of it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
+
+from benchmarks.worker import SubjectFailedError
+from benchmarks.world import World, world
+from local import machine, steps
+from local.environments import secret_of
+from local.instance import existing
+from local.launch import wait_for
+from local.system import SERVERS
+from simulator.demo_data import CUSTOMERS, DemoCustomer
+
+STEPS = tuple(step for step in steps.STEPS if step is not steps.SIMULATOR_STARTED)
+WEARER: DemoCustomer = next(customer for customer in CUSTOMERS if customer.user.login == "lukas.weber")
+ARGUMENTS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+             "--disable-component-update", "--disable-sync")  # fmt: skip
+PAGE_LIMIT_S = 180
+LIMIT_MS = 120_000
+
+
+@contextmanager
+def demo() -> Iterator[World]:
+    """Every server and service. Raises SubjectFailedError where the page does not answer in time."""
+    with world(tuple(SERVERS), STEPS) as servers:
+        silent = wait_for([f"{servers.instance.page}/health/ready"], PAGE_LIMIT_S)
+        if silent is not None:
+            raise SubjectFailedError(f"the page does not answer at {silent}; see {servers.instance.logs / 'bff.log'}")
+        yield servers
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """The system's Chromium, without a screen. Raises SubjectFailedError where there is none."""
+    path = next((found for name in machine.CHROMIUM if (found := shutil.which(name))), None)
+    if path is None:
+        raise SubjectFailedError("there is no Chromium here: `python3 -m local.bootstrap --browser` installs it")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+def logged_in(servers: World, browser: Browser) -> BrowserContext:
+    """A fresh profile in which WEARER has logged in through Keycloak's form and sees the page."""
+    password = existing(servers.instance.folder).secrets[secret_of(WEARER.user.login)]
+    context = browser.new_context(base_url=servers.instance.page, locale="en-GB")
+    context.set_default_timeout(LIMIT_MS)
+    page = context.new_page()
+    page.goto("/")
+    page.get_by_test_id("login").click()
+    page.locator("#username").fill(WEARER.user.login)
+    page.locator("#password").fill(password)
+    page.locator("#kc-login").click()
+    page.get_by_test_id("logout").wait_for()
+    return context

@@ -1,0 +1,109 @@
+"""The servers of a run: an instance of its own in a temporary folder on free ports, gone at the end, also after an error."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from clickhouse_driver import Client
+
+from benchmarks.usage import Usage, usage_of
+from local import environments, orphans, services, supervision
+from local import system as servers
+from local.__main__ import forget
+from local.instance import Instance, open_instance
+from local.steps import PIPE, Step
+from service_kit.settings import KafkaSettings
+
+LOOPBACK = "127.0.0.1"
+SCHEMA_AND_TOPICS = tuple(step for step in PIPE if step.needs[0] in {"clickhouse", "kafka"})
+QUIET_LIMIT_S = 60.0
+
+
+def progress(line: str) -> None:
+    """A line for who waits; results go to standard output, this does not."""
+    print(f"  {time.strftime('%H:%M:%S')} {line}", file=sys.stderr, flush=True)
+
+
+class World:
+    """Started servers of one throw-away instance. The peers use ClickHouse's migrator account: it may make tables."""
+
+    def __init__(self, instance: Instance) -> None:
+        self.instance = instance
+
+    @property
+    def kafka(self) -> KafkaSettings:
+        return KafkaSettings(bootstrap_servers=f"{LOOPBACK}:{self.instance.ports['kafka']}")
+
+    def variables(self, process: str) -> dict[str, str]:
+        """The ``BIONICPRO_…`` variables of *process*, as the supervisor would give them."""
+        return environments.all_of(self.instance)[process]
+
+    def clickhouse_account(self, user: str = "migrator") -> dict[str, Any]:
+        """Keyword arguments of ``clickhouse_driver.Client``."""
+        password = self.instance.secrets[f"clickhouse_{user}"]
+        return {"host": LOOPBACK, "port": self.instance.ports["clickhouse"], "user": user, "password": password}
+
+    @contextmanager
+    def clickhouse(self, user: str = "migrator") -> Iterator[Client]:
+        client = Client(**self.clickhouse_account(user))
+        try:
+            yield client
+        finally:
+            client.disconnect()
+
+    def usage(self, part: str) -> Usage:
+        """Of a server or service that the supervisor runs."""
+        return usage_of(self.pids()[part])
+
+    def pids(self) -> dict[str, int]:
+        return {state.name: state.pid for state in supervision.states_of(self.instance) if state.pid}
+
+    def carry_out(self, steps: Sequence[Step]) -> None:
+        for step in steps:
+            began = time.monotonic()
+            step.run(self.instance)
+            progress(f"{step.name}: {time.monotonic() - began:.1f} s")
+
+    def quiet_store(self) -> None:
+        """Wait until ClickHouse has nothing left to merge, so that what a subject leaves behind is counted as its own."""
+        with self.clickhouse() as client:
+            still, until = 0, time.monotonic() + QUIET_LIMIT_S
+            while still < 3 and time.monotonic() < until:
+                still = 0 if client.execute("SELECT count() FROM system.merges")[0][0] else still + 1
+                time.sleep(0.3)
+
+
+@contextmanager
+def world(names: Sequence[str], steps: Sequence[Step] = ()) -> Iterator[World]:
+    """*names* of local/'s servers, started and ready, *steps* carried out; stopped and deleted whatever happens."""
+    folder = Path(tempfile.mkdtemp(prefix="bionicpro-bench-"))
+    instance, _ = open_instance(folder, usual_ports=False)
+    programs = [server.program(instance) for server in servers.SERVERS.values()]
+    try:
+        supervision.start(instance, [*programs, *services.programs(instance)])
+        for future in servers.starting(instance, servers.with_needs(names), progress).values():
+            future.result()
+        started = World(instance)
+        started.carry_out(steps)
+        yield started
+    finally:
+        _gone(instance)
+
+
+def _gone(instance: Instance) -> None:
+    if not supervision.stop(instance):
+        orphans.end(instance)
+    forget(instance)
+    shutil.rmtree(instance.folder, ignore_errors=True)
+
+
+def selected(variables: Mapping[str, str], **overrides: object) -> dict[str, str]:
+    """*variables* with settings of the processor replaced (``GENERATION=2``, …)."""
+    return {**variables, **{f"BIONICPRO_PROCESSOR__{name}": str(value) for name, value in overrides.items()}}
