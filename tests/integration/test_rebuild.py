@@ -62,7 +62,7 @@ class Reader(threading.Thread):
 
     def run(self) -> None:
         users = [self._fleet.user_id(prosthesis) for prosthesis in self._fleet.prostheses]
-        query = "SELECT count() FROM user_daily_reports WHERE user_id IN %(users)s AND report_date BETWEEN %(first)s AND %(last)s"
+        query = "SELECT count() FROM reports_of_users(users = %(users)s, first = %(first)s, last = %(last)s)"
         try:
             while not self._enough.wait(0.05):
                 self.counts.add(self._client.execute(query, {"users": users, "first": self._fleet.first, "last": self._fleet.last})[0][0])

@@ -37,13 +37,13 @@ Row = tuple[Any, ...]
 
 
 class Case:
-    """*number* chooses the year and the ids; *prostheses* (at most 100) of them are made, without owners."""
+    """*number* chooses the year and the ids; *prostheses* (at most 100) of them are made, without owners. *base* and *first*: other ids and another first day."""
 
-    def __init__(self, system: System, number: int, prostheses: int = 1) -> None:
+    def __init__(self, system: System, number: int, prostheses: int = 1, *, base: int = FIRST_ID, first: date | None = None) -> None:
         self._system = system
-        first = FIRST_ID + IDS_A_CASE * number
-        self.prostheses = list(range(first, first + prostheses))
-        self.first = date(FIRST_YEAR + number, 6, 1)
+        ids = base + IDS_A_CASE * number
+        self.prostheses = list(range(ids, ids + prostheses))
+        self.first = first or date(FIRST_YEAR + number, 6, 1)
         self.last = self.first + timedelta(days=DAYS)
         self.crm = _connection(system, "crm", "crm_app")
         self.telemetry = self.telemetry_connection()
