@@ -30,6 +30,8 @@ class RawComparison:
 
     def run(self, first: date | None, last: date | None) -> RawDifference:
         """Differences among the events recorded in the UTC days *first* … *last* (None: without that bound), as either side has their time."""
+        kept_since = self.mart.retention.first_verifiable(datetime.now(UTC).date())
+        first = max(filter(None, (first, kept_since)), default=None)
         events = self.oracle.event_days(self.moment.telemetry)
         days = span(events, self.mart.raw_days(), first, last)
         found = RawDifference({}, {}, {})

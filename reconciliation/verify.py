@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime
 
 from reconciliation.compare import Comparison, compare, only
 from reconciliation.day_range import DayRange
@@ -19,7 +19,7 @@ from reconciliation.mart import Mart, Position, serving_mart
 from reconciliation.moment import Moment, Moments
 from reconciliation.oracle import Oracle
 from reconciliation.settings import ReconciliationSettings
-from reconciliation.verification import Verification
+from reconciliation.verification import Beyond, Verification
 from reconciliation.windows import span, windows
 from schemas.mapping import SourceMapping
 
@@ -78,6 +78,8 @@ class Verifier:
     def run(self, first: date | None, last: date | None) -> Verification:
         """All rounds; see the module."""
         began = time.monotonic()
+        kept_since = self.mart.retention.first_verifiable(datetime.now(UTC).date())
+        asked, first = first, max(filter(None, (first, kept_since)), default=None)
         limits = self.settings.reconciliation
         state = _State()
         with self.moments.now() as moment:
@@ -102,7 +104,11 @@ class Verifier:
             waiting_for_owner=state.waiting,
             seconds=time.monotonic() - began,
             allow_unverified=limits.allow_unverified,
+            beyond=self._beyond(kept_since) if kept_since and (asked is None or asked < kept_since) else None,
         )
+
+    def _beyond(self, kept_since: date) -> Beyond:
+        return Beyond(kept_since, self.mart.rows_before(kept_since))
 
     def _whole(self, moment: Moment, first: date | None, last: date | None, state: _State) -> None:
         """The first round: every row of every day, window by window."""

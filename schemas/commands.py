@@ -15,6 +15,7 @@ class Recompute(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag
     """Fold the reports of one prosthesis again from raw telemetry, up to this command's own place in the log.
 
     Dates are days of reports (local), both included; None means without that bound. *generation*: whose workers do it; None: all.
+    *reports*: (user, day) pairs that the mart has and no state may know of; where raw has nothing for them they are taken back.
     """
 
     command_id: str
@@ -22,6 +23,7 @@ class Recompute(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag
     from_date: date | None = None
     to_date: date | None = None
     generation: int | None = None
+    reports: tuple[tuple[str, date], ...] = ()
     reason: str
 
 

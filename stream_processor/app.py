@@ -12,6 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Awaitable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, cast
 
@@ -40,6 +41,7 @@ from stream_processor.adapters.generations import Situation, situation
 from stream_processor.adapters.intake import Delivery, Intake
 from stream_processor.adapters.kafka_transport import BatchTransport, credentials
 from stream_processor.adapters.topics import WrongTopic, check_positions, identify
+from stream_processor.domain.calendar import day_number
 from stream_processor.domain.decode import DeadLetter
 from stream_processor.domain.directory import CrmEnvelope, Directory, Handled, decode_crm
 from stream_processor.engine import Engine, EngineSettings, Outcome
@@ -142,6 +144,8 @@ class Processor:
             cached_states=conf.cached_states,
             integer_event_ids=self._mapping.telemetry.event_id.type == "integer",
             generation=self._situation.generation,
+            first_open_day=self._first_open_day,
+            source_days=self._situation.retention.source_days,
         )
         engine = Engine(self._store(), self._mapping, engine_settings)
         return Worker(
@@ -153,6 +157,10 @@ class Processor:
             store_deadline_s=conf.store_deadline_s,
             dead_letters_a_minute=conf.dead_letters_a_minute,
         )
+
+    def _first_open_day(self) -> int | None:
+        day = self._situation.retention.first_open(datetime.now(UTC).date())
+        return None if day is None else day_number(day)
 
     def _wire(self) -> None:
         app = self.app
@@ -314,6 +322,8 @@ class Processor:
         await asyncio.wait_for(asyncio.gather(*pending), SEND_DEADLINE_S)
 
     def observe(self, outcome: Outcome, seconds: float) -> None:
+        if outcome.closed_days:
+            log.warning("reports of closed days stay as they are: raw telemetry of them may have expired", days=outcome.closed_days)
         metrics.observe(outcome, seconds)
 
 

@@ -12,7 +12,7 @@ Order of effects: erasure rules, raw, reports (tombstones among them), states, o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +27,7 @@ from stream_processor.domain.decode import Change, DeadLetter, Decoded, Document
 from stream_processor.domain.devices import CellKey, Devices, Misplaced
 from stream_processor.domain.duplicates import KnownEvent, Verdict, judge, suspects
 from stream_processor.domain.ownership import OwnershipHistory
+from stream_processor.domain.retention import ignore_purged, refuse_closed
 from stream_processor.domain.states import StateCache
 from stream_processor.erasures import Erasures
 from stream_processor.ports import ReportStore, StoredOwnership, StoredProgress
@@ -36,9 +37,17 @@ from stream_processor.reports import Reports
 Identity = tuple[int, int, int]  # (device, high half, low half) of an event
 
 
+def every_day() -> int | None:
+    """No day is closed."""
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
-    """*topic_id* and *partitions* identify the log; *cached_states* bounds memory (about 1 KiB each); *generation* is the one that the store is."""
+    """*topic_id* and *partitions* identify the log; *cached_states* bounds memory (about 1 KiB each); *generation* is the one that the store is.
+
+    *first_open_day*: days of reports before it (since 1970-01-01) are closed, asked once a batch; *source_days*: deletes of older events are no corrections.
+    """
 
     topic: str
     topic_id: str
@@ -46,6 +55,8 @@ class EngineSettings:
     cached_states: int = 50_000
     integer_event_ids: bool = True
     generation: int = FIRST_GENERATION
+    first_open_day: Callable[[], int | None] = every_day
+    source_days: int | None = None
 
 
 @dataclass(slots=True)
@@ -59,6 +70,8 @@ class Outcome:
     lookups: int = 0
     unowned: int = 0
     erased: int = 0
+    purged: int = 0
+    closed_days: int = 0
     recomputed: int = 0
     reports: int = 0
 
@@ -97,8 +110,13 @@ class Engine:
             self._epoch = epoch
         decoded = self._decoder.decode(records)
         outcome = Outcome(dead=decoded.dead, records=len(records))
+        first_open_day = self._settings.first_open_day()
+        if first_open_day is not None:
+            refuse_closed(decoded, first_open_day)
+        if self._settings.source_days is not None:
+            outcome.purged = ignore_purged(decoded, self._settings.source_days)
         batch = self._sort_out(decoded, outcome)
-        self._write(batch, decoded.progress, outcome)
+        self._write(batch, decoded.progress, outcome, first_open_day)
         self._states.evict()
         return outcome
 
@@ -283,11 +301,12 @@ class Engine:
 
     # -- effects --------------------------------------------------------------------------------------------------------
 
-    def _write(self, batch: _Batch, progress: dict[int, Progress], outcome: Outcome) -> None:
+    def _write(self, batch: _Batch, progress: dict[int, Progress], outcome: Outcome, first_open_day: int | None) -> None:
         self._erasures.write()
         self._write_raw(batch, outcome)
         outcome.reports = self._reports.write(self._append(batch, outcome))
-        outcome.recomputed = self._recompute.run(batch.works)
+        outcome.recomputed = self._recompute.run(batch.works, first_open_day)
+        outcome.closed_days = sum(work.refused for work in batch.works.values())
         if batch.ownership:
             self._store.write_ownership(batch.ownership)
         self._write_progress(progress)

@@ -37,6 +37,8 @@ class Work:
     instants: list[int] = field(default_factory=list)
     everything: bool = False
     deletes: list[tuple[int, int, int]] = field(default_factory=list)
+    reports: set[tuple[str, int]] = field(default_factory=set)  # (user, day) that the mart may have without a state
+    refused: int = 0  # days that were left as they are, because raw of them may have expired
 
     def reach(self, offset: int) -> None:
         self.offset = max(self.offset, offset)
@@ -59,10 +61,25 @@ class Work:
         """A recompute without one of its bounds is one of everything: more is never wrong."""
         if isinstance(command, commands.Delete):
             self.deletes.extend((*halves, ANY_OFFSET) for halves in command.event_ids)
-        elif isinstance(command, commands.Erase) or command.from_date is None or command.to_date is None:
+        elif isinstance(command, commands.Erase):
+            self.add_all()
+        else:
+            self._add_recompute(command)
+
+    def _add_recompute(self, command: commands.Recompute) -> None:
+        self.reports.update((user_id, day_number(day)) for user_id, day in command.reports)
+        self.days.update(day for _, day in self.reports)
+        if command.from_date is None or command.to_date is None:
             self.add_all()
         else:
             self.days.update(range(day_number(command.from_date), day_number(command.to_date) + 1))
+
+
+def _leave_closed(works: Mapping[int, Work], first_open_day: int) -> None:
+    for work in works.values():
+        closed = {day for day in work.days if day < first_open_day}
+        work.refused += len(closed)
+        work.days -= closed
 
 
 class Recompute:
@@ -75,8 +92,8 @@ class Recompute:
         self._states = states
         self._reports = reports
 
-    def run(self, works: Mapping[int, Work]) -> int:
-        """Compute and write every report concerned. Returns how many.
+    def run(self, works: Mapping[int, Work], first_open_day: int | None = None) -> int:
+        """Compute and write every report concerned, of the days from *first_open_day* on: raw of earlier ones may have expired. Returns how many.
 
         Idempotent: a state that already includes more than a work's offset is written again as it is.
         """
@@ -84,6 +101,8 @@ class Recompute:
             return 0
         self._delete(works)
         self._find_days(works)
+        if first_open_day is not None:
+            _leave_closed(works, first_open_day)
         written = 0
         for devices, days in self._windows(works):
             pages = [(device, day) for device in devices for day in days if day in works[device].days]
@@ -149,7 +168,8 @@ class Recompute:
         wanted = set(pages)
         known = {cell for page in pages for cell in self._states.cells_of(page)}
         found = {cell for cell in cells if cell[:2] in wanted}
-        touched = sorted(known | found)
+        named = {(device, day, user) for device, work in works.items() for user, day in work.reports if (device, day) in wanted}
+        touched = sorted(known | found | named)
         slots = dict(zip(touched, self._reports.slots_of(touched).tolist(), strict=True))
         # A state that includes more than this work must not go back; it is only written again.
         open_cells = [cell for cell in touched if self._states.mark[slots[cell]] <= works[cell[0]].offset]

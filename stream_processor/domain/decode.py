@@ -79,6 +79,12 @@ class Inserts:
     live: Ints
     unversioned: Ints
 
+    def keep(self, wanted: Ints) -> None:
+        """Leave only the rows that the mask *wanted* chooses."""
+        self.columns, self.live, self.unversioned = self.columns.take(wanted), self.live[wanted], self.unversioned[wanted]
+        at = np.flatnonzero(wanted).tolist()
+        self.records, self.ids = [self.records[i] for i in at], [self.ids[i] for i in at]
+
 
 @dataclass(slots=True)
 class Change:
@@ -88,6 +94,7 @@ class Change:
     prosthesis_id: Any
     removed: TelemetryColumns | None
     added: TelemetryColumns | None
+    ts_ms: int = 0  # the database's time of the change
 
 
 @dataclass(slots=True)
@@ -242,7 +249,7 @@ class LogDecoder:
             return
         if removed is None and added is None:
             return
-        batch.changes.append(Change(record, row.prosthesis_id, removed, added))
+        batch.changes.append(Change(record, row.prosthesis_id, removed, added, source.ts_ms))
 
     def _one(self, row: Row | None, record: Record, source: Source) -> tuple[TelemetryColumns | None, str]:
         if row is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 from unittest.mock import patch
 
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from schemas.mapping import SourceMapping
 from schemas.ownership import Ownership
+from stream_processor.domain.calendar import day_number
 from stream_processor.engine import Engine, EngineSettings
 from stream_processor.ports import StoreUnavailable
 from tests.support.log_model import BLANK, PARTITIONS, LogRecord, Sources, micro, valid
@@ -22,6 +23,7 @@ BEGIN = micro(datetime(2026, 10, 30, tzinfo=UTC))
 END = micro(datetime(2026, 11, 3, tzinfo=UTC))
 ZONES = ("America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "UTC")
 PROSTHESES = (1, 2, 10)
+SPAN_US = 15 * 3_600_000_000  # no zone is further from UTC
 
 instants = st.one_of(
     st.integers(BEGIN, END - 1),
@@ -355,3 +357,29 @@ def test_a_crash_while_lost_changes_are_healed_changes_nothing(
             for batch in batches(sources, cuts_after, acknowledged):
                 successor.process(batch, epoch=1)
     check(store, sources)
+
+
+@relaxed
+@given(worlds, quiet_worlds, cut_lists)
+def test_closed_days_never_change_and_open_ones_stay_right(
+    steps: list[tuple[Any, ...]], later: list[tuple[Any, ...]], cuts: list[int]
+) -> None:
+    """Raw of the first day expires; whatever comes then, its reports stay, and those of days that are surely open are the recomputation."""
+    sources, store = world(steps), MemoryStore()
+    worker = engine(store)
+    for batch in batches(sources, cuts, [0] * PARTITIONS):
+        worker.process(batch, epoch=1)
+    first_open = day_number(date(2026, 10, 31))
+    before = {key: row for key, row in store.live_reports().items() if day_number(key[1]) < first_open}
+    for event_id in [event_id for event_id, row in store.raw.items() if row["recorded_us"] < first_open * 86_400_000_000 - SPAN_US]:
+        del store.raw[event_id]
+    begin = [len(partition) for partition in sources.log]
+    carry_on(sources, later)
+    closing = Engine(store, MAPPING, EngineSettings("log", "id", PARTITIONS, first_open_day=lambda: first_open))
+    for batch in batches(sources, cuts, begin):
+        closing.process(batch, epoch=1)
+    after = store.live_reports()
+    assert {key: row for key, row in after.items() if day_number(key[1]) < first_open} == before
+    surely_open = first_open + 2
+    expected = {key: row for key, row in sources.mart().items() if day_number(key[1]) >= surely_open}
+    assert {key: row for key, row in after.items() if day_number(key[1]) >= surely_open} == expected
