@@ -10,6 +10,7 @@ import typer
 
 from cli.dlq.command import dlq_app
 from cli.environment import DEFAULT, adopt, chosen
+from cli.erase.command import erase
 from cli.probe.command import probe
 from cli.replay.command import replay
 from cli.schema import schema_app
@@ -46,6 +47,7 @@ app.command()(probe)
 app.command()(replay)
 app.command()(verify)
 app.command()(repair)
+app.command()(erase)
 app.command()(seed)
 app.command()(simulate)
 

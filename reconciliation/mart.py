@@ -11,6 +11,7 @@ from importlib import resources
 from clickhouse_driver import Client
 
 from reconciliation.day_range import DayRange
+from reconciliation.erasures import Erased, read_erased
 from reconciliation.fields import Key, Rows, Values, normal
 from service_kit.settings import ClickHouseSettings
 
@@ -80,6 +81,10 @@ class Mart:
 
     client: Client
     database: str
+
+    def erased(self) -> tuple[Erased, ...]:
+        """The erasure rules in force now; all generations share them."""
+        return read_erased(self.client, self.database.rpartition("_g")[0])
 
     def days(self) -> DayRange | None:
         """First and last day that has a report; None where there is none."""

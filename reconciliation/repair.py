@@ -81,7 +81,7 @@ def plan(settings: ReconciliationSettings, first: date | None, last: date | None
     verification = verifies.verify(settings, first, last, progress)
     oracle = Oracle(SourceMapping.read(settings.reconciliation.mapping))
     with serving_mart(settings.clickhouse) as mart, Moments(settings, oracle, mart) as moments, moments.now() as moment:
-        return Plan(verification, RawComparison(settings, oracle, mart, moment, progress).run(first, last))
+        return Plan(verification, RawComparison(settings, mart, moment, progress).run(first, last))
 
 
 def carry_out(settings: ReconciliationSettings, wanted: Plan, progress: Progress = lambda _: None) -> Plan:
@@ -90,8 +90,8 @@ def carry_out(settings: ReconciliationSettings, wanted: Plan, progress: Progress
     Raises RepairError where rows do not arrive in time, CommandError, and what ``plan`` raises.
     """
     mapping = SourceMapping.read(settings.reconciliation.mapping)
-    oracle = Oracle(mapping)
-    surplus = _still_absent(settings, oracle, wanted.raw.surplus)
+    with serving_mart(settings.clickhouse) as mart:
+        surplus = _still_absent(settings, Oracle(mapping, mart.erased()), wanted.raw.surplus)
     days = wanted.days_by_prosthesis()
     send(settings.kafka, deletes(surplus))
     again = {**wanted.raw.missing, **wanted.raw.different}
@@ -124,7 +124,7 @@ def recomputes(days: Mapping[str, DayRange]) -> list[Command]:
 
 
 def _still_absent(settings: ReconciliationSettings, oracle: Oracle, surplus: Mapping[EventKey, Content]) -> list[EventKey]:
-    """Those of *surplus* that PostgreSQL lacks now too: what came since the plan's snapshot must not be deleted."""
+    """Those of *surplus* that PostgreSQL lacks now too, or has in an erased time: what came since the plan's snapshot must not be deleted."""
     ids = [source_id(key, oracle.mapping.telemetry.event_id.type) for key in surplus]
     with psycopg.connect(**settings.telemetry_db.conninfo()) as telemetry:  # type: ignore[arg-type]  # keyword arguments of mixed types
         there = {event_key(row[0], row[1]) for row in oracle.events_by_id(telemetry, ids)}
