@@ -1,5 +1,5 @@
 -- Telemetry that docs/metrics.md calls valid, in its units: the first part of every other query on the telemetry database.
--- {within} limits the rows read (times, prostheses), {not_erased} leaves out what erasure rules cover; the expressions in braces come from the source mapping.
+-- {within} limits the rows read (times, prostheses); what erasure rules cover is left out; the expressions in braces come from the source mapping.
 -- Values stay double precision until they have passed their range, so that no absurd input can overflow a cast.
 SELECT
     event_id,

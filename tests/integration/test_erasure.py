@@ -185,7 +185,7 @@ def test_a_replay_of_both_topics_from_their_beginnings_brings_nothing_back(
         positions.close()
     all_equal(erased.world)
     assert erased.world.live_reports(erased.gone) == []
-    until(lambda: erased.left() == {}, "nothing is left", LIMIT_S)
+    until(lambda: erased.left() == {}, lambda: f"left: {erased.left()}", LIMIT_S)
     raw = {name: rows for name, rows in erased.left().items() if name.endswith("telemetry_events")}
     assert raw == {}
 
@@ -201,7 +201,7 @@ def test_what_a_writer_that_should_be_dead_brings_is_swept_away(erased: Erased, 
         "INSERT INTO bionicpro_g1.user_daily_reports (user_id, report_date, prosthesis_id, customer_name, event_count, version) VALUES",
         [(erased.gone.user_id, FIRST, str(erased.own), erased.gone.name, 1, 5)],
     )
-    until(lambda: erased.left() == {}, "the sweep removes it", LIMIT_S)
+    until(lambda: erased.left() == {}, lambda: f"left: {erased.left()}", LIMIT_S)
 
 
 def test_the_list_shows_every_erasure_and_its_state(erased: Erased, operator: Operator) -> None:
