@@ -52,6 +52,7 @@ SETTINGS: dict[str, tuple[type[ServiceSettings], ...]] = {
 }
 # The process of local/ that each service is.
 COUNTERPARTS = {
+    "eraser": "eraser",
     "processor": "processor",
     "reports-api": "reports-api",
     "bff": "bff",
