@@ -173,7 +173,7 @@ def test_a_report_is_kept_by_its_version_and_a_tombstone_hides_it(clickhouse: Cl
         "location_lat_cell": [None], "version": [5], "is_deleted": [0],
     }  # fmt: skip
     with Client(**clickhouse.client("reader")) as reader:
-        query = "SELECT event_count FROM bionicpro.user_daily_reports(users = ['store-test'])"
+        query = "SELECT report.11 FROM bionicpro.reports_of_users(users = ['store-test'], first = '2026-03-01', last = '2026-03-01')"
         real.write_reports(row)
         real.write_reports(row | {"event_count": [7], "version": [4]})
         assert reader.execute(query) == [(1,)]
