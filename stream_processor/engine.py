@@ -54,6 +54,7 @@ class EngineSettings:
     partitions: int
     cached_states: int = 50_000
     integer_event_ids: bool = True
+    recompute_events: int = 200_000
     generation: int = FIRST_GENERATION
     first_open_day: Callable[[], int | None] = every_day
     source_days: int | None = None
@@ -74,6 +75,7 @@ class Outcome:
     closed_days: int = 0
     recomputed: int = 0
     reports: int = 0
+    unfinished: frozenset[int] = frozenset()  # partitions with a recompute that goes on in later calls
 
 
 class Engine:
@@ -84,6 +86,8 @@ class Engine:
         self._settings = settings
         self._decoder = LogDecoder(mapping)
         self._epoch: int | None = None
+        self.memory = 0
+        """Changes whenever everything is forgotten: what was unfinished then has to be processed again from its records."""
         self.forget()
 
     def forget(self) -> None:
@@ -94,14 +98,21 @@ class Engine:
         self._reports = Reports(self._store, self._devices, self._states, integer_ids=self._settings.integer_event_ids)
         self._erasures = Erasures(self._store, self._devices)
         self._recompute = Recompute(self._store, self._devices, self._states, self._reports, self._erasures)
+        self.memory += 1
+        self._unfinished: dict[int, Work] = {}
+        self._ownership: dict[int, StoredOwnership] = {}
+        self._progress: dict[int, Progress] = {}
 
     def reload_erasures(self) -> None:
         """Take in erasure rules whose commands this worker has not reached. What is cached may hold what they cover, and is forgotten."""
         if self._erasures.reload():
             self.forget()
 
-    def process(self, records: Sequence[Record], epoch: int) -> Outcome:
-        """Handle *records* (offset order within each partition) completely.
+    def process(self, records: Sequence[Record], epoch: int, *, whole: bool = True) -> Outcome:
+        """Handle *records* (offset order within each partition).
+
+        Not *whole*: of a large recompute only a part, so that it holds up nobody else; ``Outcome.unfinished`` names its partition, whose records must not be acknowledged
+        yet, these and later ones, and ``process`` is to be called again, without records if there are none. Until then the partition's progress stands still.
 
         Raises StoreUnavailable where the store fails; call ``forget`` and then process the same records again, any number of times.
         """
@@ -116,7 +127,8 @@ class Engine:
         if self._settings.source_days is not None:
             outcome.purged = ignore_purged(decoded, self._settings.source_days)
         batch = self._sort_out(decoded, outcome)
-        self._write(batch, decoded.progress, outcome, first_open_day)
+        budget = None if whole else self._settings.recompute_events
+        self._write(batch, decoded.progress, outcome, first_open_day, budget)
         self._states.evict()
         return outcome
 
@@ -125,7 +137,7 @@ class Engine:
     def _sort_out(self, decoded: Decoded, outcome: Outcome) -> _Batch:
         """Everything that is decided before the first effect."""
         self._place_inserts(decoded, outcome)
-        batch = _Batch(decoded.inserts)
+        batch = _Batch(decoded.inserts, self._unfinished)
         self._place_changes(decoded, batch, outcome)
         self._place_own_records(decoded, batch, outcome)
         self._leave_out_erased(batch, outcome)
@@ -209,7 +221,7 @@ class Engine:
             # Up to the last document, not the newest: a re-sent older one must not split what the batch computes.
             for item in items:
                 batch.work(device, item.record.offset).add_all()
-            batch.ownership.append(stored_ownership(newest))
+            self._ownership[device] = stored_ownership(newest)
 
     def _judge_inserts(self, batch: _Batch, outcome: Outcome) -> None:
         """Which inserts are appended, which are duplicates, and which make their prosthesis a changed one."""
@@ -301,15 +313,20 @@ class Engine:
 
     # -- effects --------------------------------------------------------------------------------------------------------
 
-    def _write(self, batch: _Batch, progress: dict[int, Progress], outcome: Outcome, first_open_day: int | None) -> None:
+    def _write(
+        self, batch: _Batch, progress: dict[int, Progress], outcome: Outcome, first_open_day: int | None, budget: int | None
+    ) -> None:
         self._erasures.write()
         self._write_raw(batch, outcome)
         outcome.reports = self._reports.write(self._append(batch, outcome))
-        outcome.recomputed = self._recompute.run(batch.works, first_open_day)
+        outcome.recomputed = self._recompute.run(batch.works, first_open_day, budget)
         outcome.closed_days = sum(work.refused for work in batch.works.values())
-        if batch.ownership:
-            self._store.write_ownership(batch.ownership)
-        self._write_progress(progress)
+        for work in batch.works.values():
+            work.refused = 0
+        self._unfinished = {device: work for device, work in batch.works.items() if work.days}
+        outcome.unfinished = frozenset(self._devices[device].partition for device in self._unfinished)
+        self._write_ownership()
+        self._write_progress(progress, outcome.unfinished)
 
     def _write_raw(self, batch: _Batch, outcome: Outcome) -> None:
         events = batch.inserts.columns
@@ -342,13 +359,28 @@ class Engine:
         outcome.folded = len(fold)
         return {batch.cells[k] for k in np.unique(batch.report[at]).tolist()}
 
-    def _write_progress(self, progress: dict[int, Progress]) -> None:
-        """How far each partition is, and the source's time there, which never goes back."""
+    def _write_ownership(self) -> None:
+        """A document is stored after the recompute that it causes, so that a crash repeats it."""
+        done = [device for device in self._ownership if device not in self._unfinished]
+        if done:
+            self._store.write_ownership([self._ownership[device] for device in done])
+        for device in done:
+            del self._ownership[device]
+
+    def _write_progress(self, progress: dict[int, Progress], unfinished: frozenset[int]) -> None:
+        """How far each partition is, and the source's time there, which never goes back; of an unfinished one when it is finished."""
+        for partition, new in progress.items():
+            before = self._progress.get(partition)
+            as_of = max(new.as_of_ms or 0, (before and before.as_of_ms) or 0)
+            self._progress[partition] = Progress(partition, max(new.offset, before.offset if before else -1), as_of or None)
+        ready = {partition: self._progress.pop(partition) for partition in self._progress.keys() - unfinished}
+        if not ready:
+            return
         if self._as_of is None:
             self._as_of = {row.partition: row.as_of_ms for row in self._store.progress(self._settings.topic)}
-        for p in progress.values():
+        for p in ready.values():
             self._as_of[p.partition] = max(self._as_of.get(p.partition, 0), p.as_of_ms or 0)
-        self._store.write_progress([self._progress_row(p.partition, p.offset, self._as_of[p.partition]) for p in progress.values()])
+        self._store.write_progress([self._progress_row(p.partition, p.offset, self._as_of[p.partition]) for p in ready.values()])
 
     def _progress_row(self, partition: int, offset: int, as_of_ms: int) -> StoredProgress:
         return StoredProgress(self._settings.topic, partition, self._settings.topic_id, self._settings.partitions, offset, as_of_ms)
@@ -363,12 +395,11 @@ class _Batch:
     beyond: Ints
     duplicate: Ints
 
-    def __init__(self, inserts: Inserts) -> None:
+    def __init__(self, inserts: Inserts, unfinished: dict[int, Work]) -> None:
         self.inserts = inserts
         self.changes: list[tuple[int, Change]] = []
         self.documents: dict[int, list[Document]] = {}
-        self.ownership: list[StoredOwnership] = []
-        self.works: dict[int, Work] = {}
+        self.works = dict(unfinished)
         self.former: dict[Identity, tuple[int, ...]] = {}
 
     def supersede(self, i: int, known: KnownEvent | None) -> None:

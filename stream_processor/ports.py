@@ -91,8 +91,8 @@ class ReportStore(Protocol):
         """All states of the (day, prosthesis_id) pairs."""
         ...
 
-    def days_with_telemetry(self, prosthesis_ids: Sequence[str]) -> dict[str, list[int]]:
-        """UTC days (since 1970-01-01) on which raw has rows, deleted ones included."""
+    def days_with_telemetry(self, prosthesis_ids: Sequence[str]) -> dict[str, dict[int, int]]:
+        """UTC days (since 1970-01-01) on which raw has rows, and how many, deleted and not yet replaced ones included."""
         ...
 
     def has_telemetry(self, prosthesis_ids: Sequence[str], from_us: int, to_us: int) -> set[tuple[str, int]]:

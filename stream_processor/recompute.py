@@ -22,6 +22,8 @@ DAY_US = 24 * HOUR_US
 ZONE_SPAN_US = 15 * HOUR_US  # no zone is further from UTC
 WINDOW_DAYS = 31
 WINDOW_DEVICES = 64
+WINDOW_EVENTS = 200_000
+WINDOW_DAYS_UNASKED = 7  # so few days are computed without asking how large they are
 ANY_OFFSET = 1 << 62
 
 
@@ -37,6 +39,7 @@ class Work:
     instants: list[int] = field(default_factory=list)
     everything: bool = False
     deletes: list[tuple[int, int, int]] = field(default_factory=list)
+    sizes: Mapping[int, int] | None = None  # events by UTC day, once asked for
     reports: set[tuple[str, int]] = field(default_factory=set)  # (user, day) that the mart may have without a state
     refused: int = 0  # days that were left as they are, because raw of them may have expired
 
@@ -50,7 +53,12 @@ class Work:
         self.instants.append(instant_us)
 
     def add_all(self) -> None:
-        self.everything = True
+        self.everything, self.sizes = True, None  # asked for again: an earlier part may have been computed under another document
+
+    def size(self, days: range) -> int:
+        """About how many events lie in local *days*; 0 where it was not asked."""
+        sizes = self.sizes or {}
+        return sum(sizes.get(day, 0) for day in days if day in self.days)
 
     def add_change(self, change: Change) -> None:
         for content in (change.removed, change.added):
@@ -91,10 +99,12 @@ class Recompute:
         self._devices = devices
         self._states = states
         self._reports = reports
+        self._read_events = 0
 
-    def run(self, works: Mapping[int, Work], first_open_day: int | None = None) -> int:
-        """Compute and write every report concerned, of the days from *first_open_day* on: raw of earlier ones may have expired. Returns how many.
+    def run(self, works: Mapping[int, Work], first_open_day: int | None = None, budget: int | None = None) -> int:
+        """Compute and write the reports concerned, of the days from *first_open_day* on: raw of earlier ones may have expired. Returns how many.
 
+        Once *budget* events were read (None: no bound) it returns; what is left to do stays in the works' days, for a later call with the same works.
         Idempotent: a state that already includes more than a work's offset is written again as it is.
         """
         if not works:
@@ -103,10 +113,14 @@ class Recompute:
         self._find_days(works)
         if first_open_day is not None:
             _leave_closed(works, first_open_day)
-        written = 0
-        for devices, days in self._windows(works):
+        written = self._read_events = 0
+        for devices, days in list(self._windows(works)):
             pages = [(device, day) for device in devices for day in days if day in works[device].days]
             written += self._reports.write(self._compute(pages, works))
+            for device, day in pages:
+                works[device].days.discard(day)
+            if budget is not None and self._read_events >= budget:
+                break
         return written
 
     def _delete(self, works: Mapping[int, Work]) -> None:
@@ -117,6 +131,8 @@ class Recompute:
             for hi, lo, up_to in work.deletes
         }
         known = self._store.known_events(sorted(ids)) if ids else {}
+        for work in works.values():
+            work.deletes.clear()
         # Of what is erased not even the mark that it was deleted is written.
         times = self._erasures.times
         meant = [(i, event) for i, event in known.items() if event.deleted or event.offset <= ids[i][1]]
@@ -137,10 +153,16 @@ class Recompute:
 
     def _find_days(self, works: Mapping[int, Work]) -> None:
         """Instants become local days, and "everything" the days that raw knows of, each with its neighbours: zones may have moved the cut."""
-        whole = {self._devices[device].prosthesis_id: device for device, work in works.items() if work.everything}
-        if whole:
-            for prosthesis_id, days in self._store.days_with_telemetry(sorted(whole)).items():
-                works[whole[prosthesis_id]].days.update(day + shift for day in days for shift in (-1, 0, 1))
+        large = {
+            device for device, work in works.items() if work.sizes is None and (work.everything or len(work.days) > WINDOW_DAYS_UNASKED)
+        }
+        if large:
+            sizes = self._store.days_with_telemetry(sorted(self._devices[device].prosthesis_id for device in large))
+            for device in large:
+                work = works[device]
+                work.sizes = sizes.get(self._devices[device].prosthesis_id, {})
+                if work.everything:
+                    work.days.update(day + shift for day in work.sizes for shift in (-1, 0, 1))
         for device, work in works.items():
             history = self._devices[device].history
             for instant in work.instants:
@@ -149,6 +171,7 @@ class Recompute:
                 owner = history.at(instant) if history is not None else None
                 if owner is not None:
                     work.add_day(local_day(owner.timezone, instant).number)
+            work.instants.clear()
 
     def _windows(self, works: Mapping[int, Work]) -> Iterator[tuple[Sequence[int], range]]:
         """Groups of prostheses and ranges of days that have something to do."""
@@ -156,8 +179,8 @@ class Recompute:
         for first in range(0, len(busy), WINDOW_DEVICES):
             devices = busy[first : first + WINDOW_DEVICES]
             days = {day for device in devices for day in works[device].days}
-            starts = sorted({day - day % WINDOW_DAYS for day in days})
-            yield from ((devices, range(start, start + WINDOW_DAYS)) for start in starts)
+            for start in sorted({day - day % WINDOW_DAYS for day in days}):
+                yield from _split(devices, range(start, start + WINDOW_DAYS), works)
 
     def _compute(self, pages: Sequence[Page], works: Mapping[int, Work]) -> set[CellKey]:
         """Fold raw into the reports of *pages*; reports that raw has nothing of become empty. Returns all of them."""
@@ -187,6 +210,7 @@ class Recompute:
         limit = np.array([works[device].offset for device in events.device.tolist()], dtype=np.int64)
         within = events.offset <= limit
         erased = self._erasures.inside(events)
+        self._read_events += len(events)
         return events.take(within if erased is None else within & ~erased)
 
     def _clear(self, cells: Sequence[CellKey], slots: Mapping[CellKey, int], works: Mapping[int, Work]) -> None:
@@ -205,3 +229,15 @@ class Recompute:
         at = np.where(report >= 0, slot_of_report[report], -1)
         chosen = np.flatnonzero(at >= 0)
         self._states.folds.fold(at[chosen], events.take(chosen))
+
+
+def _split(devices: Sequence[int], days: range, works: Mapping[int, Work]) -> Iterator[tuple[Sequence[int], range]]:
+    """The window, halved by prostheses and then by days until each part holds at most WINDOW_EVENTS events, or is one prosthesis's day."""
+    if sum(works[device].size(days) for device in devices) <= WINDOW_EVENTS or (len(devices) == 1 and len(days) == 1):
+        yield devices, days
+    elif len(devices) > 1:
+        yield from _split(devices[: len(devices) // 2], days, works)
+        yield from _split(devices[len(devices) // 2 :], days, works)
+    else:
+        yield from _split(devices, days[: len(days) // 2], works)
+        yield from _split(devices, days[len(days) // 2 :], works)

@@ -11,7 +11,7 @@ import structlog
 
 from stream_processor.adapters.dead_letters import DeadLetterLimit
 from stream_processor.adapters.intake import Delivery, Intake
-from stream_processor.domain.decode import DeadLetter, Record
+from stream_processor.domain.decode import DeadLetter
 from stream_processor.engine import Engine, Outcome
 from stream_processor.ports import StoreUnavailable
 
@@ -19,6 +19,7 @@ log = structlog.get_logger()
 
 FIRST_BACKOFF_S = 0.2
 MAX_BACKOFF_S = 5.0
+HELD_RECORDS = 100_000  # more than this wait for no recompute in parts: it is finished at once
 
 
 class Effects(Protocol):
@@ -56,22 +57,28 @@ class Worker:
         self._limit = DeadLetterLimit(dead_letters_a_minute)
         self._clock = clock
         self._sleep = sleep
+        self._held: list[Delivery] = []  # of partitions with a recompute that goes on: handled, not to be acknowledged yet
+        self._memory = engine.memory
 
     async def run(self) -> None:
         """Until cancelled. Raises what stops the processor: StoreUnavailable after the deadline, TooManyDeadLetters, any defect."""
         while True:
             began = self._clock()
-            await self.handle(await self._intake.take())
+            await self.handle(await self._intake.take(wait=not self._held))
             await self._sleep(max(0.0, self._interval_s - (self._clock() - began)))
 
     async def handle(self, deliveries: Sequence[Delivery]) -> None:
-        """Process the deliveries of the present assignment and acknowledge them, last of all."""
+        """Process the deliveries of the present assignment and acknowledge them, last of all.
+
+        What is held back is none of the engine's business twice, unless it forgot what it had begun.
+        """
         epoch = self._epoch()
         current = [delivery for delivery in deliveries if delivery.epoch == epoch]
-        if not current:
+        self._held = [delivery for delivery in self._held if delivery.epoch == epoch]
+        if not current and not self._held:
             return
         began = self._clock()
-        outcome = await self._process([record for delivery in current for record in delivery.records], epoch)
+        outcome = await self._process(current, epoch)
         if outcome.dead:
             self._limit.count(len(outcome.dead), self._clock())
             await self._effects.send_dead_letters(outcome.dead)
@@ -79,19 +86,27 @@ class Worker:
         if self._epoch() != epoch:
             log.info("assignment changed during a batch: not acknowledged", records=outcome.records)
             return
-        for delivery in current:
+        done = [delivery for delivery in (*self._held, *current) if delivery.partition not in outcome.unfinished]
+        self._held = [delivery for delivery in (*self._held, *current) if delivery.partition in outcome.unfinished]
+        for delivery in done:
             await delivery.acknowledge()
 
-    async def _process(self, records: Sequence[Record], epoch: int) -> Outcome:
+    async def _process(self, current: Sequence[Delivery], epoch: int) -> Outcome:
         """The engine's work in a thread, tried again with a back-off while the store is away."""
+        whole = sum(len(delivery.records) for delivery in self._held) > HELD_RECORDS
         deadline, backoff = self._clock() + self._store_deadline_s, FIRST_BACKOFF_S
         while True:
+            again = self._held if self._engine.memory != self._memory else ()
+            records = [record for delivery in (*again, *current) for record in delivery.records]
             try:
-                return await asyncio.to_thread(self._engine.process, records, epoch)
+                outcome = await asyncio.to_thread(self._engine.process, records, epoch, whole=whole)
             except StoreUnavailable as error:
                 self._engine.forget()
                 if self._clock() >= deadline:
                     raise
                 log.warning("store is away, the batch waits", error=str(error), again_in_s=backoff)
+            else:
+                self._memory = self._engine.memory
+                return outcome
             await self._sleep(backoff)
             backoff = min(backoff * 2, MAX_BACKOFF_S)

@@ -99,10 +99,13 @@ class ClickHouseStore:
             result.extend(_state(row) for row in rows)
         return result
 
-    def days_with_telemetry(self, prosthesis_ids: Sequence[str]) -> dict[str, list[int]]:
-        query = """SELECT prosthesis_id, groupUniqArray(toInt32(toDate32(recorded_at))) FROM telemetry_events
-                   WHERE prosthesis_id IN %(ids)s GROUP BY prosthesis_id"""
-        return {prosthesis_id: sorted(days) for prosthesis_id, days in self._by_keys(query, prosthesis_ids)}
+    def days_with_telemetry(self, prosthesis_ids: Sequence[str]) -> dict[str, dict[int, int]]:
+        query = """SELECT prosthesis_id, toInt32(toDate32(recorded_at)) AS day, count() FROM telemetry_events
+                   WHERE prosthesis_id IN %(ids)s GROUP BY prosthesis_id, day ORDER BY prosthesis_id, day"""
+        days: dict[str, dict[int, int]] = {}
+        for prosthesis_id, day, events in self._by_keys(query, prosthesis_ids):
+            days.setdefault(prosthesis_id, {})[day] = events
+        return days
 
     def has_telemetry(self, prosthesis_ids: Sequence[str], from_us: int, to_us: int) -> set[tuple[str, int]]:
         query = f"""SELECT DISTINCT prosthesis_id, intDiv(toUnixTimestamp64Micro(recorded_at), {QUARTER_US}) FROM telemetry_events

@@ -16,6 +16,10 @@ class Delivery:
     epoch: int
     acknowledge: Callable[[], Awaitable[Any]]
 
+    @property
+    def partition(self) -> int:
+        return int(self.records[0].partition)
+
 
 class Intake:
     """Bounded hand-over within one event loop. ``put`` waits while it is full, which stops the consumer from fetching more."""
@@ -33,10 +37,11 @@ class Intake:
             self._records += len(delivery.records)
             self._changed.notify_all()
 
-    async def take(self) -> list[Delivery]:
-        """All that waits, in order of arrival; at least one."""
+    async def take(self, *, wait: bool = True) -> list[Delivery]:
+        """All that waits, in order of arrival; at least one, unless told not to *wait* for it."""
         async with self._changed:
-            await self._changed.wait_for(lambda: bool(self._waiting))
+            if wait:
+                await self._changed.wait_for(lambda: bool(self._waiting))
             taken, self._waiting, self._records = self._waiting, [], 0
             self._changed.notify_all()
             return taken

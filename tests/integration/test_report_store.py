@@ -109,7 +109,7 @@ def test_a_deleted_event_stays_known_but_is_not_read(store: ReportStore) -> None
     assert (ids, back.event_id_lo.tolist()) == (["7"], [1])
     assert store.known_events([("7", 0, 9), ("7", 0, 10)]).keys() == {("7", 0, 9)}
     assert store.highest_event_ids(["7", "8"]) == {"7": 9}
-    assert store.days_with_telemetry(["7", "8"]) == {"7": [20_780]}
+    assert store.days_with_telemetry(["7", "8"]) == {"7": {20_780: 2}}
 
 
 def test_the_time_range_is_half_open(store: ReportStore) -> None:

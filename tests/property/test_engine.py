@@ -126,8 +126,33 @@ def carry_on(sources: Sources, steps: list[tuple[Any, ...]]) -> Sources:  # noqa
     return sources
 
 
-def engine(store: Any, cached_states: int = 50) -> Engine:
-    return Engine(store, MAPPING, EngineSettings("log", "id", PARTITIONS, cached_states=cached_states))
+def engine(store: Any, cached_states: int = 50, recompute_events: int = 200_000) -> Engine:
+    settings = EngineSettings("log", "id", PARTITIONS, cached_states=cached_states, recompute_events=recompute_events)
+    return Engine(store, MAPPING, settings)
+
+
+class InParts:
+    """Processes recomputes in the smallest parts there are, and acknowledges as the worker does."""
+
+    def __init__(self, store: Any, acknowledged: list[int]) -> None:
+        self.acknowledged = acknowledged
+        self._store = store
+        self._engine = engine(store, recompute_events=0)
+        self._held: list[LogRecord] = []
+
+    def handle(self, batch: list[LogRecord]) -> None:
+        unfinished = self._engine.process(batch, epoch=1, whole=False).unfinished
+        self._held += batch
+        for record in self._held:
+            if record.partition not in unfinished:
+                self.acknowledged[record.partition] = max(self.acknowledged[record.partition], record.offset + 1)
+        self._held = [record for record in self._held if record.partition in unfinished]
+        ahead = {row.partition for row in self._store.progress("log") if row.handled_offset >= self.acknowledged[row.partition]}
+        assert not ahead & unfinished
+
+    def finish(self) -> None:
+        while self._held:
+            self.handle([])
 
 
 def batches(sources: Sources, cuts: list[int], begin: list[int]) -> list[list[LogRecord]]:
@@ -383,3 +408,25 @@ def test_closed_days_never_change_and_open_ones_stay_right(
     surely_open = first_open + 2
     expected = {key: row for key, row in sources.mart().items() if day_number(key[1]) >= surely_open}
     assert {key: row for key, row in after.items() if day_number(key[1]) >= surely_open} == expected
+
+
+@relaxed
+@given(worlds, cut_lists, cut_lists, st.integers(1, 120), st.booleans())
+def test_recomputes_in_parts_beside_later_records_change_nothing_through_a_crash(
+    steps: list[tuple[Any, ...]], cuts: list[int], cuts_after: list[int], at: int, after: bool
+) -> None:
+    sources, store, acknowledged = world(steps), MemoryStore(), [0] * PARTITIONS
+    with patch.multiple("stream_processor.recompute", WINDOW_DAYS=1, WINDOW_DEVICES=1):
+        try:
+            worker = InParts(Faults(store, at, after=after), acknowledged)
+            for batch in batches(sources, cuts, [0] * PARTITIONS):
+                worker.handle(batch)
+            worker.finish()
+        except StoreUnavailable:
+            successor = InParts(store, acknowledged)
+            for batch in batches(sources, cuts_after, list(acknowledged)):
+                successor.handle(batch)
+            successor.finish()
+    check(store, sources)
+    assert acknowledged == [len(partition) for partition in sources.log]
+    assert {p.handled_offset + 1 for p in store.progress("log")} <= {len(partition) for partition in sources.log}

@@ -39,12 +39,13 @@ class MemoryStore:
         wanted = set(pages)
         return [state for (day, prosthesis, _), state in self.state.items() if (day, prosthesis) in wanted]
 
-    def days_with_telemetry(self, prosthesis_ids: Sequence[str]) -> dict[str, list[int]]:
-        days: dict[str, set[int]] = {}
+    def days_with_telemetry(self, prosthesis_ids: Sequence[str]) -> dict[str, dict[int, int]]:
+        days: dict[str, dict[int, int]] = {}
         for (prosthesis, _, _), row in self.raw.items():
             if prosthesis in prosthesis_ids:
-                days.setdefault(prosthesis, set()).add(row["recorded_us"] // DAY_US)
-        return {prosthesis: sorted(found) for prosthesis, found in days.items()}
+                found = days.setdefault(prosthesis, {})
+                found[row["recorded_us"] // DAY_US] = found.get(row["recorded_us"] // DAY_US, 0) + 1
+        return days
 
     def has_telemetry(self, prosthesis_ids: Sequence[str], from_us: int, to_us: int) -> set[tuple[str, int]]:
         return {

@@ -19,13 +19,18 @@ EPOCH = 7
 
 
 class Scene:
-    """Engine, effects and deliveries that write down what happened to them. *failures*: how often the store is away; *moves*: the epoch changes meanwhile."""
+    """Engine, effects and deliveries that write down what happened to them. *failures*: how often the store is away; *moves*: the epoch changes meanwhile;
+    *unfinished*: the partitions that each call leaves unfinished."""
 
-    def __init__(self, *, dead: int = 0, failures: int = 0, moves: bool = False, limit: int = 100) -> None:
+    def __init__(
+        self, *, dead: int = 0, failures: int = 0, moves: bool = False, limit: int = 100, unfinished: Sequence[set[int]] = ()
+    ) -> None:
         self.said: list[str] = []
         self._dead = dead
         self._failures = failures
         self._moves = moves
+        self._unfinished = list(unfinished)
+        self.memory = 0
         self.epoch = EPOCH
         self._now = 0.0
         self.worker = Worker(
@@ -40,16 +45,20 @@ class Scene:
             sleep=self._sleep,
         )
 
-    def process(self, records: Sequence[Any], epoch: int) -> Outcome:
+    def process(self, records: Sequence[Any], epoch: int, *, whole: bool) -> Outcome:
         if self._failures:
             self._failures -= 1
             raise StoreUnavailable("away")
         self.said.append(f"process {len(records)}")
         if self._moves:
             self.epoch += 1
-        return Outcome(dead=[DeadLetter(record, "invalid-row", "") for record in records[: self._dead]], records=len(records))
+        left = frozenset(self._unfinished.pop(0) if self._unfinished else ())
+        return Outcome(
+            unfinished=left, dead=[DeadLetter(record, "invalid-row", "") for record in records[: self._dead]], records=len(records)
+        )
 
     def forget(self) -> None:
+        self.memory += 1
         self.said.append("forget")
 
     async def send_dead_letters(self, dead: Sequence[DeadLetter]) -> None:
@@ -58,11 +67,14 @@ class Scene:
     def observe(self, outcome: Outcome, seconds: float) -> None:
         """Nothing to see here."""
 
-    def delivery(self, name: str, records: int = 1, epoch: int = EPOCH) -> Delivery:
+    def fail_next(self) -> None:
+        self._failures = 1
+
+    def delivery(self, name: str, records: int = 1, epoch: int = EPOCH, partition: int = 0) -> Delivery:
         async def acknowledge() -> None:
             self.said.append(f"acknowledge {name}")
 
-        return Delivery([LogRecord(0, offset, b"1", b"") for offset in range(records)], epoch, acknowledge)
+        return Delivery([LogRecord(partition, offset, b"1", b"") for offset in range(records)], epoch, acknowledge)
 
     async def _sleep(self, seconds: float) -> None:
         self._now += seconds
@@ -104,3 +116,29 @@ async def test_too_many_dead_letters_stop_the_processor_before_it_acknowledges()
     with pytest.raises(TooManyDeadLetters):
         await scene.worker.handle([scene.delivery("a", 3)])
     assert scene.said == ["process 3"]
+
+
+async def test_a_partition_with_an_unfinished_recompute_is_acknowledged_when_it_is_finished_and_the_others_at_once() -> None:
+    scene = Scene(unfinished=[{0}, {0}, set()])
+    await scene.worker.handle([scene.delivery("a", 2), scene.delivery("b", 3, partition=1)])
+    assert scene.said == ["process 5", "acknowledge b"]
+    await scene.worker.handle([scene.delivery("c", 1), scene.delivery("d", 1, partition=1)])
+    assert scene.said[2:] == ["process 2", "acknowledge d"]
+    await scene.worker.handle([])
+    assert scene.said[4:] == ["process 0", "acknowledge a", "acknowledge c"]
+
+
+async def test_what_is_unfinished_is_processed_again_where_the_engine_forgot_it() -> None:
+    scene = Scene(unfinished=[{0}, set()])
+    await scene.worker.handle([scene.delivery("a", 2)])
+    scene.fail_next()
+    await scene.worker.handle([scene.delivery("b", 3, partition=1)])
+    assert scene.said == ["process 2", "forget", "process 5", "acknowledge a", "acknowledge b"]
+
+
+async def test_what_is_unfinished_is_dropped_with_its_assignment() -> None:
+    scene = Scene(unfinished=[{0}])
+    await scene.worker.handle([scene.delivery("a", 2)])
+    scene.epoch += 1
+    await scene.worker.handle([])
+    assert scene.said == ["process 2"]
