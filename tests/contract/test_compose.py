@@ -17,8 +17,8 @@ import pytest
 import yaml
 
 from bff.settings import Settings as BffProcess
-from cli.schema import Settings as Migrator
 from cli.probe.settings import ProbeSettings
+from cli.schema import Settings as Migrator
 from cli.status.settings import StatusSettings
 from connectors.cli import Settings as Applier
 from local import environments, ports
