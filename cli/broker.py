@@ -108,6 +108,8 @@ class Broker:
 
     def commit(self, group: str, topic: str, offsets: Mapping[int, int]) -> None:
         """Set the committed offsets of a group without members. Idempotent; refused by the broker while somebody is in the group."""
+        if not offsets:
+            return
         partitions = [TopicPartition(topic, partition, offset) for partition, offset in offsets.items()]
         request = [ConsumerGroupTopicPartitions(group, partitions)]
         answer = self._result(self._admin.alter_consumer_group_offsets(request, request_timeout=self._timeout_s)[group])
@@ -120,6 +122,22 @@ class Broker:
         at = TopicPartition(topic, partition, offset)
         for future in self._admin.delete_records([at], request_timeout=self._timeout_s).values():
             self._result(future)
+
+    def forget_group(self, name: str) -> None:
+        """Delete a group without members, with its offsets. Idempotent."""
+        try:
+            self._result(self._admin.delete_consumer_groups([name], request_timeout=self._timeout_s)[name])
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.GROUP_ID_NOT_FOUND:
+                raise
+
+    def delete_topic(self, name: str) -> None:
+        """Delete a topic with all its records. Idempotent."""
+        try:
+            self._result(self._admin.delete_topics([name], request_timeout=self._timeout_s)[name])
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise
 
     def _offsets(self, topic: str, partitions: Iterable[int], spec: OffsetSpec) -> Offsets:
         asked = {TopicPartition(topic, partition): spec for partition in partitions}

@@ -10,7 +10,9 @@ import typer
 
 from cli.dlq.command import dlq_app
 from cli.environment import DEFAULT, adopt, chosen
+from cli.erase.command import erase
 from cli.probe.command import probe
+from cli.rebuild.command import rebuild
 from cli.replay.command import replay
 from cli.schema import schema_app
 from cli.status.command import status
@@ -44,8 +46,10 @@ app.add_typer(dlq_app, name="dlq")
 app.command()(status)
 app.command()(probe)
 app.command()(replay)
+app.command()(rebuild)
 app.command()(verify)
 app.command()(repair)
+app.command()(erase)
 app.command()(seed)
 app.command()(simulate)
 

@@ -14,10 +14,12 @@ from pathlib import Path
 
 from clickhouse_driver import Client
 
+from schemas.generations import BUILDING, DROPPED, FIRST_GENERATION, RETIRED, SERVING, database_of
+from schemas.retention import QUERY as RETENTION_QUERY
+from schemas.retention import TTL_MARGIN_DAYS, Retention
 from service_kit.settings import ClickHouseSettings
 
 SCHEMA = Path(__file__).parent / "schema"
-FIRST_GENERATION = 1
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}\Z")
 
 
@@ -36,14 +38,20 @@ class Migration:
 
 
 @dataclass(frozen=True, slots=True)
+class Generation:
+    """*state*: building, serving, retired or dropped; *detail*: what its builder noted."""
+
+    number: int
+    state: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     applied: list[str]
     pending: list[str]
     generation: int | None
-
-
-def generation_database(shared: str, generation: int) -> str:
-    return f"{shared}_g{generation}"
+    generations: list[Generation]
 
 
 def migrations() -> list[Migration]:
@@ -95,7 +103,8 @@ class Migrator:
             if recorded.get(migration.name, migration.checksum) != migration.checksum:
                 raise SchemaError(f"{migration.name}.sql was changed after it was applied: migrations are append-only, add a new one")
         applied = [m.name for m in files if m.name in recorded]
-        return Status(applied, [m.name for m in files if m.name not in recorded], self._serving() if applied else None)
+        pending = [m.name for m in files if m.name not in recorded]
+        return Status(applied, pending, self._serving() if applied else None, [] if pending else self.generations())
 
     def migrate(self) -> list[str]:
         """Apply what is pending and make sure that a generation is there and served. Idempotent; returns what was done."""
@@ -118,25 +127,72 @@ class Migrator:
             self.serve(FIRST_GENERATION)
             done.append(f"generation {FIRST_GENERATION}")
         else:
-            self.serve(self._serving() or FIRST_GENERATION)
+            serving = self._serving() or FIRST_GENERATION
+            self._create_tables(serving)  # which brings one of an earlier version up to date
+            self.serve(serving)
         return done
 
-    def create_generation(self, generation: int) -> None:
-        """Create the tables of a generation beside the others."""
-        self._run((SCHEMA / "generation.sql").read_text("utf-8"), generation)
-        self._set_state(generation, "building")
+    def generations(self) -> list[Generation]:
+        """Every generation there ever was, in order."""
+        rows = self._client.execute(f"SELECT generation, state, detail FROM {self._shared}.generations FINAL ORDER BY generation")
+        return [Generation(*row) for row in rows]
 
-    def serve(self, generation: int) -> None:
-        """Let readers see *generation*: each view is replaced at once, readers see the old or the new."""
+    def create_generation(self, generation: int, detail: str = "") -> None:
+        """Create the tables of a generation beside the others. Idempotent."""
+        self._create_tables(generation)
+        self._expire_raw(generation, self.retention().raw_days)
+        self.note(generation, BUILDING, detail)
+
+    def _create_tables(self, generation: int) -> None:
+        self._run((SCHEMA / "generation.sql").read_text("utf-8"), generation)
+
+    def serve(self, generation: int, detail: str = "") -> None:
+        """Let readers see *generation*: each view is replaced at once, readers see the old or the new. Idempotent."""
         self._run((SCHEMA / "views.sql").read_text("utf-8"), generation)
         before = self._serving()
         if before != generation:
-            self._set_state(generation, "serving")
-            if before is not None:
-                self._set_state(before, "retired")
+            retired = [(one.number, RETIRED, one.detail) for one in self.generations() if one.number == before] if before else []
+            # In one insert, so that nobody ever finds two that serve, or none.
+            self._insert_states([*retired, (generation, SERVING, detail)])
 
-    def _set_state(self, generation: int, state: str) -> None:
-        self._client.execute(f"INSERT INTO {self._shared}.generations (generation, state) VALUES", [(generation, state)])
+    def note(self, generation: int, state: str, detail: str) -> None:
+        """Record a generation's state, and what its builder has to remember."""
+        self._insert_states([(generation, state, detail)])
+
+    def drop_generation(self, generation: int) -> None:
+        """Delete a generation's tables for good. Idempotent. Raises SchemaError for one that readers see or that never was."""
+        states = {one.number: one.state for one in self.generations()}
+        if generation not in states:
+            raise SchemaError(f"there is no generation {generation}; there are {', '.join(map(str, states)) or 'none'}")
+        if states[generation] == SERVING:
+            raise SchemaError(f"readers see generation {generation}: it cannot be dropped")
+        self._run("DROP DATABASE IF EXISTS {generation_database} SYNC;", generation)
+        self.note(generation, DROPPED, "")
+
+    def retention(self) -> Retention:
+        """How long telemetry is kept."""
+        return Retention.of(self._client.execute(RETENTION_QUERY.replace("retention", f"{self._shared}.retention")))
+
+    def set_retention(self, what: str, days: int | None) -> None:
+        """Record how long ``raw`` or ``source`` telemetry is kept; None: for ever. Workers see it within seconds. Idempotent."""
+        self._client.execute(f"INSERT INTO {self._shared}.retention (what, days) VALUES", [(what, days or 0)])
+
+    def expire_raw(self) -> None:
+        """Let every generation's raw rows expire as is recorded. Idempotent; deletes what is older, in the background and for good."""
+        for one in self.generations():
+            if one.state != DROPPED:
+                self._expire_raw(one.number, self.retention().raw_days)
+
+    def _expire_raw(self, generation: int, days: int | None) -> None:
+        table = f"{database_of(self._shared, generation)}.telemetry_events"
+        has = "TTL " in self._client.execute(f"SHOW CREATE TABLE {table}")[0][0]
+        if days is not None:
+            self._client.execute(f"ALTER TABLE {table} MODIFY TTL toDateTime(recorded_at) + toIntervalDay({days + TTL_MARGIN_DAYS})")
+        elif has:
+            self._client.execute(f"ALTER TABLE {table} REMOVE TTL")
+
+    def _insert_states(self, rows: list[tuple[int, str, str]]) -> None:
+        self._client.execute(f"INSERT INTO {self._shared}.generations (generation, state, detail) VALUES", rows)
 
     def _serving(self) -> int | None:
         rows = self._client.execute(
@@ -153,6 +209,6 @@ class Migrator:
         return dict(self._client.execute(f"SELECT name, checksum FROM {self._shared}.schema_migrations FINAL"))
 
     def _run(self, sql: str, generation: int = FIRST_GENERATION) -> None:
-        names = {"shared": self._shared, "generation_database": generation_database(self._shared, generation), "definer": self._user}
+        names = {"shared": self._shared, "generation_database": database_of(self._shared, generation), "definer": self._user}
         for statement in statements(sql, names):
             self._client.execute(statement)

@@ -28,21 +28,24 @@ DAY = "%Y-%m-%d"
 
 FromDay = Annotated[datetime | None, typer.Option("--from", formats=[DAY], help="First day of reports; default: the first there is.")]
 ToDay = Annotated[datetime | None, typer.Option("--to", formats=[DAY], help="Last day of reports, included; default: the last there is.")]
+Generation = Annotated[int | None, typer.Option(min=1, help="The tables of this generation; default: those that readers see.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object instead of lines.")]
 
 
-def verify(from_day: FromDay = None, to_day: ToDay = None, as_json: AsJson = False) -> None:
+def verify(from_day: FromDay = None, to_day: ToDay = None, generation: Generation = None, as_json: AsJson = False) -> None:
     """Compare the reports with a recomputation from PostgreSQL, field by field. Exit 1 unless something was compared and all of it is equal."""
     settings = load(ReconciliationSettings)
     with _explained():
-        result = verifies.verify(settings, _day(from_day), _day(to_day), _progress())
+        result = verifies.verify(settings, _day(from_day), _day(to_day), _progress(), generation)
     typer.echo(json.dumps(result.as_json(), ensure_ascii=False) if as_json else "\n".join(result.lines()))
     raise typer.Exit(0 if result.ok else EXIT_UNEQUAL)
 
 
 def repair(
+    *,
     from_day: FromDay = None,
     to_day: ToDay = None,
+    generation: Generation = None,
     as_json: AsJson = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, do nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
@@ -50,7 +53,7 @@ def repair(
     """Make raw telemetry equal to PostgreSQL by id, recompute what differs, verify. Exit 1 where something still differs."""
     settings = load(ReconciliationSettings)
     with _explained():
-        plan = repairs.plan(settings, _day(from_day), _day(to_day), _progress())
+        plan = repairs.plan(settings, _day(from_day), _day(to_day), _progress(), generation)
     if dry_run or plan.is_empty:
         typer.echo(json.dumps(plan.as_json(), ensure_ascii=False) if as_json else "\n".join(plan.lines()))
         raise typer.Exit(EXIT_UNEQUAL if not plan.is_empty or not plan.verification.ok else 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -30,12 +30,21 @@ def send(kafka: KafkaSettings, commands: Iterable[Command]) -> int:
 
     Raises CommandError naming the first that failed.
     """
+    return send_located(kafka, commands)[0]
+
+
+def send_located(kafka: KafkaSettings, commands: Iterable[Command]) -> tuple[int, dict[int, int]]:
+    """As ``send``; returns also the offset of the last of them by partition."""
     producer = Producer(kafka.producer())
     failed: list[str] = []
+    offsets: dict[int, int] = {}
 
     def delivered(error: KafkaError | None, message: Message) -> None:
-        if error is not None:
-            failed.append(f"prosthesis {(message.key() or b'').decode()}: {error.str()}")
+        partition, offset = message.partition(), message.offset()
+        if error is not None or partition is None or offset is None:
+            failed.append(f"prosthesis {(message.key() or b'').decode()}: {error.str() if error else 'no offset'}")
+        else:
+            offsets[partition] = max(offset, offsets.get(partition, -1))
 
     sent = 0
     for command in commands:
@@ -45,7 +54,7 @@ def send(kafka: KafkaSettings, commands: Iterable[Command]) -> int:
     left = producer.flush(_FLUSH_S)
     if left or failed:
         raise CommandError(f"{left + len(failed)} of {sent} commands did not reach {LOG_TOPIC}: {failed[0] if failed else 'no answer'}")
-    return sent
+    return sent, offsets
 
 
 def ask_for_rows(database: PostgresSettings, mapping: SourceMapping, event_ids: Sequence[str]) -> int:
@@ -53,14 +62,33 @@ def ask_for_rows(database: PostgresSettings, mapping: SourceMapping, event_ids: 
 
     The account needs INSERT on the signal table. Raises psycopg.Error.
     """
-    schema = mapping.telemetry.table.rpartition(".")[0]
-    signals = f"{schema}.debezium_signals" if schema else "debezium_signals"
     batches = list(_batches(event_ids, IDS_A_SIGNAL))
-    with psycopg.connect(**database.conninfo()) as connection:  # type: ignore[arg-type]  # keyword arguments of mixed types
-        for batch in batches:
-            parameters = {"id": f"repair-{uuid.uuid4()}", "type": "execute-snapshot", "data": json.dumps(signal(mapping, batch))}
-            connection.execute(query("signal", signals=table(signals)), parameters)
+    _signal(database, mapping.telemetry.table, [signal(mapping, batch) for batch in batches])
     return len(batches)
+
+
+def ask_for_tables(database: PostgresSettings, tables: Sequence[str]) -> None:
+    """Make the connector read whole *tables* of one database again, beside the changes that it goes on to send. Raises psycopg.Error."""
+    _signal(database, tables[0], [{"data-collections": list(tables), "type": "INCREMENTAL"}])
+
+
+def ask_for_condition(database: PostgresSettings, of: str, column: str, values: Sequence[str]) -> None:
+    """Make the connector read those rows of table *of* again whose *column* is one of *values*, compared as text. Raises psycopg.Error."""
+    for batch in _batches(values, IDS_A_SIGNAL):
+        texts = ", ".join("'" + value.replace("'", "''") + "'" for value in batch)
+        quoted = '"' + column.replace('"', '""') + '"'
+        condition = {"data-collection": of, "filter": f"{quoted}::text IN ({texts})"}
+        _signal(database, of, [{"data-collections": [of], "type": "INCREMENTAL", "additional-conditions": [condition]}])
+
+
+def _signal(database: PostgresSettings, beside: str, data: Sequence[Mapping[str, Any]]) -> None:
+    """Write ``execute-snapshot`` signals into the signal table of the schema of table *beside*."""
+    schema = beside.rpartition(".")[0]
+    signals = f"{schema}.debezium_signals" if schema else "debezium_signals"
+    with psycopg.connect(**database.conninfo()) as connection:  # type: ignore[arg-type]  # keyword arguments of mixed types
+        for one in data:
+            parameters = {"id": f"repair-{uuid.uuid4()}", "type": "execute-snapshot", "data": json.dumps(one)}
+            connection.execute(query("signal", signals=table(signals)), parameters)
 
 
 def signal(mapping: SourceMapping, event_ids: Sequence[str]) -> dict[str, Any]:

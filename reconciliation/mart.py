@@ -11,7 +11,13 @@ from importlib import resources
 from clickhouse_driver import Client
 
 from reconciliation.day_range import DayRange
+from reconciliation.erasures import Erased, read_erased
 from reconciliation.fields import Key, Rows, Values, normal
+from schemas.generations import database_of
+from schemas.ownership import OwnershipDocument
+from schemas.ownership import decode as decode_document
+from schemas.retention import QUERY as RETENTION_QUERY
+from schemas.retention import Retention
 from service_kit.settings import ClickHouseSettings
 
 _EPOCH = date(1970, 1, 1)
@@ -60,18 +66,29 @@ def connected(settings: ClickHouseSettings, database: str) -> Iterator[Client]:
 
 
 @contextmanager
-def serving_mart(settings: ClickHouseSettings) -> Iterator[Mart]:
-    """The generation that readers see. Raises MartError where none or several serve."""
+def serving_mart(settings: ClickHouseSettings, generation: int | None = None) -> Iterator[Mart]:
+    """The generation that readers see, or *generation*. Raises MartError where none or several serve, or that one has no tables."""
     with connected(settings, settings.database) as client:
-        found = client.execute("SELECT generation FROM generations FINAL WHERE state = 'serving' ORDER BY generation")
+        number = _serving(client, settings.database) if generation is None else _built(client, settings.database, generation)
+        retention = Retention.of(client.execute(RETENTION_QUERY))
+    database = database_of(settings.database, number)
+    with connected(settings, database) as client:
+        yield Mart(client, database, retention)
+
+
+def _serving(client: Client, shared: str) -> int:
+    found = client.execute("SELECT generation FROM generations FINAL WHERE state = 'serving' ORDER BY generation")
     if len(found) != 1:
         numbers = ", ".join(str(row[0]) for row in found) or "none"
-        raise MartError(
-            f"{settings.database}.generations must name one serving generation, it names {numbers}: run `bionicpro schema migrate`"
-        )
-    database = f"{settings.database}_g{found[0][0]}"
-    with connected(settings, database) as client:
-        yield Mart(client, database)
+        raise MartError(f"{shared}.generations must name one serving generation, it names {numbers}: run `bionicpro schema migrate`")
+    return int(found[0][0])
+
+
+def _built(client: Client, shared: str, generation: int) -> int:
+    found = client.execute("SELECT generation FROM generations FINAL WHERE state != 'dropped' ORDER BY generation")
+    if (generation,) not in found:
+        raise MartError(f"{shared} has no generation {generation}; it has {', '.join(str(row[0]) for row in found) or 'none'}")
+    return generation
 
 
 @dataclass(frozen=True)
@@ -80,6 +97,16 @@ class Mart:
 
     client: Client
     database: str
+    retention: Retention
+
+    def rows_before(self, day: date) -> int:
+        """How many reports there are of days before *day*."""
+        query = "SELECT count() FROM user_daily_reports FINAL WHERE toInt32(report_date) < %(day)s"
+        return int(self.client.execute(query, {"day": _number(day)})[0][0])
+
+    def erased(self) -> tuple[Erased, ...]:
+        """The erasure rules in force now; all generations share them."""
+        return read_erased(self.client, self.database.rpartition("_g")[0])
 
     def days(self) -> DayRange | None:
         """First and last day that has a report; None where there is none."""
@@ -114,6 +141,16 @@ class Mart:
             return {}
         found = self.client.execute(_query("mart_positions"), {"keys": wanted})
         return {Key(user, _date(day), prosthesis): Position(part, version) for user, day, prosthesis, part, version in found}
+
+    def documents(self, prostheses: Sequence[str]) -> dict[str, OwnershipDocument]:
+        """The ownership documents in force of *prostheses*; those without one are left out."""
+        query = "SELECT document FROM ownership FINAL WHERE prosthesis_id IN %(ids)s"
+        found: dict[str, OwnershipDocument] = {}
+        for at in range(0, len(prostheses), _KEYS_A_QUERY):
+            for (document,) in self.client.execute(query, {"ids": tuple(prostheses[at : at + _KEYS_A_QUERY])}):
+                decoded = decode_document(document.encode())
+                found[decoded.prosthesis_id] = decoded
+        return found
 
     def raw_days(self) -> DayRange | None:
         """First and last UTC day that raw telemetry was recorded in; None where there is none."""

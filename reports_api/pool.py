@@ -26,6 +26,7 @@ BUSY_CODES = frozenset(
         errors.ErrorCodes.MEMORY_LIMIT_EXCEEDED,
         errors.ErrorCodes.UNKNOWN_TABLE,
         errors.ErrorCodes.UNKNOWN_DATABASE,
+        errors.ErrorCodes.UNKNOWN_FUNCTION,  # how the server calls a view with parameters that is not there
     }
 )
 """Answers of the server that pass: it is loaded, or its schema is not there yet."""

@@ -1,6 +1,7 @@
-"""The one module with SQL: reads of the two views that the mart's readers may see, always by the primary key's prefix, the user.
+"""The one module with SQL: reads of the views that the mart's readers may see, always by the primary key's prefix, the user.
 
-Every value travels as a server-side parameter. A second wall behind the WHERE clause: a row of a user who was not asked for is an error.
+Every value travels as a server-side parameter. The views have no rows but those of named users (clickhouse/schema/views.sql), and a row of a user
+who was not asked for is an error.
 """
 
 from __future__ import annotations
@@ -14,18 +15,11 @@ from reports_api.paging import START, Cursor, windows
 from reports_api.pool import Parameters, Rows
 from schemas.keys import LOG_TOPIC
 
-_COLUMNS = ", ".join(MartRow._fields)
+_ASKED = "(users = {users:Array(String)}, first = {first:Date32}, last = {last:Date32})"
 # The texts are built of constants of this module only; values are parameters. Rows are bounded by the days asked for and by the reader's
 # profile, and put in order here: with ORDER BY and LIMIT the server reads every granule twice (lazy columns, reverse order).
-_DAYS = f"""
-SELECT {_COLUMNS} FROM user_daily_reports
-WHERE user_id = {{user:String}} AND report_date BETWEEN {{first:Date32}} AND {{last:Date32}}
-  AND (report_date != {{after_day:Date32}} OR prosthesis_id > {{after_id:String}})
-  AND ({{prosthesis:String}} = '' OR prosthesis_id = {{prosthesis:String}})"""  # noqa: S608
-_OF_USERS = "WHERE user_id IN {users:Array(String)} AND report_date BETWEEN {first:Date32} AND {last:Date32}"
-_ROWS_OF_USERS = f"SELECT {_COLUMNS} FROM user_daily_reports {_OF_USERS}"  # noqa: S608
-_VERSION_COLUMNS = ", ".join(RowVersion._fields)
-_VERSIONS_OF_USERS = f"SELECT {_VERSION_COLUMNS} FROM user_daily_reports {_OF_USERS}"  # noqa: S608
+_ROWS = f"SELECT report FROM reports_of_users{_ASKED}"  # noqa: S608
+_VERSIONS = f"SELECT report FROM report_versions_of_users{_ASKED}"  # noqa: S608
 _WATERMARKS = "SELECT log_partition, as_of FROM partition_progress WHERE topic = {topic:String}"
 
 
@@ -46,8 +40,10 @@ class ReportRepository:
         self._store = store
 
     async def ping(self) -> None:
-        """Whether both views can be read."""
-        await self._store.query("SELECT 1 FROM user_daily_reports WHERE user_id = {user:String} LIMIT 1", {"user": ""})
+        """Whether the views of the mart can be read."""
+        nobody, day = "", date(2000, 1, 1)
+        await self.days_of_users([nobody], day, day)
+        await self.versions_of_users([nobody], day, day)
 
     async def watermarks(self) -> dict[int, datetime]:
         """The source time up to which each partition of the log is handled."""
@@ -58,15 +54,7 @@ class ReportRepository:
         """All rows of the days ``[first, last]``, newest day first, then by prosthesis id; those after the cursor, whose day is ``last`` or
         not in the range. An empty *prosthesis_id* means all.
         """
-        parameters: dict[str, object] = {
-            "user": user_id,
-            "first": first.isoformat(),
-            "last": last.isoformat(),
-            "after_day": after.report_date.isoformat(),
-            "after_id": after.prosthesis_id,
-            "prosthesis": prosthesis_id,
-        }
-        rows = _of_users([MartRow._make(row) for row in await self._store.query(_DAYS, parameters)], (user_id,))
+        rows = [row for row in await self.days_of_users([user_id], first, last) if _wanted(row, prosthesis_id, after)]
         rows.sort(key=lambda row: (-row.report_date.toordinal(), row.prosthesis_id))
         return rows
 
@@ -83,13 +71,20 @@ class ReportRepository:
 
     async def days_of_users(self, users: Sequence[str], first: date, last: date) -> list[MartRow]:
         """All rows of *users* in the days ``[first, last]``, in no order."""
-        rows = await self._store.query(_ROWS_OF_USERS, {"users": list(users), "first": first.isoformat(), "last": last.isoformat()})
-        return _of_users([MartRow._make(row) for row in rows], users)
+        return _of_users([MartRow._make(row) for (row,) in await self._ask(_ROWS, users, first, last)], users)
 
     async def versions_of_users(self, users: Sequence[str], first: date, last: date) -> list[RowVersion]:
         """The versions of all rows of *users* in the days ``[first, last]``, in no order."""
-        rows = await self._store.query(_VERSIONS_OF_USERS, {"users": list(users), "first": first.isoformat(), "last": last.isoformat()})
-        return _of_users([RowVersion._make(row) for row in rows], users)
+        return _of_users([RowVersion._make(row) for (row,) in await self._ask(_VERSIONS, users, first, last)], users)
+
+    async def _ask(self, sql: str, users: Sequence[str], first: date, last: date) -> Rows:
+        return await self._store.query(sql, {"users": list(users), "first": first.isoformat(), "last": last.isoformat()})
+
+
+def _wanted(row: MartRow, prosthesis_id: str, after: Cursor) -> bool:
+    """Whether *row* is of the prosthesis, if one is named, and comes after the cursor, whose day is the newest that was asked for."""
+    behind = row.report_date != after.report_date or row.prosthesis_id > after.prosthesis_id
+    return behind and prosthesis_id in ("", row.prosthesis_id)
 
 
 R = TypeVar("R", MartRow, RowVersion)

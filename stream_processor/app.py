@@ -7,15 +7,18 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import sys
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, cast
 
 import faust
 import structlog
+from confluent_kafka import KafkaException
 from faust.serializers.codecs import Codec
 from faust.streams import Stream
 from faust.types import StreamT
@@ -23,18 +26,24 @@ from faust.web import Request, Response, View
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from yarl import URL
 
+from schemas.commands import Erase, encode_command
+from schemas.erasure import ErasureRequest
+from schemas.generations import database_of, group_of
 from schemas.keys import CRM_TOPIC, DEAD_LETTER_TOPIC, LOG_TOPIC, partition_of
 from schemas.mapping import SourceMapping
 from schemas.ownership import OwnershipDocument
 from schemas.ownership import encode as encode_document
 from stream_processor import metrics
 from stream_processor.adapters.clickhouse import ClickHouseStore
+from stream_processor.adapters.crm_changes import values_before
 from stream_processor.adapters.dead_letters import headers_of
+from stream_processor.adapters.generations import Situation, situation
 from stream_processor.adapters.intake import Delivery, Intake
 from stream_processor.adapters.kafka_transport import BatchTransport, credentials
 from stream_processor.adapters.topics import WrongTopic, check_positions, identify
+from stream_processor.domain.calendar import day_number
 from stream_processor.domain.decode import DeadLetter
-from stream_processor.domain.directory import CrmEnvelope, Directory, decode_crm
+from stream_processor.domain.directory import CrmEnvelope, Directory, Handled, decode_crm
 from stream_processor.engine import Engine, EngineSettings, Outcome
 from stream_processor.ports import StoredProgress, StoreUnavailable
 from stream_processor.settings import ProcessorSettings
@@ -43,11 +52,15 @@ from stream_processor.worker import Worker
 log = structlog.get_logger()
 
 EXIT_SOFTWARE = 70
+EXIT_AGAIN = 75  # EX_TEMPFAIL of sysexits.h: the supervisor starts it anew
 EXIT_WRONG_TOPIC = 78
 DIRECTORY_TABLE = "directory"
 PROGRESS_EVERY_S = 0.2
+LOOK_AROUND_EVERY_S = 2.0
+LOOKS_AN_IDENTITY_CHECK = 5
 SEND_DEADLINE_S = 30.0
 MESSAGES_BETWEEN = 8  # fetches that may wait between consumer and intake; each holds up to `fetch_records`
+KEY_CHANGED = "__debezium.newkey"
 
 
 class Identity(Codec):
@@ -63,8 +76,10 @@ class Identity(Codec):
 class Processor:
     """The application. The consumer's generation is the epoch: caches and acknowledgements belong to one."""
 
-    def __init__(self, settings: ProcessorSettings) -> None:
+    def __init__(self, settings: ProcessorSettings, now: Situation) -> None:
         self._settings = settings
+        self._situation = now
+        self._group = group_of(settings.processor.group, now.generation)
         self._mapping = SourceMapping.read(settings.processor.mapping)
         self._log = identify(settings.kafka, LOG_TOPIC)
         self._crm = identify(settings.kafka, CRM_TOPIC)
@@ -84,7 +99,7 @@ class Processor:
         conf = self._settings.processor
         broker = f"kafka://{self._settings.kafka.bootstrap_servers.replace(',', ';kafka://')}"
         app = faust.App(
-            conf.group,
+            self._group,
             broker=broker,
             broker_credentials=credentials(self._settings.kafka),
             store="memory://",
@@ -117,8 +132,8 @@ class Processor:
         return app
 
     def _store(self) -> ClickHouseStore:
-        generation = f"{self._settings.clickhouse.database}_g{self._settings.processor.generation}"
-        return ClickHouseStore(self._settings.clickhouse.model_copy(update={"database": generation}))
+        database = database_of(self._settings.clickhouse.database, self._situation.generation)
+        return ClickHouseStore(self._settings.clickhouse.model_copy(update={"database": database}))
 
     def _make_worker(self) -> Worker:
         conf = self._settings.processor
@@ -128,6 +143,9 @@ class Processor:
             partitions=self._log.partitions,
             cached_states=conf.cached_states,
             integer_event_ids=self._mapping.telemetry.event_id.type == "integer",
+            generation=self._situation.generation,
+            first_open_day=self._first_open_day,
+            source_days=self._situation.retention.source_days,
         )
         engine = Engine(self._store(), self._mapping, engine_settings)
         return Worker(
@@ -140,6 +158,10 @@ class Processor:
             dead_letters_a_minute=conf.dead_letters_a_minute,
         )
 
+    def _first_open_day(self) -> int | None:
+        day = self._situation.retention.first_open(datetime.now(UTC).date())
+        return None if day is None else day_number(day)
+
     def _wire(self) -> None:
         app = self.app
         app.on_partitions_assigned.connect(self._on_assigned)
@@ -149,6 +171,7 @@ class Processor:
         app.agent(crm_in, name="directory_agent")(self._directory_agent)
         app.task(self._run_worker)
         app.task(self._run_directory)
+        app.task(self._run_look_around)
         app.page("/metrics")(_metrics_page)
         app.page("/health/live")(_live_page)
 
@@ -159,7 +182,7 @@ class Processor:
         await _fatal(asyncio.to_thread(self._check_positions))
 
     def _check_positions(self) -> None:
-        kafka, group, store = self._settings.kafka, self._settings.processor.group, self._store()
+        kafka, group, store = self._settings.kafka, self._group, self._store()
         try:
             for known, topic in ((self._log, LOG_TOPIC), (self._crm, CRM_TOPIC)):
                 now = identify(kafka, topic)
@@ -176,10 +199,22 @@ class Processor:
             await self._intake.put(Delivery(event.value, event.message.generation_id, partial(stream.ack, event)))
 
     async def _directory_agent(self, stream: StreamT[Any]) -> None:
-        self._directory.index()
+        epoch = None
         async for event in cast(Stream[Any], stream).noack().events():
+            if event.message.generation_id != self.app.consumer_generation_id:
+                continue  # of an earlier assignment: whoever has the directory now handles it
+            if event.message.generation_id != epoch:
+                await _fatal(self._restore_directory(event.message.offset))
+                epoch = event.message.generation_id
             await _fatal(self._handle_crm(event))
             await stream.ack(event)
+
+    async def _restore_directory(self, offset: int) -> None:
+        self._directory.restore(await asyncio.to_thread(self._crm_rows, offset))
+
+    def _crm_rows(self, offset: int) -> dict[str, dict[str, Any]]:
+        """The directory's table as the CRM's changes before *offset* make it."""
+        return self._directory.rows_after(_envelopes(values_before(self._settings.kafka, CRM_TOPIC, offset)))
 
     async def _handle_crm(self, event: Any) -> None:
         """Send the documents that one CRM record leads to; it is handled when Kafka has acknowledged all of them."""
@@ -187,27 +222,43 @@ class Processor:
         ts_ms = 0
         if value is not None:
             try:
-                envelope: CrmEnvelope = decode_crm(value)
+                change = decode_crm(value)
             except ValueError as error:
                 await self.send_dead_letters([DeadLetter(_CrmRecord(event.message), "not-an-envelope", str(error))], CRM_TOPIC)
             else:
-                ts_ms = envelope.source.ts_ms
-                handled = self._directory.handle(envelope, offset)
+                ts_ms = change.source.ts_ms if isinstance(change, CrmEnvelope) else 0
+                handled = self._direct(change, event.message)
                 if handled.error:
                     await self.send_dead_letters([DeadLetter(_CrmRecord(event.message), "invalid-row", handled.error)], CRM_TOPIC)
                 await self._send_documents(handled.documents)
+                await self._send_erasures(handled.erasures)
         as_of = max(ts_ms, self._crm_handled.as_of_ms if self._crm_handled else 0)
         self._crm_handled = self._crm_progress(offset, as_of)
+
+    def _direct(self, change: CrmEnvelope | ErasureRequest, message: Any) -> Handled:
+        if isinstance(change, ErasureRequest):
+            return self._directory.request(change, message.offset)
+        key_changed = any(name == KEY_CHANGED for name, _ in _CrmRecord(message).headers)
+        return self._directory.handle(change, message.offset, key_changed=key_changed)
 
     def _crm_progress(self, offset: int, as_of_ms: int) -> StoredProgress:
         return StoredProgress(CRM_TOPIC, 0, self._crm.topic_id, self._crm.partitions, offset, as_of_ms)
 
     async def _send_documents(self, documents: Sequence[OwnershipDocument]) -> None:
+        await self._send_down([(document.prosthesis_id, encode_document(document)) for document in documents])
+
+    async def _send_erasures(self, erasures: Sequence[Erase]) -> None:
+        """After the documents, which no longer name the customer."""
+        for identity, parts in {(erase.command_id, erase.parts) for erase in erasures}:
+            log.info("erasure", erasure_id=identity, prostheses=parts)
+        await self._send_down([(erase.prosthesis_id, encode_command(erase)) for erase in erasures])
+
+    async def _send_down(self, records: Sequence[tuple[str, bytes]]) -> None:
+        """Append to the log, each under its prosthesis's key; returns when Kafka has acknowledged all."""
         pending = []
-        for document in documents:
-            key = document.prosthesis_id.encode()
-            partition = partition_of(key, self._log.partitions)
-            pending.append(await self._log_out.send(key=key, value=encode_document(document), partition=partition))
+        for prosthesis_id, value in records:
+            key = prosthesis_id.encode()
+            pending.append(await self._log_out.send(key=key, value=value, partition=partition_of(key, self._log.partitions)))
         await asyncio.wait_for(asyncio.gather(*pending), SEND_DEADLINE_S)
 
     async def _run_directory_progress(self) -> None:
@@ -222,6 +273,36 @@ class Processor:
                     written = latest
                 except StoreUnavailable as error:
                     log.warning("store is away, the directory's progress waits", error=str(error))
+
+    async def _run_look_around(self) -> None:
+        """End when this worker is no longer what it should be: another generation serves, or telemetry is kept for another time.
+
+        Also when a topic was made anew under it, which Kafka does not tell: until then its records pass for ones that were handled before.
+        """
+        for look in itertools.count(1):
+            await asyncio.sleep(LOOK_AROUND_EVERY_S)
+            if look % LOOKS_AN_IDENTITY_CHECK == 0:
+                await _fatal(asyncio.to_thread(self._check_identities))
+            try:
+                now = await asyncio.to_thread(situation, self._settings.clickhouse, self._settings.processor.generation)
+            except StoreUnavailable:
+                continue  # the reports' own writes decide when to stop
+            if now != self._situation:
+                log.warning("the situation changed: ending, to be started again", was=str(self._situation), now=str(now))
+                _end(EXIT_AGAIN)
+
+    def _check_identities(self) -> None:
+        for known in (self._log, self._crm):
+            try:
+                now = identify(self._settings.kafka, known.topic)
+            except KafkaException as error:
+                log.warning("the topic cannot be asked for its identity", topic=known.topic, error=str(error))
+                continue
+            if now != known:
+                raise WrongTopic(
+                    f"{known.topic} was made anew or changed while the worker ran: it was {known}, it is {now}. "
+                    "A rebuild has to go on from there (`bionicpro rebuild`)"
+                )
 
     # -- the worker's effects -------------------------------------------------------------------------------------------
 
@@ -241,6 +322,8 @@ class Processor:
         await asyncio.wait_for(asyncio.gather(*pending), SEND_DEADLINE_S)
 
     def observe(self, outcome: Outcome, seconds: float) -> None:
+        if outcome.closed_days:
+            log.warning("reports of closed days stay as they are: raw telemetry of them may have expired", days=outcome.closed_days)
         metrics.observe(outcome, seconds)
 
 
@@ -267,6 +350,17 @@ async def _fatal(work: Awaitable[None]) -> None:
     except Exception:
         log.critical("the processor stops", exc_info=True)
         _end(EXIT_SOFTWARE)
+
+
+def _envelopes(values: Iterable[bytes]) -> Iterator[CrmEnvelope]:
+    """Those of *values* that are changes; what is none became a dead letter when it was handled."""
+    for value in values:
+        try:
+            change = decode_crm(value)
+        except ValueError:
+            continue
+        if isinstance(change, CrmEnvelope):
+            yield change
 
 
 def _end(code: int) -> None:

@@ -11,14 +11,14 @@ from service_kit.settings import ClickHouseSettings, KafkaSettings, Section, Ser
 
 
 class ProcessorSection(Section):
-    """*group* is the consumer group; *instance_id*, where set, makes membership static: a restarted worker gets its partitions back at once."""
+    """*group* is the consumer group of the first generation (``schemas.generations.group_of`` has the others'); *instance_id*, where set, makes membership static: a restarted worker gets its partitions back at once."""
 
     group: str = "bionicpro-processor"
     instance_id: str | None = None
     mapping: Path = DEMO
     host: str = "127.0.0.1"
     port: int = 6066
-    generation: int = Field(default=1, gt=0, description="the set of tables this worker writes")
+    generation: int | None = Field(default=None, gt=0, description="the set of tables this worker writes; none: the one that readers see")
     data_dir: Path = Path(".local/processor")
     batch_interval_s: float = Field(default=0.05, ge=0, le=5, description="the least time between the beginnings of two batches")
     batch_records: int = Field(default=50_000, gt=0, description="records handled at once, and the most that wait")

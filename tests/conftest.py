@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -139,6 +139,19 @@ def keycloak(system: System) -> KeycloakEndpoint:
 @pytest.fixture(scope="session")
 def redis(system: System) -> RedisEndpoint:
     return system.redis
+
+
+@pytest.fixture(scope="session")
+def expendable(pytestconfig: pytest.Config) -> Iterator[System]:
+    """A pipe of its own, with a processor, for tests after which nothing is as others expect it: topics made anew, other generations, lost slots."""
+    folder: Path | None = pytestconfig.getoption("--instance")
+    system = System(RunningBackend(folder.resolve()) if folder else BACKENDS[pytestconfig.getoption("--backend")]())
+    try:
+        system.backend.begin(SERVERS_OF["pipe"])
+        system.carry_out(steps.PIPE)
+        yield system
+    finally:
+        system.backend.end()
 
 
 @pytest.fixture(scope="session")

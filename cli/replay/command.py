@@ -11,16 +11,18 @@ import typer
 
 from cli.broker import Broker
 from cli.failures import explained
+from cli.generations import serving_group
 from cli.replay.rewind import RewindRefusedError, carry_out, plan
 from reconciliation.commands import CommandError, send
 from schemas.commands import Recompute
 from schemas.keys import prosthesis_key
-from service_kit.settings import KafkaSettings, ServiceSettings, load
+from service_kit.settings import ClickHouseSettings, KafkaSettings, ServiceSettings, load
 from stream_processor.settings import ProcessorSection
 
 
 class Settings(ServiceSettings):
     kafka: KafkaSettings = KafkaSettings()
+    clickhouse: ClickHouseSettings
     processor: ProcessorSection = ProcessorSection()
 
 
@@ -48,8 +50,9 @@ def replay(
 
 
 def _rewind(settings: Settings, moment: datetime, yes: bool, as_json: bool) -> None:
-    broker, group = Broker(settings.kafka), settings.processor.group
+    broker = Broker(settings.kafka)
     with explained(RewindRefusedError):
+        group = serving_group(settings.clickhouse, settings.processor.group)
         planned = plan(broker, group, moment)
         if planned.offsets and not yes:
             question = f"Let {group} read at most {planned.records} records of {len(planned.offsets)} partitions again, from {moment.isoformat()} on?"

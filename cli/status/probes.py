@@ -10,16 +10,19 @@ from typing import Any
 import httpx
 import psycopg
 from clickhouse_driver import Client
+from clickhouse_driver.errors import Error as DriverError
 
 from cli.broker import Broker
 from cli.dlq.letters import by_reason
 from cli.dlq.topic import DeadLetterTopic
+from cli.generations import serving_group
 from cli.status.judge import READ_TOPICS
 from cli.status.readings import ClickHouse, Connect, Database, DeadLetters, Kafka, NotAsked, Progress, Reading, Service, Slot
 from cli.status.settings import StatusSettings
-from clickhouse.migrator import Migrator, generation_database
+from clickhouse.migrator import Migrator
 from connectors.apply import Connect as ConnectApi
 from connectors.apply import read_connectors
+from schemas.generations import database_of
 from schemas.topics import catalogue
 from service_kit.settings import ClickHouseSettings, PostgresSettings
 
@@ -75,8 +78,17 @@ def read_kafka(settings: StatusSettings) -> Kafka:
     wanted = {topic.name: topic.partitions for topic in catalogue().values()}
     cluster_id, brokers = broker.brokers()
     topics = broker.topics(wanted)
-    committed = {name: broker.committed(settings.group, name, topics[name].ends) for name in READ_TOPICS if name in topics}
-    return Kafka(cluster_id, brokers, wanted, topics, broker.group(settings.group), committed)
+    group = _group(settings)
+    committed = {name: broker.committed(group, name, topics[name].ends) for name in READ_TOPICS if name in topics}
+    return Kafka(cluster_id, brokers, wanted, topics, broker.group(group), committed)
+
+
+def _group(settings: StatusSettings) -> str:
+    """The group of the generation that readers see; the first one's while ClickHouse does not tell (which is its own problem)."""
+    try:
+        return serving_group(settings.clickhouse, settings.group)
+    except (DriverError, OSError, EOFError):
+        return settings.group
 
 
 def read_connect(settings: StatusSettings) -> Connect:
@@ -109,7 +121,7 @@ def read_clickhouse(settings: ClickHouseSettings) -> ClickHouse:
     )
     try:
         version = str(client.execute("SELECT version()")[0][0])
-        rows = [] if schema.generation is None else _progress(client, generation_database(settings.database, schema.generation))
+        rows = [] if schema.generation is None else _progress(client, database_of(settings.database, schema.generation))
     finally:
         client.disconnect()
     return ClickHouse(version, tuple(schema.pending), schema.generation, tuple(rows))

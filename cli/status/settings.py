@@ -41,5 +41,5 @@ class StatusSettings(ServiceSettings):
 
     @property
     def group(self) -> str:
-        """The processor's consumer group."""
+        """The consumer group of the first generation's workers."""
         return (self.processor or ProcessorSection()).group

@@ -17,6 +17,8 @@ from typing import Any, ClassVar, cast
 import aiokafka
 import faust
 import faust.auth
+import structlog
+from aiokafka.errors import IllegalStateError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage, Message
 
@@ -26,6 +28,8 @@ from stream_processor.adapters.positions import Positions
 from stream_processor.domain.decode import LogRecord
 
 FETCH_MAX_WAIT_MS = 100
+
+log = structlog.get_logger()
 
 
 def credentials(settings: KafkaSettings) -> faust.auth.Credentials | None:
@@ -152,15 +156,25 @@ class BatchConsumer(driver.Consumer):
         """Go back to what is committed, or where nothing is, to the beginning.
 
         Faust leaves a partition without a committed offset where it stands, although by then it may have fetched records and dropped them.
+        A partition that is revoked meanwhile ends the attempt: the assignment that follows seeks again, and until then no position moves.
         """
         async with self._fetching:
-            await super().perform_seek()
-            unknown = [tp for tp in self.assignment() if tp.topic == self._batched_topic and self._read_offset.get(tp) is None]
-            beginnings = await self.earliest_offsets(*unknown) if unknown else {}
-            for tp, offset in beginnings.items():
-                await self.seek(tp, offset)
-            self._positions.restart()
+            assigned = self.assignment()
+            try:
+                await self._go_back()
+            except IllegalStateError as error:
+                log.info("a partition was revoked while it was sought", error=str(error))
+                self._positions.skip(assigned)
+            else:
+                self._positions.restart()
             self._seeks += 1
+
+    async def _go_back(self) -> None:
+        await super().perform_seek()
+        unknown = [tp for tp in self.assignment() if tp.topic == self._batched_topic and self._read_offset.get(tp) is None]
+        beginnings = await self.earliest_offsets(*unknown) if unknown else {}
+        for tp, offset in beginnings.items():
+            await self.seek(tp, offset)
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Positions acknowledged under an earlier assignment are not this one's."""

@@ -27,7 +27,8 @@ class TopicIdentity:
 
 def identify(settings: KafkaSettings, topic: str) -> TopicIdentity:
     """The topic's id and partition count. Raises confluent_kafka.KafkaException where it does not exist or the broker does not answer in time."""
-    admin = AdminClient(settings.librdkafka())
+    # Asked every few seconds: librdkafka would remark on each client that ends.
+    admin = AdminClient({**settings.librdkafka(), "log_level": 0})
     described = admin.describe_topics(TopicCollection([topic]), request_timeout=TIMEOUT_S)[topic].result(TIMEOUT_S)
     return TopicIdentity(topic, str(described.topic_id), len(described.partitions))
 
@@ -45,24 +46,24 @@ def check_positions(
     for row in rows:
         if row.topic_id != identity.topic_id:
             raise WrongTopic(
-                f"{row.topic} was made anew (id {identity.topic_id}, positions are of {row.topic_id}): a rebuild has to go on from there (docs/operations.md)"
+                f"{row.topic} was made anew (id {identity.topic_id}, positions are of {row.topic_id}): `bionicpro rebuild` goes on from there"
             )
         if row.partition_count != identity.partitions:
             raise WrongTopic(
-                f"{row.topic} has {identity.partitions} partitions, positions are of {row.partition_count}: a rebuild has to go on from there (docs/operations.md)"
+                f"{row.topic} has {identity.partitions} partitions, positions are of {row.partition_count}: `bionicpro rebuild` goes on from there"
             )
     starts, ends = _bounds(settings, identity)
     for row in rows:
         if row.handled_offset >= ends[row.partition]:
             raise WrongTopic(
-                f"{row.topic}/{row.partition}: handled {row.handled_offset}, but the log ends at {ends[row.partition]}: a rebuild has to go on from there (docs/operations.md)"
+                f"{row.topic}/{row.partition}: handled {row.handled_offset}, but the log ends at {ends[row.partition]}: `bionicpro rebuild` goes on from there"
             )
     handled = {row.partition: row.handled_offset for row in rows}
     for partition, offset in commits.items():
         where = f"{identity.topic}/{partition}"
         if offset < starts[partition]:
             raise WrongTopic(
-                f"{where}: committed {offset}, but the log begins at {starts[partition]}: records are lost, a rebuild has to go on from there (docs/operations.md)"
+                f"{where}: committed {offset}, but the log begins at {starts[partition]}: records are lost, `bionicpro rebuild` goes on from there"
             )
         # Progress is written before a record is acknowledged, so a commit ahead of it means that the tables are older than the commit.
         if progress_first and offset > max(handled.get(partition, -1) + 1, starts[partition]):

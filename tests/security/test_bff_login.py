@@ -9,9 +9,13 @@ from urllib.parse import parse_qs, quote, urlencode, urlsplit, urlunsplit
 
 import httpx
 import pytest
+from redis import Redis
 
+from bff.sessions import PREFIX
+from bff.settings import BffSettings
 from tests.support.bff_browser import Browser
 from tests.support.bff_world import CLIENT_SECRET, Realm, World
+from tests.support.endpoints import RedisEndpoint
 
 
 def changed(url: str, **parameters: str | None) -> str:
@@ -304,6 +308,19 @@ async def test_behind_tls_the_cookies_carry_the_host_prefix_and_responses_hsts(w
         assert {"secure", "httponly", "path=/", "samesite=lax"} <= attributes(cookie)
         assert "domain" not in cookie.lower()
         assert response.headers["strict-transport-security"].startswith("max-age=")
+
+
+@pytest.mark.parametrize("before", ["many attempts", "none"])
+async def test_attempts_of_one_test_count_for_no_other(world: World, redis: RedisEndpoint, before: str) -> None:
+    """Tests share Redis and the address: a BFF with the usual limits must find no attempts of an earlier test."""
+    limit = BffSettings.model_fields["logins_per_minute"].default
+    world.start(logins_per_minute=limit)
+    async with world.browser() as browser:
+        assert (await browser.get("/auth/login")).status_code == 303
+    if before == "many attempts":
+        with Redis.from_url(redis.url) as client:
+            (counter,) = client.scan_iter(f"{PREFIX}:rate:logins:*")
+            client.incrby(counter, limit)
 
 
 async def test_logins_are_limited_for_an_address(world: World) -> None:

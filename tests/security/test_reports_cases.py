@@ -20,6 +20,7 @@ TODAY = datetime.now(UTC).date()
 INJECTIONS = [
     "' OR 1=1 --",
     "x' UNION ALL SELECT * FROM bionicpro.user_daily_reports --",
+    "x']), first = '1900-01-01', last = '2100-01-01') --",
     "\\'; DROP TABLE x; --",
     "{user:String}",
     "%(user)s",
@@ -203,6 +204,8 @@ def test_25_no_token_is_in_the_log_of_a_running_service(mart: Mart, issuer: Issu
         "ALTER TABLE bionicpro_g1.user_daily_reports DELETE WHERE 1",
         "TRUNCATE TABLE bionicpro_g1.user_daily_reports",
         "SELECT * FROM bionicpro_g1.user_daily_reports",
+        "SELECT * FROM bionicpro.user_daily_reports",
+        "SELECT user_id FROM bionicpro.user_daily_reports",
         "SELECT * FROM bionicpro_g1.telemetry_events",
         "SELECT * FROM bionicpro_g1.report_state",
         "SELECT * FROM system.query_log",
@@ -221,7 +224,8 @@ def test_25_no_token_is_in_the_log_of_a_running_service(mart: Mart, issuer: Issu
         "GRANT ALL ON *.* TO reader",
     ],
 )
-def test_30_the_services_account_can_only_read_the_two_views(mart: Mart, query: str) -> None:
+def test_30_the_services_account_can_only_read_its_views(mart: Mart, query: str) -> None:
+    mart.migrator.execute("SYSTEM FLUSH LOGS")  # the table of the log is made at the first flush
     reader = Client(**mart.endpoint.client("reader"))
     try:
         assert reader.execute("SELECT count() FROM bionicpro.partition_progress") is not None
@@ -230,3 +234,57 @@ def test_30_the_services_account_can_only_read_the_two_views(mart: Mart, query: 
         assert refused.value.code in DENIALS, refused.value.message[:200]
     finally:
         reader.disconnect()
+
+
+DAYS = "first = '2000-01-01', last = '2299-12-31'"
+
+
+@pytest.mark.parametrize("view", ["reports_of_users", "report_versions_of_users"])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "",
+        f"({DAYS})",
+        f"(users = (SELECT groupArray(user_id) FROM bionicpro_g1.user_daily_reports), {DAYS})",
+        f"(users = (SELECT groupArray(user_id) FROM bionicpro.user_daily_reports), {DAYS})",
+        f"(users = ['%'] OR 1, {DAYS})",
+        f"(users = {{stranger:String}}, {DAYS})",
+    ],
+)
+def test_21_the_services_account_sees_no_rows_without_naming_their_users(mart: Mart, view: str, asked: str) -> None:
+    """The second wall: whatever the service's SQL forgets, the server gives nobody's rows but those of the users named."""
+    mart.put(row(new_user(), TODAY))
+    reader = Client(**mart.endpoint.client("reader"))
+    try:
+        for answer in ("report", "*", "count()"):
+            with pytest.raises(errors.ServerException):
+                reader.execute(f"SELECT {answer} FROM bionicpro.{view}{asked}")
+    finally:
+        reader.disconnect()
+
+
+@pytest.mark.parametrize("view", ["reports_of_users", "report_versions_of_users"])
+def test_21_no_condition_widens_what_the_named_users_own(mart: Mart, view: str) -> None:
+    mine, other = new_user(), new_user()
+    mart.put(row(mine, TODAY), row(other, TODAY))
+    reader = Client(**mart.endpoint.client("reader"))
+    try:
+        for condition in ("1", f"report.1 = '{other}' OR 1", "report.1 LIKE '%'"):
+            rows = reader.execute(f"SELECT report.1 FROM bionicpro.{view}(users = ['{mine}'], {DAYS}) WHERE {condition}")
+            assert rows == [(mine,)]
+        assert reader.execute(f"SELECT report.1 FROM bionicpro.{view}(users = ['%', '', '{mine[:8]}%'], {DAYS})") == []
+    finally:
+        reader.disconnect()
+
+
+def test_30_an_account_without_the_right_to_the_views_does_not_get_past_them(mart: Mart) -> None:
+    user = new_user()
+    mart.put(row(user, TODAY))
+    writer = Client(**mart.endpoint.client("writer"))
+    try:
+        for view in ("reports_of_users", "report_versions_of_users"):
+            with pytest.raises(errors.ServerException) as refused:
+                writer.execute(f"SELECT report FROM bionicpro.{view}(users = ['{user}'], {DAYS})")
+            assert refused.value.code in DENIALS
+    finally:
+        writer.disconnect()

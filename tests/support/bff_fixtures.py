@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from redis import Redis
 
+from bff.sessions import PREFIX
 from tests.support.bff_servers import EchoReports, KeycloakGate, TcpGate, free_port
 from tests.support.bff_world import Realm, World, make_realm
 from tests.support.endpoints import KeycloakEndpoint, RedisEndpoint
@@ -36,11 +38,20 @@ def world(bff_realm: Realm, redis: RedisEndpoint, bff_surroundings: tuple[TcpGat
     """Everything around a BFF; start one, or several, with ``world.start()``."""
     redis_gate, gate, reports = bff_surroundings
     world = World(bff_realm, redis, redis_gate, gate, reports)
+    forget_attempts(redis)
     yield world
     world.stop()
+    forget_attempts(redis)
     redis_gate.open()
     gate.reset()
     reports.reset()
+
+
+def forget_attempts(redis: RedisEndpoint) -> None:
+    """Start the rate limits anew. All tests log in from one address, and a minute of them is more than a BFF with the usual limits allows."""
+    with Redis.from_url(redis.url) as client:
+        for key in client.scan_iter(f"{PREFIX}:rate:*"):
+            client.delete(key)
 
 
 @pytest.fixture

@@ -1,0 +1,41 @@
+"""Which generation readers see, asked with the operator's account, and what belongs to it."""
+
+from __future__ import annotations
+
+from cli.broker import Broker
+from clickhouse.migrator import Generation, Migrator, SchemaError
+from schemas.generations import FIRST_GENERATION, SERVING, changelog_of, group_of
+from service_kit.settings import ClickHouseSettings, KafkaSettings
+
+
+def generations(settings: ClickHouseSettings) -> list[Generation]:
+    """All that were ever made, in order. Raises clickhouse_driver's errors, OSError, EOFError."""
+    migrator = Migrator(settings)
+    try:
+        return migrator.generations()
+    finally:
+        migrator.close()
+
+
+def serving(found: list[Generation]) -> int:
+    """The one that readers see; the first where there is none yet."""
+    return max((one.number for one in found if one.state == SERVING), default=FIRST_GENERATION)
+
+
+def serving_group(settings: ClickHouseSettings, base: str) -> str:
+    """The consumer group of the workers that write what readers see. *base*: ``BIONICPRO_PROCESSOR__GROUP``."""
+    return group_of(base, serving(generations(settings)))
+
+
+def drop(migrator: Migrator, kafka: KafkaSettings, base: str, generation: int) -> None:
+    """Delete a generation that readers do not see, for good: its tables, its consumer group, its directory's topic (the first one's is in the catalogue).
+
+    Raises SchemaError while workers write it, or where it must not be dropped. Idempotent.
+    """
+    broker, group = Broker(kafka), group_of(base, generation)
+    if members := broker.group(group).members:
+        raise SchemaError(f"generation {generation} is still written, by {', '.join(members)}: stop these workers first")
+    migrator.drop_generation(generation)
+    broker.forget_group(group)
+    if generation != FIRST_GENERATION:
+        broker.delete_topic(changelog_of(group))

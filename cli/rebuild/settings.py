@@ -1,0 +1,58 @@
+"""Settings of ``bionicpro rebuild``: the operator's, and the accounts ``migrator`` and ``writer`` out of files beside the operator's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+
+from cli.environment import DEFAULT, read
+from cli.rebuild.progress import RebuildError
+from connectors.cli import TopicSettings
+from reconciliation.settings import ReconciliationSettings
+from service_kit.settings import ClickHouseSettings, ConnectSettings, Section
+from stream_processor.settings import ProcessorSection
+
+MIGRATOR_FILE, PROCESSOR_FILE = "migrator.env", "processor.env"
+_CLICKHOUSE = "BIONICPRO_CLICKHOUSE__"
+
+
+class RebuildSection(Section):
+    """``BIONICPRO_REBUILD__…``: sizes of portions, and how long (seconds) nothing may move before it is called a failure."""
+
+    portion_rows: int = Field(default=2_000_000, gt=0, description="raw rows that are copied or folded at once")
+    portion_prostheses: int = Field(default=500, gt=0)
+    stall_s: float = Field(default=120.0, gt=0, description="without any progress the command ends, to be started again")
+    handover_s: float = Field(default=60.0, gt=0, description="how long to wait for other workers once the new generation is served")
+
+
+class RebuildSettings(ReconciliationSettings):
+    processor: ProcessorSection = ProcessorSection()
+    connect: ConnectSettings = ConnectSettings()
+    rebuild: RebuildSection = RebuildSection()
+    topics: TopicSettings = TopicSettings()
+
+
+def beside(operators: Path | None, name: str) -> Path:
+    """The file *name* beside the operator's, or the default instance's."""
+    return (operators or DEFAULT).with_name(name)
+
+
+def variables(file: Path, option: str) -> dict[str, str]:
+    """The variables of *file*. Raises RebuildError naming *option*."""
+    try:
+        return read(file)
+    except OSError as error:
+        raise RebuildError(f"{file}: {error.strerror}: name the file with {option} FILE") from None
+
+
+def clickhouse_account(found: Mapping[str, str], file: Path) -> ClickHouseSettings:
+    """The ClickHouse account in the variables of *file*. Raises RebuildError."""
+    try:
+        return ClickHouseSettings.model_validate(
+            {n.removeprefix(_CLICKHOUSE).lower(): v for n, v in found.items() if n.startswith(_CLICKHOUSE)}
+        )
+    except ValidationError as error:
+        wrong = ", ".join(str(problem["loc"][0]) for problem in error.errors(include_input=False) if problem["loc"])
+        raise RebuildError(f"{file}: {_CLICKHOUSE}* is incomplete or wrong: {wrong}") from None

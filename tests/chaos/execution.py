@@ -1,0 +1,266 @@
+"""Carries a plan out against real servers, each actor in a thread of its own, through whatever fails meanwhile.
+
+Every operation can be done again: after a broken connection nobody knows whether it was committed.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import date, timedelta
+from typing import Any
+
+import psycopg
+from confluent_kafka import KafkaException, Producer
+from psycopg import sql
+
+from reconciliation.commands import CommandError, ask_for_rows, send
+from schemas.commands import Delete, Recompute
+from schemas.keys import LOG_TOPIC, prosthesis_key
+from schemas.mapping import SourceMapping
+from service_kit.settings import KafkaSettings, PostgresSettings
+from tests.chaos.workload import COLUMNS, Operation, Plan
+
+AFTERWARDS_S = 90.0
+PAUSE_S = 0.3
+SNAPSHOT_ROWS = 40
+EVENTS = sql.Identifier("telemetry", "telemetry_events")
+NAMES = sql.SQL(", ").join(map(sql.Identifier, COLUMNS))
+INSERT = sql.SQL("INSERT INTO {} ({}) VALUES ({}) ON CONFLICT DO NOTHING").format(
+    EVENTS, NAMES, sql.SQL(", ").join(sql.Placeholder(name) for name in COLUMNS)
+)
+COPY = sql.SQL("COPY {} ({}) FROM STDIN").format(EVENTS, NAMES)
+PASSING = (psycopg.OperationalError, psycopg.InterfaceError, CommandError, KafkaException, OSError)
+
+
+class Database:
+    """A connection that is made anew where it broke. One thread."""
+
+    def __init__(self, conninfo: dict[str, Any]) -> None:
+        self._conninfo = conninfo | {"connect_timeout": 5, "options": "-c statement_timeout=20000 -c lock_timeout=10000"}
+        self._connection: psycopg.Connection[Any] | None = None
+
+    def transaction(self, work: Callable[[psycopg.Cursor[Any]], None]) -> None:
+        """*work* in one transaction. Raises psycopg's errors; whether it was committed is then unknown."""
+        if self._connection is None or self._connection.closed:
+            self._connection = psycopg.connect(**self._conninfo)
+        try:
+            with self._connection.transaction(), self._connection.cursor() as cursor:
+                work(cursor)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+class Actor(threading.Thread):
+    """Does its operations in order, each at its time or as soon as it can; ``finish`` waits for it and raises what went wrong."""
+
+    def __init__(self, operations: list[Operation], do: Callable[[Operation], None], seconds: float) -> None:
+        super().__init__(name=operations[0].actor, daemon=True)
+        self._operations = operations
+        self._do = do
+        self._limit_s = seconds + AFTERWARDS_S
+        self._error: BaseException | None = None
+        self.done = 0
+        self.retries = 0
+
+    def run(self) -> None:
+        began = time.monotonic()
+        try:
+            for operation in self._operations:
+                time.sleep(max(0.0, began + operation.at_s - time.monotonic()))
+                self._until_done(operation, began + self._limit_s)
+                self.done += 1
+        except BaseException as error:  # told by ``finish`` to whoever started the thread
+            self._error = error
+
+    def finish(self) -> None:
+        self.join(self._limit_s)
+        if self._error is not None:
+            raise RuntimeError(f"{self.name} gave up after {self.done} of {len(self._operations)} operations") from self._error
+        if self.is_alive():
+            raise RuntimeError(f"{self.name} did not end: {self.done} of {len(self._operations)} operations")
+
+    def _until_done(self, operation: Operation, deadline: float) -> None:
+        while True:
+            try:
+                self._do(operation)
+            except PASSING:
+                if time.monotonic() > deadline:
+                    raise
+                self.retries += 1
+                time.sleep(PAUSE_S)
+            else:
+                return
+
+
+class Execution:
+    """*telemetry* and *crm*: keyword arguments of ``psycopg.connect``; *signals*: the auditor's access to telemetry."""
+
+    def __init__(self, plan: Plan, telemetry: dict[str, Any], crm: dict[str, Any], signals: PostgresSettings, kafka: KafkaSettings) -> None:
+        self._plan = plan
+        self._signals = signals
+        self._kafka = kafka
+        self._mapping = SourceMapping.read()
+        self._conninfo = {"crm": crm, "gateway": telemetry}
+        self._actors: list[Actor] = []
+
+    def start(self, seconds: float) -> None:
+        by_actor: dict[str, list[Operation]] = {}
+        for operation in self._plan.operations:
+            by_actor.setdefault(operation.actor, []).append(operation)
+        for actor, operations in by_actor.items():
+            self._actors.append(Actor(operations, self._doer(actor), seconds))
+        for started in self._actors:
+            started.start()
+
+    def finish(self) -> None:
+        """Until every operation is done. Raises RuntimeError naming the actor that could not."""
+        for actor in self._actors:
+            actor.finish()
+
+    @property
+    def done(self) -> int:
+        return sum(actor.done for actor in self._actors)
+
+    @property
+    def retries(self) -> int:
+        return sum(actor.retries for actor in self._actors)
+
+    def _doer(self, actor: str) -> Callable[[Operation], None]:
+        if actor == "operator":
+            return self._operate
+        database = Database(self._conninfo[actor.partition("-")[0]])
+        act = _change_crm if actor == "crm" else _change_telemetry
+        return lambda operation: database.transaction(lambda cursor: act(cursor, operation.what, operation.details))
+
+    # -- the operator ---------------------------------------------------------------------------------------------------
+
+    def _operate(self, operation: Operation) -> None:
+        details = operation.details
+        match operation.what:
+            case "recompute-command":
+                days = details["days"]
+                first, last = (self._day(day) for day in days) if days else (None, None)
+                one = Recompute(
+                    command_id="chaos", prosthesis_id=str(details["prosthesis"]), from_date=first, to_date=last, reason="chaos"
+                )  # fmt: skip
+                send(self._kafka, [one])
+            case "delete-command":
+                ids = tuple((0, event_id) for event_id in details["ids"])
+                send(self._kafka, [Delete(command_id="chaos", prosthesis_id=str(details["prosthesis"]), event_ids=ids, reason="chaos")])
+            case "garbage":
+                self._produce(prosthesis_key(details["prosthesis"]), details["value"])
+            case "snapshot":
+                self._ask_for_rows(details["prosthesis"])
+            case "idle":
+                return
+            case unknown:
+                raise ValueError(unknown)
+
+    def _day(self, shift: int) -> date:
+        return (self._plan.first + timedelta(days=shift)).date()
+
+    def _produce(self, key: bytes, value: bytes) -> None:
+        failed: list[Any] = []
+        producer = Producer(self._kafka.producer())
+        producer.produce(LOG_TOPIC, value, key, on_delivery=lambda error, _: failed.append(error) if error else None)
+        if producer.flush(30) or failed:
+            raise CommandError(f"garbage did not reach the log: {failed}")
+
+    def _ask_for_rows(self, prosthesis: int) -> None:
+        """Have some of its rows read again, as a repair does."""
+        with psycopg.connect(**self._signals.conninfo()) as connection:  # type: ignore[arg-type]
+            query = sql.SQL("SELECT event_id FROM {} WHERE prosthesis_id = %s ORDER BY event_id DESC LIMIT %s").format(EVENTS)
+            ids = [str(row[0]) for row in connection.execute(query, (prosthesis, SNAPSHOT_ROWS))]
+        if ids:
+            ask_for_rows(self._signals, self._mapping, ids)
+
+
+# -- SQL ----------------------------------------------------------------------------------------------------------------
+
+
+def _change_telemetry(cursor: psycopg.Cursor[Any], what: str, details: dict[str, Any]) -> None:
+    match what:
+        case "insert":
+            _insert(cursor, details["rows"])
+        case "copy":
+            _copy(cursor, details["rows"])
+        case "update":
+            _update(cursor, EVENTS, "event_id", details["ids"], details["set"])
+        case "delete":
+            _delete(cursor, details["ids"])
+        case "fleeting":
+            ids = [row["event_id"] for row in details["rows"]]
+            _insert(cursor, details["rows"])
+            _update(cursor, EVENTS, "event_id", ids, details["set"])
+            _delete(cursor, ids)
+        case _:
+            raise ValueError(what)
+
+
+def _insert(cursor: psycopg.Cursor[Any], rows: list[dict[str, Any]]) -> None:
+    """One statement, several rows: all of one LSN's commit."""
+    one = sql.SQL("({})").format(sql.SQL(", ").join(sql.Placeholder() * len(COLUMNS)))
+    statement = sql.SQL("INSERT INTO {} ({}) VALUES {} ON CONFLICT DO NOTHING").format(EVENTS, NAMES, sql.SQL(", ").join([one] * len(rows)))
+    cursor.execute(statement, [row[name] for row in rows for name in COLUMNS])
+
+
+def _copy(cursor: psycopg.Cursor[Any], rows: list[dict[str, Any]]) -> None:
+    cursor.execute(sql.SQL("SELECT 1 FROM {} WHERE event_id = %s").format(EVENTS), (rows[0]["event_id"],))
+    if cursor.fetchone() is not None:
+        return
+    with cursor.copy(COPY) as copy:
+        for row in rows:
+            copy.write_row([row[name] for name in COLUMNS])
+
+
+def _update(cursor: psycopg.Cursor[Any], table: sql.Identifier, key: str, ids: list[int], values: dict[str, Any]) -> None:
+    columns = sql.SQL(", ").join(sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder()) for name in values)
+    cursor.execute(sql.SQL("UPDATE {} SET {} WHERE {} = ANY(%s)").format(table, columns, sql.Identifier(key)), [*values.values(), ids])
+
+
+def _delete(cursor: psycopg.Cursor[Any], ids: list[int]) -> None:
+    cursor.execute(sql.SQL("DELETE FROM {} WHERE event_id = ANY(%s)").format(EVENTS), (ids,))
+
+
+def _change_crm(cursor: psycopg.Cursor[Any], what: str, of: dict[str, Any]) -> None:
+    match what:
+        case "prosthesis":
+            values = (of["id"], of["model"], of["serial"])
+            cursor.execute(
+                "INSERT INTO crm.prostheses (prosthesis_id, model, serial_number) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING", values
+            )
+        case "customer":
+            cursor.execute(
+                "INSERT INTO crm.customers (customer_id, user_id, full_name, email, timezone) VALUES (%s, %s, %s, 'c@example.org', %s)"
+                " ON CONFLICT DO NOTHING",
+                (of["id"], of["user_id"], of["name"], of["zone"]),
+            )
+        case "contract":
+            cursor.execute(
+                "INSERT INTO crm.contracts (contract_id, number, customer_id, prosthesis_id, starts_at, ends_at) VALUES (%s, %s, %s, %s, %s, %s)"
+                " ON CONFLICT DO NOTHING",
+                (of["id"], f"K-{of['id']}", of["customer"], of["prosthesis"], of["begins"], of["ends"]),
+            )
+        case "end-contracts":
+            query = (
+                "UPDATE crm.contracts SET ends_at = %s WHERE prosthesis_id = %s AND starts_at < %s AND (ends_at IS NULL OR ends_at > %s)"
+            )
+            cursor.execute(query, (of["at"], of["prosthesis"], of["at"], of["at"]))
+        case "set-customer":
+            _update(cursor, sql.Identifier("crm", "customers"), "customer_id", [of["id"]], of["set"])
+        case "set-prosthesis":
+            _update(cursor, sql.Identifier("crm", "prostheses"), "prosthesis_id", [of["id"]], of["set"])
+        case "set-contract":
+            _update(cursor, sql.Identifier("crm", "contracts"), "contract_id", [of["id"]], of["set"])
+        case "drop-contract":
+            cursor.execute("DELETE FROM crm.contracts WHERE contract_id = %s", (of["id"],))
+        case _:
+            raise ValueError(what)

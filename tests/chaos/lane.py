@@ -1,0 +1,135 @@
+"""The servers of a lane: an instance of its own, with gates where its connections pass, whose programs can be killed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from local import environments, orphans, steps, supervision
+from local import system as servers
+from local.__main__ import forget
+from local.instance import Instance, open_instance, write_private
+from local.ports import any_free
+from tests.chaos.gate import Gate, Gates
+
+NAMES = ("postgres", "kafka", "connect", "clickhouse")
+READY_LIMIT_S = 240.0
+Report = Callable[[str], None]
+
+
+class Lane:
+    """Made in *folder*, which must not exist. Only what this lane's supervisor started is ever signalled."""
+
+    def __init__(self, folder: Path, report: Report) -> None:
+        self._report = report
+        self.instance, _ = open_instance(folder, usual_ports=False)
+        self._gates = Gates()
+        ports = self.instance.ports
+        self._gated_kafka = any_free(1)[0]
+        self.gates: dict[str, Gate] = {
+            "clickhouse": self._gates.make(ports["clickhouse"]),
+            "kafka": self._gates.make(self._gated_kafka),
+            "postgres": self._gates.make(ports["postgres"]),
+        }
+
+    # -- life -----------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Servers, then what a start does with them (databases, tables, topics, connectors)."""
+        instance = self.instance
+        environments.write_all(instance)
+        self._send_connect_through_its_gate()
+        supervision.start(instance, [servers.SERVERS[name].program(instance) for name in NAMES])
+        for name in NAMES:
+            servers.SERVERS[name].prepare(instance)
+            if name == "kafka":
+                self._add_gated_listener()
+            supervision.start_programs(instance, [name])
+        for name in NAMES:
+            self.wait(name)
+        for step in steps.PIPE:
+            step.run(instance)
+            self._report(f"{step.name}: done")
+
+    def stop(self, *, keep: bool = False) -> None:
+        """Stop everything; *keep* leaves the folder for a look."""
+        if not supervision.stop(self.instance):
+            orphans.end(self.instance)
+        self._gates.close()
+        if not keep:
+            forget(self.instance)
+
+    def wait(self, name: str, limit_s: float = READY_LIMIT_S) -> None:
+        """Until server *name* is ready. Raises RuntimeError at the limit."""
+        if not supervision.wait_until(lambda: bool(servers.SERVERS[name].ready(self.instance)), limit_s):
+            raise RuntimeError(f"{name} is not ready after {limit_s:.0f} s; see {self.instance.logs / f'{name}.log'}")
+
+    # -- faults ---------------------------------------------------------------------------------------------------------
+
+    def kill(self, name: str, down_s: float) -> None:
+        """``kill -9``; the supervisor starts it again, at once or after *down_s*."""
+        pid = next(state.pid for state in supervision.states_of(self.instance) if state.name == name)
+        if pid:
+            os.kill(pid, signal.SIGKILL)
+        if down_s:
+            supervision.stop_programs(self.instance, [name])
+            time.sleep(down_s)
+            supervision.start_programs(self.instance, [name])
+
+    def calm(self) -> None:
+        """Every gate open, every server asked to run."""
+        for gate in self.gates.values():
+            gate.open()
+        supervision.start_programs(self.instance, NAMES)
+
+    # -- addresses ------------------------------------------------------------------------------------------------------
+
+    def postgres(self, database: str, user: str) -> dict[str, Any]:
+        """Keyword arguments of ``psycopg.connect``, past the gate."""
+        port = self.instance.ports["postgres"]
+        return {"host": "127.0.0.1", "port": port, "dbname": database, "user": user, "password": self.instance.secrets[user]}
+
+    def worker_variables(self) -> dict[str, str]:
+        """A processor's settings, its servers behind the gates."""
+        return environments.all_of(self.instance)["processor"] | {
+            "BIONICPRO_CLICKHOUSE__PORT": str(self.gates["clickhouse"].port),
+            "BIONICPRO_KAFKA__BOOTSTRAP_SERVERS": f"127.0.0.1:{self.gates['kafka'].port}",
+        }
+
+    def operator_variables(self) -> dict[str, str]:
+        return environments.all_of(self.instance)["operator"]
+
+    def _send_connect_through_its_gate(self) -> None:
+        port = str(self.gates["postgres"].port)
+        variables = environments.all_of(self.instance)["connect"]
+        text = "".join(f"{name}={port if name.endswith('_DB__PORT') else value}\n" for name, value in variables.items())
+        write_private(self.instance.env_file("connect"), text)
+
+    def _add_gated_listener(self) -> None:
+        """A second listener whose advertised address is the gate, so that whoever comes through the gate stays behind it."""
+        file = self.instance.config("kafka.properties")
+        inside, outside = f"GATED://127.0.0.1:{self._gated_kafka}", f"GATED://127.0.0.1:{self.gates['kafka'].port}"
+        lines = []
+        for line in file.read_text(encoding="utf-8").splitlines():
+            name, _, value = line.partition("=")
+            more = {"listeners": inside, "advertised.listeners": outside, "listener.security.protocol.map": "GATED:PLAINTEXT"}.get(name)
+            lines.append(f"{name}={value},{more}" if more else line)
+        file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def fresh(folder: Path) -> Path:
+    """*folder*, emptied of an earlier lane that did not end well."""
+    if (folder / "instance.json").exists():
+        from local.instance import existing  # noqa: PLC0415
+
+        left: Instance = existing(folder)
+        if not supervision.stop(left):
+            orphans.end(left)
+        forget(left)
+    shutil.rmtree(folder, ignore_errors=True)
+    return folder

@@ -1,0 +1,44 @@
+"""Counts over the results of many schedules. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from tests.chaos.armory import POINTS
+
+
+def summary(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Schedules, faults by kind, hits by kill point, recovery times in seconds, failures with their seeds."""
+    faults = Counter(fault["kind"] for result in results for fault in result["schedule"]["faults"])
+    hits = Counter(point for result in results for point, _ in result["hits"])
+    times = sorted(result["recovery_s"] for result in results if result["recovery_s"] is not None)
+    return {
+        "schedules": len(results),
+        "passed": sum(result["ok"] for result in results),
+        "failed": {result["seed"]: result["problems"] for result in results if not result["ok"]},
+        "operations": sum(result["operations"] for result in results),
+        "events": sum(result["events"] for result in results),
+        "rows_compared": sum((result["verification"] or {}).get("rows_compared", 0) for result in results),
+        "faults": dict(faults.most_common()),
+        "hits": {point: hits.get(point, 0) for point in POINTS},
+        "recovery_s": {name: _percentile(times, share) for name, share in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("max", 1.0))},
+        "seconds": round(sum(result["seconds"] for result in results), 1),
+    }
+
+
+def lines(found: dict[str, Any]) -> list[str]:
+    """The same for people."""
+    told = [
+        f"{found['passed']} of {found['schedules']} schedules passed in {found['seconds'] / 60:.1f} min;"
+        f" {found['operations']} operations, {found['events']} events, {found['rows_compared']} reports compared",
+        "faults     " + ", ".join(f"{kind} {count}" for kind, count in found["faults"].items()),
+        "recovery   " + ", ".join(f"{name} {value} s" for name, value in found["recovery_s"].items()),
+        "hits       " + ", ".join(f"{point} {count}" for point, count in found["hits"].items()),
+    ]
+    return told + [f"FAILED     seed {seed}: {problem[:300]}" for seed, problems in found["failed"].items() for problem in problems]
+
+
+def _percentile(values: Sequence[float], share: float) -> float | None:
+    return values[min(len(values) - 1, int(share * len(values)))] if values else None

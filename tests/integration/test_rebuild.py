@@ -1,0 +1,200 @@
+"""``bionicpro rebuild`` on a pipe of its own: from the tables, from PostgreSQL after the log was lost, interrupted, with readers all the while."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from clickhouse_driver import Client
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient, NewPartitions
+
+from cli.broker import Broker
+from schemas.keys import LOG_TOPIC
+from schemas.topics import log_partitions
+from service_kit.settings import KafkaSettings
+from tests.support.expendable import Site
+from tests.support.processor import REPOSITORY, until
+from tests.support.processor_case import Case
+from tests.support.system import System
+
+HEARTBEATS_S = 3.0  # by then something stands in every partition
+
+pytestmark = pytest.mark.timeout(900)
+
+
+@pytest.fixture(scope="module")
+def site(expendable: System) -> Iterator[Site]:
+    found = Site(expendable)
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="module")
+def fleet(site: Site) -> Iterator[Case]:
+    """Eight prostheses with owners and events of six days."""
+    case = Case(site.system, number=10, prostheses=8)
+    try:
+        for prosthesis in case.prostheses:
+            case.own(prosthesis)
+        with case.loaded() as load:
+            load.wait_for(more=1_000)
+        assert case.verify().ok
+        yield case
+    finally:
+        case.close()
+
+
+class Reader(threading.Thread):
+    """Reads the fleet's reports as the service does, without pause; notes how many rows there were each time."""
+
+    def __init__(self, site: Site, fleet: Case) -> None:
+        super().__init__(name="reader")
+        self._client = Client(**site.system.clickhouse.client("reader"), database="bionicpro")
+        self._fleet = fleet
+        self._enough = threading.Event()
+        self.counts: set[int] = set()
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        users = [self._fleet.user_id(prosthesis) for prosthesis in self._fleet.prostheses]
+        query = "SELECT count() FROM reports_of_users(users = %(users)s, first = %(first)s, last = %(last)s)"
+        try:
+            while not self._enough.wait(0.05):
+                self.counts.add(self._client.execute(query, {"users": users, "first": self._fleet.first, "last": self._fleet.last})[0][0])
+        except BaseException as error:  # told by ``end``
+            self.error = error
+
+    def end(self) -> set[int]:
+        self._enough.set()
+        self.join(timeout=30)
+        self._client.disconnect()
+        if self.error is not None:
+            raise self.error
+        return self.counts
+
+
+def test_a_rebuild_from_the_tables_is_equal_and_readers_and_workers_move_to_it(site: Site, fleet: Case) -> None:
+    before, old = fleet.reports(), site.serving()
+    reader = Reader(site, fleet)
+    reader.start()
+    told = site.operator.json(*site.rebuild)
+    assert reader.end() == {len(before)}
+    assert (told["generation"], told["old"], told["handed_over"]) == (old + 1, old, True)
+    assert told["rows_compared"] >= len(before)
+    assert fleet.reports() == before
+    assert site.states()[old] == "retired"
+    site.wait_until_well()
+    fleet.insert(fleet.prostheses[0], recorded_at=fleet.at(2, 3))
+    assert fleet.verify().ok
+    assert fleet.reports() != before
+
+
+def test_a_generation_that_is_served_or_written_is_not_dropped_and_an_old_one_is_gone_for_good(site: Site, fleet: Case) -> None:
+    serving = site.serving()
+    refused = site.operator("schema", "drop-generation", str(serving), "--yes", *site.accounts)
+    assert refused.exit_code == 1
+    assert str(serving) in refused.output
+    old = serving - 1
+    assert site.operator("schema", "drop-generation", str(old), "--yes", *site.accounts).exit_code == 0
+    assert site.states()[old] == "dropped"
+    assert site.auditor.execute("SELECT count() FROM system.databases WHERE name = %(n)s", {"n": f"bionicpro_g{old}"}) == [(0,)]
+    assert fleet.verify().ok
+
+
+def test_a_rebuild_killed_at_each_step_goes_on_where_it_was(site: Site, fleet: Case) -> None:
+    """``kill -9`` of the command as soon as a step has begun; the next run goes on with the same generation."""
+    before, old = fleet.reports(), site.serving()
+    for step in ("raw", "fold", "verify"):
+        kill_at(site, old + 1, step)
+        assert step_of(site, old + 1) is not None
+        assert fleet.reports() == before
+    told = site.operator.json(*site.rebuild)
+    assert (told["generation"], told["old"]) == (old + 1, old)
+    assert fleet.reports() == before
+    site.wait_until_well()
+    assert fleet.verify().ok
+
+
+def make_anew(site: Site, broker: Broker, topic: str) -> None:
+    """Delete the topic and create it again, as an accident would, with everything running."""
+    before = topic_id(broker, topic)
+    broker.delete_topic(topic)
+    until(lambda: topic_id(broker, topic) is None, "the topic is gone")
+    assert site.operator("topics", "apply").exit_code == 0
+    until(lambda: topic_id(broker, topic) not in {None, before}, "the topic is there again")
+
+
+def topic_id(broker: Broker, topic: str) -> str | None:
+    try:
+        found = broker.topics([topic]).get(topic)
+    except KafkaException:
+        return None  # its partitions have no leader at the moment
+    return found.topic_id if found else None
+
+
+def kill_at(site: Site, generation: int, step: str) -> None:
+    running = subprocess.Popen(
+        [sys.executable, "-m", "cli", *site.rebuild], cwd=REPOSITORY, env=dict(site.operator.variables) | {"PATH": "/usr/bin:/bin"},
+        stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        until(lambda: step_of(site, generation) == step or running.poll() is not None, f"the rebuild comes to {step}")
+        assert running.poll() is None, "the rebuild ended before it could be killed"
+    finally:
+        running.kill()
+        running.wait(30)
+
+
+def step_of(site: Site, generation: int) -> str | None:
+    """The step that is to be done next, None where the generation is not there."""
+    rows = site.auditor.execute(
+        "SELECT JSONExtractString(detail, 'step') FROM generations FINAL WHERE generation = %(g)s", {"g": generation}
+    )
+    return rows[0][0] if rows else None
+
+
+def test_added_partitions_stop_the_processor_and_a_rebuild_says_what_to_do_first(site: Site, fleet: Case) -> None:
+    admin = AdminClient({"bootstrap.servers": site.system.kafka.bootstrap_servers})
+    admin.create_partitions([NewPartitions(LOG_TOPIC, log_partitions() + 1)])[LOG_TOPIC].result(30)
+    assert "topics apply" in site.wait_for_problem(f"has {log_partitions() + 1} partitions")
+    site.wait_for_log("positions are of 24", "was made anew or changed while the worker ran")
+    result = site.operator(*site.rebuild)
+    assert result.exit_code == 1
+    assert "delete the topic" in result.output
+
+
+def test_a_log_that_was_made_anew_stops_the_processor_is_named_and_healed_by_a_rebuild_from_postgresql(site: Site, fleet: Case) -> None:
+    old, broker = site.serving(), Broker(KafkaSettings(bootstrap_servers=site.system.kafka.bootstrap_servers))
+    make_anew(site, broker, LOG_TOPIC)
+    fleet.insert(fleet.prostheses[1], recorded_at=fleet.at(3, 4))
+    assert "bionicpro rebuild" in site.wait_for_problem("made anew")
+    site.wait_for_log("was made anew (id")
+    told = site.operator.json(*site.rebuild)
+    assert (told["generation"], told["old"], told["handed_over"]) == (old + 1, old, True)
+    site.wait_until_well()
+    assert fleet.verify().ok
+    fleet.insert(fleet.prostheses[2], recorded_at=fleet.at(3, 5))
+    assert fleet.verify().ok
+
+
+def test_records_that_expired_before_they_were_read_are_named_and_made_good_by_a_rebuild(site: Site, fleet: Case) -> None:
+    old, broker = site.serving(), Broker(KafkaSettings(bootstrap_servers=site.system.kafka.bootstrap_servers))
+    site.stop_processor()
+    lost = [fleet.insert(prosthesis, recorded_at=fleet.at(1, 20)) for prosthesis in fleet.prostheses]
+    fleet.telemetry.execute("DELETE FROM telemetry.telemetry_events WHERE event_id = %s", (lost[0],))
+    fleet.telemetry.execute("UPDATE telemetry.telemetry_events SET active_ms = 77 WHERE event_id = %s", (lost[1],))
+    time.sleep(HEARTBEATS_S)
+    for partition, end in broker.topics([LOG_TOPIC])[LOG_TOPIC].ends.items():
+        broker.delete_before(LOG_TOPIC, partition, end)
+    site.start_processor()
+    assert "bionicpro rebuild" in site.wait_for_problem("expired before it was read")
+    site.wait_for_log("records are lost")
+    told = site.operator.json(*site.rebuild)
+    assert (told["generation"], told["old"], told["handed_over"]) == (old + 1, old, True)
+    site.wait_until_well()
+    assert fleet.verify().ok

@@ -1,0 +1,1 @@
+"""Mutations of the product, each with the tests that must notice it."""

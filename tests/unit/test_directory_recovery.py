@@ -1,0 +1,62 @@
+"""What the directory says is a function of the CRM's changes: whatever its table was recovered to, and whoever wrote to the changelog last."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from schemas.mapping import SourceMapping
+from stream_processor.domain.directory import CrmEnvelope, Directory, _Source
+
+CUSTOMER = {"customer_id": 7, "user_id": "u7", "full_name": "Seven", "timezone": "UTC"}
+CONTRACT = {
+    "contract_id": 1,
+    "number": "K",
+    "customer_id": 7,
+    "prosthesis_id": 3,
+    "starts_at": "2026-01-01T00:00:00Z",
+    "ends_at": None,
+}
+
+
+def changed(table: str, row: dict[str, Any], op: str = "u") -> CrmEnvelope:
+    return CrmEnvelope(op, _Source(table), row, None if op == "d" else row)
+
+
+BEFORE = [changed("customers", CUSTOMER, "c"), changed("contracts", CONTRACT, "c")]
+
+
+def test_a_change_concerns_what_another_worker_was_told() -> None:
+    """This worker's table was recovered behind its back, or not at all."""
+    directory = Directory(SourceMapping.read(), {})
+    directory.restore(directory.rows_after(BEFORE))
+    (document,) = directory.handle(changed("customers", CUSTOMER | {"timezone": "Asia/Kolkata"}), 10).documents
+    assert [(interval.user_id, interval.timezone) for interval in document.intervals] == [("u7", "Asia/Kolkata")]
+
+
+def test_a_row_that_a_zombie_wrote_back_is_not_believed() -> None:
+    table: dict[str, dict[str, Any]] = {"customers:7": CUSTOMER | {"timezone": "Asia/Kolkata"}, "contracts:1": CONTRACT}
+    directory = Directory(SourceMapping.read(), table)
+    directory.restore(directory.rows_after(BEFORE))
+    (document,) = directory.handle(changed("prostheses", {"prosthesis_id": 3, "model": "Arm", "serial_number": "S"}), 10).documents
+    assert [interval.timezone for interval in document.intervals] == ["UTC"]
+
+
+def test_a_contract_that_went_while_another_worker_had_the_directory_is_forgotten() -> None:
+    table: dict[str, dict[str, Any]] = {"customers:7": CUSTOMER, "contracts:1": CONTRACT}
+    directory = Directory(SourceMapping.read(), table)
+    directory.restore(directory.rows_after([*BEFORE, changed("contracts", CONTRACT, "d")]))
+    (document,) = directory.handle(changed("prostheses", {"prosthesis_id": 3, "model": "Arm", "serial_number": "S"}), 10).documents
+    assert document.intervals == ()
+
+
+def test_only_rows_that_differ_are_written() -> None:
+    written: list[str] = []
+
+    class Table(dict[str, dict[str, Any]]):
+        def __setitem__(self, key: str, row: dict[str, Any]) -> None:
+            written.append(key)
+            super().__setitem__(key, row)
+
+    directory = Directory(SourceMapping.read(), Table({"customers:7": CUSTOMER}))
+    directory.restore(directory.rows_after(BEFORE))
+    assert written == ["contracts:1"]
