@@ -60,8 +60,7 @@ def _loads(servers: World, browser: Browser, context: BrowserContext, count: int
         fresh.add_init_script(OBSERVER)
         page = fresh.new_page()
         page.set_default_timeout(LIMIT_MS)
-        answers: list[Response] = []
-        page.on("response", answers.append)
+        answers = _answers(page)
         page.goto("/")
         page.wait_for_function("() => window.benchSeen.length > 0")
         seen: list[dict[str, Any]] = page.evaluate(SEEN)
@@ -87,6 +86,17 @@ def _loads(servers: World, browser: Browser, context: BrowserContext, count: int
         figures=figures,
         versions=versions_of("playwright"),
     )
+
+
+def _answers(page: Page) -> list[Response]:
+    """Filled as they come."""
+    answers: list[Response] = []
+
+    def keep(answer: Response) -> None:
+        answers.append(answer)
+
+    page.on("response", keep)
+    return answers
 
 
 def _live(context: BrowserContext, telemetry: Connection, prosthesis: Any, count: int) -> Result:

@@ -22,9 +22,9 @@ from benchmarks.world import SCHEMA_AND_TOPICS, World, progress, world
 BENCH = "growth"
 EVENTS = 200_000  # a stage
 FLEET = 5_000  # prostheses of ordinary stages
-LONG_DAY_FLEET = 20
+LONG_DAY_FLEET = 10
 LONG_DAY_FIRST = 200_001
-LONG_DAY_STAGES = 10  # 20 × 10 × 10,000: a day of 100,000 events
+LONG_DAY_STAGES = 10  # of half the events: 10 × 10,000 a prosthesis, a day of 100,000
 PAIR_FLEET = 10_000
 PAIR_FIRST = 300_001
 PAIR_DAYS = 100
@@ -60,6 +60,7 @@ def run(events: int | None) -> Iterator[Result | Failure]:
         stage.write(generate(2 * stage.events, FLEET))
         yield from _workers(stage)
         with worker(servers, 1) as running:
+            _handled(stage, running, generate(stage.events, FLEET, seed=5), "warming up")
             yield from _long_days(stage, running)
             yield from _pairs(stage, running)
         _check(stage)
@@ -83,10 +84,10 @@ def _workers(stage: Stage) -> Iterator[Result]:
 
 
 def _long_days(stage: Stage, running: Worker) -> Iterator[Result]:
-    """Twenty prostheses whose day becomes ever longer, in equal stages: the first and the last are told."""
+    """Ten prostheses whose day becomes ever longer, in equal stages: the first and the last are told."""
     stage.owners(LONG_DAY_FIRST, LONG_DAY_FLEET)
     for number in range(LONG_DAY_STAGES):
-        wave = generate(stage.events, LONG_DAY_FLEET, seed=100 + number)
+        wave = generate(stage.events // 2, LONG_DAY_FLEET, seed=100 + number)
         result = _handled(
             stage, running, replace(wave, prosthesis=wave.prosthesis + LONG_DAY_FIRST - 1), f"day of {_day(stage, number + 1):,} events"
         )
@@ -95,7 +96,7 @@ def _long_days(stage: Stage, running: Worker) -> Iterator[Result]:
 
 
 def _day(stage: Stage, stages: int) -> int:
-    return stages * stage.events // LONG_DAY_FLEET
+    return stages * (stage.events // 2) // LONG_DAY_FLEET
 
 
 def _pairs(stage: Stage, running: Worker) -> Iterator[Result]:

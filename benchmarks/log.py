@@ -13,7 +13,7 @@ from benchmarks.telemetry import Array, Events, envelopes, ownership_document
 from benchmarks.world import progress
 from schemas.keys import LOG_TOPIC, partition_of, prosthesis_key
 from schemas.topics import log_partitions
-from service_kit.settings import KafkaSettings
+from service_kit.settings import ClientConfig, KafkaSettings
 
 RECORDS_A_TRANSACTION = 16_384  # max.batch.size of connectors/telemetry.json
 TIMEOUT_S = 60.0
@@ -38,7 +38,14 @@ class LogWriter:
     """Not for threads. Every ``write`` ends with a committed transaction; offsets come from the broker's acknowledgements."""
 
     def __init__(self, kafka: KafkaSettings) -> None:
-        tuned = {"compression.type": "lz4", "linger.ms": 5, "batch.size": 524_288, "queue.buffering.max.messages": QUEUE_RECORDS + 10_000}
+        # A coordinator that is still loading, and servers stopped at the end, are no news.
+        tuned: ClientConfig = {
+            "log_level": 2,
+            "compression.type": "lz4",
+            "linger.ms": 5,
+            "batch.size": 524_288,
+            "queue.buffering.max.messages": QUEUE_RECORDS + 10_000,
+        }
         self._producer = Producer(kafka.producer() | tuned | {"transactional.id": f"bench-{secrets.token_hex(4)}"})
         self._producer.init_transactions(TIMEOUT_S)
         self._ends: dict[int, int] = {}

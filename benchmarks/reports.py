@@ -43,7 +43,9 @@ SELECT concat(substring(hex, 1, 8), '-', substring(hex, 9, 4), '-', substring(he
 FROM (SELECT number, {first} + number % {users} AS person, leftPad(lower(hex(person)), 32, '0') AS hex FROM numbers({rows}))
 """
 COLUMNS = ", ".join(MartRow._fields)
-BARE = f"SELECT {COLUMNS} FROM bionicpro.user_daily_reports WHERE user_id = %(user)s AND report_date BETWEEN %(first)s AND %(last)s"
+BARE = (
+    f"SELECT {COLUMNS} FROM bionicpro_g1.user_daily_reports FINAL WHERE user_id = %(user)s AND report_date BETWEEN %(first)s AND %(last)s"
+)
 
 Rows = list[tuple[str, str, int]]  # (day, prosthesis, events), sorted
 
@@ -57,7 +59,7 @@ def run(events: int | None) -> Iterator[Result | Failure]:
         progress(f"filling the mart with {users * DAYS:,} rows")
         migrator.execute(FILL.format(users=users, first=FIRST_USER, rows=users * DAYS))
         make_owners(servers, LIVE)
-        with Generator(servers, LIVE, RATE), servers.clickhouse("reader") as reader:
+        with Generator(servers, LIVE, RATE), servers.clickhouse("auditor") as reader:
             time.sleep(3.0)
             chosen = [user_of(FIRST_USER + random.Random(3).randrange(users)) for _ in range(requests)]  # noqa: S311  a choice of users, no secret
             for days in (1, DAYS):
@@ -89,7 +91,7 @@ def _through_the_door(servers: World, service: ReportsService, cookies: str, day
 
 
 class _Bare:
-    """The rows by the reader's account, without a service between."""
+    """The rows of the table itself, without a view or a service between."""
 
     def __init__(self, reader: Client, days: int) -> None:
         self._reader, self._days = reader, days
