@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help prepare up down reset test chaos mutants bench lint format lock
+.PHONY: help prepare up down reset test chaos mutants load bench lint format lock
 
 help: ## this menu
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ mutants: prepare ## does every mutation of the product fail a test? (NAMES=…: 
 
 bench: prepare ## the project and its peers side by side (BENCH="processor debezium": only these; ARGS=…)
 	@$(VENV)/python -m benchmarks $(or $(BENCH),all) --json bench-results/latest.jsonl $(ARGS)
+
+load: prepare ## many people at once and a restart of Keycloak (USERS=200 SECONDS=60)
+	@$(VENV)/python -m tests.load --users $(or $(USERS),200) --seconds $(or $(SECONDS),60)
 
 lint: prepare ## formatter, linter, type checker, import rules, front-end checks
 	@$(VENV)/python -m local.lint

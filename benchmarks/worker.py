@@ -16,10 +16,11 @@ from clickhouse_driver import Client
 
 from benchmarks.usage import Usage, usage_of
 from benchmarks.world import LOOPBACK, World, selected
-from clickhouse.migrator import Migrator, generation_database
+from clickhouse.migrator import Migrator
 from local import paths
 from local.launch import answers
 from local.ports import any_free
+from schemas.generations import database_of
 from schemas.keys import LOG_TOPIC
 from service_kit.settings import ClickHouseSettings
 
@@ -45,7 +46,7 @@ class Worker:
 
     @property
     def database(self) -> str:
-        return generation_database(SHARED, self.generation)
+        return database_of(SHARED, self.generation)
 
     def usage(self) -> Usage:
         return usage_of(self.process.pid)

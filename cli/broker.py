@@ -108,6 +108,8 @@ class Broker:
 
     def commit(self, group: str, topic: str, offsets: Mapping[int, int]) -> None:
         """Set the committed offsets of a group without members. Idempotent; refused by the broker while somebody is in the group."""
+        if not offsets:
+            return
         partitions = [TopicPartition(topic, partition, offset) for partition, offset in offsets.items()]
         request = [ConsumerGroupTopicPartitions(group, partitions)]
         answer = self._result(self._admin.alter_consumer_group_offsets(request, request_timeout=self._timeout_s)[group])

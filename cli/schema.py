@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
@@ -17,11 +18,14 @@ from cli.generations import drop
 from cli.rebuild.progress import RebuildError
 from cli.rebuild.settings import MIGRATOR_FILE, beside, clickhouse_account, variables
 from clickhouse.migrator import Migrator, SchemaError
+from schemas.retention import RAW, SOURCE
 from service_kit.settings import ClickHouseSettings, KafkaSettings, ServiceSettings, load
 from stream_processor.settings import ProcessorSection
 
 EXIT_WRONG = 1
 EXIT_PENDING = 3
+LEAST_DAYS = 15
+CLOSING_S = 15.0
 
 schema_app = typer.Typer(no_args_is_help=True, help="The ClickHouse schema (clickhouse/schema/).")
 T = TypeVar("T")
@@ -63,6 +67,47 @@ def migrate() -> None:
     """Apply what is pending; doing it again changes nothing."""
     done = _run(lambda migrator: migrator.migrate())
     typer.echo("\n".join(f"applied  {name}" for name in done) or "nothing to do")
+
+
+@schema_app.command("retention")
+def retention(
+    raw_days: Annotated[int | None, typer.Option("--raw-days", help="Days that raw telemetry is kept in ClickHouse; 0: for ever.")] = None,
+    source_days: Annotated[
+        int | None,
+        typer.Option("--source-days", help="Days that PostgreSQL's retention job keeps; its deletes are no corrections. 0: for ever."),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show, or set, how long telemetry is kept. Days whose raw rows may have expired are closed: their reports stay as they are."""
+    chosen = {what: days for what, days in ((RAW, raw_days), (SOURCE, source_days)) if days is not None}
+    for what, days in chosen.items():
+        if days != 0 and days < LEAST_DAYS:
+            raise typer.BadParameter(f"at least {LEAST_DAYS}, longer than the log keeps its records, or 0", param_hint=f"--{what}-days")
+    if raw_days and not yes:
+        typer.confirm(f"Delete raw telemetry older than {raw_days} days for good, now and from now on?", abort=True, err=True)
+    if chosen:
+        _run(lambda migrator: _set_retention(migrator, chosen))
+    kept = _run(lambda migrator: migrator.retention())
+    if as_json:
+        typer.echo(json.dumps(asdict(kept)))
+    else:
+        typer.echo(f"raw telemetry in ClickHouse: {_days(kept.raw_days)}\ntelemetry in PostgreSQL: {_days(kept.source_days)}")
+
+
+def _set_retention(migrator: Migrator, chosen: Mapping[str, int]) -> None:
+    for what, days in chosen.items():
+        migrator.set_retention(what, days or None)
+    if chosen.get(RAW):
+        # Workers must have closed the days before the rows go; they look every few seconds.
+        typer.echo(f"workers close the days; rows begin to expire in {CLOSING_S:.0f} s", err=True)
+        time.sleep(CLOSING_S)
+    if RAW in chosen:
+        migrator.expire_raw()
+
+
+def _days(days: int | None) -> str:
+    return "for ever" if days is None else f"{days} days"
 
 
 @schema_app.command("drop-generation")

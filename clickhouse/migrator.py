@@ -15,6 +15,8 @@ from pathlib import Path
 from clickhouse_driver import Client
 
 from schemas.generations import BUILDING, DROPPED, FIRST_GENERATION, RETIRED, SERVING, database_of
+from schemas.retention import QUERY as RETENTION_QUERY
+from schemas.retention import TTL_MARGIN_DAYS, Retention
 from service_kit.settings import ClickHouseSettings
 
 SCHEMA = Path(__file__).parent / "schema"
@@ -125,7 +127,9 @@ class Migrator:
             self.serve(FIRST_GENERATION)
             done.append(f"generation {FIRST_GENERATION}")
         else:
-            self.serve(self._serving() or FIRST_GENERATION)
+            serving = self._serving() or FIRST_GENERATION
+            self._create_tables(serving)  # which brings one of an earlier version up to date
+            self.serve(serving)
         return done
 
     def generations(self) -> list[Generation]:
@@ -135,8 +139,12 @@ class Migrator:
 
     def create_generation(self, generation: int, detail: str = "") -> None:
         """Create the tables of a generation beside the others. Idempotent."""
-        self._run((SCHEMA / "generation.sql").read_text("utf-8"), generation)
+        self._create_tables(generation)
+        self._expire_raw(generation, self.retention().raw_days)
         self.note(generation, BUILDING, detail)
+
+    def _create_tables(self, generation: int) -> None:
+        self._run((SCHEMA / "generation.sql").read_text("utf-8"), generation)
 
     def serve(self, generation: int, detail: str = "") -> None:
         """Let readers see *generation*: each view is replaced at once, readers see the old or the new. Idempotent."""
@@ -160,6 +168,28 @@ class Migrator:
             raise SchemaError(f"readers see generation {generation}: it cannot be dropped")
         self._run("DROP DATABASE IF EXISTS {generation_database} SYNC;", generation)
         self.note(generation, DROPPED, "")
+
+    def retention(self) -> Retention:
+        """How long telemetry is kept."""
+        return Retention.of(self._client.execute(RETENTION_QUERY.replace("retention", f"{self._shared}.retention")))
+
+    def set_retention(self, what: str, days: int | None) -> None:
+        """Record how long ``raw`` or ``source`` telemetry is kept; None: for ever. Workers see it within seconds. Idempotent."""
+        self._client.execute(f"INSERT INTO {self._shared}.retention (what, days) VALUES", [(what, days or 0)])
+
+    def expire_raw(self) -> None:
+        """Let every generation's raw rows expire as is recorded. Idempotent; deletes what is older, in the background and for good."""
+        for one in self.generations():
+            if one.state != DROPPED:
+                self._expire_raw(one.number, self.retention().raw_days)
+
+    def _expire_raw(self, generation: int, days: int | None) -> None:
+        table = f"{database_of(self._shared, generation)}.telemetry_events"
+        has = "TTL " in self._client.execute(f"SHOW CREATE TABLE {table}")[0][0]
+        if days is not None:
+            self._client.execute(f"ALTER TABLE {table} MODIFY TTL toDateTime(recorded_at) + toIntervalDay({days + TTL_MARGIN_DAYS})")
+        elif has:
+            self._client.execute(f"ALTER TABLE {table} REMOVE TTL")
 
     def _insert_states(self, rows: list[tuple[int, str, str]]) -> None:
         self._client.execute(f"INSERT INTO {self._shared}.generations (generation, state, detail) VALUES", rows)

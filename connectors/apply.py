@@ -122,6 +122,29 @@ class Connect:
             self._wait_until_running(connector.name, polls=SETTLED_POLLS if connector.name in changed else 1)
         return steps
 
+    def stop(self, name: str) -> None:
+        """Stop a connector: it keeps its configuration and its offsets, and has no tasks. Returns when it has; idempotent."""
+        self._call("PUT", f"/connectors/{name}/stop")
+        deadline = time.monotonic() + self._deadline_s
+        while (status := self.statuses().get(name)) is None or status.connector != "STOPPED" or status.tasks:
+            if time.monotonic() > deadline:
+                raise ConnectError(f"connector {name} did not stop within {self._deadline_s:.0f} s: {status}")
+            time.sleep(RETRY_PAUSE_S)
+
+    def forget_offsets(self, name: str) -> None:
+        """Delete the offsets of a stopped connector, so that it begins with a snapshot. Idempotent."""
+        self._call("DELETE", f"/connectors/{name}/offsets")
+
+    def resume(self, name: str) -> None:
+        """Let a stopped connector run again; returns when it does. Raises ConnectError with the trace of what failed."""
+        self._call("PUT", f"/connectors/{name}/resume")
+        self._wait_until_running(name, polls=SETTLED_POLLS)
+
+    def restart(self, name: str) -> None:
+        """Restart a connector and its tasks, failed or not; returns when it runs. It goes on from its offsets."""
+        self._call("POST", f"/connectors/{name}/restart?includeTasks=true&onlyFailed=false")
+        self._wait_until_running(name, polls=SETTLED_POLLS)
+
     def _wait_until_running(self, name: str, polls: int) -> None:
         deadline = time.monotonic() + self._deadline_s
         settled = failing = 0

@@ -9,9 +9,11 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
+import psycopg
 import typer
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
@@ -19,8 +21,9 @@ from confluent_kafka.admin import AdminClient
 from connectors import apply as connect_api
 from connectors import topics as broker
 from connectors.plan import Step
+from connectors.resnapshot import resnapshot
 from schemas.topics import CATALOGUE, CatalogueError, Topic, read_catalogue
-from service_kit.settings import ConnectSettings, KafkaSettings, Section, ServiceSettings, load
+from service_kit.settings import ConnectSettings, KafkaSettings, PostgresSettings, Section, ServiceSettings, load
 
 EXIT_WRONG = 1
 EXIT_CHANGES = 3
@@ -44,6 +47,13 @@ class Settings(ServiceSettings):
     kafka: KafkaSettings = KafkaSettings()
     connect: ConnectSettings = ConnectSettings()
     topics: TopicSettings = TopicSettings()
+
+
+class SourceSettings(ServiceSettings):
+    """Accounts that may look at the source databases: ``auditor``."""
+
+    crm_db: PostgresSettings
+    telemetry_db: PostgresSettings
 
 
 @topics_app.command("plan")
@@ -101,6 +111,54 @@ def show_connectors(folder: FolderOption = connect_api.FOLDER, deadline: Deadlin
             raise typer.Exit(EXIT_WRONG)
 
 
+@connectors_app.command("restart")
+def restart_connector(
+    name: Annotated[str, typer.Argument(help="The connector: crm or telemetry.")], deadline: DeadlineOption = 120.0
+) -> None:
+    """Restart one connector with its tasks, from its offsets: for one that runs and sends nothing, as after its topic was deleted under it."""
+    with _errors_to_exit_code(), _connect(deadline) as connect:
+        if name not in connect.statuses():
+            raise connect_api.ConnectError(f"there is no connector {name}: `bionicpro connectors apply`")
+        connect.restart(name)
+    typer.echo(f"connector {name} runs")
+
+
+@connectors_app.command("resnapshot")
+def resnapshot_connector(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="The connector: crm or telemetry.")],
+    folder: FolderOption = connect_api.FOLDER,
+    *,
+    deadline: Annotated[float, typer.Option("--deadline", min=1.0, help="Seconds until it streams again, the snapshot included.")] = 3600.0,
+    source_env: Annotated[
+        Path | None, typer.Option(help="The connector's own database account, to drop a lost slot; connect.env beside the operator's file.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Heal a dropped or lost replication slot: stop the connector, forget its offsets, let it read every row again and stream. Then `bionicpro repair`."""
+    with _errors_to_exit_code():
+        wanted = {connector.name: connector for connector in connect_api.read_connectors(folder)}
+        if name not in wanted:
+            raise typer.BadParameter(f"{name}: no such connector; there are {', '.join(wanted)}", param_hint="NAME")
+        if not yes:
+            typer.confirm(f"Let connector {name} forget its offsets and read every row again?", abort=True, err=True)
+        database = getattr(load(SourceSettings), f"{name}_db")
+        owner = _owner(name, source_env, context.obj)
+        with _connect(60.0) as connect:
+            resnapshot(connect, wanted[name], database, owner=owner, deadline_s=deadline, say=partial(typer.echo, err=True))
+    typer.echo(f"connector {name} streams again; now `bionicpro repair`, which finds what was deleted meanwhile")
+
+
+def _owner(name: str, given: Path | None, operators: Path | None) -> PostgresSettings | None:
+    """The connector's own account out of the file given, or out of connect.env beside the operator's; None where there is none."""
+    file = given or (operators.with_name("connect.env") if operators else None)
+    if file is None or (given is None and not file.exists()):
+        return None
+    prefix = f"BIONICPRO_{name.upper()}_DB__"
+    lines = (line.partition("=") for line in file.read_text("utf-8").splitlines())
+    return PostgresSettings.model_validate({key.removeprefix(prefix).lower(): value for key, _, value in lines if key.startswith(prefix)})
+
+
 def _topics(folder: Path) -> tuple[list[Topic], AdminClient]:
     # librdkafka would print its own connection complaints beside our one error.
     admin = AdminClient({**load(Settings).kafka.librdkafka(), "log_level": 0})
@@ -120,6 +178,9 @@ def _errors_to_exit_code() -> Iterator[None]:
         raise typer.Exit(EXIT_WRONG) from None
     except (CatalogueError, broker.TopicsRefusedError, connect_api.ConnectError, TimeoutError) as error:
         typer.echo(str(error), err=True)
+        raise typer.Exit(EXIT_WRONG) from None
+    except (psycopg.Error, OSError) as error:
+        typer.echo(f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}", err=True)
         raise typer.Exit(EXIT_WRONG) from None
 
 

@@ -33,11 +33,12 @@ def all_of(instance: Instance) -> dict[str, dict[str, str]]:
         "connect": captured,
         "keycloak": keycloak_server(instance),
         "processor": kafka | clickhouse(instance, "writer") | listener(instance, "processor", "PROCESSOR") | processor(instance),
+        "eraser": clickhouse(instance, "eraser"),
         "reports-api": clickhouse(instance, "reader") | identity | listener(instance, "reports_api", "REPORTS"),
         "bff": identity | redis | listener(instance, "bff", "BFF") | bff(instance),
         "simulator": postgres(instance, "crm", "crm_app") | postgres(instance, "telemetry", "telemetry_ingest"),
         "migrator": clickhouse(instance, "migrator"),
-        "operator": kafka | connect | identity | auditor | clickhouse(instance, "auditor") | status(instance),
+        "operator": kafka | connect | identity | auditor | clickhouse(instance, "auditor") | status(instance) | probe(instance),
     }
 
 
@@ -48,6 +49,7 @@ def keycloak_server(instance: Instance) -> dict[str, str]:
         "KC_BOOTSTRAP_ADMIN_USERNAME": "admin",
         "KC_BOOTSTRAP_ADMIN_PASSWORD": instance.secrets["keycloak_admin"],
         "BIONICPRO_BFF_CLIENT_SECRET": instance.secrets["bff_client"],
+        "BIONICPRO_PROBE_CLIENT_SECRET": instance.secrets["probe_client"],
         "BIONICPRO_BFF_PUBLIC_URL": instance.page,
         "BIONICPRO_BFF_BACKCHANNEL_URL": instance.page,
     }
@@ -67,6 +69,11 @@ def status(instance: Instance) -> dict[str, str]:
         "KEYCLOAK_MANAGEMENT_URL": f"{url}:{instance.ports['keycloak_management']}",
     }
     return listener(instance, "processor", "PROCESSOR") | _prefixed("BIONICPRO_STATUS__", addresses)
+
+
+def probe(instance: Instance) -> dict[str, str]:
+    """The probe's own login: it opens the reports of the probe's own wearer and nobody else's."""
+    return _prefixed("BIONICPRO_PROBE__", {"CLIENT_SECRET": instance.secrets["probe_client"]})
 
 
 def secret_of(login: str) -> str:

@@ -32,10 +32,12 @@ SECRETS = (
     "auditor",
     "clickhouse_migrator",
     "clickhouse_writer",
+    "clickhouse_eraser",
     "clickhouse_reader",
     "clickhouse_auditor",
     "keycloak_admin",
     "bff_client",
+    "probe_client",
     "redis_bff",
     "redis_probe",
 )

@@ -12,6 +12,7 @@ from local.servers.program import Program, launched
 # name, command after the interpreter, listeners it needs (see ports.USUAL)
 SERVICES: Sequence[tuple[str, tuple[str, ...], tuple[str, ...]]] = (
     ("processor", ("-m", "stream_processor"), ("kafka", "clickhouse")),
+    ("eraser", ("-m", "eraser"), ("clickhouse",)),
     ("reports-api", ("-m", "reports_api"), ("clickhouse",)),
     ("simulator", ("-m", "simulator", "simulate"), ("postgres",)),
     ("bff", ("-m", "bff"), ("keycloak", "redis", "reports_api")),

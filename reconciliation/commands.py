@@ -72,6 +72,15 @@ def ask_for_tables(database: PostgresSettings, tables: Sequence[str]) -> None:
     _signal(database, tables[0], [{"data-collections": list(tables), "type": "INCREMENTAL"}])
 
 
+def ask_for_condition(database: PostgresSettings, of: str, column: str, values: Sequence[str]) -> None:
+    """Make the connector read those rows of table *of* again whose *column* is one of *values*, compared as text. Raises psycopg.Error."""
+    for batch in _batches(values, IDS_A_SIGNAL):
+        texts = ", ".join("'" + value.replace("'", "''") + "'" for value in batch)
+        quoted = '"' + column.replace('"', '""') + '"'
+        condition = {"data-collection": of, "filter": f"{quoted}::text IN ({texts})"}
+        _signal(database, of, [{"data-collections": [of], "type": "INCREMENTAL", "additional-conditions": [condition]}])
+
+
 def _signal(database: PostgresSettings, beside: str, data: Sequence[Mapping[str, Any]]) -> None:
     """Write ``execute-snapshot`` signals into the signal table of the schema of table *beside*."""
     schema = beside.rpartition(".")[0]

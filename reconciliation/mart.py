@@ -11,8 +11,13 @@ from importlib import resources
 from clickhouse_driver import Client
 
 from reconciliation.day_range import DayRange
+from reconciliation.erasures import Erased, read_erased
 from reconciliation.fields import Key, Rows, Values, normal
 from schemas.generations import database_of
+from schemas.ownership import OwnershipDocument
+from schemas.ownership import decode as decode_document
+from schemas.retention import QUERY as RETENTION_QUERY
+from schemas.retention import Retention
 from service_kit.settings import ClickHouseSettings
 
 _EPOCH = date(1970, 1, 1)
@@ -65,9 +70,10 @@ def serving_mart(settings: ClickHouseSettings, generation: int | None = None) ->
     """The generation that readers see, or *generation*. Raises MartError where none or several serve, or that one has no tables."""
     with connected(settings, settings.database) as client:
         number = _serving(client, settings.database) if generation is None else _built(client, settings.database, generation)
+        retention = Retention.of(client.execute(RETENTION_QUERY))
     database = database_of(settings.database, number)
     with connected(settings, database) as client:
-        yield Mart(client, database)
+        yield Mart(client, database, retention)
 
 
 def _serving(client: Client, shared: str) -> int:
@@ -91,6 +97,16 @@ class Mart:
 
     client: Client
     database: str
+    retention: Retention
+
+    def rows_before(self, day: date) -> int:
+        """How many reports there are of days before *day*."""
+        query = "SELECT count() FROM user_daily_reports FINAL WHERE toInt32(report_date) < %(day)s"
+        return int(self.client.execute(query, {"day": _number(day)})[0][0])
+
+    def erased(self) -> tuple[Erased, ...]:
+        """The erasure rules in force now; all generations share them."""
+        return read_erased(self.client, self.database.rpartition("_g")[0])
 
     def days(self) -> DayRange | None:
         """First and last day that has a report; None where there is none."""
@@ -125,6 +141,16 @@ class Mart:
             return {}
         found = self.client.execute(_query("mart_positions"), {"keys": wanted})
         return {Key(user, _date(day), prosthesis): Position(part, version) for user, day, prosthesis, part, version in found}
+
+    def documents(self, prostheses: Sequence[str]) -> dict[str, OwnershipDocument]:
+        """The ownership documents in force of *prostheses*; those without one are left out."""
+        query = "SELECT document FROM ownership FINAL WHERE prosthesis_id IN %(ids)s"
+        found: dict[str, OwnershipDocument] = {}
+        for at in range(0, len(prostheses), _KEYS_A_QUERY):
+            for (document,) in self.client.execute(query, {"ids": tuple(prostheses[at : at + _KEYS_A_QUERY])}):
+                decoded = decode_document(document.encode())
+                found[decoded.prosthesis_id] = decoded
+        return found
 
     def raw_days(self) -> DayRange | None:
         """First and last UTC day that raw telemetry was recorded in; None where there is none."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
@@ -18,6 +18,8 @@ import psycopg
 from reconciliation import verify as verifies
 from reconciliation.commands import ask_for_rows, send
 from reconciliation.day_range import DayRange
+from reconciliation.directory import CrmRepair, differing
+from reconciliation.fields import Key
 from reconciliation.mart import serving_mart
 from reconciliation.moment import Moments
 from reconciliation.oracle import Oracle
@@ -43,21 +45,25 @@ class RepairError(RuntimeError):
 
 @dataclass(frozen=True)
 class Plan:
-    """What differs and what would be done about it."""
+    """What differs and what would be done about it. *owners*: prostheses with unequal reports whose ownership is not what the CRM says."""
 
     verification: Verification
     raw: RawDifference
+    owners: frozenset[str] = frozenset()
     generation: int | None = None
 
     @property
     def is_empty(self) -> bool:
         return not self.raw and not self.days_by_prosthesis()
 
+    def unequal_keys(self) -> frozenset[Key]:
+        """Reports that are not, or not surely, what the oracle says."""
+        return self.verification.found.unequal_keys | self.verification.unverified_keys
+
     def days_by_prosthesis(self) -> dict[str, DayRange]:
         """What to recompute: the days of unequal reports, and those that events which will change may lie in, in any time zone."""
         found: dict[str, list[date]] = {}
-        unequal = self.verification.found.unequal_keys | self.verification.unverified_keys
-        for key in unequal:
+        for key in self.unequal_keys():
             found.setdefault(key.prosthesis_id, []).append(key.report_date)
         for part in (self.raw.missing, self.raw.different, self.raw.surplus):
             for event, content in part.items():
@@ -68,11 +74,18 @@ class Plan:
     def as_json(self) -> dict[str, Any]:
         """JSON-ready."""
         counts = {"missing": len(self.raw.missing), "different": len(self.raw.different), "surplus": len(self.raw.surplus)}
-        return {"raw": counts, "recompute": len(self.days_by_prosthesis()), "verification": self.verification.as_json()}
+        return {
+            "raw": counts,
+            "ownership": len(self.owners),
+            "recompute": len(self.days_by_prosthesis()),
+            "verification": self.verification.as_json(),
+        }
 
     def lines(self) -> Iterable[str]:
         """The same for people."""
         yield f"raw telemetry: {len(self.raw.missing)} missing, {len(self.raw.different)} different, {len(self.raw.surplus)} surplus"
+        if self.owners:
+            yield f"ownership: {len(self.owners)} prostheses belong to others than the CRM says"
         yield f"prostheses to recompute: {len(self.days_by_prosthesis())}"
         yield from self.verification.lines()
 
@@ -95,7 +108,9 @@ def plan(
         Moments(settings, oracle, mart) as moments,
         moments.now() as moment,
     ):
-        return Plan(verification, RawComparison(settings, oracle, mart, moment, progress).run(first, last), generation)
+        unequal = {key.prosthesis_id for key in verification.found.unequal_keys | verification.unverified_keys}
+        owners = differing(unequal, mart.documents(sorted(unequal)), moment.intervals)
+        return Plan(verification, RawComparison(settings, mart, moment, progress).run(first, last), owners, generation)
 
 
 def carry_out(settings: ReconciliationSettings, wanted: Plan, progress: Progress = lambda _: None) -> Plan:
@@ -104,7 +119,13 @@ def carry_out(settings: ReconciliationSettings, wanted: Plan, progress: Progress
     Raises RepairError where rows do not arrive in time, CommandError, and what ``plan`` raises.
     """
     mapping = SourceMapping.read(settings.reconciliation.mapping)
-    oracle = Oracle(mapping)
+    with serving_mart(settings.clickhouse, wanted.generation) as mart:
+        oracle = Oracle(mapping, mart.erased())
+    if wanted.owners:
+        prostheses = sorted(wanted.owners)
+        gone = CrmRepair(settings.kafka, settings.crm_db, mapping).run(prostheses)
+        progress(f"ownership of {len(prostheses)} prostheses asked for again, {gone} rows of the CRM taken back")
+        _await_ownership(settings, oracle, prostheses, wanted.generation)
     surplus = _still_absent(settings, oracle, wanted.raw.surplus)
     days = wanted.days_by_prosthesis()
     send(settings.kafka, deletes(surplus))
@@ -113,7 +134,7 @@ def carry_out(settings: ReconciliationSettings, wanted: Plan, progress: Progress
         ids = [source_id(key, mapping.telemetry.event_id.type) for key in again]
         progress(f"{len(ids)} rows asked for again with {ask_for_rows(settings.telemetry_db, mapping, ids)} signals")
         _await_raw(settings, again, wanted.generation)
-    progress(f"{send(settings.kafka, recomputes(days, wanted.generation))} prostheses to recompute")
+    progress(f"{send(settings.kafka, recomputes(days, wanted.generation, wanted.unequal_keys()))} prostheses to recompute")
     bounds = _bounds(days)
     return plan(settings, bounds.first if bounds else None, bounds.last if bounds else None, progress, wanted.generation)
 
@@ -129,8 +150,14 @@ def deletes(surplus: Iterable[EventKey]) -> list[Command]:
     return commands
 
 
-def recomputes(days: Mapping[str, DayRange], generation: int | None = None) -> list[Command]:
-    """One recompute command a prosthesis, for the workers of all generations or of one."""
+def recomputes(days: Mapping[str, DayRange], generation: int | None = None, reports: Iterable[Key] = ()) -> list[Command]:
+    """One recompute command a prosthesis, for the workers of all generations or of one.
+
+    *reports*: those that are not as they should be, named so that also rows of the mart without a state are taken back.
+    """
+    named: dict[str, list[tuple[str, date]]] = {}
+    for key in sorted(reports):
+        named.setdefault(key.prosthesis_id, []).append((key.user_id, key.report_date))
     return [
         Recompute(
             command_id=str(uuid.uuid4()),
@@ -138,6 +165,7 @@ def recomputes(days: Mapping[str, DayRange], generation: int | None = None) -> l
             from_date=range_.first,
             to_date=range_.last,
             generation=generation,
+            reports=tuple(named.get(prosthesis, ())),
             reason="repair",
         )
         for prosthesis, range_ in days.items()
@@ -145,7 +173,7 @@ def recomputes(days: Mapping[str, DayRange], generation: int | None = None) -> l
 
 
 def _still_absent(settings: ReconciliationSettings, oracle: Oracle, surplus: Mapping[EventKey, Content]) -> list[EventKey]:
-    """Those of *surplus* that PostgreSQL lacks now too: what came since the plan's snapshot must not be deleted."""
+    """Those of *surplus* that PostgreSQL lacks now too, or has in an erased time: what came since the plan's snapshot must not be deleted."""
     ids = [source_id(key, oracle.mapping.telemetry.event_id.type) for key in surplus]
     with psycopg.connect(**settings.telemetry_db.conninfo()) as telemetry:  # type: ignore[arg-type]  # keyword arguments of mixed types
         there = {event_key(row[0], row[1]) for row in oracle.events_by_id(telemetry, ids)}
@@ -165,6 +193,23 @@ def _await_raw(settings: ReconciliationSettings, wanted: Mapping[EventKey, Conte
                 raise RepairError(
                     f"{len(left)} of {len(wanted)} rows that were asked for again did not arrive as PostgreSQL has them,"
                     f" e.g. {next(iter(left))}: is the connector running? (`bionicpro status`); then repair again"
+                )
+            time.sleep(_POLL_S)
+
+
+def _await_ownership(settings: ReconciliationSettings, oracle: Oracle, prostheses: Sequence[str], generation: int | None) -> None:
+    deadline = time.monotonic() + settings.reconciliation.repair_timeout_s
+    with serving_mart(settings.clickhouse, generation) as mart:
+        while True:
+            with psycopg.connect(**settings.crm_db.conninfo()) as crm:  # type: ignore[arg-type]  # keyword arguments of mixed types
+                intervals = oracle.intervals(crm, prostheses)
+            left = differing(prostheses, mart.documents(prostheses), intervals)
+            if not left:
+                return
+            if time.monotonic() > deadline:
+                raise RepairError(
+                    f"the ownership of {len(left)} of {len(prostheses)} prostheses did not become what the CRM says, e.g. of {min(left)}:"
+                    " are the connector and the processor running? (`bionicpro status`); then repair again"
                 )
             time.sleep(_POLL_S)
 

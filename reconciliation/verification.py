@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from reconciliation.compare import Comparison, Difference
@@ -11,6 +12,14 @@ from reconciliation.day_range import DayRange
 from reconciliation.fields import Key, Value
 
 EXAMPLES = 5
+
+
+@dataclass(frozen=True)
+class Beyond:
+    """Reports of days before *since* cannot be verified: PostgreSQL or raw no longer holds all of their telemetry. *rows*: how many there are."""
+
+    since: date
+    rows: int
 
 
 @dataclass(frozen=True)
@@ -28,6 +37,7 @@ class Verification:
     waiting_for_owner: int
     seconds: float
     allow_unverified: bool = False
+    beyond: Beyond | None = None
 
     @property
     def unverified_keys(self) -> frozenset[Key]:
@@ -54,6 +64,7 @@ class Verification:
             "surplus": _keys(self.found.surplus),
             "unverified": {"rows": len(self.unverified_keys), "examples": _keys(sorted(self.unverified_keys)[:EXAMPLES])},
             "unverified_differences": by_field(self.unverified),
+            "beyond_retention": {"before": str(self.beyond.since), "rows": self.beyond.rows} if self.beyond else None,
             "waiting_for_owner": self.waiting_for_owner,
             "seconds": round(self.seconds, 3),
         }
@@ -63,6 +74,8 @@ class Verification:
         if self.days:
             yield f"days {self.days.first} … {self.days.last}, generation {self.generation}, {self.rounds} rounds, {self.seconds:.1f} s"
         yield f"{self.found.rows} rows and {self.found.fields} fields compared; {self.waiting_for_owner} telemetry rows wait for an owner"
+        if self.beyond and self.beyond.rows:
+            yield f"{self.beyond.rows} reports of days before {self.beyond.since} are closed and were not compared: their telemetry is not kept"
         yield from _difference_lines("different", self.found)
         yield from _difference_lines("not verified, changed at each look:", self.unverified)
         yield "equal" if self.ok else "NOT EQUAL" if self.found.rows else "NOTHING WAS COMPARED"

@@ -15,6 +15,7 @@ class Recompute(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag
     """Fold the reports of one prosthesis again from raw telemetry, up to this command's own place in the log.
 
     Dates are days of reports (local), both included; None means without that bound. *generation*: whose workers do it; None: all.
+    *reports*: (user, day) pairs that the mart has and no state may know of; where raw has nothing for them they are taken back.
     """
 
     command_id: str
@@ -22,6 +23,7 @@ class Recompute(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag
     from_date: date | None = None
     to_date: date | None = None
     generation: int | None = None
+    reports: tuple[tuple[str, date], ...] = ()
     reason: str
 
 
@@ -37,7 +39,24 @@ class Delete(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="d
     reason: str
 
 
-Command = Recompute | Delete
+class Erase(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="erase"):
+    """Let nothing of one prosthesis's *intervals* (microseconds, half-open) come in or be read any more, and fold its days again.
+
+    *command_id* is the erasure's, whatever prosthesis it is about; the erasure has *parts* such commands in all. *subject* names the person (see
+    ``schemas.erasure``); *customer_gone*: the CRM has no such customer any more. Times in microseconds since the epoch.
+    """
+
+    command_id: str
+    prosthesis_id: str
+    subject: str
+    intervals: tuple[tuple[int, int], ...]
+    issued_us: int
+    parts: int
+    customer_gone: bool
+    reason: str
+
+
+Command = Recompute | Delete | Erase
 
 encode_command = msgspec.json.Encoder().encode
 decode_command = msgspec.json.Decoder(Command).decode

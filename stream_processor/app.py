@@ -12,6 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Awaitable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, cast
 
@@ -25,6 +26,8 @@ from faust.web import Request, Response, View
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from yarl import URL
 
+from schemas.commands import Erase, encode_command
+from schemas.erasure import ErasureRequest
 from schemas.generations import database_of, group_of
 from schemas.keys import CRM_TOPIC, DEAD_LETTER_TOPIC, LOG_TOPIC, partition_of
 from schemas.mapping import SourceMapping
@@ -38,8 +41,9 @@ from stream_processor.adapters.generations import Situation, situation
 from stream_processor.adapters.intake import Delivery, Intake
 from stream_processor.adapters.kafka_transport import BatchTransport, credentials
 from stream_processor.adapters.topics import WrongTopic, check_positions, identify
+from stream_processor.domain.calendar import day_number
 from stream_processor.domain.decode import DeadLetter
-from stream_processor.domain.directory import CrmEnvelope, Directory, decode_crm
+from stream_processor.domain.directory import CrmEnvelope, Directory, Handled, decode_crm
 from stream_processor.engine import Engine, EngineSettings, Outcome
 from stream_processor.ports import StoredProgress, StoreUnavailable
 from stream_processor.settings import ProcessorSettings
@@ -56,6 +60,7 @@ LOOK_AROUND_EVERY_S = 2.0
 LOOKS_AN_IDENTITY_CHECK = 5
 SEND_DEADLINE_S = 30.0
 MESSAGES_BETWEEN = 8  # fetches that may wait between consumer and intake; each holds up to `fetch_records`
+KEY_CHANGED = "__debezium.newkey"
 
 
 class Identity(Codec):
@@ -139,6 +144,8 @@ class Processor:
             cached_states=conf.cached_states,
             integer_event_ids=self._mapping.telemetry.event_id.type == "integer",
             generation=self._situation.generation,
+            first_open_day=self._first_open_day,
+            source_days=self._situation.retention.source_days,
         )
         engine = Engine(self._store(), self._mapping, engine_settings)
         return Worker(
@@ -150,6 +157,10 @@ class Processor:
             store_deadline_s=conf.store_deadline_s,
             dead_letters_a_minute=conf.dead_letters_a_minute,
         )
+
+    def _first_open_day(self) -> int | None:
+        day = self._situation.retention.first_open(datetime.now(UTC).date())
+        return None if day is None else day_number(day)
 
     def _wire(self) -> None:
         app = self.app
@@ -211,27 +222,43 @@ class Processor:
         ts_ms = 0
         if value is not None:
             try:
-                envelope: CrmEnvelope = decode_crm(value)
+                change = decode_crm(value)
             except ValueError as error:
                 await self.send_dead_letters([DeadLetter(_CrmRecord(event.message), "not-an-envelope", str(error))], CRM_TOPIC)
             else:
-                ts_ms = envelope.source.ts_ms
-                handled = self._directory.handle(envelope, offset)
+                ts_ms = change.source.ts_ms if isinstance(change, CrmEnvelope) else 0
+                handled = self._direct(change, event.message)
                 if handled.error:
                     await self.send_dead_letters([DeadLetter(_CrmRecord(event.message), "invalid-row", handled.error)], CRM_TOPIC)
                 await self._send_documents(handled.documents)
+                await self._send_erasures(handled.erasures)
         as_of = max(ts_ms, self._crm_handled.as_of_ms if self._crm_handled else 0)
         self._crm_handled = self._crm_progress(offset, as_of)
+
+    def _direct(self, change: CrmEnvelope | ErasureRequest, message: Any) -> Handled:
+        if isinstance(change, ErasureRequest):
+            return self._directory.request(change, message.offset)
+        key_changed = any(name == KEY_CHANGED for name, _ in _CrmRecord(message).headers)
+        return self._directory.handle(change, message.offset, key_changed=key_changed)
 
     def _crm_progress(self, offset: int, as_of_ms: int) -> StoredProgress:
         return StoredProgress(CRM_TOPIC, 0, self._crm.topic_id, self._crm.partitions, offset, as_of_ms)
 
     async def _send_documents(self, documents: Sequence[OwnershipDocument]) -> None:
+        await self._send_down([(document.prosthesis_id, encode_document(document)) for document in documents])
+
+    async def _send_erasures(self, erasures: Sequence[Erase]) -> None:
+        """After the documents, which no longer name the customer."""
+        for identity, parts in {(erase.command_id, erase.parts) for erase in erasures}:
+            log.info("erasure", erasure_id=identity, prostheses=parts)
+        await self._send_down([(erase.prosthesis_id, encode_command(erase)) for erase in erasures])
+
+    async def _send_down(self, records: Sequence[tuple[str, bytes]]) -> None:
+        """Append to the log, each under its prosthesis's key; returns when Kafka has acknowledged all."""
         pending = []
-        for document in documents:
-            key = document.prosthesis_id.encode()
-            partition = partition_of(key, self._log.partitions)
-            pending.append(await self._log_out.send(key=key, value=encode_document(document), partition=partition))
+        for prosthesis_id, value in records:
+            key = prosthesis_id.encode()
+            pending.append(await self._log_out.send(key=key, value=value, partition=partition_of(key, self._log.partitions)))
         await asyncio.wait_for(asyncio.gather(*pending), SEND_DEADLINE_S)
 
     async def _run_directory_progress(self) -> None:
@@ -295,6 +322,8 @@ class Processor:
         await asyncio.wait_for(asyncio.gather(*pending), SEND_DEADLINE_S)
 
     def observe(self, outcome: Outcome, seconds: float) -> None:
+        if outcome.closed_days:
+            log.warning("reports of closed days stay as they are: raw telemetry of them may have expired", days=outcome.closed_days)
         metrics.observe(outcome, seconds)
 
 
@@ -327,9 +356,11 @@ def _envelopes(values: Iterable[bytes]) -> Iterator[CrmEnvelope]:
     """Those of *values* that are changes; what is none became a dead letter when it was handled."""
     for value in values:
         try:
-            yield decode_crm(value)
+            change = decode_crm(value)
         except ValueError:
             continue
+        if isinstance(change, CrmEnvelope):
+            yield change
 
 
 def _end(code: int) -> None:

@@ -5,19 +5,21 @@ update, a delete, a new ownership document, a command, an event that raw knows o
 the prosthesis's last offset in the batch. Either way a report's content is a function of the log up to its version, so every order of
 crashes and replays writes the same content under the same version.
 
-Order of effects: raw, reports (tombstones among them), states, ownership, progress. The caller acknowledges after ``process`` has returned.
+What an erasure rule covers is left out first of all, whatever record brings it.
+
+Order of effects: erasure rules, raw, reports (tombstones among them), states, ownership, progress. The caller acknowledges after ``process`` has returned.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from schemas import commands
-from schemas.commands import Command
+from schemas.commands import Command, Erase
 from schemas.generations import FIRST_GENERATION
 from schemas.mapping import SourceMapping
 from stream_processor.domain.columns import Ints, TelemetryColumns
@@ -25,7 +27,9 @@ from stream_processor.domain.decode import Change, DeadLetter, Decoded, Document
 from stream_processor.domain.devices import CellKey, Devices, Misplaced
 from stream_processor.domain.duplicates import KnownEvent, Verdict, judge, suspects
 from stream_processor.domain.ownership import OwnershipHistory
+from stream_processor.domain.retention import ignore_purged, refuse_closed
 from stream_processor.domain.states import StateCache
+from stream_processor.erasures import Erasures
 from stream_processor.ports import ReportStore, StoredOwnership, StoredProgress
 from stream_processor.recompute import Recompute, Work
 from stream_processor.reports import Reports
@@ -33,9 +37,17 @@ from stream_processor.reports import Reports
 Identity = tuple[int, int, int]  # (device, high half, low half) of an event
 
 
+def every_day() -> int | None:
+    """No day is closed."""
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
-    """*topic_id* and *partitions* identify the log; *cached_states* bounds memory (about 1 KiB each); *generation* is the one that the store is."""
+    """*topic_id* and *partitions* identify the log; *cached_states* bounds memory (about 1 KiB each); *generation* is the one that the store is.
+
+    *first_open_day*: days of reports before it (since 1970-01-01) are closed, asked once a batch; *source_days*: deletes of older events are no corrections.
+    """
 
     topic: str
     topic_id: str
@@ -43,6 +55,8 @@ class EngineSettings:
     cached_states: int = 50_000
     integer_event_ids: bool = True
     generation: int = FIRST_GENERATION
+    first_open_day: Callable[[], int | None] = every_day
+    source_days: int | None = None
 
 
 @dataclass(slots=True)
@@ -55,6 +69,9 @@ class Outcome:
     duplicates: int = 0
     lookups: int = 0
     unowned: int = 0
+    erased: int = 0
+    purged: int = 0
+    closed_days: int = 0
     recomputed: int = 0
     reports: int = 0
 
@@ -75,7 +92,13 @@ class Engine:
         self._devices = Devices(self._settings.partitions)
         self._states = StateCache(self._settings.cached_states)
         self._reports = Reports(self._store, self._devices, self._states, integer_ids=self._settings.integer_event_ids)
-        self._recompute = Recompute(self._store, self._devices, self._states, self._reports)
+        self._erasures = Erasures(self._store, self._devices)
+        self._recompute = Recompute(self._store, self._devices, self._states, self._reports, self._erasures)
+
+    def reload_erasures(self) -> None:
+        """Take in erasure rules whose commands this worker has not reached. What is cached may hold what they cover, and is forgotten."""
+        if self._erasures.reload():
+            self.forget()
 
     def process(self, records: Sequence[Record], epoch: int) -> Outcome:
         """Handle *records* (offset order within each partition) completely.
@@ -87,8 +110,13 @@ class Engine:
             self._epoch = epoch
         decoded = self._decoder.decode(records)
         outcome = Outcome(dead=decoded.dead, records=len(records))
+        first_open_day = self._settings.first_open_day()
+        if first_open_day is not None:
+            refuse_closed(decoded, first_open_day)
+        if self._settings.source_days is not None:
+            outcome.purged = ignore_purged(decoded, self._settings.source_days)
         batch = self._sort_out(decoded, outcome)
-        self._write(batch, decoded.progress, outcome)
+        self._write(batch, decoded.progress, outcome, first_open_day)
         self._states.evict()
         return outcome
 
@@ -100,6 +128,7 @@ class Engine:
         batch = _Batch(decoded.inserts)
         self._place_changes(decoded, batch, outcome)
         self._place_own_records(decoded, batch, outcome)
+        self._leave_out_erased(batch, outcome)
         self._load_ownership(batch)
         self._accept_documents(batch)
         self._judge_inserts(batch, outcome)
@@ -130,6 +159,30 @@ class Engine:
             device = self._place(placed.record, placed.command.prosthesis_id, outcome)
             if device is not None and self._is_for_us(placed.command):
                 batch.work(device, placed.record.offset).add_command(placed.command)
+                if isinstance(placed.command, Erase):
+                    self._erasures.accept(placed.command, placed.record, self._settings.topic_id)
+
+        for retraction in decoded.retractions:
+            device = self._place(retraction.record, retraction.prosthesis_id, outcome)
+            if device is not None:
+                work = batch.work(device, retraction.record.offset)
+                work.deletes.append((*retraction.event_id, retraction.record.offset))
+
+    def _leave_out_erased(self, batch: _Batch, outcome: Outcome) -> None:
+        """What erasure rules cover is neither written nor folded, whatever brings it: it does not go on from here."""
+        inserts = batch.inserts
+        inside = self._erasures.inside(inserts.columns)
+        if inside is not None:
+            # A row of an incremental snapshot is how the source has it now: what raw has elsewhere of the same event has left there.
+            for i in np.flatnonzero(inside & inserts.unversioned).tolist():
+                events, offset = inserts.columns, int(inserts.columns.offset[i])
+                batch.work(int(events.device[i]), offset).deletes.append((int(events.event_id_hi[i]), int(events.event_id_lo[i]), offset))
+            good = ~inside
+            inserts.columns, inserts.live, inserts.unversioned = inserts.columns.take(good), inserts.live[good], inserts.unversioned[good]
+            outcome.erased += int(inside.sum())
+        left = [(device, change) for device, change in batch.changes if self._erasures.cut(device, change)]
+        outcome.erased += len(batch.changes) - len(left)
+        batch.changes = left
 
     def _is_for_us(self, command: Command) -> bool:
         """A recompute may be meant for one generation: the one being built, while another serves."""
@@ -181,11 +234,11 @@ class Engine:
 
     def _look_up(self, batch: _Batch, mark: Ints, outcome: Outcome) -> None:
         """Ask raw about the events that may have been seen before. In normal running there are none."""
-        # A snapshot's row is also looked up where its prosthesis has changes in this batch (raw does not have those yet), and, for the
-        # rank it is still to be given, where nobody owns it.
+        # A snapshot's row is also looked up where its prosthesis has changes in this batch (raw does not have those yet); one of an
+        # incremental snapshot always: for the rank it is to be given, and because a mark does not tell whether the day it left was written.
         inserts = batch.inserts
         changed = ~inserts.live & np.isin(inserts.columns.device, list(batch.works))
-        at = np.union1d(self._suspects(batch), np.flatnonzero(changed | (inserts.unversioned & (batch.slot < 0))))
+        at = np.union1d(self._suspects(batch), np.flatnonzero(changed | inserts.unversioned))
         if not len(at):
             return
         outcome.lookups += len(at)
@@ -203,11 +256,9 @@ class Engine:
                 batch.duplicate[i] = True
                 outcome.duplicates += 1
             elif verdict is Verdict.CHANGE:
-                work = batch.work(int(events.device[i]), int(events.offset[i]))
-                if event_id in known:
-                    work.add_instant(known[event_id].recorded_us)
-                    # What raw has is as new or newer: compute from that, and do not put this in its place.
-                    batch.duplicate[i] = known[event_id].lsn >= int(events.lsn[i])
+                batch.supersede(i, known.get(event_id))
+                # Where what raw has is as new or newer: compute from that, and do not put this in its place.
+                batch.duplicate[i] = event_id in known and known[event_id].lsn >= int(events.lsn[i])
 
     def _replace(self, batch: _Batch, i: int, known: KnownEvent | None, earlier: int | None) -> None:
         """A row of an incremental snapshot takes the place of what is known of it.
@@ -216,9 +267,7 @@ class Engine:
         """
         events = batch.inserts.columns
         events.lsn[i] = max(known.lsn if known else 0, earlier or 0)
-        work = batch.work(int(events.device[i]), int(events.offset[i]))
-        if known is not None:
-            work.add_instant(known.recorded_us)
+        batch.supersede(i, known)
 
     def _event_id(self, events: TelemetryColumns, i: int) -> tuple[str, int, int]:
         return self._devices[int(events.device[i])].prosthesis_id, int(events.event_id_hi[i]), int(events.event_id_lo[i])
@@ -252,10 +301,12 @@ class Engine:
 
     # -- effects --------------------------------------------------------------------------------------------------------
 
-    def _write(self, batch: _Batch, progress: dict[int, Progress], outcome: Outcome) -> None:
+    def _write(self, batch: _Batch, progress: dict[int, Progress], outcome: Outcome, first_open_day: int | None) -> None:
+        self._erasures.write()
         self._write_raw(batch, outcome)
         outcome.reports = self._reports.write(self._append(batch, outcome))
-        outcome.recomputed = self._recompute.run(batch.works)
+        outcome.recomputed = self._recompute.run(batch.works, first_open_day)
+        outcome.closed_days = sum(work.refused for work in batch.works.values())
         if batch.ownership:
             self._store.write_ownership(batch.ownership)
         self._write_progress(progress)
@@ -273,7 +324,8 @@ class Engine:
             # In log order: of two rows of one event with the same LSN, the later one has to win.
             rows = rows.take(np.lexsort((rows.offset, rows.partition)))
         if len(rows):
-            self._store.write_telemetry(self._devices.prosthesis_ids[rows.device], rows)
+            former = [batch.former.get(_identity(rows, i), ()) for i in range(len(rows))] if batch.former else None
+            self._store.write_telemetry(self._devices.prosthesis_ids[rows.device], rows, former)
             self._reports.saw_raw(rows)
 
     def _append(self, batch: _Batch, outcome: Outcome) -> set[CellKey]:
@@ -317,6 +369,22 @@ class _Batch:
         self.documents: dict[int, list[Document]] = {}
         self.ownership: list[StoredOwnership] = []
         self.works: dict[int, Work] = {}
+        self.former: dict[Identity, tuple[int, ...]] = {}
+
+    def supersede(self, i: int, known: KnownEvent | None) -> None:
+        """The insert at *i* takes the place of what raw knows of the event, whose reports have to be computed anew.
+
+        Its raw row says where that was: once it is written nothing else would tell, and a crash may come before the reports are.
+        """
+        events = self.inserts.columns
+        work = self.work(int(events.device[i]), int(events.offset[i]))
+        if known is not None:
+            for instant in known.instants:
+                work.add_instant(instant)
+            identity = _identity(events, i)
+            left = {*known.instants, *self.former.get(identity, ())} - {int(events.recorded_us[i])}
+            if left:
+                self.former[identity] = tuple(sorted(left))
 
     def work(self, device: int, offset: int) -> Work:
         """The recompute of a prosthesis, reaching at least *offset*."""

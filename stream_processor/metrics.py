@@ -11,6 +11,11 @@ FOLDED = Counter("bionicpro_processor_folded_total", "Events folded into a repor
 DUPLICATES = Counter("bionicpro_processor_duplicates_total", "Events found to be duplicates")
 LOOKUPS = Counter("bionicpro_processor_lookups_total", "Events looked up in raw; none in normal running")
 UNOWNED = Counter("bionicpro_processor_unowned_total", "Events that nobody owned when they came")
+ERASED = Counter("bionicpro_processor_erased_total", "Events that came and were not written, because an erasure rule covers them")
+PURGED = Counter("bionicpro_processor_purged_total", "Deletes of a retention job at the source, which are no corrections")
+CLOSED_DAYS = Counter(
+    "bionicpro_processor_closed_days_total", "Days that a recompute left as they are, because their raw rows may have expired"
+)
 RECOMPUTED = Counter("bionicpro_processor_recomputed_reports_total", "Reports computed anew from raw")
 REPORTS = Counter("bionicpro_processor_reports_total", "Reports written")
 DEAD_LETTERS = Counter("bionicpro_processor_dead_letters_total", "Records sent to the dead-letter topic", ["reason"])
@@ -26,6 +31,9 @@ def observe(outcome: Outcome, seconds: float) -> None:
     DUPLICATES.inc(outcome.duplicates)
     LOOKUPS.inc(outcome.lookups)
     UNOWNED.inc(outcome.unowned)
+    ERASED.inc(outcome.erased)
+    PURGED.inc(outcome.purged)
+    CLOSED_DAYS.inc(outcome.closed_days)
     RECOMPUTED.inc(outcome.recomputed)
     REPORTS.inc(outcome.reports)
     BATCH_SECONDS.observe(seconds)

@@ -61,8 +61,25 @@ class StoredProgress:
     as_of_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class StoredErasure:
+    """An erasure rule of one prosthesis: *intervals* in microseconds, half-open. *offset*: its command's place in the log *topic_id*."""
+
+    prosthesis_id: str
+    erasure_id: str
+    subject: str
+    intervals: tuple[tuple[int, int], ...]
+    issued_us: int
+    parts: int
+    customer_gone: bool
+    reason: str
+    topic_id: str
+    partition: int
+    offset: int
+
+
 class ReportStore(Protocol):
-    """One generation of tables.
+    """One generation of tables, and the erasure rules that all generations share.
 
     Writes are idempotent: a row replaces the one of its key with a lower or equal version, never one with a higher. Reads see all earlier writes.
     Every method raises StoreUnavailable where the server cannot be reached or does not answer in time; the write may or may not have happened.
@@ -92,10 +109,15 @@ class ReportStore(Protocol):
         """The prosthesis of each event, and the live (not deleted) events in the half-open range; ``device`` is left 0."""
         ...
 
-    def write_telemetry(self, prosthesis_ids: Ints, events: TelemetryColumns) -> None:
-        """*prosthesis_ids*: an array of texts, one an event."""
+    def write_telemetry(self, prosthesis_ids: Ints, events: TelemetryColumns, former: Sequence[tuple[int, ...]] | None = None) -> None:
+        """*prosthesis_ids*: an array of texts, one an event. *former*: the ``KnownEvent.former`` of each; None: of all of them nothing."""
         ...
 
+    def erasures(self) -> list[StoredErasure]:
+        """All erasure rules there are."""
+        ...
+
+    def write_erasures(self, rules: Sequence[StoredErasure]) -> None: ...
     def write_reports(self, columns: MartColumns) -> None: ...
     def write_states(self, states: StateColumns) -> None: ...
     def write_ownership(self, documents: Sequence[StoredOwnership]) -> None: ...

@@ -14,6 +14,7 @@ from stream_processor.domain.decode import Change
 from stream_processor.domain.devices import CellKey, Devices
 from stream_processor.domain.duplicates import EventId
 from stream_processor.domain.states import Page, StateCache
+from stream_processor.erasures import Erasures
 from stream_processor.ports import ReportStore
 from stream_processor.reports import Reports
 
@@ -21,17 +22,23 @@ DAY_US = 24 * HOUR_US
 ZONE_SPAN_US = 15 * HOUR_US  # no zone is further from UTC
 WINDOW_DAYS = 31
 WINDOW_DEVICES = 64
+ANY_OFFSET = 1 << 62
 
 
 @dataclass(slots=True)
 class Work:
-    """What has to be computed anew of one prosthesis: *days* are local day numbers, *instants* lie in days still to be found."""
+    """What has to be computed anew of one prosthesis: *days* are local day numbers, *instants* lie in days still to be found.
+
+    *deletes*: halves of event ids, and the offset up to which what raw has of the event is meant.
+    """
 
     offset: int
     days: set[int] = field(default_factory=set)
     instants: list[int] = field(default_factory=list)
     everything: bool = False
-    deletes: list[tuple[int, int]] = field(default_factory=list)
+    deletes: list[tuple[int, int, int]] = field(default_factory=list)
+    reports: set[tuple[str, int]] = field(default_factory=set)  # (user, day) that the mart may have without a state
+    refused: int = 0  # days that were left as they are, because raw of them may have expired
 
     def reach(self, offset: int) -> None:
         self.offset = max(self.offset, offset)
@@ -53,24 +60,40 @@ class Work:
     def add_command(self, command: commands.Command) -> None:
         """A recompute without one of its bounds is one of everything: more is never wrong."""
         if isinstance(command, commands.Delete):
-            self.deletes.extend(command.event_ids)
-        elif command.from_date is None or command.to_date is None:
+            self.deletes.extend((*halves, ANY_OFFSET) for halves in command.event_ids)
+        elif isinstance(command, commands.Erase):
+            self.add_all()
+        else:
+            self._add_recompute(command)
+
+    def _add_recompute(self, command: commands.Recompute) -> None:
+        self.reports.update((user_id, day_number(day)) for user_id, day in command.reports)
+        self.days.update(day for _, day in self.reports)
+        if command.from_date is None or command.to_date is None:
             self.add_all()
         else:
             self.days.update(range(day_number(command.from_date), day_number(command.to_date) + 1))
 
 
+def _leave_closed(works: Mapping[int, Work], first_open_day: int) -> None:
+    for work in works.values():
+        closed = {day for day in work.days if day < first_open_day}
+        work.refused += len(closed)
+        work.days -= closed
+
+
 class Recompute:
     """Runs the works of a batch, a window of days and prostheses at a time, so that memory is bounded by a window."""
 
-    def __init__(self, store: ReportStore, devices: Devices, states: StateCache, reports: Reports) -> None:
+    def __init__(self, store: ReportStore, devices: Devices, states: StateCache, reports: Reports, erasures: Erasures) -> None:
+        self._erasures = erasures
         self._store = store
         self._devices = devices
         self._states = states
         self._reports = reports
 
-    def run(self, works: Mapping[int, Work]) -> int:
-        """Compute and write every report concerned. Returns how many.
+    def run(self, works: Mapping[int, Work], first_open_day: int | None = None) -> int:
+        """Compute and write every report concerned, of the days from *first_open_day* on: raw of earlier ones may have expired. Returns how many.
 
         Idempotent: a state that already includes more than a work's offset is written again as it is.
         """
@@ -78,6 +101,8 @@ class Recompute:
             return 0
         self._delete(works)
         self._find_days(works)
+        if first_open_day is not None:
+            _leave_closed(works, first_open_day)
         written = 0
         for devices, days in self._windows(works):
             pages = [(device, day) for device in devices for day in days if day in works[device].days]
@@ -86,23 +111,29 @@ class Recompute:
 
     def _delete(self, works: Mapping[int, Work]) -> None:
         """Mark events that the source no longer has as deleted, just above their own LSN, so that a redelivered insert stays below."""
-        ids: dict[EventId, int] = {
-            (self._devices[device].prosthesis_id, hi, lo): device for device, work in works.items() for hi, lo in work.deletes
+        ids: dict[EventId, tuple[int, int]] = {
+            (self._devices[device].prosthesis_id, hi, lo): (device, up_to)
+            for device, work in works.items()
+            for hi, lo, up_to in work.deletes
         }
         known = self._store.known_events(sorted(ids)) if ids else {}
-        for event_id, event in known.items():
+        # Of what is erased not even the mark that it was deleted is written.
+        times = self._erasures.times
+        meant = [(i, event) for i, event in known.items() if event.deleted or event.offset <= ids[i][1]]
+        for event_id, event in meant:
             # Also where it is deleted already: a crash may have come between raw and the report.
-            works[ids[event_id]].add_instant(event.recorded_us)
-        gone = [(event_id, event) for event_id, event in known.items() if not event.deleted]
+            for instant in event.instants:
+                works[ids[event_id][0]].add_instant(instant)
+        gone = [(i, event) for i, event in meant if not event.deleted and not times.covers(i[0], event.recorded_us)]
         if not gone:
             return
         rows = TelemetryColumns.blank(len(gone))
         for i, (event_id, event) in enumerate(gone):
-            device = ids[event_id]
+            device = ids[event_id][0]
             rows.event_id_hi[i], rows.event_id_lo[i] = event_id[1:]
             rows.recorded_us[i], rows.lsn[i], rows.deleted[i] = event.recorded_us, event.lsn + 1, 1
             rows.partition[i], rows.offset[i], rows.device[i] = self._devices[device].partition, works[device].offset, device
-        self._store.write_telemetry(self._devices.prosthesis_ids[rows.device], rows)
+        self._store.write_telemetry(self._devices.prosthesis_ids[rows.device], rows, [event.former for _, event in gone])
 
     def _find_days(self, works: Mapping[int, Work]) -> None:
         """Instants become local days, and "everything" the days that raw knows of, each with its neighbours: zones may have moved the cut."""
@@ -138,7 +169,8 @@ class Recompute:
         wanted = set(pages)
         known = {cell for page in pages for cell in self._states.cells_of(page)}
         found = {cell for cell in cells if cell[:2] in wanted}
-        touched = sorted(known | found)
+        named = {(device, day, user) for device, work in works.items() for user, day in work.reports if (device, day) in wanted}
+        touched = sorted(known | found | named)
         slots = dict(zip(touched, self._reports.slots_of(touched).tolist(), strict=True))
         # A state that includes more than this work must not go back; it is only written again.
         open_cells = [cell for cell in touched if self._states.mark[slots[cell]] <= works[cell[0]].offset]
@@ -147,13 +179,15 @@ class Recompute:
         return set(touched)
 
     def _read(self, pages: Sequence[Page], works: Mapping[int, Work]) -> TelemetryColumns:
-        """Raw of the pages' prostheses around their days, each up to its own work's offset."""
+        """Raw of the pages' prostheses around their days, each up to its own work's offset, without what is erased and still waits for its removal."""
         index = {self._devices[device].prosthesis_id: device for device, _ in pages}
         first, last = min(day for _, day in pages), max(day for _, day in pages)
         ids, events = self._store.telemetry(sorted(index), first * DAY_US - ZONE_SPAN_US, (last + 1) * DAY_US + ZONE_SPAN_US)
         events.device = np.array([index[prosthesis_id] for prosthesis_id in ids], dtype=np.int64)
         limit = np.array([works[device].offset for device in events.device.tolist()], dtype=np.int64)
-        return events.take(events.offset <= limit)
+        within = events.offset <= limit
+        erased = self._erasures.inside(events)
+        return events.take(within if erased is None else within & ~erased)
 
     def _clear(self, cells: Sequence[CellKey], slots: Mapping[CellKey, int], works: Mapping[int, Work]) -> None:
         """Empty the reports; what they have seen stays seen, and now is all that raw has of the prosthesis, moved and deleted events included."""

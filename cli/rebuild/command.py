@@ -18,6 +18,7 @@ from cli.rebuild.start import begin, unfinished
 from cli.rebuild.steps import Rebuild, Result
 from cli.rebuild.tables import Tables
 from clickhouse.migrator import Migrator, SchemaError
+from connectors.apply import ConnectError
 from connectors.topics import TopicsRefusedError
 from reconciliation.barrier import BarrierError
 from reconciliation.commands import CommandError
@@ -26,7 +27,7 @@ from reconciliation.repair import RepairError
 from schemas.generations import group_of
 from service_kit.settings import load
 
-OWN_ERRORS = (RebuildError, SchemaError, TopicsRefusedError, BarrierError, CommandError, MartError, RepairError)
+OWN_ERRORS = (RebuildError, ConnectError, SchemaError, TopicsRefusedError, BarrierError, CommandError, MartError, RepairError)
 
 
 def rebuild(

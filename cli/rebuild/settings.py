@@ -11,7 +11,7 @@ from cli.environment import DEFAULT, read
 from cli.rebuild.progress import RebuildError
 from connectors.cli import TopicSettings
 from reconciliation.settings import ReconciliationSettings
-from service_kit.settings import ClickHouseSettings, Section
+from service_kit.settings import ClickHouseSettings, ConnectSettings, Section
 from stream_processor.settings import ProcessorSection
 
 MIGRATOR_FILE, PROCESSOR_FILE = "migrator.env", "processor.env"
@@ -29,6 +29,7 @@ class RebuildSection(Section):
 
 class RebuildSettings(ReconciliationSettings):
     processor: ProcessorSection = ProcessorSection()
+    connect: ConnectSettings = ConnectSettings()
     rebuild: RebuildSection = RebuildSection()
     topics: TopicSettings = TopicSettings()
 

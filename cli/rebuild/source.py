@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable
+from datetime import date
 
 import psycopg
 
@@ -14,10 +15,10 @@ from schemas.commands import Command, Recompute
 from schemas.mapping import SourceMapping
 
 
-def rows_to_expect(settings: ReconciliationSettings, mapping: SourceMapping) -> int:
-    """How many valid events PostgreSQL has now."""
+def rows_to_expect(settings: ReconciliationSettings, mapping: SourceMapping, since: date | None) -> int:
+    """How many valid events PostgreSQL has now, of the UTC days from *since* on."""
     with psycopg.connect(**settings.telemetry_db.conninfo()) as telemetry:  # type: ignore[arg-type]  # keyword arguments of mixed types
-        return sum(Oracle(mapping).event_days(telemetry).values())
+        return sum(events for day, events in Oracle(mapping).event_days(telemetry).items() if since is None or day >= since)
 
 
 def ask_for_everything(settings: ReconciliationSettings, mapping: SourceMapping) -> None:

@@ -9,6 +9,7 @@ from cli.rebuild.tables import Tables
 from clickhouse.migrator import Migrator
 from schemas.generations import BUILDING, SERVING
 from schemas.keys import CRM_TOPIC, LOG_TOPIC
+from schemas.topics import catalogue
 from service_kit.settings import ClickHouseSettings
 
 
@@ -30,6 +31,12 @@ def begin(migrator: Migrator, account: ClickHouseSettings, broker: Broker, sourc
     topics = broker.topics([LOG_TOPIC, CRM_TOPIC])
     if missing := {LOG_TOPIC, CRM_TOPIC} - topics.keys():
         raise RebuildError(f"topic {', '.join(sorted(missing))} does not exist: `bionicpro topics apply`")
+    for name, topic in topics.items():
+        if len(topic.ends) != (wanted := catalogue()[name].partitions):
+            raise RebuildError(
+                f"topic {name} has {len(topic.ends)} partitions, the catalogue says {wanted}, and keys lie by that number: stop the workers, delete the topic"
+                f" (PostgreSQL has all that is in it), `bionicpro topics apply`, then start the rebuild again"
+            )
     new = max(one.number for one in found) + 1
     tables = Tables(account, old, new)
     try:

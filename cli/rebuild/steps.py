@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from functools import partial
 
 import msgspec
@@ -20,11 +21,13 @@ from cli.rebuild.waiting import Patience
 from cli.rebuild.worker import OwnWorker, own_worker
 from clickhouse.migrator import Migrator
 from connectors import topics as broker_topics
+from connectors.apply import Connect, read_connectors
 from reconciliation import repair as repairs
 from reconciliation.commands import send_located
 from schemas.generations import BUILDING, FIRST_GENERATION, SERVING, changelog_of, group_of
 from schemas.keys import CRM_TOPIC, LOG_TOPIC
 from schemas.mapping import SourceMapping
+from schemas.retention import Retention
 from schemas.topics import catalogue
 
 ROUNDS = 3
@@ -69,6 +72,13 @@ class Rebuild:
         self._mapping = SourceMapping.read(settings.reconciliation.mapping)
         self._group = group_of(settings.processor.group, generation)
         self._rows = 0
+        self._retention = migrator.retention()
+        self._today = datetime.now(UTC).date()
+
+    @property
+    def _purged_before(self) -> date | None:
+        """Before this day PostgreSQL's retention job may have deleted telemetry."""
+        return Retention(source_days=self._retention.source_days).first_verifiable(self._today)
 
     def run(self) -> Result:
         """What is left of the plan. Raises RebuildError and what the servers' clients raise; another run goes on from there."""
@@ -102,13 +112,32 @@ class Rebuild:
         changelog = msgspec.structs.replace(template, name=changelog_of(self._group))
         admin = AdminClient({**self._settings.kafka.librdkafka(), "log_level": 0})
         broker_topics.apply(admin, [changelog], self._settings.topics.replication_factor)
+        if self._plan.source == "postgres":
+            self._restart_connectors()
         topic = self._broker.topics([LOG_TOPIC])[LOG_TOPIC]
         self._tables.begin_at(self._plan.begins, topic.topic_id)
         self._broker.commit(self._group, LOG_TOPIC, {p: offset for p, offset in self._plan.begins.items() if offset > 0})
 
+    def _restart_connectors(self) -> None:
+        """One whose topic was deleted under it may wait for a partition that is no more, for ever, and say that it runs."""
+        with Connect(self._settings.connect.url) as connect:
+            for connector in read_connectors():
+                self._say(f"restarting connector {connector.name}")
+                connect.restart(connector.name)
+
     def _raw(self) -> None:
-        if self._plan.source == "postgres":
-            return
+        """Raw telemetry, ownership, and the reports that nothing can compute any more (ADR 17)."""
+        same_log = self._plan.source == "tables"
+        if same_log:
+            self._copy_raw()
+            self._tables.copy_ownership()
+        elif self._purged_before is not None:
+            self._say(f"raw telemetry of days before {self._purged_before}, which PostgreSQL no longer has, is copied")
+            self._tables.copy_raw_before(self._purged_before)
+        if (first_open := self._retention.first_open(self._today)) is not None:
+            self._tables.carry_over(first_open, same_log=same_log)
+
+    def _copy_raw(self) -> None:
         left = [(prosthesis, rows) for prosthesis, rows in self._tables.raw_counts(of_old=True) if prosthesis > self._plan.cursor]
         total, done = sum(rows for _, rows in left), 0
         counts = dict(left)
@@ -117,7 +146,6 @@ class Rebuild:
             done += sum(counts[prosthesis] for prosthesis in portion)
             self._say(f"raw telemetry: {done} of {total} rows copied")
             self._note(self._plan.at("raw", portion[-1]))
-        self._tables.copy_ownership()
 
     def _portions(self, counts: list[tuple[str, int]]) -> Iterable[list[str]]:
         return portions(counts, self._limits.portion_rows, self._limits.portion_prostheses)
@@ -140,6 +168,8 @@ class Rebuild:
         """Ownership comes by the directory, which reads the CRM's topic from its beginning; telemetry from raw, or from PostgreSQL."""
         if self._plan.source == "postgres":
             self._from_postgres(patience)
+            if self._purged_before is not None:
+                self._from_raw(patience)
         else:
             self._await_caught_up(patience)
             self._from_raw(patience)
@@ -173,11 +203,15 @@ class Rebuild:
         ask = partial(ask_for_everything, self._settings, self._mapping)
         ask()
         # PostgreSQL grows while it is read, so it is counted again at the end.
-        while (expected := rows_to_expect(self._settings, self._mapping)) > self._tables.live_rows():
+        while (expected := rows_to_expect(self._settings, self._mapping, self._since)) > self._tables.live_rows(self._since):
             patience.until_few(partial(self._to_come, expected), 0, f"of {expected} rows to come from PostgreSQL", again=ask)
 
     def _to_come(self, expected: int) -> int:
-        return max(0, expected - self._tables.live_rows())
+        return max(0, expected - self._tables.live_rows(self._since))
+
+    @property
+    def _since(self) -> date | None:
+        return self._retention.first_verifiable(self._today)
 
     def _verify(self, patience: Patience) -> None:
         """Equal to PostgreSQL, mending what is not; then readers see it."""

@@ -69,9 +69,18 @@ class Tables:
         query = f"SELECT prosthesis_id, count() FROM {database}.telemetry_events GROUP BY prosthesis_id ORDER BY prosthesis_id"
         return [(prosthesis, int(rows)) for prosthesis, rows in self._client.execute(query)]
 
-    def live_rows(self) -> int:
-        """Events in the new generation's raw that are not deleted."""
-        return int(self._client.execute(f"SELECT count() FROM {self._new}.telemetry_events FINAL WHERE deleted = 0")[0][0])
+    def live_rows(self, since: date | None) -> int:
+        """Events in the new generation's raw that are not deleted, of the UTC days from *since* on."""
+        query = f"SELECT count() FROM {self._new}.telemetry_events FINAL WHERE deleted = 0 AND toDate32(recorded_at) >= toDate32(%(since)s)"
+        return int(self._client.execute(query, {"since": (since or date(1970, 1, 1)).isoformat()})[0][0])
+
+    def copy_raw_before(self, day: date) -> None:
+        """Raw telemetry recorded before *day* (UTC) from the old generation, of another log: it counts as known from this log's beginning."""
+        self._client.execute(
+            f"INSERT INTO {self._new}.telemetry_events SELECT * REPLACE (toUInt64(0) AS log_offset) FROM {self._old}.telemetry_events FINAL"
+            " WHERE toDate32(recorded_at) < toDate32(%(day)s)",
+            {"day": day.isoformat()},
+        )
 
     def copy_raw(self, prostheses: Sequence[str]) -> None:
         """Raw telemetry of *prostheses* (neighbours in order) from the old generation, one row an event, deleted ones too."""

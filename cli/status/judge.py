@@ -91,13 +91,11 @@ def _of_part(part: str, reading: Reading, limits: StatusSection, now: datetime) 
 
 def _slot(part: str, database: Database, limits: StatusSection) -> Iterator[Problem]:
     slot, name = database.slot, database.slot_name
-    # Without the slot the task fails until its offsets are forgotten; then it makes the slot and takes a snapshot anew.
-    at = f"/connectors/{name.removeprefix('bionicpro_')}"
-    heal = f"ask Connect PUT {at}/stop, DELETE {at}/offsets, PUT {at}/resume, then `bionicpro repair`"
+    heal = f"`bionicpro connectors resnapshot {name.removeprefix('bionicpro_')}`, then `bionicpro repair`"
     if slot is None:
         yield Problem(part, f"dropped slot: {name} does not exist, changes are not kept for the connector", heal)
     elif slot.wal_status == "lost":
-        yield Problem(part, f"lost slot: PostgreSQL removed WAL that {name} needed", f"drop the slot, {heal}")
+        yield Problem(part, f"lost slot: PostgreSQL removed WAL that {name} needed", heal)
     else:
         if not slot.active:
             yield Problem(part, f"nobody reads slot {name}: WAL piles up", "`bionicpro connectors status`")
@@ -115,7 +113,7 @@ def _kafka(part: str, kafka: Kafka, limits: StatusSection) -> Iterator[Problem]:
             yield Problem(part, f"topic {name} does not exist", "`bionicpro topics apply`")
         elif len(topic.ends) != partitions:
             what = f"topic {name} has {len(topic.ends)} partitions, the catalogue says {partitions}"
-            yield Problem(part, what, "restore the catalogue, or `bionicpro rebuild`")
+            yield Problem(part, what, "delete the topic, `bionicpro topics apply`, then `bionicpro rebuild`")
     if not kafka.group.members:
         yield Problem("processor", f"nobody is in the consumer group {kafka.group.name}", "start a worker: `python -m stream_processor`")
     for name, by_partition in lags(kafka).items():
@@ -157,7 +155,9 @@ def _clickhouse(part: str, clickhouse: ClickHouse, limits: StatusSection, now: d
             yield Problem("freshness", f"{topic}: partitions {_numbers(never)} were never handled", "see the processor and the connectors")
         if stale:
             what = f"{topic}: partitions {_numbers(sorted(stale))} are stale, the oldest by {max(stale.values()):.0f} s"
-            yield Problem("freshness", what, "see the processor, the connectors and the heartbeats of the source databases")
+            yield Problem(
+                "freshness", what, "see the processor; a connector that runs and sends nothing: `bionicpro connectors restart NAME`"
+            )
 
 
 def _dead_letters(part: str, letters: DeadLetters, limits: StatusSection) -> Iterator[Problem]:

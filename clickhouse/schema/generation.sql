@@ -1,5 +1,6 @@
 -- One generation: a set of tables in a database of its own, {generation_database} (bionicpro_g1, bionicpro_g2, …).
 -- A worker writes only its own; readers see one through the views in {shared}.
+-- old_parts_lifetime (seconds): how long files of replaced parts stay; an erasure is done only when they are gone.
 CREATE DATABASE IF NOT EXISTS {generation_database};
 
 -- Telemetry as canonical events, one row an event of the source; the greatest lsn wins. A deleted event keeps its row
@@ -24,11 +25,12 @@ CREATE TABLE IF NOT EXISTS {generation_database}.telemetry_events
     lsn             UInt64 CODEC(Delta, LZ4),
     log_partition   UInt16,
     log_offset      UInt64 CODEC(Delta, LZ4),
+    former_us       Array(Int64),        -- times under which it was found before, where only a look-up told (see stream_processor/engine.py)
     INDEX by_time recorded_at TYPE minmax GRANULARITY 1
 )
 ENGINE = ReplacingMergeTree(lsn)
 ORDER BY (prosthesis_id, event_id_hi, event_id_lo)
-SETTINGS index_granularity = 1024;
+SETTINGS index_granularity = 1024, old_parts_lifetime = 60;
 
 -- The fold of one (prosthesis, day, user). next_offset is the first log offset that is not in it (Kafka's way to say how far): one above the
 -- report's version; 0 where nothing is folded yet and the row only says that the report may exist. `fold` is the fixed layout of
@@ -47,7 +49,7 @@ CREATE TABLE IF NOT EXISTS {generation_database}.report_state
 )
 ENGINE = ReplacingMergeTree(next_offset)
 ORDER BY (report_date, prosthesis_id, user_id)
-SETTINGS index_granularity = 256;
+SETTINGS index_granularity = 256, old_parts_lifetime = 60;
 
 -- The ownership document in force: who owned the prosthesis when. crm_offset is the CRM record it was made from.
 CREATE TABLE IF NOT EXISTS {generation_database}.ownership
@@ -60,7 +62,7 @@ CREATE TABLE IF NOT EXISTS {generation_database}.ownership
 )
 ENGINE = ReplacingMergeTree(crm_offset)
 ORDER BY (log_partition, prosthesis_id)
-SETTINGS index_granularity = 256;
+SETTINGS index_granularity = 256, old_parts_lifetime = 60;
 
 -- How far each partition of each topic is handled, and the source's time of the last record: as_of.
 CREATE TABLE IF NOT EXISTS {generation_database}.partition_progress
@@ -119,4 +121,7 @@ CREATE TABLE IF NOT EXISTS {generation_database}.user_daily_reports
 )
 ENGINE = ReplacingMergeTree(version, is_deleted)
 ORDER BY (user_id, report_date, prosthesis_id)
-SETTINGS index_granularity = 256;
+SETTINGS index_granularity = 256, old_parts_lifetime = 60;
+
+-- Columns that came later: this file is run again on the generation that serves.
+ALTER TABLE {generation_database}.telemetry_events ADD COLUMN IF NOT EXISTS former_us Array(Int64) AFTER log_offset;

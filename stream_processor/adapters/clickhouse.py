@@ -5,9 +5,10 @@ Reads are ``FINAL``: they see one row a key, the one with the highest version. I
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import numpy as np
@@ -21,7 +22,7 @@ from stream_processor.domain.columns import Ints, TelemetryColumns
 from stream_processor.domain.duplicates import EventId, KnownEvent
 from stream_processor.domain.fold import FOLD_FORMAT
 from stream_processor.domain.report import MartColumns
-from stream_processor.ports import StateColumns, StoredOwnership, StoredProgress, StoredState, StoreUnavailable
+from stream_processor.ports import StateColumns, StoredErasure, StoredOwnership, StoredProgress, StoredState, StoreUnavailable
 
 KEYS_A_QUERY = 5_000
 MAX_QUERY_BYTES = 16 << 20
@@ -29,6 +30,7 @@ MAX_QUERY_BYTES = 16 << 20
 TRANSIENT_CODES = frozenset({159, 160, 202, 203, 209, 210, 241, 242, 252, 279, 285, 319, 425, 999})
 
 T = TypeVar("T")
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _TELEMETRY = """
 SELECT prosthesis_id, event_id_hi, event_id_lo, toUnixTimestamp64Micro(recorded_at) AS recorded_us, facets, amplitude_uv, recognised, active_ms, battery_bp,
@@ -53,11 +55,17 @@ _STATE_COLUMNS = (
     "log_partition",
 )
 
+_ERASURE_COLUMNS = (
+    "prosthesis_id", "erasure_id", "subject", "from_us", "to_us", "issued_at", "parts", "customer_gone", "reason", "topic_id", "log_partition",
+    "log_offset",
+)  # fmt: skip
+
 
 class ClickHouseStore:
-    """A ``ReportStore`` over one generation's database (*settings.database*). Not thread-safe."""
+    """A ``ReportStore`` over one generation's database (*settings.database*, ``<shared>_g<N>``). Not thread-safe."""
 
     def __init__(self, settings: ClickHouseSettings) -> None:
+        self._rules = f"{re.sub(r'_g[0-9]+$', '', settings.database)}.erasure_rules"
         self._client = Client(
             settings.host,
             port=settings.port,
@@ -106,10 +114,13 @@ class ClickHouseStore:
         return dict(self._by_keys(query, prosthesis_ids))
 
     def known_events(self, ids: Sequence[EventId]) -> dict[EventId, KnownEvent]:
-        query = """SELECT prosthesis_id, event_id_hi, event_id_lo, lsn, log_offset, toUnixTimestamp64Micro(recorded_at), deleted
+        query = """SELECT prosthesis_id, event_id_hi, event_id_lo, lsn, log_offset, toUnixTimestamp64Micro(recorded_at), deleted, former_us
                    FROM telemetry_events FINAL WHERE (prosthesis_id, event_id_hi, event_id_lo) IN %(ids)s"""
         rows = self._by_keys(query, ids)
-        return {(pid, hi, lo): KnownEvent(lsn, offset, at, bool(deleted)) for pid, hi, lo, lsn, offset, at, deleted in rows}
+        return {
+            (pid, hi, lo): KnownEvent(lsn, offset, at, bool(deleted), tuple(former))
+            for pid, hi, lo, lsn, offset, at, deleted, former in rows
+        }
 
     def telemetry(self, prosthesis_ids: Sequence[str], from_us: int, to_us: int) -> tuple[list[str], TelemetryColumns]:
         ids: list[str] = []
@@ -125,6 +136,10 @@ class ClickHouseStore:
         query = "SELECT topic, log_partition, topic_id, partition_count, handled_offset, toUnixTimestamp64Milli(as_of) FROM partition_progress FINAL WHERE topic = %(topic)s"
         return [StoredProgress(*row) for row in self._query(query, {"topic": topic})]
 
+    def erasures(self) -> list[StoredErasure]:
+        query = f"SELECT {', '.join(_ERASURE_COLUMNS)} FROM {self._rules} FINAL"
+        return [_erasure(row) for row in self._query(query, {})]
+
     def _by_keys(self, query: str, keys: Sequence[Any], **parameters: object) -> list[Any]:
         return [row for chunk in _chunks(keys) for row in self._query(query, {"ids": chunk, **parameters})]
 
@@ -134,13 +149,29 @@ class ClickHouseStore:
 
     # -- writing --------------------------------------------------------------------------------------------------------
 
-    def write_telemetry(self, prosthesis_ids: Ints, events: TelemetryColumns) -> None:
+    def write_erasures(self, rules: Sequence[StoredErasure]) -> None:
+        rows = [
+            (
+                rule.prosthesis_id, rule.erasure_id, rule.subject, [i[0] for i in rule.intervals], [i[1] for i in rule.intervals],
+                EPOCH + timedelta(microseconds=rule.issued_us), rule.parts, int(rule.customer_gone), rule.reason, rule.topic_id,
+                rule.partition, rule.offset,
+            )
+            for rule in rules
+        ]  # fmt: skip
+        self._insert(self._rules, _ERASURE_COLUMNS, list(zip(*rows, strict=True)))
+
+    def write_telemetry(self, prosthesis_ids: Ints, events: TelemetryColumns, former: Sequence[tuple[int, ...]] | None = None) -> None:
         columns = [
             prosthesis_ids, events.event_id_hi, events.event_id_lo, events.recorded_us.astype("datetime64[us]"),
             events.facets, events.amplitude_uv, events.recognised, events.active_ms, events.battery_bp, events.error_code, events.error_severity,
             events.lat_cell, events.lon_cell, events.deleted, events.lsn, events.partition, events.offset.astype(np.uint64),
         ]  # fmt: skip
-        self._insert("telemetry_events", _RAW_COLUMNS, columns, use_numpy=True)
+        if former is None:
+            self._insert("telemetry_events", _RAW_COLUMNS, columns, use_numpy=True)
+        else:  # arrays are none of the driver's NumPy columns
+            plain = [column.tolist() for column in columns]
+            plain[_RAW_COLUMNS.index("recorded_at")] = events.recorded_us.tolist()
+            self._insert("telemetry_events", (*_RAW_COLUMNS, "former_us"), [*plain, list(map(list, former))])
 
     def write_reports(self, columns: MartColumns) -> None:
         self._insert("user_daily_reports", tuple(columns), list(columns.values()))
@@ -201,6 +232,12 @@ def _state(row: Any) -> StoredState:
     return StoredState(
         day_number(day), prosthesis_id.decode(), user_id.decode(), next_offset - 1, highest_id, fold_format, fold, by_code, partition
     )
+
+
+def _erasure(row: Any) -> StoredErasure:
+    prosthesis_id, erasure_id, subject, from_us, to_us, issued_at, parts, gone, *rest = row
+    issued_us = (issued_at - EPOCH) // timedelta(microseconds=1)
+    return StoredErasure(prosthesis_id, erasure_id, subject, tuple(zip(from_us, to_us, strict=True)), issued_us, parts, bool(gone), *rest)
 
 
 def _events(columns: Sequence[Any]) -> TelemetryColumns:

@@ -8,20 +8,19 @@ from clickhouse_driver import Client
 from clickhouse_driver.errors import Error as DriverError
 
 from schemas.generations import FIRST_GENERATION
+from schemas.retention import QUERY, Retention
 from service_kit.settings import ClickHouseSettings
 from stream_processor.ports import StoreUnavailable
 
 SERVING = "SELECT max(generation) FROM generations FINAL WHERE state = 'serving' HAVING count() > 0"
-RETENTION = "SELECT what, days FROM retention FINAL WHERE days > 0"
 
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """*generation*: the one to write. *raw_days*, *source_days*: how long raw rows and PostgreSQL's are kept; None: for ever."""
+    """*generation*: the one to write; *retention*: how long telemetry is kept."""
 
     generation: int
-    raw_days: int | None = None
-    source_days: int | None = None
+    retention: Retention
 
 
 def situation(settings: ClickHouseSettings, generation: int | None) -> Situation:
@@ -41,14 +40,14 @@ def situation(settings: ClickHouseSettings, generation: int | None) -> Situation
         send_receive_timeout=settings.send_receive_timeout_s,
     )
     try:
-        days = dict(client.execute(RETENTION))
+        retention = Retention.of(client.execute(QUERY))
         serving = client.execute(SERVING) if generation is None else []
     except (DriverError, OSError, EOFError) as error:
         raise StoreUnavailable(f"ClickHouse at {settings.host}:{settings.port}: {_first_line(error)}") from error
     finally:
         client.disconnect()
     number = generation or (int(serving[0][0]) if serving else FIRST_GENERATION)
-    return Situation(number, days.get("raw"), days.get("source"))
+    return Situation(number, retention)
 
 
 def _first_line(error: BaseException) -> str:

@@ -161,7 +161,7 @@ class BatchConsumer(driver.Consumer):
         async with self._fetching:
             assigned = self.assignment()
             try:
-                await self._seek_all()
+                await self._go_back()
             except IllegalStateError as error:
                 log.info("a partition was revoked while it was sought", error=str(error))
                 self._positions.skip(assigned)
@@ -169,7 +169,7 @@ class BatchConsumer(driver.Consumer):
                 self._positions.restart()
             self._seeks += 1
 
-    async def _seek_all(self) -> None:
+    async def _go_back(self) -> None:
         await super().perform_seek()
         unknown = [tp for tp in self.assignment() if tp.topic == self._batched_topic and self._read_offset.get(tp) is None]
         beginnings = await self.earliest_offsets(*unknown) if unknown else {}

@@ -18,7 +18,7 @@ from schemas.mapping import SourceMapping, bare
 from schemas.ownership import OwnershipDocument
 from schemas.ownership import decode as decode_document
 from stream_processor.domain.columns import Ints, TelemetryColumns
-from stream_processor.domain.rows import Row, RowReader, row_struct
+from stream_processor.domain.rows import Row, RowReader, halves, identity_struct, row_struct
 
 
 class LogRecord(NamedTuple):
@@ -79,6 +79,12 @@ class Inserts:
     live: Ints
     unversioned: Ints
 
+    def keep(self, wanted: Ints) -> None:
+        """Leave only the rows that the mask *wanted* chooses."""
+        self.columns, self.live, self.unversioned = self.columns.take(wanted), self.live[wanted], self.unversioned[wanted]
+        at = np.flatnonzero(wanted).tolist()
+        self.records, self.ids = [self.records[i] for i in at], [self.ids[i] for i in at]
+
 
 @dataclass(slots=True)
 class Change:
@@ -88,6 +94,7 @@ class Change:
     prosthesis_id: Any
     removed: TelemetryColumns | None
     added: TelemetryColumns | None
+    ts_ms: int = 0  # the database's time of the change
 
 
 @dataclass(slots=True)
@@ -100,6 +107,15 @@ class Document:
 class PlacedCommand:
     record: Record
     command: Command
+
+
+@dataclass(slots=True)
+class Retraction:
+    """A row of an incremental snapshot is invalid: whatever is known of its event counts no more. *event_id*: its halves."""
+
+    record: Record
+    prosthesis_id: Any
+    event_id: tuple[int, int]
 
 
 @dataclass(slots=True)
@@ -117,6 +133,7 @@ class Decoded:
     changes: list[Change] = field(default_factory=list)
     documents: list[Document] = field(default_factory=list)
     commands: list[PlacedCommand] = field(default_factory=list)
+    retractions: list[Retraction] = field(default_factory=list)
     dead: list[DeadLetter] = field(default_factory=list)
     progress: dict[int, Progress] = field(default_factory=dict)
 
@@ -149,6 +166,7 @@ class LogDecoder:
         self._decode: Callable[[Any], Any] = msgspec.json.Decoder(envelope).decode
         self._decode_loose = msgspec.json.Decoder(_LooseEnvelope).decode
         self._decode_row = msgspec.json.Decoder(row).decode
+        self._decode_identity = msgspec.json.Decoder(identity_struct(mapping.telemetry)).decode
         self._reader = RowReader(mapping)
         self._table = bare(mapping.telemetry.table)
         self._heartbeats = bare(mapping.heartbeats.table)
@@ -231,7 +249,7 @@ class LogDecoder:
             return
         if removed is None and added is None:
             return
-        batch.changes.append(Change(record, row.prosthesis_id, removed, added))
+        batch.changes.append(Change(record, row.prosthesis_id, removed, added, source.ts_ms))
 
     def _one(self, row: Row | None, record: Record, source: Source) -> tuple[TelemetryColumns | None, str]:
         if row is None:
@@ -262,6 +280,20 @@ class LogDecoder:
             return
         batch.saw(record.partition, loose.source)
         batch.dead.append(DeadLetter(record, "invalid-row", str(error)))
+        if loose.source.table == self._table:
+            self._retract(record, loose.op, loose.source, self._identified(loose.after), batch)
+
+    def _retract(self, record: Record, op: str, source: Source, row: Row | None, batch: _Batch) -> None:
+        """An incremental snapshot says what a row is now, and if that is nothing that counts, what it was counts no more."""
+        if op == "r" and source.lsn is None and row is not None and row.prosthesis_id is not None and row.event_id is not None:
+            batch.retractions.append(Retraction(record, row.prosthesis_id, halves(row.event_id)))
+
+    def _identified(self, raw: msgspec.Raw) -> Row | None:
+        """The ids of a row of which something else is invalid."""
+        try:
+            return None if bytes(raw) == b"null" else self._decode_identity(raw)
+        except msgspec.DecodeError:
+            return None
 
     def _row_or_none(self, raw: msgspec.Raw) -> Row | None:
         try:
@@ -280,6 +312,7 @@ class LogDecoder:
         at, columns = batch.insert_at, canonical.columns
         for i, reason in canonical.invalid:
             batch.dead.append(DeadLetter(batch.records[at[i]], "invalid-row", reason))
+            self._retract(batch.records[at[i]], envelopes[i].op, sources[i], rows[i], batch)
         if canonical.invalid:
             good = canonical.index
             at, live = at[good], live[good]
@@ -294,7 +327,7 @@ class LogDecoder:
             live=live,
             unversioned=unversioned,
         )
-        return Decoded(inserts, batch.changes, batch.documents, batch.commands, batch.dead)
+        return Decoded(inserts, batch.changes, batch.documents, batch.commands, batch.retractions, batch.dead)
 
 
 class _Batch:
@@ -310,6 +343,7 @@ class _Batch:
         self.changes: list[Change] = []
         self.documents: list[Document] = []
         self.commands: list[PlacedCommand] = []
+        self.retractions: list[Retraction] = []
         self.dead: list[DeadLetter] = []
         self._as_of: dict[int, int] = {}
 

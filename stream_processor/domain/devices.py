@@ -67,6 +67,10 @@ class Devices:
     def __len__(self) -> int:
         return len(self._all)
 
+    def known(self, prosthesis_id: str) -> int | None:
+        """The index of a prosthesis that was added before; None for others."""
+        return self._by_key.get(prosthesis_id.encode())
+
     def index_of(self, key: bytes, partition: int, prosthesis_id: Any) -> int:
         """The index of the prosthesis with record key *key*; a new one is added after its placement is checked.
 

@@ -2,29 +2,39 @@
 
 It emits, it does not compare: every record makes the whole document of each prosthesis it concerns go out again, with the record's offset. So a crash, a
 replay or a stale table cannot hide a change; receivers ignore offsets below the one they have.
+
+A customer who is deleted is erased: every prosthesis that was ever theirs gets an ``Erase`` command. Which time that is, is decided once and kept in the table under the
+record's offset, so that handling the record again gives the same commands. Deleted contracts stay in the table, as ids and instants, until their customer goes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
+from schemas.commands import Erase
+from schemas.erasure import ErasureRequest, erasure_id, subject_of
 from schemas.mapping import SourceMapping, TimeColumn, bare
 from schemas.ownership import Ownership, OwnershipDocument
-from stream_processor.domain.calendar import is_zone
+from stream_processor.domain.calendar import HOUR_US, is_zone
+from stream_processor.domain.erasure import Claim, erased_intervals
 from stream_processor.domain.instants import NotAnInstant, read_times
 from stream_processor.domain.ownership import Contract, effective_intervals
 
 Row = dict[str, Any]
 OPEN_ENDED = frozenset({None, "infinity"})
+# Foreign keys make a CRM delete contracts before their customer: so shortly before, that the one belongs to the other.
+TOGETHER_US = 24 * HOUR_US
+CUSTOMER_DELETED, OPERATOR = "customer deleted", "operator"
 
 
 class _Source(msgspec.Struct):
     table: str = ""
     ts_ms: int = 0
+    ts_us: int | None = None
 
 
 class CrmEnvelope(msgspec.Struct):
@@ -35,22 +45,40 @@ class CrmEnvelope(msgspec.Struct):
     before: Row | None = None
     after: Row | None = None
 
+    @property
+    def committed_us(self) -> int:
+        """When the CRM committed the change, in microseconds since the epoch."""
+        return self.source.ts_us or self.source.ts_ms * 1000
 
-decode_crm = msgspec.json.Decoder(CrmEnvelope).decode
+
+class _Kind(msgspec.Struct):
+    type: str | None = None
+
+
+_decode_kind = msgspec.json.Decoder(_Kind).decode
+_decode_envelope = msgspec.json.Decoder(CrmEnvelope).decode
+_decode_request = msgspec.json.Decoder(ErasureRequest).decode
+
+
+def decode_crm(value: bytes) -> CrmEnvelope | ErasureRequest:
+    """A record of ``crm.changes``. Raises msgspec.DecodeError for anything that is neither."""
+    return _decode_envelope(value) if _decode_kind(value).type is None else _decode_request(value)
 
 
 @dataclass(frozen=True, slots=True)
 class Handled:
-    """What one CRM record leads to: the documents to send, whether it was a heartbeat, and a reason where it could not be used."""
+    """What one CRM record leads to: the documents to send, the erasures to send after them, and a reason where it could not be used."""
 
     documents: list[OwnershipDocument]
     error: str | None = None
+    erasures: list[Erase] = field(default_factory=list)
 
 
 class Directory:
     """CRM rows in a table (``customers:7`` → row), with the indexes that joins need, both made anew by ``restore`` at each assignment.
 
-    *table* is any mutable mapping of text to row; in the worker it is Faust's.
+    *table* is any mutable mapping of text to row; in the worker it is Faust's, whose changelog keeps what the CRM's own log need not: deleted contracts
+    of customers who are still there (``former:``), and which time an erasure was decided to be (``erased:``).
     """
 
     def __init__(self, mapping: SourceMapping, table: MutableMapping[str, Row]) -> None:
@@ -58,6 +86,7 @@ class Directory:
         self._table = table
         self._contracts_of_customer: dict[str, set[str]] = {}
         self._contracts_of_prosthesis: dict[str, set[str]] = {}
+        self._former_of_customer: dict[str, set[str]] = {}
         crm = mapping.crm
         self._kinds = {
             bare(crm.customers.table): "customers",
@@ -73,24 +102,37 @@ class Directory:
             key, row = self._placed(change)
             if key is None or row is None:
                 continue
-            if change.op == "d":
-                rows.pop(key, None)
-            else:
+            kind, _, number = key.partition(":")
+            if change.op != "d":
                 rows[key] = row
-        return rows
+            else:
+                gone = rows.pop(key, row)
+                if kind == "contracts":
+                    rows.update(self._former(key, gone, change.committed_us))
+            if kind == "contracts" and change.op != "d":
+                rows.pop(f"former:{number}", None)
+        return {key: row for key, row in rows.items() if self._is_kept(key, row, rows)}
 
     def restore(self, rows: dict[str, Row]) -> None:
         """Make the table *rows*, see ``rows_after``. Needed at each assignment. Only rows that differ are written.
 
         A changelog alone does not tell: a worker that lost the directory without knowing may have written to it after its successor, and so what is
-        recovered may be older than what was said.
+        recovered may be older than what was said. What the CRM's compacted log may have lost is kept.
         """
-        for key in [key for key in self._table if key not in rows]:
-            self._table.pop(key, None)
+        for key, row in list(self._table.items()):
+            if key not in rows and not (key.startswith(("former:", "erased:")) and self._is_kept(key, row, rows)):
+                self._table.pop(key, None)
         for key, row in rows.items():
             if self._table.get(key) != row:
                 self._table[key] = row
         self._index()
+
+    @staticmethod
+    def _is_kept(key: str, row: Row, rows: dict[str, Row]) -> bool:
+        """A deleted contract counts for as long as its customer is there, and only while it is deleted."""
+        if not key.startswith("former:"):
+            return True
+        return f"customers:{row['customer_id']}" in rows and f"contracts:{key.partition(':')[2]}" not in rows
 
     def _placed(self, change: CrmEnvelope) -> tuple[str | None, Row | None]:
         """The key in the table of the row that a change is about, and the row; None where there is none."""
@@ -104,12 +146,18 @@ class Directory:
         """Build the indexes from the table."""
         self._contracts_of_customer.clear()
         self._contracts_of_prosthesis.clear()
+        self._former_of_customer.clear()
         for key, row in self._table.items():
             if key.startswith("contracts:"):
                 self._link(key, row)
+            elif key.startswith("former:"):
+                self._former_of_customer.setdefault(f"customers:{row['customer_id']}", set()).add(key)
 
-    def handle(self, envelope: CrmEnvelope, offset: int) -> Handled:
-        """Take one change in and say what goes out. Handling it again gives documents at least as new."""
+    def handle(self, envelope: CrmEnvelope, offset: int, *, key_changed: bool = False) -> Handled:
+        """Take one change in and say what goes out. Handling it again gives documents at least as new, and the same erasures.
+
+        *key_changed*: the delete is the first half of a changed primary key, so nothing has gone.
+        """
         kind = self._kinds.get(envelope.source.table)
         if kind is None:
             return Handled([])
@@ -117,12 +165,29 @@ class Directory:
         if key is None or row is None:
             return Handled([], f"{envelope.source.table}: op {envelope.op!r} without a row or its id")
         concerned = self._concerned(kind, key, row)
-        if envelope.op == "d":
-            self._forget(kind, key)
-        else:
+        erasures: list[Erase] = []
+        if envelope.op != "d":
             self._remember(kind, key, row)
+        else:
+            if kind == "customers" and not key_changed:
+                erasures = self._erase(key, row, offset, envelope.committed_us, CUSTOMER_DELETED)
+                self._forget_former(key)
+            elif kind == "contracts" and not key_changed:
+                self._keep_former(key, self._table.get(key) or row, envelope.committed_us)
+            self._forget(kind, key)
         concerned |= self._concerned(kind, key, row)
-        return Handled([self.document(prosthesis_id, offset) for prosthesis_id in sorted(concerned)])
+        return Handled(self._documents(concerned, offset), erasures=erasures)
+
+    def request(self, request: ErasureRequest, offset: int) -> Handled:
+        """An operator's erasure of a customer whom the CRM keeps. Of a customer who is not known there is nothing to erase."""
+        key = f"customers:{request.customer_id}" if request.customer_id else self._customer_of_user(request.user_id)
+        customer = self._table.get(key)
+        if customer is None:
+            return Handled([])
+        return Handled([], erasures=self._erase(key, customer, offset, request.issued_us, OPERATOR))
+
+    def _documents(self, prostheses: set[str], offset: int) -> list[OwnershipDocument]:
+        return [self.document(prosthesis_id, offset) for prosthesis_id in sorted(prostheses)]
 
     def document(self, prosthesis_id: str, offset: int) -> OwnershipDocument:
         """The whole ownership of one prosthesis, as the table has it now."""
@@ -139,12 +204,18 @@ class Directory:
         customer = self._table.get(f"customers:{row.get(columns.customer_id)}")
         if customer is None or customer.get(self._crm.customers.user_id) is None:
             return None
+        bounds = self._bounds(row)
+        return None if bounds is None else Contract(_rank(row[columns.id]), self._interval(row, customer, *bounds))
+
+    def _bounds(self, row: Row) -> tuple[int, int | None] | None:
+        """Beginning and end (None: open) of a contract's row; None where they cannot be read."""
+        columns = self._crm.contracts
         begins = _instant(row.get(columns.starts_at.column), columns.starts_at)
         ends_at = row.get(columns.ends_at.column)
         ends = None if ends_at in OPEN_ENDED else _instant(ends_at, columns.ends_at)
         if begins is None or (ends is None and ends_at not in OPEN_ENDED):
             return None
-        return Contract(_rank(row[columns.id]), self._interval(row, customer, begins, ends))
+        return begins, ends
 
     def _interval(self, row: Row, customer: Row, begins: int, ends: int | None) -> Ownership:
         of, columns = self._crm.customers, self._crm.contracts
@@ -159,6 +230,96 @@ class Directory:
             contract_id=str(row[columns.id]),
             contract_number=str(row.get(columns.number) or ""),
         )
+
+    # -- erasure --------------------------------------------------------------------------------------------------------
+
+    def _erase(self, key: str, customer: Row, offset: int, moment_us: int, reason: str) -> list[Erase]:
+        """The commands that erase a customer; decided at the first call for *offset* and kept, because the table moves on."""
+        name = f"erased:{key.partition(':')[2]}:{offset}"
+        kept = self._table.get(name)
+        if kept is None:
+            user_id = customer.get(self._crm.customers.user_id)
+            times = {} if user_id is None else self._times_of(key, moment_us)
+            if not times:
+                return []
+            kept = {"subject": subject_of(str(user_id)), "issued_us": moment_us, "reason": reason, "times": times}
+            self._table[name] = kept
+        identity = erasure_id(key.partition(":")[2], offset)
+        return [
+            Erase(
+                command_id=identity,
+                prosthesis_id=prosthesis_id,
+                subject=kept["subject"],
+                intervals=tuple((begin, end) for begin, end in intervals),
+                issued_us=kept["issued_us"],
+                parts=len(kept["times"]),
+                customer_gone=kept["reason"] == CUSTOMER_DELETED,
+                reason=kept["reason"],
+            )
+            for prosthesis_id, intervals in sorted(kept["times"].items())
+        ]
+
+    def _times_of(self, key: str, moment_us: int) -> dict[str, list[list[int]]]:
+        """By prosthesis, the intervals up to a moment that were the customer's."""
+        claims: dict[str, list[Claim]] = {}
+        for contract in self._contracts_of_customer.get(key, ()):
+            row = self._table[contract]
+            bounds = self._bounds(row)
+            for prosthesis_id in self._prosthesis_of(row):
+                if bounds is not None:
+                    claims.setdefault(prosthesis_id, []).append(Claim(_rank(row[self._crm.contracts.id]), *bounds, contends=True))
+        for former in self._former_of_customer.get(key, ()):
+            row = self._table[former]
+            together = moment_us - row["deleted_us"] <= TOGETHER_US
+            claim = Claim(_rank(former.partition(":")[2]), row["starts_us"], row["ends_us"], contends=together)
+            claims.setdefault(row["prosthesis_id"], []).append(claim)
+        return {p: [list(i) for i in erased_intervals(mine, self._others(p, key), moment_us)] for p, mine in claims.items()}
+
+    def _others(self, prosthesis_id: str, customer: str) -> Iterator[Contract]:
+        for key in self._contracts_of_prosthesis.get(prosthesis_id, ()):
+            contract = self._contract(key)
+            if contract is not None and key not in self._contracts_of_customer.get(customer, ()):
+                yield contract
+
+    def _keep_former(self, key: str, row: Row, deleted_us: int) -> None:
+        """Remember a deleted contract, as ids and instants, for as long as its customer is there."""
+        for former, kept in self._former(key, row, deleted_us).items():
+            customer = f"customers:{kept['customer_id']}"
+            if customer in self._table:
+                self._table[former] = kept
+                self._former_of_customer.setdefault(customer, set()).add(former)
+
+    def _former(self, key: str, row: Row, deleted_us: int) -> dict[str, Row]:
+        """What is kept of a deleted contract; nothing where its bounds cannot be read or it has no prosthesis."""
+        bounds = self._bounds(row)
+        if bounds is None:
+            return {}
+        return {
+            f"former:{key.partition(':')[2]}": {
+                "customer_id": str(row.get(self._crm.contracts.customer_id)),
+                "prosthesis_id": prosthesis_id,
+                "starts_us": bounds[0],
+                "ends_us": bounds[1],
+                "deleted_us": deleted_us,
+            }
+            for prosthesis_id in self._prosthesis_of(row)
+        }
+
+    def _forget_one_former(self, former: str) -> None:
+        row = self._table.pop(former, None)
+        if row is not None:
+            self._former_of_customer.get(f"customers:{row['customer_id']}", set()).discard(former)
+
+    def _forget_former(self, customer: str) -> None:
+        for former in self._former_of_customer.pop(customer, set()):
+            self._table.pop(former, None)
+
+    def _customer_of_user(self, user_id: str | None) -> str:
+        column = self._crm.customers.user_id
+        found = (key for key, row in self._table.items() if key.startswith("customers:") and str(row.get(column)) == user_id)
+        return next(found, "")
+
+    # -- rows -----------------------------------------------------------------------------------------------------------
 
     def _concerned(self, kind: str, key: str, row: Row) -> set[str]:
         """The prostheses that a row has to do with: by the table's content, and by the row's own."""
@@ -178,6 +339,7 @@ class Directory:
         if kind == "contracts":
             self._unlink(key)
             self._link(key, row)
+            self._forget_one_former(f"former:{key.partition(':')[2]}")
         self._table[key] = row
 
     def _forget(self, kind: str, key: str) -> None:

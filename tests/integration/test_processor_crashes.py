@@ -9,7 +9,9 @@ import pytest
 from clickhouse_driver import Client
 
 from clickhouse.migrator import Migrator
+from schemas.generations import group_of
 from schemas.keys import CRM_TOPIC, LOG_TOPIC
+from schemas.topics import log_partitions
 from service_kit.settings import ClickHouseSettings
 from tests.support.processor import GROUP, SUPERVISED, Positions, ProcessorProcess, real_processor, until
 from tests.support.processor_case import Case
@@ -119,16 +121,20 @@ def test_committed_offsets_without_their_tables_stop_the_processor_with_a_clear_
     pipe: System, processor: ProcessorProcess, positions: Positions, empty_generation: int, tmp_path: Path
 ) -> None:
     until(lambda: any(positions.committed().values()), "the group commits")
-    processor.stop()
+    group, partitions = group_of(GROUP, empty_generation), range(log_partitions())
     committed = positions.committed()
+    positions.broker.commit(group, LOG_TOPIC, committed)
     variables = pipe.variables(SUPERVISED) | {"BIONICPRO_PROCESSOR__GENERATION": str(empty_generation)}
+    processor.stop()  # its port is needed
     astray = ProcessorProcess(variables, tmp_path)
     astray.begin()
     try:
         assert astray.exit_code() == EXIT_WRONG_POSITIONS
         assert "records would be skipped" in astray.said()
-        assert f"Reset the group {GROUP} to the beginning" in astray.said()
-        assert positions.committed() == committed
+        assert f"Reset the group {group} to the beginning" in astray.said()
+        assert positions.broker.committed(group, LOG_TOPIC, partitions) == committed
     finally:
         astray.stop()
         processor.start()
+        until(lambda: positions.broker.group(group).members == (), "the group is empty")
+        positions.broker.forget_group(group)

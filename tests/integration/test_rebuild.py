@@ -5,19 +5,24 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
 from clickhouse_driver import Client
 from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient, NewPartitions
 
 from cli.broker import Broker
 from schemas.keys import LOG_TOPIC
+from schemas.topics import log_partitions
 from service_kit.settings import KafkaSettings
 from tests.support.expendable import Site
 from tests.support.processor import REPOSITORY, until
 from tests.support.processor_case import Case
 from tests.support.system import System
+
+HEARTBEATS_S = 3.0  # by then something stands in every partition
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -57,7 +62,7 @@ class Reader(threading.Thread):
 
     def run(self) -> None:
         users = [self._fleet.user_id(prosthesis) for prosthesis in self._fleet.prostheses]
-        query = "SELECT count() FROM user_daily_reports WHERE user_id IN %(users)s AND report_date BETWEEN %(first)s AND %(last)s"
+        query = "SELECT count() FROM reports_of_users(users = %(users)s, first = %(first)s, last = %(last)s)"
         try:
             while not self._enough.wait(0.05):
                 self.counts.add(self._client.execute(query, {"users": users, "first": self._fleet.first, "last": self._fleet.last})[0][0])
@@ -153,16 +158,43 @@ def step_of(site: Site, generation: int) -> str | None:
     return rows[0][0] if rows else None
 
 
+def test_added_partitions_stop_the_processor_and_a_rebuild_says_what_to_do_first(site: Site, fleet: Case) -> None:
+    admin = AdminClient({"bootstrap.servers": site.system.kafka.bootstrap_servers})
+    admin.create_partitions([NewPartitions(LOG_TOPIC, log_partitions() + 1)])[LOG_TOPIC].result(30)
+    assert "topics apply" in site.wait_for_problem(f"has {log_partitions() + 1} partitions")
+    site.wait_for_log("positions are of 24", "was made anew or changed while the worker ran")
+    result = site.operator(*site.rebuild)
+    assert result.exit_code == 1
+    assert "delete the topic" in result.output
+
+
 def test_a_log_that_was_made_anew_stops_the_processor_is_named_and_healed_by_a_rebuild_from_postgresql(site: Site, fleet: Case) -> None:
     old, broker = site.serving(), Broker(KafkaSettings(bootstrap_servers=site.system.kafka.bootstrap_servers))
     make_anew(site, broker, LOG_TOPIC)
     fleet.insert(fleet.prostheses[1], recorded_at=fleet.at(3, 4))
     assert "bionicpro rebuild" in site.wait_for_problem("made anew")
-    until(lambda: "stored positions are not of this topic" in site.processor_log(), "the processor says why it stops")
-    assert site.operator("connectors", "apply").exit_code == 0
+    site.wait_for_log("was made anew (id")
     told = site.operator.json(*site.rebuild)
     assert (told["generation"], told["old"], told["handed_over"]) == (old + 1, old, True)
     site.wait_until_well()
     assert fleet.verify().ok
     fleet.insert(fleet.prostheses[2], recorded_at=fleet.at(3, 5))
+    assert fleet.verify().ok
+
+
+def test_records_that_expired_before_they_were_read_are_named_and_made_good_by_a_rebuild(site: Site, fleet: Case) -> None:
+    old, broker = site.serving(), Broker(KafkaSettings(bootstrap_servers=site.system.kafka.bootstrap_servers))
+    site.stop_processor()
+    lost = [fleet.insert(prosthesis, recorded_at=fleet.at(1, 20)) for prosthesis in fleet.prostheses]
+    fleet.telemetry.execute("DELETE FROM telemetry.telemetry_events WHERE event_id = %s", (lost[0],))
+    fleet.telemetry.execute("UPDATE telemetry.telemetry_events SET active_ms = 77 WHERE event_id = %s", (lost[1],))
+    time.sleep(HEARTBEATS_S)
+    for partition, end in broker.topics([LOG_TOPIC])[LOG_TOPIC].ends.items():
+        broker.delete_before(LOG_TOPIC, partition, end)
+    site.start_processor()
+    assert "bionicpro rebuild" in site.wait_for_problem("expired before it was read")
+    site.wait_for_log("records are lost")
+    told = site.operator.json(*site.rebuild)
+    assert (told["generation"], told["old"], told["handed_over"]) == (old + 1, old, True)
+    site.wait_until_well()
     assert fleet.verify().ok

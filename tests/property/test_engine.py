@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
+from unittest.mock import patch
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schemas.mapping import SourceMapping
 from schemas.ownership import Ownership
+from stream_processor.domain.calendar import day_number
 from stream_processor.engine import Engine, EngineSettings
 from stream_processor.ports import StoreUnavailable
 from tests.support.log_model import BLANK, PARTITIONS, LogRecord, Sources, micro, valid
@@ -21,6 +23,7 @@ BEGIN = micro(datetime(2026, 10, 30, tzinfo=UTC))
 END = micro(datetime(2026, 11, 3, tzinfo=UTC))
 ZONES = ("America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "UTC")
 PROSTHESES = (1, 2, 10)
+SPAN_US = 15 * 3_600_000_000  # no zone is further from UTC
 
 instants = st.one_of(
     st.integers(BEGIN, END - 1),
@@ -76,6 +79,7 @@ changes = st.one_of(
     st.tuples(st.just("resend_stale"), st.integers(0, 99)),
     st.tuples(st.just("snapshot")),
     st.tuples(st.just("incremental_snapshot")),
+    st.tuples(st.just("erase"), st.sampled_from(PROSTHESES), st.tuples(instants, instants).map(sorted)),
     st.tuples(st.just("recompute"), st.sampled_from(PROSTHESES)),
     st.tuples(st.just("garbage"), st.sampled_from([b"", b"{", b'{"op":"c"}', b'{"type":"ownership"}', b"null", b"[]", None])),
 )
@@ -88,7 +92,7 @@ def world(steps: list[tuple[Any, ...]]) -> Sources:
     return carry_on(sources, steps)
 
 
-def carry_on(sources: Sources, steps: list[tuple[Any, ...]]) -> Sources:
+def carry_on(sources: Sources, steps: list[tuple[Any, ...]]) -> Sources:  # noqa: PLR0912 - one branch a kind of step
     said = list(sources.documents.values())
     for name, *arguments in steps:
         ids = sorted(sources.rows)
@@ -113,6 +117,8 @@ def carry_on(sources: Sources, steps: list[tuple[Any, ...]]) -> Sources:
                 sources.snapshot()
             case "incremental_snapshot":
                 sources.incremental_snapshot()
+            case "erase":
+                sources.erase(arguments[0], *arguments[1])
             case "recompute":
                 sources.recompute(arguments[0])
             case "garbage":
@@ -146,6 +152,8 @@ cut_lists = st.lists(st.integers(1, 12), min_size=1, max_size=5)
 worlds = st.lists(changes, max_size=40)
 # Without records that come again: beside lost changes those are not settled yet (docs/plan.md).
 quiet_worlds = st.lists(changes.filter(lambda step: step[0] != "redeliver"), max_size=40)
+# Without erasures too: what they leave in raw until the eraser comes is another test's.
+calm_worlds = st.lists(changes.filter(lambda step: step[0] not in {"redeliver", "erase"}), max_size=40)
 relaxed = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
@@ -265,7 +273,41 @@ def test_nothing_is_dropped_every_record_is_used_or_a_dead_letter(steps: list[tu
 
 
 @relaxed
-@given(quiet_worlds, st.lists(st.tuples(st.integers(0, 99), telemetry.filter(is_valid)), max_size=8), quiet_worlds, cut_lists)
+@given(
+    calm_worlds, st.integers(1, 3), instants, calm_worlds, cut_lists, cut_lists,
+    st.lists(st.integers(0, 100), min_size=PARTITIONS, max_size=PARTITIONS),
+)  # fmt: skip
+def test_what_is_erased_never_comes_back_after_its_removal(
+    steps: list[tuple[Any, ...]],
+    user: int,
+    moment: int,
+    later: list[tuple[Any, ...]],
+    cuts: list[int],
+    cuts_again: list[int],
+    back: list[int],
+) -> None:
+    """Neither by what comes later, nor by a replay from any offset."""
+    sources, store = world(steps), MemoryStore()
+    sources.erase_user(f"user-{user}", moment)
+    worker = engine(store)
+    for batch in batches(sources, cuts, [0] * PARTITIONS):
+        worker.process(batch, epoch=1)
+    store.remove_erased(f"user-{user}")
+    check(store, sources)
+    reached = [len(partition) for partition in sources.log]
+    carry_on(sources, later)
+    for batch in batches(sources, cuts_again, reached):
+        worker.process(batch, epoch=1)
+    check(store, sources)
+    again = engine(store)
+    for batch in batches(sources, cuts_again, [min(offset, len(sources.log[p])) for p, offset in enumerate(back)]):
+        again.process(batch, epoch=2)
+    check(store, sources)
+    assert [i for i, row in store.raw.items() if sources.is_erased({"prosthesis_id": i[0], "recorded_us": row["recorded_us"]})] == []
+
+
+@relaxed
+@given(quiet_worlds, st.lists(st.tuples(st.integers(0, 99), telemetry), max_size=8), quiet_worlds, cut_lists)
 def test_an_incremental_snapshot_heals_lost_inserts_and_updates(
     steps: list[tuple[Any, ...]], lost: list[tuple[int, dict[str, Any]]], later: list[tuple[Any, ...]], cuts: list[int]
 ) -> None:
@@ -279,3 +321,65 @@ def test_an_incremental_snapshot_heals_lost_inserts_and_updates(
     for batch in batches(sources, cuts, [0] * PARTITIONS):
         worker.process(batch, epoch=1)
     check(store, sources)
+
+
+@relaxed
+@given(
+    quiet_worlds, st.lists(st.tuples(st.integers(0, 99), telemetry), min_size=1, max_size=8), quiet_worlds, cut_lists, cut_lists,
+    st.integers(1, 60), st.booleans(), st.sampled_from([1, 31]),
+)  # fmt: skip
+def test_a_crash_while_lost_changes_are_healed_changes_nothing(
+    steps: list[tuple[Any, ...]],
+    lost: list[tuple[int, dict[str, Any]]],
+    later: list[tuple[Any, ...]],
+    cuts: list[int],
+    cuts_after: list[int],
+    at: int,
+    after: bool,
+    window_days: int,
+) -> None:
+    """Also where the row has moved to another day, or has become one that does not count."""
+    sources, store = world(steps), MemoryStore()
+    for which, row in lost:
+        sources.lose(which, row)
+    sources.incremental_snapshot()
+    carry_on(sources, later)
+    acknowledged = [0] * PARTITIONS
+    with patch("stream_processor.recompute.WINDOW_DAYS", window_days):
+        worker = engine(Faults(store, at, after=after))
+        try:
+            for batch in batches(sources, cuts, acknowledged):
+                worker.process(batch, epoch=1)
+                for record in batch:
+                    acknowledged[record.partition] = record.offset + 1
+        except StoreUnavailable:
+            successor = engine(store)
+            for batch in batches(sources, cuts_after, acknowledged):
+                successor.process(batch, epoch=1)
+    check(store, sources)
+
+
+@relaxed
+@given(worlds, quiet_worlds, cut_lists)
+def test_closed_days_never_change_and_open_ones_stay_right(
+    steps: list[tuple[Any, ...]], later: list[tuple[Any, ...]], cuts: list[int]
+) -> None:
+    """Raw of the first day expires; whatever comes then, its reports stay, and those of days that are surely open are the recomputation."""
+    sources, store = world(steps), MemoryStore()
+    worker = engine(store)
+    for batch in batches(sources, cuts, [0] * PARTITIONS):
+        worker.process(batch, epoch=1)
+    first_open = day_number(date(2026, 10, 31))
+    before = {key: row for key, row in store.live_reports().items() if day_number(key[1]) < first_open}
+    for event_id in [event_id for event_id, row in store.raw.items() if row["recorded_us"] < first_open * 86_400_000_000 - SPAN_US]:
+        del store.raw[event_id]
+    begin = [len(partition) for partition in sources.log]
+    carry_on(sources, later)
+    closing = Engine(store, MAPPING, EngineSettings("log", "id", PARTITIONS, first_open_day=lambda: first_open))
+    for batch in batches(sources, cuts, begin):
+        closing.process(batch, epoch=1)
+    after = store.live_reports()
+    assert {key: row for key, row in after.items() if day_number(key[1]) < first_open} == before
+    surely_open = first_open + 2
+    expected = {key: row for key, row in sources.mart().items() if day_number(key[1]) >= surely_open}
+    assert {key: row for key, row in after.items() if day_number(key[1]) >= surely_open} == expected

@@ -38,7 +38,7 @@ class ConnectEndpoint:
 
 @dataclass(frozen=True)
 class ClickHouseEndpoint:
-    """``accounts``: migrator, writer, reader, auditor."""
+    """``accounts``: migrator, writer, eraser, reader, auditor."""
 
     host: str
     port: int

@@ -26,6 +26,8 @@ class Site:
         self.rebuild = ("rebuild", "--yes", *self.accounts, "--processor-env", str(env(PROCESSOR)))
         self.auditor = Client(**system.clickhouse.client("auditor"), database="bionicpro")
 
+        self._log_began = len(self.processor_log())
+
     def close(self) -> None:
         self.auditor.disconnect()
 
@@ -42,16 +44,19 @@ class Site:
         result = self.operator("status", *WITHOUT)
         return [line for line in result.output.splitlines() if " → " in line]
 
-    def wait_for_problem(self, what: str, limit_s: float = 90) -> str:
-        """Until `status` names *what*; its line."""
+    def wait_for_problem(self, *any_of: str, limit_s: float = 120) -> str:
+        """Until `status` names one of them; its line."""
         seen: list[str] = []
+
+        def lines() -> list[str]:
+            return [line for line in seen if any(what in line for what in any_of)]
 
         def named() -> bool:
             seen[:] = self.problems()
-            return any(what in line for line in seen)
+            return bool(lines())
 
-        until(named, lambda: f"status names {what!r}; it says {seen}", limit_s)
-        return next(line for line in seen if what in line)
+        until(named, lambda: f"status names {any_of}; it says {seen}", limit_s)
+        return lines()[0]
 
     def wait_until_well(self, limit_s: float = 120) -> None:
         seen: list[str] = []
@@ -70,6 +75,10 @@ class Site:
 
     def processor_log(self) -> str:
         return (self.system.instance.logs / f"{PROCESSOR}.log").read_text(encoding="utf-8", errors="replace")
+
+    def wait_for_log(self, *any_of: str) -> None:
+        """Until the processor has said one of these since this object was made."""
+        until(lambda: any(text in self.processor_log()[self._log_began :] for text in any_of), f"the processor says {any_of}")
 
     def migrator(self, work: Callable[[Client], Any]) -> Any:
         """Something done with every right in the tables of the generation that serves."""

@@ -11,7 +11,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from schemas.commands import Delete, Recompute, encode_command
+from schemas.commands import Delete, Erase, Recompute, encode_command
+from schemas.erasure import subject_of
 from schemas.keys import partition_of
 from schemas.ownership import Ownership, OwnershipDocument
 from schemas.ownership import encode as encode_document
@@ -49,6 +50,7 @@ class Sources:
     last_id: int = 0
     crm_offset: int = 0
     envelopes: list[tuple[bytes, dict[str, Any]]] = field(default_factory=list)
+    erased: list[Erase] = field(default_factory=list)
 
     # -- changes of the sources
 
@@ -123,6 +125,32 @@ class Sources:
             str(prosthesis_id).encode(), encode_command(Recompute(command_id="c", prosthesis_id=str(prosthesis_id), reason="test"))
         )
 
+    def erase(self, prosthesis_id: int, begin: int, end: int, user: str = "") -> None:
+        """A rule, for good: whatever was or will be recorded in the half-open time counts no more."""
+        command = Erase(
+            command_id=f"erasure-{len(self.erased)}",
+            prosthesis_id=str(prosthesis_id),
+            subject=subject_of(user),
+            intervals=((begin, end),),
+            issued_us=end,
+            parts=1,
+            customer_gone=False,
+            reason="test",
+        )
+        self.erased.append(command)
+        self._append(str(prosthesis_id).encode(), encode_command(command))
+
+    def erase_user(self, user: str, moment: int) -> None:
+        """All that is the user's up to *moment*, of every prosthesis, as the directory decides it."""
+        for prosthesis, document in self.documents.items():
+            for interval in document.intervals:
+                if interval.user_id == user and interval.starts_us < moment:
+                    self.erase(int(prosthesis), interval.starts_us, min(moment, interval.ends_us or moment), user)
+
+    def is_erased(self, row: dict[str, Any]) -> bool:
+        mine = (interval for rule in self.erased if rule.prosthesis_id == str(row["prosthesis_id"]) for interval in rule.intervals)
+        return any(begin <= row["recorded_us"] < end for begin, end in mine)
+
     def garbage(self, prosthesis_id: int, value: bytes | None) -> None:
         self._append(str(prosthesis_id).encode(), value)
 
@@ -148,7 +176,7 @@ class Sources:
     def mart(self) -> dict[tuple[str, date, str], dict[str, Any]]:
         groups: dict[tuple[str, date, str], list[dict[str, Any]]] = {}
         for row in self.rows.values():
-            if not valid(row):
+            if not valid(row) or self.is_erased(row):
                 continue
             owner = self._owner(row)
             if owner is not None:

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from stream_processor.domain.calendar import QUARTER_US
+from stream_processor.domain.calendar import QUARTER_US, day_date
 from stream_processor.domain.columns import DTYPES, Ints, TelemetryColumns
 from stream_processor.domain.duplicates import EventId, KnownEvent
 from stream_processor.domain.fold import FOLD_FORMAT
 from stream_processor.domain.report import MartColumns
-from stream_processor.ports import StateColumns, StoredOwnership, StoredProgress, StoredState, StoreUnavailable
+from stream_processor.ports import StateColumns, StoredErasure, StoredOwnership, StoredProgress, StoredState, StoreUnavailable
 
 DAY_US = 96 * QUARTER_US
 
@@ -27,6 +27,7 @@ class MemoryStore:
         self.state: dict[tuple[int, str, str], StoredState] = {}
         self.documents: dict[str, StoredOwnership] = {}
         self.positions: dict[tuple[str, int], StoredProgress] = {}
+        self.rules: dict[tuple[str, str], StoredErasure] = {}
         self.lookups = 0
 
     # -- reading
@@ -65,7 +66,7 @@ class MemoryStore:
         for event_id in ids:
             row = self.raw.get(event_id)
             if row is not None:
-                found[event_id] = KnownEvent(row["lsn"], row["offset"], row["recorded_us"], bool(row["deleted"]))
+                found[event_id] = KnownEvent(row["lsn"], row["offset"], row["recorded_us"], bool(row["deleted"]), row["former"])
         return found
 
     def telemetry(self, prosthesis_ids: Sequence[str], from_us: int, to_us: int) -> tuple[list[str], TelemetryColumns]:
@@ -80,12 +81,22 @@ class MemoryStore:
     def progress(self, topic: str) -> list[StoredProgress]:
         return [row for (name, _), row in self.positions.items() if name == topic]
 
+    def erasures(self) -> list[StoredErasure]:
+        return list(self.rules.values())
+
     # -- writing
 
-    def write_telemetry(self, prosthesis_ids: Ints, events: TelemetryColumns) -> None:
+    def write_erasures(self, rules: Sequence[StoredErasure]) -> None:
+        for rule in rules:
+            known = self.rules.get((rule.prosthesis_id, rule.erasure_id))
+            if known is None or rule.offset >= known.offset:
+                self.rules[rule.prosthesis_id, rule.erasure_id] = rule
+
+    def write_telemetry(self, prosthesis_ids: Ints, events: TelemetryColumns, former: Sequence[tuple[int, ...]] | None = None) -> None:
         for i, prosthesis in enumerate(prosthesis_ids):
             row = {name: getattr(events, name)[i] for name in DTYPES}
             row = {name: value.item() if hasattr(value, "item") else value for name, value in row.items()} | {"device": 0}
+            row["former"] = former[i] if former is not None else ()
             key = (prosthesis, row["event_id_hi"], row["event_id_lo"])
             if key not in self.raw or row["lsn"] >= self.raw[key]["lsn"]:
                 self.raw[key] = row
@@ -125,6 +136,20 @@ class MemoryStore:
             known = self.positions.get((row.topic, row.partition))
             if known is None or row.handled_offset >= known.handled_offset:
                 self.positions[row.topic, row.partition] = row
+
+    def remove_erased(self, user_id: str) -> None:
+        """As the eraser does once all rules are handled: raw in erased times; of the user what is older than the rule, and empty reports with their states."""
+        for rule in self.rules.values():
+            for event_id, row in list(self.raw.items()):
+                if event_id[0] == rule.prosthesis_id and any(begin <= row["recorded_us"] < end for begin, end in rule.intervals):
+                    del self.raw[event_id]
+            for key, report in list(self.reports.items()):
+                if key[::2] == (user_id, rule.prosthesis_id) and (report["version"] < rule.offset or report["is_deleted"]):
+                    del self.reports[key]
+            for place, state in list(self.state.items()):
+                report_key = (user_id, day_date(place[0]), rule.prosthesis_id)
+                if place[1:] == (rule.prosthesis_id, user_id) and (state.mark < rule.offset or report_key not in self.reports):
+                    del self.state[place]
 
     def live_reports(self) -> dict[tuple[str, Any, str], dict[str, Any]]:
         """What readers see: without tombstones and without the fields that are about the log."""

@@ -37,19 +37,19 @@ Row = tuple[Any, ...]
 
 
 class Case:
-    """*number* chooses the year and the ids; *prostheses* (at most 100) of them are made, without owners."""
+    """*number* chooses the year and the ids; *prostheses* (at most 100) of them are made, without owners. *base* and *first*: other ids and another first day."""
 
-    def __init__(self, system: System, number: int, prostheses: int = 1) -> None:
+    def __init__(self, system: System, number: int, prostheses: int = 1, *, base: int = FIRST_ID, first: date | None = None) -> None:
         self._system = system
-        first = FIRST_ID + IDS_A_CASE * number
-        self.prostheses = list(range(first, first + prostheses))
-        self.first = date(FIRST_YEAR + number, 6, 1)
+        ids = base + IDS_A_CASE * number
+        self.prostheses = list(range(ids, ids + prostheses))
+        self.first = first or date(FIRST_YEAR + number, 6, 1)
         self.last = self.first + timedelta(days=DAYS)
-        self._crm = _connection(system, "crm", "crm_app")
+        self.crm = _connection(system, "crm", "crm_app")
         self.telemetry = self.telemetry_connection()
         self.auditor = Client(**system.clickhouse.client("auditor"), database="bionicpro")
         for prosthesis in self.prostheses:
-            self._crm.execute(
+            self.crm.execute(
                 "INSERT INTO crm.prostheses (prosthesis_id, model, serial_number) VALUES (%s, 'M', %s)", (prosthesis, f"P-{prosthesis}")
             )
 
@@ -57,10 +57,10 @@ class Case:
         """Take everything back, so that the tests can be run again on the same servers."""
         mine = (self.prostheses,)
         self.telemetry.execute("DELETE FROM telemetry.telemetry_events WHERE prosthesis_id = ANY(%s)", mine)
-        self._crm.execute("DELETE FROM crm.contracts WHERE contract_id = ANY(%s)", mine)
-        self._crm.execute("DELETE FROM crm.customers WHERE customer_id = ANY(%s)", mine)
-        self._crm.execute("DELETE FROM crm.prostheses WHERE prosthesis_id = ANY(%s)", mine)
-        self._crm.close()
+        self.crm.execute("DELETE FROM crm.contracts WHERE contract_id = ANY(%s)", mine)
+        self.crm.execute("DELETE FROM crm.customers WHERE customer_id = ANY(%s)", mine)
+        self.crm.execute("DELETE FROM crm.prostheses WHERE prosthesis_id = ANY(%s)", mine)
+        self.crm.close()
         self.telemetry.close()
         self.auditor.disconnect()
 
@@ -69,11 +69,11 @@ class Case:
 
     def own(self, prosthesis: int) -> None:
         """From now on the prosthesis has had an owner all along; a customer for each, in one of several time zones."""
-        self._crm.execute(
+        self.crm.execute(
             "INSERT INTO crm.customers (customer_id, user_id, full_name, email, timezone) VALUES (%s, %s, 'P', 'p@example.org', %s)",
             (prosthesis, self.user_id(prosthesis), ZONES[prosthesis % len(ZONES)]),
         )
-        self._crm.execute(
+        self.crm.execute(
             "INSERT INTO crm.contracts (contract_id, number, customer_id, prosthesis_id, starts_at) VALUES (%s, 'K', %s, %s, '2002-01-01')",
             (prosthesis, prosthesis, prosthesis),
         )

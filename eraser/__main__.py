@@ -1,0 +1,66 @@
+"""``python -m eraser``: runs until told to end. Exit codes: 0 ended as told, 70 ClickHouse away beyond the deadline or a defect, 78 wrong settings."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+import time
+
+import structlog
+from clickhouse_driver.errors import Error as DriverError
+
+from eraser.settings import EraserSettings
+from eraser.tables import EraserError, Tables, connected
+from eraser.work import Work
+from service_kit.logging import configure
+from service_kit.settings import load
+
+log = structlog.get_logger()
+
+EXIT_SOFTWARE = 70
+FIRST_BACKOFF_S = 0.5
+MAX_BACKOFF_S = 30.0
+
+
+def run(settings: EraserSettings, stop: threading.Event) -> int:
+    """Look at the rules every while until *stop*. A connection is made anew after each failure."""
+    failing_since: float | None = None
+    backoff = FIRST_BACKOFF_S
+    while not stop.is_set():
+        try:
+            with connected(settings.clickhouse) as client:
+                work = Work(Tables(client, settings.clickhouse.database), settings.eraser)
+                while not stop.is_set():
+                    work.look()
+                    failing_since, backoff = None, FIRST_BACKOFF_S
+                    stop.wait(settings.eraser.poll_s)
+        except (EraserError, DriverError, OSError, EOFError) as error:
+            failing_since = failing_since or time.monotonic()
+            if time.monotonic() - failing_since > settings.eraser.store_deadline_s:
+                log.critical("the eraser stops", error=_line(error))
+                return EXIT_SOFTWARE
+            log.warning("erasures wait", error=_line(error), again_in_s=backoff)
+            stop.wait(backoff)
+            backoff = min(2 * backoff, MAX_BACKOFF_S)
+    return 0
+
+
+def _line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def main() -> int:
+    settings = load(EraserSettings)
+    configure("eraser", settings.log)
+    # The driver logs each refused connection with its trace; ours says it in one line.
+    logging.getLogger("clickhouse_driver").setLevel(logging.CRITICAL)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return run(settings, stop)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,151 @@
+"""The tables as the eraser reads and changes them. Only our own identifiers are put into SQL by text; values are parameters."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from clickhouse_driver import Client
+
+from eraser.rules import EPOCH, Generation, Receipt, Rule, State
+from service_kit.settings import ClickHouseSettings
+
+TABLES = ("telemetry_events", "report_state", "ownership", "user_daily_reports")
+POLL_S = 0.2
+_RULE = "prosthesis_id, erasure_id, subject, from_us, to_us, issued_at, customer_gone, reason, topic_id, log_partition, log_offset"
+_RECEIPT = "prosthesis_id, erasure_id, subject, reason, requested_at, started_at, removed_at, checked_at, finished_at, removed, version"
+_GENERATIONS = (
+    "SELECT database FROM system.tables WHERE startsWith(database, %(prefix)s) AND name IN %(tables)s GROUP BY database HAVING count() = 5"
+)
+
+Part = tuple[str, str, str]
+"""Database, table, name."""
+
+
+class EraserError(RuntimeError):
+    """A removal could not be carried out; the message names table and reason. It will be tried again."""
+
+
+@contextmanager
+def connected(settings: ClickHouseSettings) -> Iterator[Client]:
+    """A client for one thread."""
+    client = Client(
+        settings.host,
+        port=settings.port,
+        user=settings.user,
+        password=settings.password.get_secret_value(),
+        database=settings.database,
+        secure=settings.secure,
+        ca_certs=str(settings.ca_file) if settings.ca_file else None,
+        connect_timeout=settings.connect_timeout_s,
+        send_receive_timeout=settings.send_receive_timeout_s,
+    )
+    try:
+        yield client
+    finally:
+        client.disconnect()
+
+
+@dataclass(frozen=True)
+class Tables:
+    """*client* has the shared database *shared* as its own."""
+
+    client: Client
+    shared: str
+
+    def now(self) -> datetime:
+        """The server's clock, which the receipts are written by."""
+        return _aware(self.client.execute("SELECT now64(3, 'UTC')")[0][0])
+
+    # -- rules and receipts ---------------------------------------------------------------------------------------------
+
+    def rules(self) -> list[Rule]:
+        rows = self.client.execute(f"SELECT {_RULE} FROM erasure_rules FINAL ORDER BY issued_at")
+        return [
+            Rule(pid, eid, subject, tuple(zip(begins, ends, strict=True)), _aware(issued), bool(gone), reason, topic, partition, offset)
+            for pid, eid, subject, begins, ends, issued, gone, reason, topic, partition, offset in rows
+        ]
+
+    def receipts(self, rules: Sequence[Rule]) -> dict[tuple[str, str], Receipt]:
+        """How far each of *rules* is that was begun."""
+        by_key = {rule.key: rule for rule in rules}
+        found = {}
+        for pid, eid, _, _, _, *times, removed, version in self.client.execute(f"SELECT {_RECEIPT} FROM erasure_receipts FINAL"):
+            if (pid, eid) in by_key:
+                started, removed_at, checked, finished = (None if at is None else _aware(at) for at in times)
+                found[pid, eid] = Receipt(by_key[pid, eid], started or EPOCH, removed_at, checked, finished, removed, version)
+        return found
+
+    def keep(self, receipt: Receipt) -> Receipt:
+        """Write how far it is; returns it as written."""
+        rule, version = receipt.rule, receipt.version + 1
+        times = (receipt.started_at, receipt.removed_at, receipt.checked_at, receipt.finished_at)
+        row = (*rule.key, rule.subject, rule.reason, rule.issued_at, *times, dict(receipt.removed), version)
+        self.client.execute(f"INSERT INTO erasure_receipts ({_RECEIPT}) VALUES", [row])
+        return Receipt(rule, *times, receipt.removed, version)
+
+    # -- generations ----------------------------------------------------------------------------------------------------
+
+    def generations(self, rule: Rule) -> list[Generation]:
+        """Every generation whose tables exist, and how far it is in the rule's partition."""
+        states = dict(self.client.execute("SELECT generation, state FROM generations FINAL"))
+        prefix = f"{self.shared}_g"
+        names = [row[0] for row in self.client.execute(_GENERATIONS, {"prefix": prefix, "tables": (*TABLES, "partition_progress")})]
+        numbers = sorted(int(name.removeprefix(prefix)) for name in names if name.removeprefix(prefix).isdigit())
+        return [self._generation(f"{prefix}{number}", State(states.get(number, "building")), rule) for number in numbers]
+
+    def _generation(self, database: str, state: State, rule: Rule) -> Generation:
+        query = f"SELECT log_partition, topic_id, handled_offset FROM {database}.partition_progress FINAL WHERE topic = 'prosthesis.log'"
+        found = {partition: (topic_id, handled) for partition, topic_id, handled in self.client.execute(query)}
+        topic_id, handled = found.get(rule.partition, (next(iter(found.values()))[0], -1) if found else (None, None))
+        return Generation(database, state, topic_id, handled)
+
+    # -- removal --------------------------------------------------------------------------------------------------------
+
+    def select(self, query: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
+        rows: list[tuple[Any, ...]] = self.client.execute(query, parameters)
+        return rows
+
+    def count(self, database: str, table: str, condition: str, parameters: dict[str, Any]) -> int:
+        return int(self.client.execute(f"SELECT count() FROM {database}.{table} WHERE {condition}", parameters)[0][0])
+
+    def delete(self, database: str, table: str, condition: str, parameters: dict[str, Any], deadline_s: float) -> None:
+        """Rewrite the parts that hold such rows, and wait until it is done. Raises EraserError where it fails or takes too long."""
+        self.client.execute(f"ALTER TABLE {database}.{table} DELETE WHERE {condition} SETTINGS mutations_sync = 0", parameters)
+        self._await(lambda: self._unfinished(database, table), deadline_s)
+
+    def _unfinished(self, database: str, table: str) -> str | None:
+        query = "SELECT count(), any(latest_fail_reason) FROM system.mutations WHERE database = %(d)s AND table = %(t)s AND NOT is_done"
+        count, reason = self.client.execute(query, {"d": database, "t": table})[0]
+        return f"{database}.{table}: {count} mutations are not done: {reason.splitlines()[0] if reason else 'they run'}" if count else None
+
+    def _await(self, unfinished: Callable[[], str | None], deadline_s: float) -> None:
+        until = time.monotonic() + deadline_s
+        while (problem := unfinished()) is not None:
+            if time.monotonic() > until:
+                raise EraserError(problem)
+            time.sleep(POLL_S)
+
+    def old_parts(self, databases: Sequence[str], at_least_s: float = 0) -> set[Part]:
+        """Parts that merges and mutations have replaced, at least that long ago, and whose files are still there."""
+        query = (
+            "SELECT database, table, name FROM system.parts"
+            " WHERE NOT active AND database IN %(d)s AND table IN %(t)s AND remove_time <= now() - %(s)s"
+        )
+        return set(self.client.execute(query, {"d": tuple(databases) or ("",), "t": TABLES, "s": at_least_s}))
+
+    def delete_files(self, database: str, table: str) -> None:
+        """Have the files of replaced parts deleted now, those younger than the table's ``old_parts_lifetime`` excepted.
+
+        In a table where nothing happens ClickHouse looks for them ever more seldom (up to ten minutes). Dropping a partition, here one that cannot be,
+        makes it look at once. Merges that run are begun again.
+        """
+        self.client.execute(f"ALTER TABLE {database}.{table} DROP PARTITION ID 'none'")
+
+
+def _aware(at: datetime) -> datetime:
+    return at if at.tzinfo else at.replace(tzinfo=UTC)

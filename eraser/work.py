@@ -1,0 +1,121 @@
+"""One look at every rule: remove, wait, look again, write the receipt. What was done is read from the tables each time, so it can be killed anywhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+import structlog
+
+from eraser.removal import remains
+from eraser.rules import Generation, Phase, Receipt, Rule, has_handled, phase, to_clean
+from eraser.settings import EraserSection
+from eraser.tables import Part, Tables
+
+log = structlog.get_logger()
+
+PAUSE_S = 15.0
+
+
+@dataclass
+class Work:
+    """*_old*: for each rule, the replaced parts that were there when nothing was left; the removal is physical once their files are gone."""
+
+    tables: Tables
+    settings: EraserSection
+    clock: Callable[[], float] = time.monotonic
+    _old: dict[tuple[str, str], set[Part]] = field(default_factory=dict)
+    _asked: dict[tuple[str, str], float] = field(default_factory=dict)
+
+    def look(self) -> int:
+        """Do what can be done now for every rule. Returns how many are not finished. Raises EraserError and clickhouse_driver's errors."""
+        rules = self.tables.rules()
+        receipts = self.tables.receipts(rules)
+        now = self.tables.now()
+        return sum(not self._one(rule, receipts.get(rule.key), now) for rule in rules)
+
+    def _one(self, rule: Rule, known: Receipt | None, now: datetime) -> bool:
+        """Returns whether the rule is finished."""
+        receipt = known or self.tables.keep(Receipt(rule, started_at=now))
+        match phase(receipt, now, self.settings.settle_s, self.settings.sweep_s):
+            case Phase.REST:
+                return True
+            case Phase.SETTLE:
+                return False
+            case Phase.REMOVE:
+                self._remove(receipt, now)
+                return False
+            case Phase.FINISH:
+                return self._finish(receipt)
+            case Phase.SWEEP:
+                self._sweep(receipt, now)
+                return True
+
+    def _remove(self, receipt: Receipt, now: datetime) -> None:
+        rule, generations = receipt.rule, self.tables.generations(receipt.rule)
+        removed = self._clean(rule, to_clean(rule, generations), final=False)
+        if removed:
+            self.tables.keep(receipt.having(removed))
+            log.info("removed", erasure_id=rule.erasure_id, prosthesis_id=rule.prosthesis_id, rows=removed)
+        waiting = [generation.database for generation in generations if not has_handled(rule, generation)]
+        if not removed and not waiting and self._files_are_gone(rule, generations):
+            self.tables.keep(replace(receipt, removed_at=now))
+
+    def _finish(self, receipt: Receipt) -> bool:
+        """After nobody can write any more what they held: nothing may be left, not even what is empty."""
+        rule, generations = receipt.rule, self.tables.generations(receipt.rule)
+        removed = self._clean(rule, generations, final=True)
+        if removed:
+            self.tables.keep(receipt.having(removed))
+            return False
+        if not self._files_are_gone(rule, generations):
+            return False
+        now = self.tables.now()
+        self.tables.keep(replace(receipt, checked_at=now, finished_at=now))
+        log.info("erased", erasure_id=rule.erasure_id, prosthesis_id=rule.prosthesis_id, rows=dict(receipt.removed))
+        return True
+
+    def _sweep(self, receipt: Receipt, now: datetime) -> None:
+        rule = receipt.rule
+        removed = self._clean(rule, self.tables.generations(rule), final=True)
+        if removed:
+            log.warning(
+                "something had come back and is removed", erasure_id=rule.erasure_id, prosthesis_id=rule.prosthesis_id, rows=removed
+            )
+        self.tables.keep(replace(receipt.having(removed), checked_at=now))
+
+    def _clean(self, rule: Rule, generations: Sequence[Generation], *, final: bool) -> dict[str, int]:
+        """Delete what is there, and wait until ClickHouse has. Returns rows by table, without those that had none."""
+        removed: dict[str, int] = {}
+        for generation in generations:
+            for found in remains(self.tables, rule, generation, final=final):
+                rows = self.tables.count(generation.database, found.table, found.condition, found.parameters)
+                if rows:
+                    deadline_s = self.settings.mutation_deadline_s
+                    self.tables.delete(generation.database, found.table, found.condition, found.parameters, deadline_s)
+                    name = f"{generation.database}.{found.table}"
+                    removed[name] = removed.get(name, 0) + rows
+        if removed:
+            self._old.pop(rule.key, None)
+        return removed
+
+    def _delete_files(self, left: set[Part]) -> None:
+        """At most now and then, because it interrupts merges."""
+        now = self.clock()
+        ripe = left & self.tables.old_parts(sorted({part[0] for part in left}), self.settings.files_s)
+        for place in sorted({part[:2] for part in ripe}):
+            if now - self._asked.get(place, -PAUSE_S) >= min(PAUSE_S, self.settings.files_s):
+                self.tables.delete_files(*place)
+                self._asked[place] = now
+
+    def _files_are_gone(self, rule: Rule, generations: Sequence[Generation]) -> bool:
+        """Whether the parts that a removal replaced are off the disk: all that were there when nothing was left in the tables."""
+        there = self.tables.old_parts([generation.database for generation in generations])
+        left = self._old[rule.key] = self._old.get(rule.key, there) & there
+        if left:
+            self._delete_files(left)
+            return False
+        del self._old[rule.key]
+        return True

@@ -1,0 +1,83 @@
+"""The erasure rules in force, as the engine and its recomputes ask for them: read once an assignment, added to by commands of the log."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from schemas.commands import Erase
+from stream_processor.domain.columns import Ints, TelemetryColumns
+from stream_processor.domain.decode import Change, Record
+from stream_processor.domain.devices import Devices
+from stream_processor.domain.erasure import ErasedTimes
+from stream_processor.ports import ReportStore, StoredErasure
+
+
+class Erasures:
+    """A cache of the store's rules, valid for one assignment. Rules are few; without any, asking costs nothing."""
+
+    def __init__(self, store: ReportStore, devices: Devices) -> None:
+        self._store = store
+        self._devices = devices
+        self._times: ErasedTimes | None = None
+        self._new: list[StoredErasure] = []
+
+    @property
+    def times(self) -> ErasedTimes:
+        if self._times is None:
+            self._times = ErasedTimes()
+            for rule in self._store.erasures():
+                self._times.add(rule.prosthesis_id, rule.intervals)
+        return self._times
+
+    def reload(self) -> bool:
+        """Take in the rules that were stored since; returns whether there were any. Another worker, of another generation, may have stored them."""
+        known, self._times = self._times, None
+        return known is not None and known != self.times
+
+    def accept(self, command: Erase, record: Record, topic_id: str) -> None:
+        """From now on the rule is in force; ``write`` stores it."""
+        self.times.add(command.prosthesis_id, command.intervals)
+        self._new.append(stored_erasure(command, record, topic_id))
+
+    def write(self) -> None:
+        """Store what was accepted since the last call: before anything else is written, so that nobody who comes later can lack it."""
+        if self._new:
+            self._store.write_erasures(self._new)
+            self._new = []
+
+    def inside(self, events: TelemetryColumns) -> Ints | None:
+        """Which events (their ``device`` is known) lie in an erased time, as a mask; None where none do."""
+        ruled = [index for index in map(self._devices.known, self.times.prostheses()) if index is not None]
+        if not ruled:
+            return None
+        mask = np.zeros(len(events), dtype=bool)
+        for index in np.intersect1d(events.device, ruled).tolist():
+            at = np.flatnonzero(events.device == index)
+            mask[at] = self.times.cover(self._devices[index].prosthesis_id, events.recorded_us[at])
+        return mask if mask.any() else None
+
+    def cut(self, device: int, change: Change) -> bool:
+        """Take what lies in an erased time out of a change. Returns whether anything is left of it."""
+        prosthesis_id = self._devices[device].prosthesis_id
+        if change.removed is not None and self.times.covers(prosthesis_id, int(change.removed.recorded_us[0])):
+            change.removed = None
+        if change.added is not None and self.times.covers(prosthesis_id, int(change.added.recorded_us[0])):
+            change.added = None
+        return change.removed is not None or change.added is not None
+
+
+def stored_erasure(command: Erase, record: Record, topic_id: str) -> StoredErasure:
+    """The row that puts a command's rule in force for good."""
+    return StoredErasure(
+        prosthesis_id=command.prosthesis_id,
+        erasure_id=command.command_id,
+        subject=command.subject,
+        intervals=command.intervals,
+        issued_us=command.issued_us,
+        parts=command.parts,
+        customer_gone=command.customer_gone,
+        reason=command.reason,
+        topic_id=topic_id,
+        partition=record.partition,
+        offset=record.offset,
+    )

@@ -1,0 +1,254 @@
+"""Rows altered by hand, offsets set back with Kafka's own tool, days that are closed: on a pipe of its own, each healed or kept as it should be."""
+
+from __future__ import annotations
+
+import os
+import runpy
+import subprocess
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+from unittest import mock
+
+import pytest
+from clickhouse_driver import Client
+
+from cli.broker import Broker
+from local.servers.kafka import class_path
+from local.servers.program import java
+from schemas.generations import group_of
+from schemas.keys import LOG_TOPIC
+from service_kit.settings import KafkaSettings
+from tests.support.airflow_stub import airflow
+from tests.support.expendable import Site
+from tests.support.processor import GROUP, REPOSITORY, until
+from tests.support.processor_case import Case
+from tests.support.system import System
+
+pytestmark = pytest.mark.timeout(900)
+DAG = REPOSITORY / "reconciliation" / "airflow" / "bionicpro_reconciliation.py"
+TOOL = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand"
+
+
+@pytest.fixture(scope="module")
+def site(expendable: System) -> Iterator[Site]:
+    found = Site(expendable)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def case(site: Site, request: pytest.FixtureRequest) -> Iterator[Case]:
+    """Three prostheses with owners and an event a day, all of it equal; a number for each test."""
+    found = Case(site.system, number=14 - NUMBERS.index(request.function.__name__), prostheses=3, base=940_000)
+    try:
+        for prosthesis in found.prostheses:
+            found.own(prosthesis)
+            for day in range(1, 5):
+                found.insert(prosthesis, recorded_at=found.at(day))
+        assert found.verify().ok
+        yield found
+    finally:
+        found.close()
+
+
+def repaired(site: Site, case: Case) -> Any:
+    return site.operator.json("repair", "--yes", "--from", str(case.first), "--to", str(case.last))
+
+
+def by_hand(site: Site, table: str, replace: str, prosthesis: int, where: str) -> None:
+    """Write rows of *table* again with something replaced, as somebody with every right might."""
+    statement = (
+        f"INSERT INTO {table} SELECT * REPLACE ({replace}) FROM (SELECT * FROM {table} FINAL WHERE prosthesis_id = %(p)s AND {where})"
+    )
+    site.migrator(lambda client: client.execute(statement, {"p": str(prosthesis)}))
+
+
+def test_a_report_that_somebody_made_is_named_surplus_and_taken_back_by_a_repair(site: Site, case: Case) -> None:
+    prosthesis = case.prostheses[0]
+    by_hand(
+        site,
+        "user_daily_reports",
+        f"toDate32('{case.first}') AS report_date",
+        prosthesis,
+        f"report_date = '{case.first + timedelta(days=2)}'",
+    )
+    found = case.verify()
+    assert [(key.report_date, key.prosthesis_id) for key in found.found.surplus] == [(case.first, str(prosthesis))]
+    assert repaired(site, case)["verification"]["ok"]
+    assert case.first not in {row["report_date"] for row in case.reports()}
+
+
+def test_raw_that_somebody_altered_is_different_by_id_and_made_equal(site: Site, case: Case) -> None:
+    prosthesis = case.prostheses[0]
+    by_hand(site, "telemetry_events", "toUInt32(7) AS active_ms", prosthesis, f"toDate(recorded_at) = '{case.first + timedelta(days=2)}'")
+    planned = site.operator.json("repair", "--dry-run", "--from", str(case.first), "--to", str(case.last), code=1)
+    assert planned["raw"] == {"missing": 0, "different": 1, "surplus": 0}
+    after = repaired(site, case)
+    assert after["raw"] == {"missing": 0, "different": 0, "surplus": 0}
+    assert after["verification"]["ok"]
+    assert site.operator("replay", "--prosthesis", str(prosthesis)).exit_code == 0
+    assert case.verify().ok, "folded again from raw, it is what PostgreSQL says"
+
+
+def test_a_state_that_somebody_altered_shows_with_the_next_event_and_is_mended(site: Site, case: Case) -> None:
+    first, second, _ = case.prostheses
+    day = case.first + timedelta(days=2)
+    case.insert(second, recorded_at=case.at(2, 13))
+    assert case.verify().ok
+    other = f"(SELECT any(fold) FROM report_state FINAL WHERE prosthesis_id = '{second}' AND report_date = '{day}') AS fold"
+    by_hand(site, "report_state", other, first, f"report_date = '{day}'")
+    site.stop_processor()  # what it remembers is right
+    site.start_processor()
+    case.insert(first, recorded_at=case.at(2, 14))
+    assert {key.prosthesis_id for key in case.verify().found.unequal_keys} == {str(first)}
+    assert repaired(site, case)["verification"]["ok"]
+    case.insert(first, recorded_at=case.at(2, 15))
+    assert case.verify().ok
+
+
+def kafka_tool(site: Site, *arguments: str) -> str:
+    """Kafka's own command, as an administrator calls it."""
+    command = [java(), "-Xmx128m", "-cp", class_path(), TOOL, "--bootstrap-server", site.system.kafka.bootstrap_servers]
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def reset(site: Site, *how: str) -> None:
+    """Stop the processor, set its group's offsets of the log with Kafka's tool, start it, wait until it is where it was."""
+    group = group_of(GROUP, site.serving())
+    broker = Broker(KafkaSettings(bootstrap_servers=site.system.kafka.bootstrap_servers))
+    partitions = broker.topics([LOG_TOPIC])[LOG_TOPIC].ends
+    site.stop_processor()
+    until(lambda: broker.group(group).members == (), "the group is empty")
+    reached = broker.committed(group, LOG_TOPIC, partitions)
+    kafka_tool(site, "--group", group, "--topic", LOG_TOPIC, "--reset-offsets", *how, "--execute")
+    assert sum(broker.committed(group, LOG_TOPIC, partitions).values()) < sum(reached.values())
+    site.start_processor()
+    until(
+        lambda: all(broker.committed(group, LOG_TOPIC, partitions).get(p, 0) >= offset for p, offset in reached.items()),
+        "all is handled again",
+    )
+
+
+@pytest.mark.parametrize("how", [("--shift-by", "-7"), ("--to-earliest",)])
+def test_offsets_set_back_with_kafkas_own_tool_change_nothing(site: Site, case: Case, how: tuple[str, ...]) -> None:
+    before = case.reports()
+    reset(site, *how)
+    assert case.reports() == before
+    assert case.verify().ok
+
+
+def test_a_mart_that_was_truncated_is_full_again_after_a_reset_to_the_earliest(site: Site, case: Case) -> None:
+    before = case.reports()
+    site.migrator(lambda client: client.execute("TRUNCATE TABLE user_daily_reports"))
+    assert case.reports() == []
+    reset(site, "--to-earliest")
+    assert case.reports() == before
+    assert case.verify().ok
+
+
+def test_a_replay_from_a_moment_refills_what_was_lost_since(site: Site, case: Case) -> None:
+    before = case.reports()
+    site.migrator(lambda client: client.execute("TRUNCATE TABLE user_daily_reports"))
+    site.stop_processor()
+    group, broker = group_of(GROUP, site.serving()), Broker(KafkaSettings(bootstrap_servers=site.system.kafka.bootstrap_servers))
+    until(lambda: broker.group(group).members == (), "the group is empty")
+    assert site.operator.json("replay", "--from", "2026-01-01T00:00:00Z", "--yes")["records"] > 0
+    site.start_processor()
+    until(lambda: case.reports() == before, "the reports are there again")
+    assert case.verify().ok
+
+
+def test_one_prosthesis_is_folded_again_by_a_replay_of_its_own(site: Site, case: Case) -> None:
+    prosthesis = str(case.prostheses[0])
+    before = case.reports()
+    site.migrator(
+        lambda client: client.execute(
+            "ALTER TABLE user_daily_reports DELETE WHERE prosthesis_id = %(p)s SETTINGS mutations_sync = 1", {"p": prosthesis}
+        )
+    )
+    assert len(case.reports()) < len(before)
+    assert site.operator("replay", "--prosthesis", prosthesis).exit_code == 0
+    until(lambda: case.reports() == before, "the reports are there again")
+
+
+def test_the_daily_run_of_airflow_repairs_what_differs_and_fails_where_it_cannot(site: Site, case: Case) -> None:
+    prosthesis, day = case.prostheses[0], case.first + timedelta(days=2)
+    by_hand(site, "user_daily_reports", "usage_ms + 1 AS usage_ms", prosthesis, f"report_date = '{day}'")
+    assert not case.verify().ok
+    with airflow(datetime.combine(case.last, time(), UTC)), mock.patch.dict(os.environ, site.operator.variables):
+        runpy.run_path(str(DAG))
+        assert case.verify().ok
+        by_hand(
+            site, "user_daily_reports", "usage_ms + 1 AS usage_ms, version + 1000000000 AS version", prosthesis, f"report_date = '{day}'"
+        )
+        with pytest.raises(RuntimeError, match="still differ"):
+            runpy.run_path(str(DAG))
+    told = site.operator.json(*site.rebuild)
+    assert told["handed_over"], "what no repair can outrank, a rebuild leaves behind"
+    assert case.verify().ok
+
+
+NUMBERS = [name for name in globals() if name.startswith("test_")]
+
+
+@pytest.fixture
+def kept(site: Site) -> Iterator[None]:
+    """Raw telemetry is kept for 30 days, and PostgreSQL's for 30; for ever again afterwards."""
+    migrator = site.operator.with_variables(**site.system.variables("migrator"))
+    assert migrator("schema", "retention", "--raw-days", "30", "--source-days", "30", "--yes").exit_code == 0
+    yield
+    assert migrator("schema", "retention", "--raw-days", "0", "--source-days", "0", "--yes").exit_code == 0
+
+
+def expire(client: Client) -> None:
+    client.execute("OPTIMIZE TABLE telemetry_events FINAL")
+
+
+def test_closed_days_stay_when_raw_expires_the_source_is_purged_and_all_is_rebuilt(site: Site, kept: None) -> None:
+    site.wait_until_well()
+    today = datetime.now(UTC).date()
+    case = Case(site.system, number=0, prostheses=2, base=945_000, first=today - timedelta(days=6))
+    try:
+        first, second = case.prostheses
+        for prosthesis in case.prostheses:
+            case.own(prosthesis)
+        young = [case.insert(prosthesis, recorded_at=case.at(2)) for prosthesis in case.prostheses]
+        assert case.verify().ok
+        closed = report(site, first, today - timedelta(days=60))
+        raw = site.migrator(lambda client: client.execute("INSERT INTO telemetry_events SELECT * REPLACE (recorded_at - toIntervalDay(58) AS recorded_at,"
+            " event_id_lo + 1000000000 AS event_id_lo) FROM (SELECT * FROM telemetry_events FINAL WHERE prosthesis_id = %(p)s)", {"p": str(first)}))  # fmt: skip
+        assert raw is not None
+        site.migrator(expire)
+        old_rows = "SELECT count() FROM telemetry_events FINAL WHERE prosthesis_id = %(p)s"
+        assert site.migrator(lambda client: client.execute(old_rows, {"p": str(first)})) == [(1,)]
+        assert site.operator("replay", "--prosthesis", str(first)).exit_code == 0
+        case.insert(first, recorded_at=datetime.now(UTC) - timedelta(days=60))
+        case.telemetry.execute("DELETE FROM telemetry.telemetry_events WHERE event_id = %s", (young[1],))
+        found = case.verify()
+        assert found.ok, found.as_json()
+        assert site.operator.json("dlq", "list")["reasons"].get("expired-day", 0) >= 1
+        assert reports_of(site, first) == {today - timedelta(days=4): 1, today - timedelta(days=60): closed}
+        assert reports_of(site, second) == {}
+        told = site.operator.json("verify", "--from", str(today - timedelta(days=90)))
+        assert told["beyond_retention"]["rows"] >= 1
+        for source in ("tables", "postgres"):
+            assert site.operator.json(*site.rebuild, "--source", source)["handed_over"]
+            assert reports_of(site, first) == {today - timedelta(days=4): 1, today - timedelta(days=60): closed}
+        assert case.verify().ok
+    finally:
+        case.close()
+
+
+def report(site: Site, prosthesis: int, day: date) -> int:
+    """A report of a day long ago, with its state, as it was left when the day was closed; its number of events."""
+    for table in ("user_daily_reports", "report_state"):
+        by_hand(site, table, f"toDate32('{day}') AS report_date", prosthesis, "1 = 1")
+    return reports_of(site, prosthesis)[day]
+
+
+def reports_of(site: Site, prosthesis: int) -> dict[date, int]:
+    query = "SELECT report_date, event_count FROM user_daily_reports WHERE prosthesis_id = %(p)s"
+    return dict(site.auditor.execute(query, {"p": str(prosthesis)}))
