@@ -201,8 +201,7 @@ class Processor:
     async def _directory_agent(self, stream: StreamT[Any]) -> None:
         epoch = None
         async for event in cast(Stream[Any], stream).noack().events():
-            if event.message.generation_id != self.app.consumer_generation_id:
-                continue  # of an earlier assignment: whoever has the directory now handles it
+            # What was fetched under an earlier assignment is handled too: Faust may not deliver it again, and what it says is true of its place in the log.
             if event.message.generation_id != epoch:
                 await _fatal(self._restore_directory(event.message.offset))
                 epoch = event.message.generation_id
