@@ -122,6 +122,8 @@ class Processor:
             web_host=conf.host,
             web_bind=conf.host,
             web_port=conf.port,
+            # A static member that comes back is given its former assignment, in which Faust wants to find its own URL again, wherever it runs now.
+            canonical_url=f"http://{conf.instance_id}" if conf.instance_id else None,
             web_tables_enabled=False,
             producer_acks=-1,
             producer_compression_type="lz4",
