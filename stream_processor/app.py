@@ -122,6 +122,8 @@ class Processor:
             web_host=conf.host,
             web_bind=conf.host,
             web_port=conf.port,
+            # A static member that comes back is given its former assignment, in which Faust wants to find its own URL again, wherever it runs now.
+            canonical_url=f"http://{conf.instance_id}" if conf.instance_id else None,
             web_tables_enabled=False,
             producer_acks=-1,
             producer_compression_type="lz4",
@@ -201,8 +203,7 @@ class Processor:
     async def _directory_agent(self, stream: StreamT[Any]) -> None:
         epoch = None
         async for event in cast(Stream[Any], stream).noack().events():
-            if event.message.generation_id != self.app.consumer_generation_id:
-                continue  # of an earlier assignment: whoever has the directory now handles it
+            # What was fetched under an earlier assignment is handled too: Faust may not deliver it again, and what it says is true of its place in the log.
             if event.message.generation_id != epoch:
                 await _fatal(self._restore_directory(event.message.offset))
                 epoch = event.message.generation_id

@@ -66,6 +66,7 @@ class BatchConsumer(driver.Consumer):
         self._positions = Positions()
         self._fetching = asyncio.Lock()
         self._seeks = 0
+        self._sought: dict[TP, int | None] = {}
 
     @property
     def _batched_topic(self) -> str:
@@ -99,6 +100,10 @@ class BatchConsumer(driver.Consumer):
             if tp in batched:
                 self._positions.deliver(tp, message.offset)
             yield tp, message
+            if self._seeks != seeks:
+                # Faust has just noted the message as read, behind the seek: it would drop what is read again before it, and never commit.
+                self._read_offset[tp] = self._sought.get(tp)
+                return
 
     def _messages(
         self, records: Mapping[TP, list[Any]], batched: dict[TP, list[Any]], generation: int
@@ -167,6 +172,7 @@ class BatchConsumer(driver.Consumer):
                 self._positions.skip(assigned)
             else:
                 self._positions.restart()
+            self._sought = dict(self._read_offset)
             self._seeks += 1
 
     async def _go_back(self) -> None:

@@ -27,9 +27,6 @@ PAUSE_S = 0.3
 SNAPSHOT_ROWS = 40
 EVENTS = sql.Identifier("telemetry", "telemetry_events")
 NAMES = sql.SQL(", ").join(map(sql.Identifier, COLUMNS))
-INSERT = sql.SQL("INSERT INTO {} ({}) VALUES ({}) ON CONFLICT DO NOTHING").format(
-    EVENTS, NAMES, sql.SQL(", ").join(sql.Placeholder(name) for name in COLUMNS)
-)
 COPY = sql.SQL("COPY {} ({}) FROM STDIN").format(EVENTS, NAMES)
 PASSING = (psycopg.OperationalError, psycopg.InterfaceError, CommandError, KafkaException, OSError)
 
@@ -159,8 +156,6 @@ class Execution:
                 self._produce(prosthesis_key(details["prosthesis"]), details["value"])
             case "snapshot":
                 self._ask_for_rows(details["prosthesis"])
-            case "idle":
-                return
             case unknown:
                 raise ValueError(unknown)
 

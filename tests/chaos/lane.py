@@ -13,7 +13,7 @@ from typing import Any
 from local import environments, orphans, steps, supervision
 from local import system as servers
 from local.__main__ import forget
-from local.instance import Instance, open_instance, write_private
+from local.instance import existing, open_instance, write_private
 from local.ports import any_free
 from tests.chaos.gate import Gate, Gates
 
@@ -125,9 +125,7 @@ class Lane:
 def fresh(folder: Path) -> Path:
     """*folder*, emptied of an earlier lane that did not end well."""
     if (folder / "instance.json").exists():
-        from local.instance import existing  # noqa: PLC0415
-
-        left: Instance = existing(folder)
+        left = existing(folder)
         if not supervision.stop(left):
             orphans.end(left)
         forget(left)

@@ -18,7 +18,7 @@ from tests.chaos.judge import DeadLetters, Judge, StuckError
 from tests.chaos.lane import Lane
 from tests.chaos.schedule import Fault, Schedule
 from tests.chaos.workers import Ended, Workers
-from tests.chaos.workload import Plan, plan
+from tests.chaos.workload import plan
 
 FAULT_LIMIT_S = 60.0
 REACH_LIMIT_S = 12.0
@@ -211,8 +211,3 @@ class Run:
             result.problems.append(f"stuck: {error}")
         result.dead_letters, strange = letters.unexplained(self._plan)
         result.problems += strange
-
-
-def plan_of(schedule: Schedule, number: int = 0) -> Plan:
-    """The workload of a schedule."""
-    return plan(schedule.seed, number, schedule.seconds - 2)

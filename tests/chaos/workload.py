@@ -289,7 +289,7 @@ def _operator(made: Plan, chance: random.Random, seconds: float) -> None:
     at = 2.0
     while at < seconds:
         prosthesis = chance.choice(made.prostheses)
-        match chance.randrange(5):
+        match chance.randrange(4):
             case 0 | 1:
                 days = None if chance.random() < 0.4 else sorted(chance.randrange(-5, DAYS + 2) for _ in range(2))
                 made.operations.append(Operation(round(at, 3), "operator", "recompute-command", {"prosthesis": prosthesis, "days": days}))
@@ -297,8 +297,6 @@ def _operator(made: Plan, chance: random.Random, seconds: float) -> None:
                 value = f"garbage {chance.random()}".encode()
                 made.garbage.add(value)
                 made.operations.append(Operation(round(at, 3), "operator", "garbage", {"prosthesis": prosthesis, "value": value}))
-            case 3:
-                made.operations.append(Operation(round(at, 3), "operator", "snapshot", {"prosthesis": prosthesis}))
             case _:
-                made.operations.append(Operation(round(at, 3), "operator", "idle", {}))
+                made.operations.append(Operation(round(at, 3), "operator", "snapshot", {"prosthesis": prosthesis}))
         at += chance.expovariate(1 / 1.5)

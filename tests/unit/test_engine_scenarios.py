@@ -94,6 +94,19 @@ def test_a_mart_that_was_emptied_by_hand_is_filled_by_a_replay() -> None:
     assert len(store.live_reports()) == 2
 
 
+def test_an_event_that_moves_to_another_day_leaves_the_day_it_was_in() -> None:
+    sources, store = owned(), MemoryStore()
+    moved = sources.insert(BATTERY)
+    sources.insert(BATTERY)
+    worker = engine(store)
+    worker.process(records(sources), epoch=1)
+    done = len(records(sources))
+    sources.update(moved, {"recorded_us": NOON - DAY})
+    worker.process(records(sources)[done:], epoch=1)
+    assert store.live_reports() == sources.mart()
+    assert len(store.live_reports()) == 2
+
+
 def test_what_a_worker_remembers_of_an_earlier_assignment_is_not_used_again() -> None:
     """Its partition went to another worker, which folded on, and came back."""
     sources, store = owned(), MemoryStore()

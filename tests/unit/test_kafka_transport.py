@@ -1,0 +1,77 @@
+"""What Faust believes it has read, after partitions were sought in the middle of a delivery."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+from faust.types import TP
+
+from stream_processor.adapters.kafka_transport import BatchConsumer
+from stream_processor.adapters.positions import Positions
+
+CRM, LOG = TP("crm.changes", 0), TP("prosthesis.log", 0)
+
+
+class Consumer(BatchConsumer):
+    """A consumer without a broker: fetches what it is given, and is sought to *sought*."""
+
+    should_stop = False
+
+    def __init__(self, fetched: dict[TP, list[Any]], sought: int) -> None:
+        self._positions = Positions()
+        self._fetching = asyncio.Lock()
+        self._seeks = 0
+        self._sought = {}
+        self._read_offset: dict[TP, int | None] = dict.fromkeys(fetched, 0)
+        self._fetched = fetched
+        self._back = sought
+        self.flow_active = True
+        self.scheduler = SimpleNamespace(iterate=lambda records: ((tp, record) for tp, batch in records.items() for record in batch))
+        self.app = SimpleNamespace(consumer_generation_id=1, monitor=SimpleNamespace(track_tp_end_offset=lambda *_: None))
+        self.transport = SimpleNamespace(batched_topic=LOG.topic)
+
+    async def _wait_next_records(self, timeout: float) -> Any:  # noqa: ASYNC109 - Faust's signature
+        return self._fetched, None
+
+    def _to_message(self, tp: TP, record: Any) -> Any:
+        return SimpleNamespace(offset=record.offset)
+
+    def highwater(self, tp: TP) -> int:
+        return 99
+
+    def assignment(self) -> set[TP]:
+        return set(self._fetched)
+
+    async def _go_back(self) -> None:
+        self._read_offset = dict.fromkeys(self._fetched, self._back)
+
+
+async def drained(consumer: Consumer, seek_at: int) -> list[int]:
+    """As Faust drains: what was delivered is then noted as read. Partitions are sought while the message at *seek_at* is on its way."""
+    delivered = []
+    async for tp, message in consumer.getmany(1.0):
+        delivered.append(message.offset)
+        if message.offset == seek_at:
+            await consumer.perform_seek()
+        consumer._read_offset[tp] = message.offset
+    return delivered
+
+
+async def test_a_message_on_its_way_during_a_seek_leaves_the_position_where_it_was_sought() -> None:
+    consumer = Consumer({CRM: [SimpleNamespace(offset=offset) for offset in (7, 8, 9)]}, sought=5)
+    assert await drained(consumer, seek_at=8) == [7, 8]
+    assert consumer._read_offset[CRM] == 5
+
+
+async def test_so_does_the_last_message_of_a_fetch() -> None:
+    consumer = Consumer({CRM: [SimpleNamespace(offset=7)]}, sought=5)
+    assert await drained(consumer, seek_at=7) == [7]
+    assert consumer._read_offset[CRM] == 5
+
+
+async def test_without_a_seek_everything_is_delivered_and_noted() -> None:
+    consumer = Consumer({CRM: [SimpleNamespace(offset=offset) for offset in (7, 8)]}, sought=5)
+    assert await drained(consumer, seek_at=-1) == [7, 8]
+    assert consumer._read_offset[CRM] == 8
