@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help prepare up down reset test bench lint format lock
+.PHONY: help prepare up down reset test chaos mutants load bench lint format lock
 
 help: ## this menu
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,8 +24,18 @@ test: ## run every test, real servers and a real browser included (ARGS=…: for
 	@$(PYTHON) -m local.bootstrap --browser
 	@$(VENV)/python -m pytest --junitxml=test-results/junit.xml $(ARGS)
 
+chaos: prepare ## faults injected into the whole system, by seed (SEED=n MINUTES=n RESULTS=file LANES=n)
+	@$(VENV)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) \
+		$(if $(RESULTS),--results $(RESULTS)) $(if $(LANES),--lanes $(LANES))
+
+mutants: prepare ## does every mutation of the product fail a test? (NAMES=…: only these)
+	@$(VENV)/python -m tests.mutants $(NAMES)
+
 bench: prepare ## the project and its peers side by side (BENCH="processor debezium": only these; ARGS=…)
 	@$(VENV)/python -m benchmarks $(or $(BENCH),all) --json bench-results/latest.jsonl $(ARGS)
+
+load: prepare ## many people at once and a restart of Keycloak (USERS=200 SECONDS=60)
+	@$(VENV)/python -m tests.load --users $(or $(USERS),200) --seconds $(or $(SECONDS),60)
 
 lint: prepare ## formatter, linter, type checker, import rules, front-end checks
 	@$(VENV)/python -m local.lint

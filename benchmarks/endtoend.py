@@ -32,7 +32,7 @@ from service_kit.settings import PostgresSettings
 BENCH = "endtoend"
 RATES = (500, 2_000, 10_000)
 CLIMB = (12_500, 15_000, 20_000, 25_000, 30_000)
-FLEET = Fleet(1, 5_000)
+FLEET = Fleet(1, 1_000)
 PROBES = Fleet(900_001, 40)
 MARKS_A_S = 10.0
 WARM_S = 10.0
@@ -151,7 +151,7 @@ def user_of(prosthesis: int) -> str:
 
 @contextmanager
 def running_system() -> Iterator[tuple[World, ReportsService]]:
-    """Pipe, processor and reports service, with the owners of FLEET and PROBES handled."""
+    """Pipe, processor and reports service, with the owners of FLEET and PROBES known."""
     with world(("postgres", "kafka", "connect", "clickhouse"), PIPE) as servers:
         supervision.start_programs(servers.instance, ["processor"])
         for fleet in (FLEET, PROBES):

@@ -91,10 +91,10 @@ def bionicpro(stage: Stage) -> Result:
     """The real worker with its default settings, from the beginning of the log until its progress says that it is at the end."""
     generation = 1
     make_generation(stage.world, generation)
-    store = Store(stage.world)
+    store, samples = Store(stage.world), list[tuple[int, float]]()
     with worker(stage.world, generation) as running:
         began = time.monotonic()
-        running.wait_handled(stage.client, stage.filled.ends, LIMIT_S)
+        running.wait_handled(stage.client, stage.filled.ends, LIMIT_S, lambda handled: samples.append((handled, running.usage().cpu_s)))
         wall, usage = time.monotonic() - began, running.usage()
     spent = store.spent()
     rows = stage.client.execute(
@@ -106,8 +106,15 @@ def bionicpro(stage: Stage) -> Result:
         raise WrongResultsError(f"bionicpro: {raw} rows of raw telemetry instead of {len(stage.events)}")
     return Result(
         BENCH, "bionicpro", len(stage.events), wall, usage.cpu_s - running.startup_cpu_s, running.startup_cpu_s, spent, usage.peak_rss_mib,
-        versions=versions_of("faust-streaming", "aiokafka", "numpy", "clickhouse-driver", "msgspec"),
+        figures=_steady(samples), versions=versions_of("faust-streaming", "aiokafka", "numpy", "clickhouse-driver", "msgspec"),
     )  # fmt: skip
+
+
+def _steady(samples: list[tuple[int, float]]) -> dict[str, float]:
+    """The rate from the first tenth of the log on: without joining the group, first use of code and filling of caches."""
+    end, last_cpu = samples[-1]
+    begin, first_cpu = next(sample for sample in samples if sample[0] >= end // 10)
+    return {"steady_events_per_cpu_s": (end - begin) / (last_cpu - first_cpu)} if last_cpu > first_cpu else {}
 
 
 def clickhouse(stage: Stage) -> Result:

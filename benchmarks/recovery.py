@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from clickhouse_driver import Client
 
-from benchmarks.endtoend import FLEET, least_as_of
+from benchmarks.endtoend import least_as_of
 from benchmarks.expected import METRICS, check, mart_of, recomputed
 from benchmarks.log import fill
 from benchmarks.results import Failure, Result, versions_of
@@ -66,7 +66,7 @@ def _rebuild(servers: World, count: int) -> Result:
 
 def _kills(servers: World) -> Result:
     """The supervised worker under load, killed again and again; fresh: every partition is beyond the moment of the kill."""
-    fleet = Fleet(FIRST_OF_SOURCE, FLEET.count)
+    fleet = Fleet(FIRST_OF_SOURCE, 500)
     make_owners(servers, fleet)
     seconds: list[float] = []
     with Generator(servers, fleet, RATE) as generator, servers.clickhouse("auditor") as client:

@@ -89,8 +89,8 @@ def _rounded(value: Any) -> Any:
 def table(results: Sequence[Result]) -> str:
     """The results of one benchmark, a subject a line; a column that nobody filled is left out."""
     documents = [json.loads(result.line()) for result in results]
-    rows = [{**document, **document.pop("percentiles_ms", {})} for document in documents]
-    names = list(dict.fromkeys(name for row in rows for name in row if name not in {"bench", "versions"}))
+    rows = [{**document, **{f"{name}_ms": value for name, value in document.get("percentiles_ms", {}).items()}} for document in documents]
+    names = list(dict.fromkeys(name for row in rows for name in row if name not in {"bench", "versions", "percentiles_ms"}))
     cells = [names, *([_cell(row.get(name)) for name in names] for row in rows)]
     widths = [max(len(line[column]) for line in cells) for column in range(len(names))]
     aligned = [

@@ -11,10 +11,12 @@ from typing import Any
 
 import psycopg
 
-from benchmarks.world import LOOPBACK, World
+from benchmarks.worker import SubjectFailedError
+from benchmarks.world import LOOPBACK, World, progress
 
 TICK_S = 0.05  # one multi-row INSERT, one commit
 ROWS_A_COMMIT = 1_000
+OWNED_LIMIT_S = 300.0
 OWNERS = (
     "INSERT INTO crm.customers (customer_id, user_id, full_name, email, timezone) "
     "SELECT n, lpad(to_hex(n), 32, '0')::uuid, 'Wearer ' || n, n || '@example.org', 'UTC' FROM generate_series(%(first)s::bigint, %(last)s) n",
@@ -58,9 +60,24 @@ def connected(world: World, database: str, account: str) -> Iterator[Connection]
 
 
 def make_owners(world: World, fleet: Fleet) -> None:
+    """Customers, prostheses and contracts of *fleet*; returns when the processor knows who owns what, and so must be running.
+
+    Raises SubjectFailedError where that takes too long.
+    """
+    began = time.monotonic()
     with connected(world, "crm", "crm_app") as crm:
         for statement in OWNERS:
             crm.execute(statement.encode(), {"first": fleet.first, "last": fleet.first + fleet.count - 1})
+    last = fleet.first + fleet.count - 1
+    query = "SELECT uniqExact(prosthesis_id) FROM bionicpro_g1.ownership WHERE toUInt64(prosthesis_id) BETWEEN %(first)s AND %(last)s AND document LIKE %(owned)s"
+    with world.clickhouse("auditor") as client:
+        while (known := client.execute(query, {"first": fleet.first, "last": last, "owned": '%"user_id"%'})[0][0]) < fleet.count:
+            if time.monotonic() - began > OWNED_LIMIT_S:
+                raise SubjectFailedError(
+                    f"the processor knows the owners of {known} of {fleet.count} prostheses after {OWNED_LIMIT_S:.0f} s"
+                )
+            time.sleep(0.5)
+    progress(f"the owners of {fleet.count:,} prostheses are known after {time.monotonic() - began:.1f} s")
 
 
 def insert(telemetry: Connection, fleet: Fleet, rows: int) -> None:

@@ -9,10 +9,9 @@ import uvicorn
 
 from bff.app import check_provider, create_app
 from bff.settings import Settings
-from service_kit import logging
+from service_kit import http_server, logging
 from service_kit.settings import load
 
-MAX_INCOMPLETE_HEAD = 65_536
 CONNECTIONS_AT_MOST = 4000
 
 
@@ -23,22 +22,8 @@ def main() -> None:
     for chatty in ("httpx", "httpcore"):
         stdlib_logging.getLogger(chatty).setLevel("WARNING")
     asyncio.run(check_provider(settings))
-    uvicorn.run(
-        create_app(settings),
-        host=settings.bff.host,
-        port=settings.bff.port,
-        http="h11",
-        ws="none",
-        log_config=None,
-        # Our own log has a line a request, without its query; uvicorn's would show codes and states.
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        h11_max_incomplete_event_size=MAX_INCOMPLETE_HEAD,
-        limit_concurrency=CONNECTIONS_AT_MOST,
-        timeout_keep_alive=20,
-        timeout_graceful_shutdown=5,
-    )
+    config = http_server.bounded(create_app(settings), host=settings.bff.host, port=settings.bff.port, connections=CONNECTIONS_AT_MOST)
+    uvicorn.Server(config).run()
 
 
 if __name__ == "__main__":

@@ -14,8 +14,9 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.util import urlsafe_b64decode
 
-from bff.keys import ALGORITHMS, SigningKeys, UnknownKeyError
+from bff.keys import SigningKeys, UnknownKeyError
 from bff.sessions import Clock, Identity
+from service_kit.public_keys import ALGORITHMS
 
 LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
 LOGOUT_TOKEN_MAX_AGE_S = 300

@@ -6,14 +6,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, JWKRegistry, RSAKey
-
 from bff.sessions import Clock
+from service_kit.public_keys import PublicKey, signature_keys
 
-ALGORITHMS = ("RS256", "ES256")
 MAX_AGE_S = 3600
-Key = RSAKey | ECKey
 
 
 class UnknownKeyError(Exception):
@@ -27,12 +23,12 @@ class SigningKeys:
         self._fetch = fetch
         self._cooldown_s = cooldown_s
         self._clock = clock
-        self._keys: dict[str, Key] = {}
+        self._keys: dict[str, PublicKey] = {}
         self._fetched_at = float("-inf")
         self._tried_at = float("-inf")
         self._lock = asyncio.Lock()
 
-    async def key(self, kid: str, *, patient: bool) -> Key:
+    async def key(self, kid: str, *, patient: bool) -> PublicKey:
         """The key *kid*. Raises `UnknownKeyError`, or what *fetch* raises when nothing is known yet and the keys cannot be had.
 
         A *patient* caller has the token from Keycloak itself and waits for the cool-down to pass: a stranger who floods us with made-up key ids
@@ -58,28 +54,11 @@ class SigningKeys:
     async def _refetch(self) -> None:
         self._tried_at = self._clock()
         try:
-            document = await self._fetch()
+            self._keys = signature_keys(await self._fetch())
         except Exception:
             if not self._keys:
                 # Nothing to fall back on: the next caller may try again at once.
                 self._tried_at = float("-inf")
                 raise
             return
-        self._keys = signing_keys(document)
         self._fetched_at = self._clock()
-
-
-def signing_keys(document: Mapping[str, Any]) -> dict[str, Key]:
-    """The RSA and EC signing keys of a JWKS document by their id; others, and broken ones, are left out."""
-    keys: dict[str, Key] = {}
-    for entry in document.get("keys", []):
-        signs = entry.get("kty") in {"RSA", "EC"} and entry.get("use", "sig") == "sig" and entry.get("alg", "RS256") in ALGORITHMS
-        if not signs or not entry.get("kid"):
-            continue
-        try:
-            key = JWKRegistry.import_key(entry)
-        except (JoseError, ValueError):
-            continue
-        if isinstance(key, RSAKey | ECKey):
-            keys[entry["kid"]] = key
-    return keys

@@ -10,6 +10,7 @@ import typer
 
 from cli.dlq.command import dlq_app
 from cli.environment import DEFAULT, adopt, chosen
+from cli.erase.command import erase
 from cli.probe.command import probe
 from cli.rebuild.command import rebuild
 from cli.replay.command import replay
@@ -48,6 +49,7 @@ app.command()(replay)
 app.command()(rebuild)
 app.command()(verify)
 app.command()(repair)
+app.command()(erase)
 app.command()(seed)
 app.command()(simulate)
 

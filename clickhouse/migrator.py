@@ -127,7 +127,9 @@ class Migrator:
             self.serve(FIRST_GENERATION)
             done.append(f"generation {FIRST_GENERATION}")
         else:
-            self.serve(self._serving() or FIRST_GENERATION)
+            serving = self._serving() or FIRST_GENERATION
+            self._create_tables(serving)  # which brings one of an earlier version up to date
+            self.serve(serving)
         return done
 
     def generations(self) -> list[Generation]:
@@ -137,9 +139,12 @@ class Migrator:
 
     def create_generation(self, generation: int, detail: str = "") -> None:
         """Create the tables of a generation beside the others. Idempotent."""
-        self._run((SCHEMA / "generation.sql").read_text("utf-8"), generation)
+        self._create_tables(generation)
         self._expire_raw(generation, self.retention().raw_days)
         self.note(generation, BUILDING, detail)
+
+    def _create_tables(self, generation: int) -> None:
+        self._run((SCHEMA / "generation.sql").read_text("utf-8"), generation)
 
     def serve(self, generation: int, detail: str = "") -> None:
         """Let readers see *generation*: each view is replaced at once, readers see the old or the new. Idempotent."""

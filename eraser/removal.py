@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from eraser.rules import EPOCH, Generation, Older, Rule, older
+from eraser.rules import EPOCH, Generation, Older, Rule, State, older
 from eraser.tables import Tables
 from schemas.erasure import subject_of
 
@@ -107,8 +107,14 @@ def _empty(tables: Tables, rule: Rule, generation: Generation, user_id: str) -> 
 
 
 def _documents(tables: Tables, rule: Rule, generation: Generation, user_id: str) -> Iterator[Remains]:
-    """Ownership documents that name the user and that a newer one has replaced."""
+    """Ownership documents that name the user and that a newer one has replaced.
+
+    The newest of a retired generation is never replaced: it goes too where the CRM knows the customer no more.
+    """
     named = "position(document, %(u)s) > 0"
+    if rule.customer_gone and generation.state is State.RETIRED:
+        yield Remains("ownership", named, {"u": user_id})
+        return
     parameters = {"p": rule.prosthesis_id, "u": user_id, "anywhere": int(rule.customer_gone)}
     newest = tables.select(
         f"SELECT prosthesis_id, max(crm_offset) FROM {generation.database}.ownership WHERE prosthesis_id = %(p)s OR %(anywhere)s"

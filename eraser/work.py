@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -15,6 +16,8 @@ from eraser.tables import Part, Tables
 
 log = structlog.get_logger()
 
+PAUSE_S = 15.0
+
 
 @dataclass
 class Work:
@@ -22,7 +25,9 @@ class Work:
 
     tables: Tables
     settings: EraserSection
+    clock: Callable[[], float] = time.monotonic
     _old: dict[tuple[str, str], set[Part]] = field(default_factory=dict)
+    _asked: dict[tuple[str, str], float] = field(default_factory=dict)
 
     def look(self) -> int:
         """Do what can be done now for every rule. Returns how many are not finished. Raises EraserError and clickhouse_driver's errors."""
@@ -96,11 +101,21 @@ class Work:
             self._old.pop(rule.key, None)
         return removed
 
+    def _delete_files(self, left: set[Part]) -> None:
+        """At most now and then, because it interrupts merges."""
+        now = self.clock()
+        ripe = left & self.tables.old_parts(sorted({part[0] for part in left}), self.settings.files_s)
+        for place in sorted({part[:2] for part in ripe}):
+            if now - self._asked.get(place, -PAUSE_S) >= min(PAUSE_S, self.settings.files_s):
+                self.tables.delete_files(*place)
+                self._asked[place] = now
+
     def _files_are_gone(self, rule: Rule, generations: Sequence[Generation]) -> bool:
         """Whether the parts that a removal replaced are off the disk: all that were there when nothing was left in the tables."""
         there = self.tables.old_parts([generation.database for generation in generations])
-        self._old[rule.key] = self._old.get(rule.key, there) & there
-        if self._old[rule.key]:
+        left = self._old[rule.key] = self._old.get(rule.key, there) & there
+        if left:
+            self._delete_files(left)
             return False
         del self._old[rule.key]
         return True

@@ -38,7 +38,7 @@ def all_of(instance: Instance) -> dict[str, dict[str, str]]:
         "bff": identity | redis | listener(instance, "bff", "BFF") | bff(instance),
         "simulator": postgres(instance, "crm", "crm_app") | postgres(instance, "telemetry", "telemetry_ingest"),
         "migrator": clickhouse(instance, "migrator"),
-        "operator": kafka | connect | identity | auditor | clickhouse(instance, "auditor") | status(instance),
+        "operator": kafka | connect | identity | auditor | clickhouse(instance, "auditor") | status(instance) | probe(instance),
     }
 
 
@@ -49,6 +49,7 @@ def keycloak_server(instance: Instance) -> dict[str, str]:
         "KC_BOOTSTRAP_ADMIN_USERNAME": "admin",
         "KC_BOOTSTRAP_ADMIN_PASSWORD": instance.secrets["keycloak_admin"],
         "BIONICPRO_BFF_CLIENT_SECRET": instance.secrets["bff_client"],
+        "BIONICPRO_PROBE_CLIENT_SECRET": instance.secrets["probe_client"],
         "BIONICPRO_BFF_PUBLIC_URL": instance.page,
         "BIONICPRO_BFF_BACKCHANNEL_URL": instance.page,
     }
@@ -68,6 +69,11 @@ def status(instance: Instance) -> dict[str, str]:
         "KEYCLOAK_MANAGEMENT_URL": f"{url}:{instance.ports['keycloak_management']}",
     }
     return listener(instance, "processor", "PROCESSOR") | _prefixed("BIONICPRO_STATUS__", addresses)
+
+
+def probe(instance: Instance) -> dict[str, str]:
+    """The probe's own login: it opens the reports of the probe's own wearer and nobody else's."""
+    return _prefixed("BIONICPRO_PROBE__", {"CLIENT_SECRET": instance.secrets["probe_client"]})
 
 
 def secret_of(login: str) -> str:

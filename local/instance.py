@@ -37,6 +37,7 @@ SECRETS = (
     "clickhouse_auditor",
     "keycloak_admin",
     "bff_client",
+    "probe_client",
     "redis_bff",
     "redis_probe",
 )

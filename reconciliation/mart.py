@@ -11,6 +11,7 @@ from importlib import resources
 from clickhouse_driver import Client
 
 from reconciliation.day_range import DayRange
+from reconciliation.erasures import Erased, read_erased
 from reconciliation.fields import Key, Rows, Values, normal
 from schemas.generations import database_of
 from schemas.ownership import OwnershipDocument
@@ -116,6 +117,10 @@ class Mart:
         """How many reports there are of days before *day*."""
         query = "SELECT count() FROM user_daily_reports FINAL WHERE toInt32(report_date) < %(day)s"
         return int(self.client.execute(query, {"day": _number(day)})[0][0])
+
+    def erased(self) -> tuple[Erased, ...]:
+        """The erasure rules in force now; all generations share them."""
+        return read_erased(self.client, self.database.rpartition("_g")[0])
 
     def days(self) -> DayRange | None:
         """First and last day that has a report; None where there is none."""

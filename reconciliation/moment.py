@@ -6,7 +6,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from psycopg import Connection
@@ -20,11 +20,15 @@ from schemas.keys import CRM_TOPIC, LOG_TOPIC
 
 @dataclass(frozen=True)
 class Moment:
-    """*intervals*: all ownership, of the CRM's snapshot; *telemetry*: a connection in its snapshot; *barrier*: offset by partition of the log."""
+    """*intervals*: all ownership, of the CRM's snapshot; *telemetry*: a connection in its snapshot; *barrier*: offset by partition of the log.
+
+    *oracle* knows the erasure rules that were in force once the barrier was handled.
+    """
 
     intervals: list[Interval]
     telemetry: Connection[Any]
     barrier: dict[int, int]
+    oracle: Oracle
 
 
 class Moments:
@@ -58,7 +62,7 @@ class Moments:
         with self._closed(self._crm_tail, self._settings.crm_db, mapping.crm.heartbeats.table) as (crm, _):
             intervals = self._oracle.intervals(crm)
         with self._closed(self._log_tail, self._settings.telemetry_db, mapping.heartbeats.table) as (telemetry, barrier):
-            yield Moment(intervals, telemetry, barrier)
+            yield Moment(intervals, telemetry, barrier, replace(self._oracle, erased=self._mart.erased()))
 
     @contextmanager
     def _closed(self, tail: Tail, database: Any, heartbeats: str) -> Iterator[tuple[Connection[Any], dict[int, int]]]:

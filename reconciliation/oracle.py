@@ -10,8 +10,10 @@ from typing import Any
 import msgspec
 from psycopg import Connection
 from psycopg.rows import dict_row, tuple_row
+from psycopg.sql import Composable, Composed
 
 from reconciliation.day_range import DayRange
+from reconciliation.erasures import Erased
 from reconciliation.fields import FIELDS, KEY_FIELDS, Key, Rows, Values, normal
 from reconciliation.source_sql import event_in, ownership_query, query, valid_events, within
 from reconciliation.zones import in_force, local_days
@@ -26,9 +28,10 @@ _PLAN = "SELECT set_config('enable_nestloop', 'off', true), set_config('jit', 'o
 
 @dataclass(frozen=True)
 class Oracle:
-    """Queries of one source mapping. Stateless: what a query sees is decided by the connection's transaction."""
+    """Queries of one source mapping, under the erasure rules *erased*. What a query sees is decided by the connection's transaction."""
 
     mapping: SourceMapping
+    erased: Sequence[Erased] = ()
 
     def intervals(self, crm: Connection[Any], prostheses: Sequence[str] | None = None) -> list[Interval]:
         """All effective ownership intervals, or those of *prostheses*."""
@@ -65,26 +68,29 @@ class Oracle:
     def unowned(self, telemetry: Connection[Any], intervals: Sequence[Interval], days: DayRange) -> int:
         """How many valid events, recorded in the UTC days *days*, wait for an owner."""
         start, end = days.utc()
-        statement = query("unowned", valid_events=valid_events(self.mapping, within(self.mapping, start, end, restricted=False)))
+        statement = query("unowned", valid_events=self._valid(within(self.mapping, start, end, restricted=False)))
         with telemetry.cursor(row_factory=tuple_row) as cursor:
             found = cursor.execute(statement, {"intervals": _json(intervals)}).fetchone()
         return int(found[0]) if found else 0
 
     def events(self, telemetry: Connection[Any], first: datetime, end: datetime) -> Iterator[tuple[Any, ...]]:
         """Valid events recorded in [first, end): prosthesis, id as text, then the content that ``sql/events.sql`` lists."""
-        statement = query("events", valid_events=valid_events(self.mapping, within(self.mapping, first, end, restricted=False)))
+        statement = query("events", valid_events=self._valid(within(self.mapping, first, end, restricted=False)))
         with telemetry.cursor(row_factory=tuple_row) as cursor:
             yield from cursor.execute(statement, {})
 
     def events_by_id(self, telemetry: Connection[Any], ids: Sequence[str]) -> Iterator[tuple[Any, ...]]:
         """The valid ones of the events with *ids*, whenever recorded, as ``events`` gives them."""
-        statement = query("events", valid_events=valid_events(self.mapping, event_in(self.mapping.telemetry.event_id)))
+        statement = query("events", valid_events=self._valid(event_in(self.mapping.telemetry.event_id)))
         with telemetry.cursor(row_factory=tuple_row) as cursor:
             yield from cursor.execute(statement, {"ids": list(ids)})
 
     def _valid_events(self, days: DayRange | None, *, restricted: bool) -> Any:
         start, end = days.instants() if days else (None, None)
-        return valid_events(self.mapping, within(self.mapping, start, end, restricted))
+        return self._valid(within(self.mapping, start, end, restricted))
+
+    def _valid(self, which: Composable) -> Composed:
+        return valid_events(self.mapping, which, self.erased)
 
 
 def _json(rows: Sequence[dict[str, Any]]) -> str:

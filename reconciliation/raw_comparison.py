@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from reconciliation.day_range import DayRange
+from reconciliation.erasures import is_erased
 from reconciliation.mart import Mart
 from reconciliation.moment import Moment
-from reconciliation.oracle import Oracle
 from reconciliation.raw import Content, EventKey, RawDifference, RawEvent, compare_raw, event_key, settled, source_id
 from reconciliation.settings import ReconciliationSettings
 from reconciliation.windows import span, windows
@@ -23,7 +23,6 @@ class RawComparison:
     """One comparison in one moment. Changes nothing."""
 
     settings: ReconciliationSettings
-    oracle: Oracle
     mart: Mart
     moment: Moment
     progress: Callable[[str], None]
@@ -32,7 +31,7 @@ class RawComparison:
         """Differences among the events recorded in the UTC days *first* … *last* (None: without that bound), as either side has their time."""
         kept_since = self.mart.retention.first_verifiable(datetime.now(UTC).date())
         first = max(filter(None, (first, kept_since)), default=None)
-        events = self.oracle.event_days(self.moment.telemetry)
+        events = self.moment.oracle.event_days(self.moment.telemetry)
         days = span(events, self.mart.raw_days(), first, last)
         found = RawDifference({}, {}, {})
         if days is None:
@@ -47,11 +46,16 @@ class RawComparison:
 
     def _window(self, window: DayRange) -> RawDifference:
         first, end = window.utc()
-        source = {event_key(row[0], row[1]): tuple(row[2:]) for row in self.oracle.events(self.moment.telemetry, first, end)}
+        source = {event_key(row[0], row[1]): tuple(row[2:]) for row in self.moment.oracle.events(self.moment.telemetry, first, end)}
         rows = self.mart.raw_events((first - _EPOCH) // _MICROSECOND, (end - _EPOCH) // _MICROSECOND)
-        raw = {EventKey(prosthesis, high, low): RawEvent(content, position) for prosthesis, high, low, content, position in rows}
+        # What is erased and still waits for its removal is the eraser's, not ours.
+        raw = {
+            EventKey(prosthesis, high, low): RawEvent(content, position)
+            for prosthesis, high, low, content, position in rows
+            if not is_erased(self.moment.oracle.erased, prosthesis, int(content[0]))
+        }
         return compare_raw(source, raw, self.moment.barrier)
 
     def _in_source(self, keys: Sequence[EventKey]) -> Mapping[EventKey, Content]:
-        ids = [source_id(key, self.oracle.mapping.telemetry.event_id.type) for key in keys]
-        return {event_key(row[0], row[1]): tuple(row[2:]) for row in self.oracle.events_by_id(self.moment.telemetry, ids)}
+        ids = [source_id(key, self.moment.oracle.mapping.telemetry.event_id.type) for key in keys]
+        return {event_key(row[0], row[1]): tuple(row[2:]) for row in self.moment.oracle.events_by_id(self.moment.telemetry, ids)}

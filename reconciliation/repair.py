@@ -110,7 +110,7 @@ def plan(
     ):
         unequal = {key.prosthesis_id for key in verification.found.unequal_keys | verification.unverified_keys}
         owners = differing(unequal, mart.documents(sorted(unequal)), moment.intervals)
-        return Plan(verification, RawComparison(settings, oracle, mart, moment, progress).run(first, last), owners, generation)
+        return Plan(verification, RawComparison(settings, mart, moment, progress).run(first, last), owners, generation)
 
 
 def carry_out(settings: ReconciliationSettings, wanted: Plan, progress: Progress = lambda _: None) -> Plan:
@@ -119,7 +119,8 @@ def carry_out(settings: ReconciliationSettings, wanted: Plan, progress: Progress
     Raises RepairError where rows do not arrive in time, CommandError, and what ``plan`` raises.
     """
     mapping = SourceMapping.read(settings.reconciliation.mapping)
-    oracle = Oracle(mapping)
+    with serving_mart(settings.clickhouse, wanted.generation) as mart:
+        oracle = Oracle(mapping, mart.erased())
     if wanted.owners:
         prostheses = sorted(wanted.owners)
         gone = CrmRepair(settings.kafka, settings.crm_db, mapping).run(prostheses)
@@ -172,7 +173,7 @@ def recomputes(days: Mapping[str, DayRange], generation: int | None = None, repo
 
 
 def _still_absent(settings: ReconciliationSettings, oracle: Oracle, surplus: Mapping[EventKey, Content]) -> list[EventKey]:
-    """Those of *surplus* that PostgreSQL lacks now too: what came since the plan's snapshot must not be deleted."""
+    """Those of *surplus* that PostgreSQL lacks now too, or has in an erased time: what came since the plan's snapshot must not be deleted."""
     ids = [source_id(key, oracle.mapping.telemetry.event_id.type) for key in surplus]
     with psycopg.connect(**settings.telemetry_db.conninfo()) as telemetry:  # type: ignore[arg-type]  # keyword arguments of mixed types
         there = {event_key(row[0], row[1]) for row in oracle.events_by_id(telemetry, ids)}

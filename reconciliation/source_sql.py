@@ -6,12 +6,14 @@ which holds every value in range exactly and overflows for none out of it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from importlib import resources
 
+import msgspec
 from psycopg import sql
 
+from reconciliation.erasures import Erased
 from schemas.mapping import MICROSECONDS, Active, Amplitude, Angle, Battery, Facet, IdColumn, SourceMapping, TelemetryTable, TimeColumn
 
 FOREVER_US = 32_503_680_000_000_000  # 3000-01-01 UTC: an interval without end
@@ -56,8 +58,8 @@ def ownership_query(mapping: SourceMapping) -> sql.Composed:
     )
 
 
-def valid_events(mapping: SourceMapping, within: sql.Composable) -> sql.Composed:
-    """The rows of telemetry that *within* (a condition on table ``e``) lets through and that are valid, in canonical units."""
+def valid_events(mapping: SourceMapping, within: sql.Composable, erased: Sequence[Erased] = ()) -> sql.Composed:
+    """The rows of telemetry that *within* (a condition on table ``e``) lets through, that are valid and not *erased*, in canonical units."""
     telemetry = mapping.telemetry
     severity = telemetry.error_severity
     return query(
@@ -76,10 +78,18 @@ def valid_events(mapping: SourceMapping, within: sql.Composable) -> sql.Composed
         latitude_ud=_angle(telemetry.latitude),
         longitude_ud=_angle(telemetry.longitude),
         within=within,
+        not_erased=_not_erased(erased),
         forever_us=sql.Literal(FOREVER_US),
         far_future_us=sql.Literal(mapping.far_future_s * 1_000_000),
         **{f"has_{facet}": _has(telemetry, facet) for facet in ("signal", "battery", "error", "location")},
     )
+
+
+def _not_erased(erased: Sequence[Erased]) -> sql.Composable:
+    """Without rules the condition is left out, and the query's plan is as if there were none."""
+    if not erased:
+        return sql.SQL("true")
+    return query("not_erased", erased=sql.Literal(msgspec.json.encode([rule._asdict() for rule in erased]).decode()))
 
 
 def within(mapping: SourceMapping, first: datetime | None, end: datetime | None, restricted: bool) -> sql.Composed:

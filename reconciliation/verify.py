@@ -62,7 +62,7 @@ def verify(
     """
     oracle = Oracle(SourceMapping.read(settings.reconciliation.mapping))
     with serving_mart(settings.clickhouse, generation) as mart, Moments(settings, oracle, mart) as moments:
-        return Verifier(settings, oracle, mart, moments, progress).run(first, last)
+        return Verifier(settings, mart, moments, progress).run(first, last)
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,6 @@ class Verifier:
     """The rounds of one verification."""
 
     settings: ReconciliationSettings
-    oracle: Oracle
     mart: Mart
     moments: Moments
     progress: Progress
@@ -114,19 +113,19 @@ class Verifier:
         """The first round: every row of every day, window by window."""
         limits = self.settings.reconciliation
         asked = DayRange(first or date.min, last or date.max) if first and last else None
-        events = self.oracle.event_days(moment.telemetry, asked)
+        events = moment.oracle.event_days(moment.telemetry, asked)
         state.days = span(events, self.mart.days(), first, last)
         if state.days is None:
             return
         for window in windows(state.days, events, limits.window_events, limits.window_days):
             # The mart first: the snapshot stands still while the mart moves on.
             actual = self.mart.reports(window)
-            found = compare(self.oracle.reports(moment.telemetry, moment.intervals, window), actual.rows)
+            found = compare(moment.oracle.reports(moment.telemetry, moment.intervals, window), actual.rows)
             state.rows += found.rows
             state.fields += found.fields
             state.pending = _joined(state.pending, found)
             self.progress(f"{window.first} … {window.last}: {found.rows} rows, {len(found.unequal_keys)} differ or move")
-        state.waiting = self.oracle.unowned(moment.telemetry, moment.intervals, state.days)
+        state.waiting = moment.oracle.unowned(moment.telemetry, moment.intervals, state.days)
 
     def _again(self, moment: Moment, previous: Mapping[int, int], state: _State) -> None:
         """A later round: only the rows that differed."""
@@ -137,7 +136,7 @@ class Verifier:
         ends = self.moments.log_ends()
         positions = actual.positions | self.mart.last_positions(keys - actual.rows.keys())
         intervals = [interval for interval in moment.intervals if interval["prosthesis_id"] in set(prostheses)]
-        expected = self.oracle.reports(moment.telemetry, intervals, days, prostheses)
+        expected = moment.oracle.reports(moment.telemetry, intervals, days, prostheses)
         state.pending = compare(_of(expected, keys), _of(actual.rows, keys))
         for key in state.pending.unequal_keys:
             unmoved = is_unmoved(positions.get(key), previous, ends)

@@ -10,13 +10,10 @@ from fastapi import FastAPI
 
 from reports_api.app import create_app
 from reports_api.settings import Settings
+from service_kit import http_server
 from service_kit import logging as service_logging
 from service_kit.settings import load
 
-MAX_HEAD_BYTES = 65_536
-"""What the HTTP parser buffers of a request's head; the gate answers what is longer than its own limit and shorter than this."""
-SHUTDOWN_S = 5
-KEEP_ALIVE_S = 30
 CONNECTIONS = 2_000
 
 
@@ -31,23 +28,8 @@ class Server(uvicorn.Server):
 
 
 def server(settings: Settings) -> Server:
-    """The configured server. h11, because its head buffer is bounded; the access log is the gate's own, without addresses."""
-    config = uvicorn.Config(
-        create_app(settings),
-        host=settings.reports.host,
-        port=settings.reports.port,
-        http="h11",
-        ws="none",
-        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        proxy_headers=False,
-        limit_concurrency=CONNECTIONS,
-        timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=SHUTDOWN_S,
-    )
-    return Server(config)
+    own = settings.reports
+    return Server(http_server.bounded(create_app(settings), host=own.host, port=own.port, connections=CONNECTIONS))
 
 
 def main() -> None:

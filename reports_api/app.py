@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
@@ -79,35 +79,34 @@ async def running(app: FastAPI, settings: Settings, clock: Clock) -> AsyncIterat
         max_listeners=own.stream_max_listeners,
         max_listeners_per_user=own.stream_max_listeners_per_user,
     )
-    async with http_client(settings) as client:
-        keys = key_cache(settings, client)
-        app.state.access = AccessControl(
-            verifier(settings, keys, clock), RateLimiter(rate_per_s=own.rate_per_s, burst=own.rate_burst), own.support_role
-        )
-        app.state.service = routes.Service(own, reports, hub, Exports(reports))
-        app.state.readiness = Readiness(repository, keys)
-        tasks = [asyncio.create_task(keys.prepare()), asyncio.create_task(hub.run())]
-        try:
-            yield
-        finally:
-            hub.close()
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            pool.close()
+    keys = key_cache(settings)
+    app.state.access = AccessControl(
+        verifier(settings, keys, clock), RateLimiter(rate_per_s=own.rate_per_s, burst=own.rate_burst), own.support_role
+    )
+    app.state.service = routes.Service(own, reports, hub, Exports(reports))
+    app.state.readiness = Readiness(repository, keys)
+    tasks = [asyncio.create_task(keys.prepare()), asyncio.create_task(hub.run())]
+    try:
+        yield
+    finally:
+        hub.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        pool.close()
 
 
-def http_client(settings: Settings) -> httpx.AsyncClient:
-    """The client for the identity provider: no redirects, no proxies of the environment."""
+def identity_client(settings: Settings) -> Callable[[], httpx.AsyncClient]:
+    """Makes clients for the identity provider: no redirects, no proxies of the environment."""
     ca_file = settings.keycloak.ca_file
-    verify = ssl.create_default_context(cafile=str(ca_file)) if ca_file else True
-    return httpx.AsyncClient(timeout=settings.reports.jwks_timeout_s, follow_redirects=False, trust_env=False, verify=verify)
+    trust = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
+    return lambda: httpx.AsyncClient(timeout=settings.reports.jwks_timeout_s, follow_redirects=False, trust_env=False, verify=trust)
 
 
-def key_cache(settings: Settings, client: httpx.AsyncClient) -> KeyCache:
+def key_cache(settings: Settings) -> KeyCache:
     base, realm, own = settings.keycloak.base_url.rstrip("/"), settings.keycloak.realm, settings.reports
     return KeyCache(
-        client,
+        identity_client(settings),
         f"{base}/realms/{realm}/protocol/openid-connect/certs",
         timeout_s=own.jwks_timeout_s,
         cool_down_s=own.jwks_cool_down_s,

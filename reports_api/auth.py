@@ -14,8 +14,8 @@ from joserfc import jws, jwt
 from joserfc.errors import JoseError
 
 from reports_api.jwks import KeyCache
+from service_kit.public_keys import ALGORITHMS
 
-ALGORITHMS = ("RS256", "ES256")
 MAX_TOKEN_CHARS = 8_192
 MAX_ID_CHARS = 128
 MAX_KID_CHARS = 256

@@ -8,67 +8,34 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import httpx
 import structlog
-from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, JWKRegistry, RSAKey
 
 from reports_api import metrics
+from service_kit.public_keys import PublicKey, signature_keys
 
 log = structlog.get_logger(__name__)
 
 MAX_DOCUMENT_BYTES = 262_144
-MAX_KEYS = 64
-MIN_RSA_BITS = 2048
 FIRST_RETRY_S = 0.5
-PublicKey = RSAKey | ECKey
 
 
 class KeysUnavailableError(Exception):
     """No keys are known: tokens can be neither accepted nor refused."""
 
 
-def signature_keys(document: Mapping[str, Any]) -> dict[str, PublicKey]:
-    """The usable signature keys of a JWKS document by key id: RSA of at least 2048 bits and EC, not marked for encryption.
-
-    Keys of other kinds are left out (providers publish encryption keys beside them). Raises ValueError if the document is no key set.
-    """
-    entries = document.get("keys")
-    if not isinstance(entries, list):
-        raise ValueError("the document has no list of keys")  # noqa: TRY004  what came over the wire is wrong, not our call
-    keys: dict[str, PublicKey] = {}
-    for entry in entries[:MAX_KEYS]:
-        if not isinstance(entry, dict) or entry.get("use", "sig") != "sig" or not isinstance(entry.get("kid"), str):
-            continue
-        key = _public_key(entry)
-        if key is not None:
-            keys[entry["kid"]] = key
-    return keys
-
-
-def _public_key(entry: dict[str, Any]) -> PublicKey | None:
-    if entry.get("kty") not in ("RSA", "EC"):
-        return None
-    public = {name: value for name, value in entry.items() if name in ("kty", "n", "e", "crv", "x", "y", "kid", "alg", "use")}
-    try:
-        key = JWKRegistry.import_key(public)
-    except (JoseError, ValueError, TypeError) as error:
-        log.warning("a published key cannot be used", kid=entry.get("kid"), error=type(error).__name__)
-        return None
-    if isinstance(key, RSAKey):
-        return key if key.raw_value.key_size >= MIN_RSA_BITS else None
-    return key if isinstance(key, ECKey) else None
-
-
 class KeyCache:
-    """Keys by id. At most one fetch at a time, and at most one a cool-down, whatever the tokens say."""
+    """Keys by id. At most one fetch at a time, and at most one a cool-down, whatever the tokens say.
+
+    Each fetch has a *client* of its own, closed after it: a fetch that is broken off at its deadline can so leave no lost connection in a pool.
+    """
 
     def __init__(
         self,
-        client: httpx.AsyncClient,
+        client: Callable[[], httpx.AsyncClient],
         url: str,
         *,
         timeout_s: float,
@@ -145,7 +112,7 @@ class KeyCache:
     async def _download(self) -> dict[str, Any]:
         """The document, of bounded size. Redirects are not followed: keys come from the configured address or not at all."""
         body = bytearray()
-        async with self._client.stream("GET", self._url, headers={"Accept": "application/json"}) as answer:
+        async with self._client() as client, client.stream("GET", self._url, headers={"Accept": "application/json"}) as answer:
             answer.raise_for_status()
             if answer.status_code != 200:
                 raise ValueError(f"status {answer.status_code}")

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import gc
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import structlog
 
 from service_kit.logging import configure
 from service_kit.settings import load
-from stream_processor.adapters.generations import situation
+from stream_processor.adapters.generations import Situation, situation
 from stream_processor.ports import StoreUnavailable
 from stream_processor.settings import ProcessorSettings
 
 
-def main() -> None:
+def main(compose: Callable[[ProcessorSettings, Situation], Any] | None = None) -> None:
+    """*compose* makes the application; the tests' own puts kill points between its effects."""
     settings = load(ProcessorSettings)
     configure("processor", settings.log)
     settings.processor.data_dir.mkdir(parents=True, exist_ok=True)
@@ -27,7 +30,7 @@ def main() -> None:
         structlog.get_logger().critical("cannot ask which generation to write; ending, to be started again", error=str(error))
         sys.exit(EXIT_AGAIN)
     _collect_rarely()
-    processor = Processor(settings, now)
+    processor = (compose or Processor)(settings, now)
     worker = processor.app.Worker(loglevel=settings.log.level, logging_config=None, override_logging=False, redirect_stdouts=False)
     worker.execute_from_commandline()
 

@@ -11,7 +11,7 @@ import itertools
 import os
 import sys
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, cast
@@ -35,6 +35,7 @@ from schemas.ownership import OwnershipDocument
 from schemas.ownership import encode as encode_document
 from stream_processor import metrics
 from stream_processor.adapters.clickhouse import ClickHouseStore
+from stream_processor.adapters.crm_changes import values_before
 from stream_processor.adapters.dead_letters import headers_of
 from stream_processor.adapters.generations import Situation, situation
 from stream_processor.adapters.intake import Delivery, Intake
@@ -198,9 +199,22 @@ class Processor:
             await self._intake.put(Delivery(event.value, event.message.generation_id, partial(stream.ack, event)))
 
     async def _directory_agent(self, stream: StreamT[Any]) -> None:
+        epoch = None
         async for event in cast(Stream[Any], stream).noack().events():
+            if event.message.generation_id != self.app.consumer_generation_id:
+                continue  # of an earlier assignment: whoever has the directory now handles it
+            if event.message.generation_id != epoch:
+                await _fatal(self._restore_directory(event.message.offset))
+                epoch = event.message.generation_id
             await _fatal(self._handle_crm(event))
             await stream.ack(event)
+
+    async def _restore_directory(self, offset: int) -> None:
+        self._directory.restore(await asyncio.to_thread(self._crm_rows, offset))
+
+    def _crm_rows(self, offset: int) -> dict[str, dict[str, Any]]:
+        """The directory's table as the CRM's changes before *offset* make it."""
+        return self._directory.rows_after(_envelopes(values_before(self._settings.kafka, CRM_TOPIC, offset)))
 
     async def _handle_crm(self, event: Any) -> None:
         """Send the documents that one CRM record leads to; it is handled when Kafka has acknowledged all of them."""
@@ -222,7 +236,6 @@ class Processor:
         self._crm_handled = self._crm_progress(offset, as_of)
 
     def _direct(self, change: CrmEnvelope | ErasureRequest, message: Any) -> Handled:
-        self._directory.under(message.generation_id)
         if isinstance(change, ErasureRequest):
             return self._directory.request(change, message.offset)
         key_changed = any(name == KEY_CHANGED for name, _ in _CrmRecord(message).headers)
@@ -337,6 +350,17 @@ async def _fatal(work: Awaitable[None]) -> None:
     except Exception:
         log.critical("the processor stops", exc_info=True)
         _end(EXIT_SOFTWARE)
+
+
+def _envelopes(values: Iterable[bytes]) -> Iterator[CrmEnvelope]:
+    """Those of *values* that are changes; what is none became a dead letter when it was handled."""
+    for value in values:
+        try:
+            change = decode_crm(value)
+        except ValueError:
+            continue
+        if isinstance(change, CrmEnvelope):
+            yield change
 
 
 def _end(code: int) -> None:

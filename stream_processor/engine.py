@@ -162,6 +162,12 @@ class Engine:
                 if isinstance(placed.command, Erase):
                     self._erasures.accept(placed.command, placed.record, self._settings.topic_id)
 
+        for retraction in decoded.retractions:
+            device = self._place(retraction.record, retraction.prosthesis_id, outcome)
+            if device is not None:
+                work = batch.work(device, retraction.record.offset)
+                work.deletes.append((*retraction.event_id, retraction.record.offset))
+
     def _leave_out_erased(self, batch: _Batch, outcome: Outcome) -> None:
         """What erasure rules cover is neither written nor folded, whatever brings it: it does not go on from here."""
         inserts = batch.inserts
@@ -228,11 +234,11 @@ class Engine:
 
     def _look_up(self, batch: _Batch, mark: Ints, outcome: Outcome) -> None:
         """Ask raw about the events that may have been seen before. In normal running there are none."""
-        # A snapshot's row is also looked up where its prosthesis has changes in this batch (raw does not have those yet), and, for the
-        # rank it is still to be given, where nobody owns it.
+        # A snapshot's row is also looked up where its prosthesis has changes in this batch (raw does not have those yet); one of an
+        # incremental snapshot always: for the rank it is to be given, and because a mark does not tell whether the day it left was written.
         inserts = batch.inserts
         changed = ~inserts.live & np.isin(inserts.columns.device, list(batch.works))
-        at = np.union1d(self._suspects(batch), np.flatnonzero(changed | (inserts.unversioned & (batch.slot < 0))))
+        at = np.union1d(self._suspects(batch), np.flatnonzero(changed | inserts.unversioned))
         if not len(at):
             return
         outcome.lookups += len(at)
@@ -250,11 +256,9 @@ class Engine:
                 batch.duplicate[i] = True
                 outcome.duplicates += 1
             elif verdict is Verdict.CHANGE:
-                work = batch.work(int(events.device[i]), int(events.offset[i]))
-                if event_id in known:
-                    work.add_instant(known[event_id].recorded_us)
-                    # What raw has is as new or newer: compute from that, and do not put this in its place.
-                    batch.duplicate[i] = known[event_id].lsn >= int(events.lsn[i])
+                batch.supersede(i, known.get(event_id))
+                # Where what raw has is as new or newer: compute from that, and do not put this in its place.
+                batch.duplicate[i] = event_id in known and known[event_id].lsn >= int(events.lsn[i])
 
     def _replace(self, batch: _Batch, i: int, known: KnownEvent | None, earlier: int | None) -> None:
         """A row of an incremental snapshot takes the place of what is known of it.
@@ -263,9 +267,7 @@ class Engine:
         """
         events = batch.inserts.columns
         events.lsn[i] = max(known.lsn if known else 0, earlier or 0)
-        work = batch.work(int(events.device[i]), int(events.offset[i]))
-        if known is not None:
-            work.add_instant(known.recorded_us)
+        batch.supersede(i, known)
 
     def _event_id(self, events: TelemetryColumns, i: int) -> tuple[str, int, int]:
         return self._devices[int(events.device[i])].prosthesis_id, int(events.event_id_hi[i]), int(events.event_id_lo[i])
@@ -322,7 +324,8 @@ class Engine:
             # In log order: of two rows of one event with the same LSN, the later one has to win.
             rows = rows.take(np.lexsort((rows.offset, rows.partition)))
         if len(rows):
-            self._store.write_telemetry(self._devices.prosthesis_ids[rows.device], rows)
+            former = [batch.former.get(_identity(rows, i), ()) for i in range(len(rows))] if batch.former else None
+            self._store.write_telemetry(self._devices.prosthesis_ids[rows.device], rows, former)
             self._reports.saw_raw(rows)
 
     def _append(self, batch: _Batch, outcome: Outcome) -> set[CellKey]:
@@ -366,6 +369,22 @@ class _Batch:
         self.documents: dict[int, list[Document]] = {}
         self.ownership: list[StoredOwnership] = []
         self.works: dict[int, Work] = {}
+        self.former: dict[Identity, tuple[int, ...]] = {}
+
+    def supersede(self, i: int, known: KnownEvent | None) -> None:
+        """The insert at *i* takes the place of what raw knows of the event, whose reports have to be computed anew.
+
+        Its raw row says where that was: once it is written nothing else would tell, and a crash may come before the reports are.
+        """
+        events = self.inserts.columns
+        work = self.work(int(events.device[i]), int(events.offset[i]))
+        if known is not None:
+            for instant in known.instants:
+                work.add_instant(instant)
+            identity = _identity(events, i)
+            left = {*known.instants, *self.former.get(identity, ())} - {int(events.recorded_us[i])}
+            if left:
+                self.former[identity] = tuple(sorted(left))
 
     def work(self, device: int, offset: int) -> Work:
         """The recompute of a prosthesis, reaching at least *offset*."""

@@ -109,8 +109,8 @@ class ReportStore(Protocol):
         """The prosthesis of each event, and the live (not deleted) events in the half-open range; ``device`` is left 0."""
         ...
 
-    def write_telemetry(self, prosthesis_ids: Ints, events: TelemetryColumns) -> None:
-        """*prosthesis_ids*: an array of texts, one an event."""
+    def write_telemetry(self, prosthesis_ids: Ints, events: TelemetryColumns, former: Sequence[tuple[int, ...]] | None = None) -> None:
+        """*prosthesis_ids*: an array of texts, one an event. *former*: the ``KnownEvent.former`` of each; None: of all of them nothing."""
         ...
 
     def erasures(self) -> list[StoredErasure]:

@@ -122,7 +122,8 @@ class Recompute:
         meant = [(i, event) for i, event in known.items() if event.deleted or event.offset <= ids[i][1]]
         for event_id, event in meant:
             # Also where it is deleted already: a crash may have come between raw and the report.
-            works[ids[event_id][0]].add_instant(event.recorded_us)
+            for instant in event.instants:
+                works[ids[event_id][0]].add_instant(instant)
         gone = [(i, event) for i, event in meant if not event.deleted and not times.covers(i[0], event.recorded_us)]
         if not gone:
             return
@@ -132,7 +133,7 @@ class Recompute:
             rows.event_id_hi[i], rows.event_id_lo[i] = event_id[1:]
             rows.recorded_us[i], rows.lsn[i], rows.deleted[i] = event.recorded_us, event.lsn + 1, 1
             rows.partition[i], rows.offset[i], rows.device[i] = self._devices[device].partition, works[device].offset, device
-        self._store.write_telemetry(self._devices.prosthesis_ids[rows.device], rows)
+        self._store.write_telemetry(self._devices.prosthesis_ids[rows.device], rows, [event.former for _, event in gone])
 
     def _find_days(self, works: Mapping[int, Work]) -> None:
         """Instants become local days, and "everything" the days that raw knows of, each with its neighbours: zones may have moved the cut."""

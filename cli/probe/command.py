@@ -14,6 +14,7 @@ from cli.probe.percentiles import told
 from cli.probe.run import Outcome, Plan, measure
 from cli.probe.settings import ProbeSettings, SourceAccountError, source_accounts, source_file
 from cli.probe.sights import ServiceSight, Sight, SightError, StreamSight, ViewSight, until_gone
+from cli.probe.token import TokenError, tokens
 from service_kit.settings import load
 
 
@@ -22,8 +23,8 @@ def probe(
     *,
     count: Annotated[int, typer.Option(min=1, max=5000, help="How many marked rows to commit.")] = 50,
     rate: Annotated[float, typer.Option(min=0.1, max=200, help="Rows a second.")] = 5.0,
-    stream: Annotated[bool, typer.Option("--stream", help="Look at the reports service's live stream; needs a token.")] = False,
-    through_service: Annotated[bool, typer.Option("--through-service", help="Look through the reports service; needs a token.")] = False,
+    stream: Annotated[bool, typer.Option("--stream", help="Look at the reports service's live stream; its own login is used.")] = False,
+    through_service: Annotated[bool, typer.Option("--through-service", help="Look through the reports service.")] = False,
     deadline: Annotated[float, typer.Option(min=1, max=600, help="Seconds after which a mark is missing.")] = 30.0,
     max_p99: Annotated[float | None, typer.Option("--max-p99", min=0, help="Milliseconds; exit code 1 where p99 is more.")] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Do not delete the marked rows afterwards.")] = False,
@@ -33,13 +34,17 @@ def probe(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document instead of text.")] = False,
 ) -> None:
-    """Commit marked rows of the probe's own wearer and measure when a reader sees each. The token: BIONICPRO_PROBE__BEARER, of the role support."""
+    """Commit marked rows of the probe's own wearer and measure when a reader sees each.
+
+    Through the reports service with the probe's own login (BIONICPRO_PROBE__CLIENT_SECRET), which opens its own wearer's reports alone, or with BIONICPRO_PROBE__BEARER. With
+    --stream also from the mart to the event, counted from the last look at the mart (every 20 ms) that did not show the mark.
+    """
     settings = load(ProbeSettings)
     view = ViewSight(settings.clickhouse, str(subject.USER_ID))
-    with explained(SightError, SourceAccountError):
+    with explained(SightError, SourceAccountError, TokenError):
         sight = _sight(settings, view, stream=stream, through_service=through_service)
         crm, telemetry = source_accounts(source_file(source_env, context.obj))
-        outcome = measure(telemetry, subject.ensure(crm), sight, Plan(count, rate, deadline), keep=keep)
+        outcome = measure(telemetry, subject.ensure(crm), sight, Plan(count, rate, deadline), keep=keep, mart=view if stream else None)
         removed = None if keep else until_gone(view, outcome.prefix, deadline)
     milliseconds = told(outcome.seconds)
     document = {
@@ -49,7 +54,7 @@ def probe(
         "missing": outcome.missing,
         "removed": removed,
         "ms": milliseconds,
-    }
+    } | ({"mart_to_event_ms": told(outcome.pushed)} if stream else {})
     typer.echo(json.dumps(document) if as_json else "\n".join(_lines(sight, outcome, milliseconds, removed)))
     slow = max_p99 is not None and milliseconds.get("p99", 0.0) > max_p99
     raise typer.Exit(EXIT_WRONG if outcome.missing or slow or removed is False else 0)
@@ -58,17 +63,22 @@ def probe(
 def _sight(settings: ProbeSettings, view: ViewSight, *, stream: bool, through_service: bool) -> Sight:
     if not (stream or through_service):
         return view
-    if settings.probe.bearer is None or settings.status.reports_url is None:
-        raise SightError("set BIONICPRO_PROBE__BEARER (an access token of the role support) and BIONICPRO_STATUS__REPORTS_URL")
+    if settings.status.reports_url is None:
+        raise SightError("set BIONICPRO_STATUS__REPORTS_URL")
     kind = StreamSight if stream else ServiceSight
-    return kind(settings.status.reports_url, settings.probe.bearer.get_secret_value(), str(subject.USER_ID))
+    return kind(settings.status.reports_url, tokens(settings.keycloak, settings.probe), str(subject.USER_ID))
 
 
 def _lines(sight: Sight, outcome: Outcome, milliseconds: dict[str, float], removed: bool | None) -> list[str]:
-    figures = "  ".join(f"{name} {value:.1f} ms" for name, value in milliseconds.items()) or "nothing was seen"
-    lines = [f"commit → visible at {sight.described}", f"{len(outcome.seconds)} marks  {figures}"]
+    lines = [f"commit → visible at {sight.described}", f"{len(outcome.seconds)} marks  {_figures(milliseconds)}"]
+    if outcome.pushed:
+        lines.append(f"mart → event: {_figures(told(outcome.pushed))}")
     if outcome.missing:
         lines.append(f"{outcome.missing} marks were not seen: see `bionicpro status`")
     if removed is False:
         lines.append("the marks were deleted in PostgreSQL, but are still in the report: see `bionicpro status`")
     return lines
+
+
+def _figures(milliseconds: dict[str, float]) -> str:
+    return "  ".join(f"{name} {value:.1f} ms" for name, value in milliseconds.items()) or "nothing was seen"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from threading import Condition, Event, Thread
 
@@ -24,12 +25,16 @@ class Plan:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Seconds from commit to sight of each mark that was seen, how many were not, and the prefix of the run's codes."""
+    """Seconds from commit to sight of each mark that was seen, how many were not, and the prefix of the run's codes.
+
+    *pushed*: seconds from the last look at the mart without the mark to the sight, where the mart was watched beside it.
+    """
 
     prefix: str
     seconds: tuple[float, ...]
     missing: int
     event_ids: tuple[int, ...]
+    pushed: tuple[float, ...] = ()
 
 
 class Watcher:
@@ -38,6 +43,7 @@ class Watcher:
     def __init__(self, sight: Sight) -> None:
         self._sight = sight
         self._seen: dict[str, float] = {}
+        self._absent: dict[str, float] = {}
         self._error: Exception | None = None
         self._stop = Event()
         self._news = Condition()
@@ -60,40 +66,59 @@ class Watcher:
                 raise self._error
             return {code: at for code, at in self._seen.items() if code in codes}
 
+    def absent(self, code: str) -> float | None:
+        """When there was a look, the last one, that did not show *code*, which a later one did."""
+        with self._news:
+            return self._absent.get(code)
+
     def _watch(self) -> None:
+        before = time.perf_counter()
         try:
             for codes in self._sight.looks(self._stop):
                 at = time.perf_counter()
                 with self._news:
                     for code in codes - self._seen.keys():
-                        self._seen[code] = at
+                        self._seen[code], self._absent[code] = at, before
                     self._news.notify_all()
+                before = at
         except Exception as error:
             with self._news:
                 self._error = error
                 self._news.notify_all()
 
 
-def measure(telemetry: PostgresSettings, prosthesis: int, sight: Sight, plan: Plan, *, keep: bool) -> Outcome:
-    """Carry *plan* out. The marks are deleted whatever happens, unless *keep*.
+def measure(telemetry: PostgresSettings, prosthesis: int, sight: Sight, plan: Plan, *, keep: bool, mart: Sight | None = None) -> Outcome:
+    """Carry *plan* out. The marks are deleted whatever happens, unless *keep*. *mart* is watched beside the sight, to tell the last part of the way.
 
     A first mark that is not counted waits for connections, the ownership document and caches. Raises SightError where it is not seen,
     psycopg.Error, and what the sight raises.
     """
     prefix = f"PROBE.{secrets.token_hex(4)}."
     ids: list[int] = []
-    with subject.connect(telemetry) as connection, Watcher(sight) as watcher:
+    with ExitStack() as stack:
+        connection = stack.enter_context(subject.connect(telemetry))
+        watcher = stack.enter_context(Watcher(sight))
+        beside = stack.enter_context(Watcher(mart)) if mart is not None else None
         try:
             ids.append(subject.insert(connection, prosthesis, first := f"{prefix}first"))
             if not watcher.wait({first}, plan.deadline_s):
                 raise SightError(f"the first mark was not seen within {plan.deadline_s:g} s: see `bionicpro status`")
             committed = _commit_marks(connection, prosthesis, prefix, plan, ids)
             seen = watcher.wait(set(committed), plan.deadline_s)
+            reached = beside.wait(set(seen), plan.deadline_s) if beside is not None else {}
         finally:
             if not keep:
                 subject.delete(connection, ids)
     seconds = tuple(max(0.0, seen[code] - at) for code, at in committed.items() if code in seen)
-    return Outcome(prefix, seconds, len(committed) - len(seconds), tuple(ids))
+    pushed = _pushed(seen, beside, reached)
+    return Outcome(prefix, seconds, len(committed) - len(seconds), tuple(ids), pushed)
+
+
+def _pushed(seen: Mapping[str, float], mart: Watcher | None, reached: Mapping[str, float]) -> tuple[float, ...]:
+    """From the last look at the mart that did not show a mark to the sight of it."""
+    if mart is None:
+        return ()
+    return tuple(max(0.0, at - (mart.absent(code) or at)) for code, at in seen.items() if code in reached)
 
 
 def _commit_marks(connection: subject.Connection, prosthesis: int, prefix: str, plan: Plan, ids: list[int]) -> dict[str, float]:

@@ -8,7 +8,7 @@ from pydantic import SecretStr, ValidationError
 
 from cli.environment import read
 from cli.status.settings import StatusSection
-from service_kit.settings import ClickHouseSettings, PostgresSettings, Section, ServiceSettings
+from service_kit.settings import ClickHouseSettings, KeycloakSettings, PostgresSettings, Section, ServiceSettings
 
 DEFAULT_SOURCE_FILE = Path(".local/default/env/simulator.env")
 SOURCE_FILE = "simulator.env"
@@ -19,8 +19,10 @@ class SourceAccountError(RuntimeError):
 
 
 class ProbeSection(Section):
-    """*bearer*: an access token of the role ``support`` (or of the probe's own user), to look through the reports service."""
+    """How to look through the reports service: the probe's own login at Keycloak, or an access token of the role ``support`` in its place."""
 
+    client_id: str = "bionicpro-probe"
+    client_secret: SecretStr | None = None
     bearer: SecretStr | None = None
 
 
@@ -28,6 +30,7 @@ class ProbeSettings(ServiceSettings):
     """Account: ``auditor`` of ClickHouse, which sees everybody's rows of the serving generation."""
 
     clickhouse: ClickHouseSettings
+    keycloak: KeycloakSettings = KeycloakSettings()
     probe: ProbeSection = ProbeSection()
     status: StatusSection = StatusSection()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import time
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from typing import Any, Protocol
 import httpx
 from clickhouse_driver import Client
 
+from cli.probe.token import Tokens, subject_of
 from service_kit.settings import ClickHouseSettings
 
 VIEW_EVERY_S = 0.02
@@ -69,38 +69,46 @@ class ViewSight:
 class ServiceSight:
     """``…/today`` of the reports service, asked again and again."""
 
-    def __init__(self, url: str, bearer: str, user_id: str) -> None:
-        self._http = _http(url, bearer, user_id)
+    def __init__(self, url: str, tokens: Tokens, user_id: str) -> None:
+        self._tokens = tokens
+        self._http = _http(url, tokens, user_id)
         self.described = f"{self._http.base_url}today of the reports service"
 
     def looks(self, stop: Event) -> Iterator[Codes]:
-        """Raises SightError where the service refuses, httpx.HTTPError where it does not answer."""
+        """Raises SightError where the service refuses, TokenError, httpx.HTTPError where it does not answer."""
         with self._http as http:
             while not stop.is_set():
-                yield _codes(_accepted(http.get("today")).json())
+                yield _codes(_accepted(http.get("today", headers=_bearer(self._tokens))).json())
                 stop.wait(SERVICE_EVERY_S)
 
 
 class StreamSight:
-    """``…/stream`` of the reports service: what a wearer's open page is told."""
+    """``…/stream`` of the reports service: what a wearer's open page is told. Opened again when it ends with its token."""
 
-    def __init__(self, url: str, bearer: str, user_id: str) -> None:
-        self._http = _http(url, bearer, user_id)
+    def __init__(self, url: str, tokens: Tokens, user_id: str) -> None:
+        self._tokens = tokens
+        self._http = _http(url, tokens, user_id)
         self.described = f"{self._http.base_url}stream of the reports service"
 
     def looks(self, stop: Event) -> Iterator[Codes]:
-        """Raises SightError where the service refuses or ends the stream, httpx.HTTPError."""
-        with self._http as http, http.stream("GET", "stream") as answer:
-            _accepted(answer)
-            event = ""
-            for line in answer.iter_lines():
-                if stop.is_set():
-                    return
-                if line.startswith("event: "):
-                    event = line.removeprefix("event: ")
-                elif line.startswith("data: ") and event == "report":
-                    yield _codes(json.loads(line.removeprefix("data: ")))
-        raise SightError("the reports service ended the stream: the token ran out, or the service was stopped")
+        """Raises SightError where the service refuses or stops, TokenError, httpx.HTTPError."""
+        with self._http as http:
+            while not stop.is_set():
+                with http.stream("GET", "stream", headers=_bearer(self._tokens)) as answer:
+                    yield from _events(_accepted(answer), stop)
+
+
+def _events(answer: httpx.Response, stop: Event) -> Iterator[Codes]:
+    """What each report event holds, until the stream ends with its token. Raises SightError for any other end."""
+    event = ""
+    for line in answer.iter_lines():
+        if stop.is_set() or "token-expired" in line:
+            return
+        if line.startswith("event: "):
+            event = line.removeprefix("event: ")
+        elif line.startswith("data: ") and event == "report":
+            yield _codes(json.loads(line.removeprefix("data: ")))
+    raise SightError("the reports service ended the stream: it was stopped")
 
 
 def until_gone(sight: Sight, prefix: str, deadline_s: float) -> bool:
@@ -115,26 +123,20 @@ def until_gone(sight: Sight, prefix: str, deadline_s: float) -> bool:
     return False
 
 
-def subject_of(bearer: str) -> str:
-    """The ``sub`` of a JWT, unverified: it only chooses the path, the service decides. Raises SightError for what is no JWT."""
-    try:
-        payload = bearer.split(".")[1]
-        return str(json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["sub"])
-    except (IndexError, ValueError, KeyError, TypeError):
-        raise SightError("BIONICPRO_PROBE__BEARER is no access token (JWT)") from None
-
-
-def _http(url: str, bearer: str, user_id: str) -> httpx.Client:
+def _http(url: str, tokens: Tokens, user_id: str) -> httpx.Client:
     """Own reports by one's own token, anybody's by the support role's."""
-    path = "reports" if subject_of(bearer) == user_id else "users"
-    headers = {"Authorization": f"Bearer {bearer}"}
-    return httpx.Client(base_url=f"{url.rstrip('/')}/{path}/{user_id}/", headers=headers, timeout=TIMEOUT_S, trust_env=False)
+    path = "reports" if subject_of(tokens.fresh()) == user_id else "users"
+    return httpx.Client(base_url=f"{url.rstrip('/')}/{path}/{user_id}/", timeout=TIMEOUT_S, trust_env=False)
+
+
+def _bearer(tokens: Tokens) -> dict[str, str]:
+    return {"Authorization": f"Bearer {tokens.fresh()}"}
 
 
 def _accepted(answer: httpx.Response) -> httpx.Response:
     if answer.status_code != 200:
         raise SightError(
-            f"the reports service answers {answer.status_code} at {answer.url}: BIONICPRO_PROBE__BEARER must be a fresh access token of the role support"
+            f"the reports service answers {answer.status_code} at {answer.url}: the token must be a fresh access token of the probe's own login, or of the role support"
         )
     return answer
 

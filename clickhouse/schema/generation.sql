@@ -25,6 +25,7 @@ CREATE TABLE IF NOT EXISTS {generation_database}.telemetry_events
     lsn             UInt64 CODEC(Delta, LZ4),
     log_partition   UInt16,
     log_offset      UInt64 CODEC(Delta, LZ4),
+    former_us       Array(Int64),        -- times under which it was found before, where only a look-up told (see stream_processor/engine.py)
     INDEX by_time recorded_at TYPE minmax GRANULARITY 1
 )
 ENGINE = ReplacingMergeTree(lsn)
@@ -121,3 +122,6 @@ CREATE TABLE IF NOT EXISTS {generation_database}.user_daily_reports
 ENGINE = ReplacingMergeTree(version, is_deleted)
 ORDER BY (user_id, report_date, prosthesis_id)
 SETTINGS index_granularity = 256, old_parts_lifetime = 60;
+
+-- Columns that came later: this file is run again on the generation that serves.
+ALTER TABLE {generation_database}.telemetry_events ADD COLUMN IF NOT EXISTS former_us Array(Int64) AFTER log_offset;

@@ -1,5 +1,5 @@
 -- Telemetry that docs/metrics.md calls valid, in its units: the first part of every other query on the telemetry database.
--- {within} limits the rows read (times, prostheses); the expressions in braces come from the source mapping.
+-- {within} limits the rows read (times, prostheses); what erasure rules cover is left out; the expressions in braces come from the source mapping.
 -- Values stay double precision until they have passed their range, so that no absurd input can overflow a cast.
 SELECT
     event_id,
@@ -46,6 +46,7 @@ WHERE prosthesis_id IS NOT NULL
     AND recorded_us >= 946684800000000  -- 2000-01-01 UTC
     AND recorded_us < {forever_us}
     AND (received_us IS NULL OR recorded_us <= received_us + {far_future_us})
+    AND {not_erased}
     -- What a kind must carry is there, and whatever is there is in range, also in columns of another kind.
     AND (NOT has_signal OR (amplitude_uv IS NOT NULL AND recognised IS NOT NULL AND active_ms IS NOT NULL))
     AND (NOT has_battery OR battery_bp IS NOT NULL)

@@ -114,10 +114,13 @@ class ClickHouseStore:
         return dict(self._by_keys(query, prosthesis_ids))
 
     def known_events(self, ids: Sequence[EventId]) -> dict[EventId, KnownEvent]:
-        query = """SELECT prosthesis_id, event_id_hi, event_id_lo, lsn, log_offset, toUnixTimestamp64Micro(recorded_at), deleted
+        query = """SELECT prosthesis_id, event_id_hi, event_id_lo, lsn, log_offset, toUnixTimestamp64Micro(recorded_at), deleted, former_us
                    FROM telemetry_events FINAL WHERE (prosthesis_id, event_id_hi, event_id_lo) IN %(ids)s"""
         rows = self._by_keys(query, ids)
-        return {(pid, hi, lo): KnownEvent(lsn, offset, at, bool(deleted)) for pid, hi, lo, lsn, offset, at, deleted in rows}
+        return {
+            (pid, hi, lo): KnownEvent(lsn, offset, at, bool(deleted), tuple(former))
+            for pid, hi, lo, lsn, offset, at, deleted, former in rows
+        }
 
     def telemetry(self, prosthesis_ids: Sequence[str], from_us: int, to_us: int) -> tuple[list[str], TelemetryColumns]:
         ids: list[str] = []
@@ -157,13 +160,18 @@ class ClickHouseStore:
         ]  # fmt: skip
         self._insert(self._rules, _ERASURE_COLUMNS, list(zip(*rows, strict=True)))
 
-    def write_telemetry(self, prosthesis_ids: Ints, events: TelemetryColumns) -> None:
+    def write_telemetry(self, prosthesis_ids: Ints, events: TelemetryColumns, former: Sequence[tuple[int, ...]] | None = None) -> None:
         columns = [
             prosthesis_ids, events.event_id_hi, events.event_id_lo, events.recorded_us.astype("datetime64[us]"),
             events.facets, events.amplitude_uv, events.recognised, events.active_ms, events.battery_bp, events.error_code, events.error_severity,
             events.lat_cell, events.lon_cell, events.deleted, events.lsn, events.partition, events.offset.astype(np.uint64),
         ]  # fmt: skip
-        self._insert("telemetry_events", _RAW_COLUMNS, columns, use_numpy=True)
+        if former is None:
+            self._insert("telemetry_events", _RAW_COLUMNS, columns, use_numpy=True)
+        else:  # arrays are none of the driver's NumPy columns
+            plain = [column.tolist() for column in columns]
+            plain[_RAW_COLUMNS.index("recorded_at")] = events.recorded_us.tolist()
+            self._insert("telemetry_events", (*_RAW_COLUMNS, "former_us"), [*plain, list(map(list, former))])
 
     def write_reports(self, columns: MartColumns) -> None:
         self._insert("user_daily_reports", tuple(columns), list(columns.values()))

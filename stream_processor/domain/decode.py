@@ -18,7 +18,7 @@ from schemas.mapping import SourceMapping, bare
 from schemas.ownership import OwnershipDocument
 from schemas.ownership import decode as decode_document
 from stream_processor.domain.columns import Ints, TelemetryColumns
-from stream_processor.domain.rows import Row, RowReader, row_struct
+from stream_processor.domain.rows import Row, RowReader, halves, identity_struct, row_struct
 
 
 class LogRecord(NamedTuple):
@@ -110,6 +110,15 @@ class PlacedCommand:
 
 
 @dataclass(slots=True)
+class Retraction:
+    """A row of an incremental snapshot is invalid: whatever is known of its event counts no more. *event_id*: its halves."""
+
+    record: Record
+    prosthesis_id: Any
+    event_id: tuple[int, int]
+
+
+@dataclass(slots=True)
 class Progress:
     """The last record of a partition in the batch, and the latest source time up to it (None: no record carried one)."""
 
@@ -124,6 +133,7 @@ class Decoded:
     changes: list[Change] = field(default_factory=list)
     documents: list[Document] = field(default_factory=list)
     commands: list[PlacedCommand] = field(default_factory=list)
+    retractions: list[Retraction] = field(default_factory=list)
     dead: list[DeadLetter] = field(default_factory=list)
     progress: dict[int, Progress] = field(default_factory=dict)
 
@@ -156,6 +166,7 @@ class LogDecoder:
         self._decode: Callable[[Any], Any] = msgspec.json.Decoder(envelope).decode
         self._decode_loose = msgspec.json.Decoder(_LooseEnvelope).decode
         self._decode_row = msgspec.json.Decoder(row).decode
+        self._decode_identity = msgspec.json.Decoder(identity_struct(mapping.telemetry)).decode
         self._reader = RowReader(mapping)
         self._table = bare(mapping.telemetry.table)
         self._heartbeats = bare(mapping.heartbeats.table)
@@ -269,6 +280,20 @@ class LogDecoder:
             return
         batch.saw(record.partition, loose.source)
         batch.dead.append(DeadLetter(record, "invalid-row", str(error)))
+        if loose.source.table == self._table:
+            self._retract(record, loose.op, loose.source, self._identified(loose.after), batch)
+
+    def _retract(self, record: Record, op: str, source: Source, row: Row | None, batch: _Batch) -> None:
+        """An incremental snapshot says what a row is now, and if that is nothing that counts, what it was counts no more."""
+        if op == "r" and source.lsn is None and row is not None and row.prosthesis_id is not None and row.event_id is not None:
+            batch.retractions.append(Retraction(record, row.prosthesis_id, halves(row.event_id)))
+
+    def _identified(self, raw: msgspec.Raw) -> Row | None:
+        """The ids of a row of which something else is invalid."""
+        try:
+            return None if bytes(raw) == b"null" else self._decode_identity(raw)
+        except msgspec.DecodeError:
+            return None
 
     def _row_or_none(self, raw: msgspec.Raw) -> Row | None:
         try:
@@ -287,6 +312,7 @@ class LogDecoder:
         at, columns = batch.insert_at, canonical.columns
         for i, reason in canonical.invalid:
             batch.dead.append(DeadLetter(batch.records[at[i]], "invalid-row", reason))
+            self._retract(batch.records[at[i]], envelopes[i].op, sources[i], rows[i], batch)
         if canonical.invalid:
             good = canonical.index
             at, live = at[good], live[good]
@@ -301,7 +327,7 @@ class LogDecoder:
             live=live,
             unversioned=unversioned,
         )
-        return Decoded(inserts, batch.changes, batch.documents, batch.commands, batch.dead)
+        return Decoded(inserts, batch.changes, batch.documents, batch.commands, batch.retractions, batch.dead)
 
 
 class _Batch:
@@ -317,6 +343,7 @@ class _Batch:
         self.changes: list[Change] = []
         self.documents: list[Document] = []
         self.commands: list[PlacedCommand] = []
+        self.retractions: list[Retraction] = []
         self.dead: list[DeadLetter] = []
         self._as_of: dict[int, int] = {}
 

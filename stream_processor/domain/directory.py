@@ -9,7 +9,7 @@ record's offset, so that handling the record again gives the same commands. Dele
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterable, Iterator, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -75,9 +75,10 @@ class Handled:
 
 
 class Directory:
-    """CRM rows in a table (``customers:7`` → row), with the indexes that joins need, rebuilt from the table at each new assignment.
+    """CRM rows in a table (``customers:7`` → row), with the indexes that joins need, both made anew by ``restore`` at each assignment.
 
-    *table* is any mutable mapping of text to row; in the worker it is Faust's, whose changelog makes it durable.
+    *table* is any mutable mapping of text to row; in the worker it is Faust's, whose changelog keeps what the CRM's own log need not: deleted contracts
+    of customers who are still there (``former:``), and which time an erasure was decided to be (``erased:``).
     """
 
     def __init__(self, mapping: SourceMapping, table: MutableMapping[str, Row]) -> None:
@@ -93,13 +94,53 @@ class Directory:
             bare(crm.prostheses.table): "prostheses",
         }
         self._ids = {"customers": crm.customers.id, "contracts": crm.contracts.id, "prostheses": crm.prostheses.id}
-        self._epoch: int | None = None
 
-    def under(self, epoch: int) -> None:
-        """Call before each record with the assignment it came under: the table was recovered since the one before, past the indexes."""
-        if epoch != self._epoch:
-            self._index()
-            self._epoch = epoch
+    def rows_after(self, changes: Iterable[CrmEnvelope]) -> dict[str, Row]:
+        """What *changes*, all there were, leave in the table. Touches nothing, so it may run in any thread."""
+        rows: dict[str, Row] = {}
+        for change in changes:
+            key, row = self._placed(change)
+            if key is None or row is None:
+                continue
+            kind, _, number = key.partition(":")
+            if change.op != "d":
+                rows[key] = row
+            else:
+                gone = rows.pop(key, row)
+                if kind == "contracts":
+                    rows.update(self._former(key, gone, change.committed_us))
+            if kind == "contracts" and change.op != "d":
+                rows.pop(f"former:{number}", None)
+        return {key: row for key, row in rows.items() if self._is_kept(key, row, rows)}
+
+    def restore(self, rows: dict[str, Row]) -> None:
+        """Make the table *rows*, see ``rows_after``. Needed at each assignment. Only rows that differ are written.
+
+        A changelog alone does not tell: a worker that lost the directory without knowing may have written to it after its successor, and so what is
+        recovered may be older than what was said. What the CRM's compacted log may have lost is kept.
+        """
+        for key, row in list(self._table.items()):
+            if key not in rows and not (key.startswith(("former:", "erased:")) and self._is_kept(key, row, rows)):
+                self._table.pop(key, None)
+        for key, row in rows.items():
+            if self._table.get(key) != row:
+                self._table[key] = row
+        self._index()
+
+    @staticmethod
+    def _is_kept(key: str, row: Row, rows: dict[str, Row]) -> bool:
+        """A deleted contract counts for as long as its customer is there, and only while it is deleted."""
+        if not key.startswith("former:"):
+            return True
+        return f"customers:{row['customer_id']}" in rows and f"contracts:{key.partition(':')[2]}" not in rows
+
+    def _placed(self, change: CrmEnvelope) -> tuple[str | None, Row | None]:
+        """The key in the table of the row that a change is about, and the row; None where there is none."""
+        kind = self._kinds.get(change.source.table)
+        row = change.after if change.op != "d" else change.before
+        if kind is None or row is None or row.get(self._ids[kind]) is None:
+            return None, None
+        return f"{kind}:{row[self._ids[kind]]}", row
 
     def _index(self) -> None:
         """Build the indexes from the table."""
@@ -120,10 +161,9 @@ class Directory:
         kind = self._kinds.get(envelope.source.table)
         if kind is None:
             return Handled([])
-        row = envelope.after if envelope.op != "d" else envelope.before
-        if row is None or row.get(self._ids[kind]) is None:
+        key, row = self._placed(envelope)
+        if key is None or row is None:
             return Handled([], f"{envelope.source.table}: op {envelope.op!r} without a row or its id")
-        key = f"{kind}:{row[self._ids[kind]]}"
         concerned = self._concerned(kind, key, row)
         erasures: list[Erase] = []
         if envelope.op != "d":
@@ -243,20 +283,27 @@ class Directory:
 
     def _keep_former(self, key: str, row: Row, deleted_us: int) -> None:
         """Remember a deleted contract, as ids and instants, for as long as its customer is there."""
-        customer = f"customers:{row.get(self._crm.contracts.customer_id)}"
+        for former, kept in self._former(key, row, deleted_us).items():
+            customer = f"customers:{kept['customer_id']}"
+            if customer in self._table:
+                self._table[former] = kept
+                self._former_of_customer.setdefault(customer, set()).add(former)
+
+    def _former(self, key: str, row: Row, deleted_us: int) -> dict[str, Row]:
+        """What is kept of a deleted contract; nothing where its bounds cannot be read or it has no prosthesis."""
         bounds = self._bounds(row)
-        if customer not in self._table or bounds is None:
-            return
-        former = f"former:{key.partition(':')[2]}"
-        for prosthesis_id in self._prosthesis_of(row):
-            self._table[former] = {
-                "customer_id": customer.partition(":")[2],
+        if bounds is None:
+            return {}
+        return {
+            f"former:{key.partition(':')[2]}": {
+                "customer_id": str(row.get(self._crm.contracts.customer_id)),
                 "prosthesis_id": prosthesis_id,
                 "starts_us": bounds[0],
                 "ends_us": bounds[1],
                 "deleted_us": deleted_us,
             }
-            self._former_of_customer.setdefault(customer, set()).add(former)
+            for prosthesis_id in self._prosthesis_of(row)
+        }
 
     def _forget_one_former(self, former: str) -> None:
         row = self._table.pop(former, None)

@@ -14,12 +14,18 @@ EventId = tuple[str, int, int]  # (prosthesis_id, high half, low half)
 
 @dataclass(frozen=True, slots=True)
 class KnownEvent:
-    """What raw has of one event."""
+    """What raw has of one event. *former*: times that it was found under before; a report that has it there may not have been written again yet."""
 
     lsn: int
     offset: int
     recorded_us: int
     deleted: bool
+    former: tuple[int, ...] = ()
+
+    @property
+    def instants(self) -> tuple[int, ...]:
+        """All times under which a report may have the event."""
+        return (self.recorded_us, *self.former)
 
 
 class Verdict(Enum):

@@ -87,6 +87,19 @@ def row_struct(table: TelemetryTable) -> type[msgspec.Struct]:
     return msgspec.defstruct("Row", fields, rename=names, gc=False)
 
 
+def identity_struct(table: TelemetryTable) -> type[msgspec.Struct]:
+    """The struct of the two ids of a row alone, for rows of which something else is invalid."""
+    columns = {"event_id": table.event_id, "prosthesis_id": table.prosthesis_id}
+    fields = [(name, _id_type(column) | None, None) for name, column in columns.items()]
+    return msgspec.defstruct("Identity", fields, rename={name: column.column for name, column in columns.items()}, gc=False)
+
+
+def halves(event_id: int | UUID) -> tuple[int, int]:
+    """An event id as raw holds it: its high and low 64 bits."""
+    number = event_id if isinstance(event_id, int) else event_id.int
+    return number >> 64, number & _MASK64
+
+
 @dataclass(frozen=True, slots=True)
 class Canonical:
     """Columns of the valid rows, the index of each in the input, and (index, reason) of the invalid ones."""

@@ -73,9 +73,15 @@ class Armory:
         fresh.write_text(action, encoding="utf-8")
         fresh.replace(self._armed / point)
 
+    def is_armed(self, point: str) -> bool:
+        return (self._armed / point).exists()
+
+    def armed(self) -> list[str]:
+        return sorted(file.name for file in self._armed.iterdir())
+
     def disarm(self) -> list[str]:
         """Take away what nobody reached; its points."""
-        left = sorted(file.name for file in self._armed.iterdir())
+        left = self.armed()
         for point in left:
             (self._armed / point).unlink(missing_ok=True)
         return left

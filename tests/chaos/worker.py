@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from service_kit.logging import configure
-from service_kit.settings import load
+from stream_processor.__main__ import main
 from stream_processor.adapters.clickhouse import ClickHouseStore
+from stream_processor.adapters.generations import Situation
 from stream_processor.adapters.intake import Delivery, Intake
 from stream_processor.adapters.kafka_transport import BatchConsumer
 from stream_processor.app import LOG_TOPIC, Processor
@@ -98,9 +98,9 @@ class DyingConsumer(BatchConsumer):
 class DyingProcessor(Processor):
     """The application, composed as ever."""
 
-    def __init__(self, settings: ProcessorSettings) -> None:
+    def __init__(self, settings: ProcessorSettings, now: Situation) -> None:
         self._armory = armory()
-        super().__init__(settings)
+        super().__init__(settings, now)
 
     def _faust_app(self) -> Any:
         app = super()._faust_app()
@@ -138,14 +138,5 @@ def armory() -> Armory:
     return Armory(Path(os.environ[FOLDER]))
 
 
-def main() -> None:
-    settings = load(ProcessorSettings)
-    configure("processor", settings.log)
-    settings.processor.data_dir.mkdir(parents=True, exist_ok=True)
-    processor = DyingProcessor(settings)
-    worker = processor.app.Worker(loglevel=settings.log.level, logging_config=None, override_logging=False, redirect_stdouts=False)
-    worker.execute_from_commandline()
-
-
 if __name__ == "__main__":
-    main()
+    main(DyingProcessor)

@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from bff.settings import Settings as BffProcess
+from cli.probe.settings import ProbeSettings
 from cli.schema import Settings as Migrator
 from cli.status.settings import StatusSettings
 from connectors.cli import Settings as Applier
@@ -47,10 +48,11 @@ SETTINGS: dict[str, tuple[type[ServiceSettings], ...]] = {
     "processor": (ProcessorSettings,),
     "reports-api": (ReportsProcess,),
     "bff": (BffProcess,),
-    "operator": (ReconciliationSettings, Applier, StatusSettings),
+    "operator": (ReconciliationSettings, Applier, StatusSettings, ProbeSettings),
 }
 # The process of local/ that each service is.
 COUNTERPARTS = {
+    "eraser": "eraser",
     "processor": "processor",
     "reports-api": "reports-api",
     "bff": "bff",

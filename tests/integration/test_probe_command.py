@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import psycopg
 import pytest
 
 from cli.probe.subject import USER_ID
+from cli.probe.token import OwnTokens
+from reports_api.app import create_app
+from service_kit.settings import KeycloakSettings
+from tests.support.bff_servers import Served
+from tests.support.endpoints import KeycloakEndpoint
 from tests.support.operator import Operator, with_processor
-from tests.support.reports_world import Issuer, Mart, Service, running
+from tests.support.reports_world import Issuer, Mart, Service, running, settings_for
 from tests.support.system import System
 
 pytest_plugins = ["tests.support.reports_fixtures"]
@@ -64,9 +70,39 @@ def test_a_limit_that_is_not_kept_is_exit_code_1(operator: Operator, source_file
 
 
 def test_a_look_through_the_service_needs_a_token(operator: Operator, source_file: Path) -> None:
-    result = operator("probe", "--through-service", "--source-env", str(source_file))
+    result = operator.without("BIONICPRO_PROBE__CLIENT_SECRET")("probe", "--through-service", "--source-env", str(source_file))
     assert result.exit_code == 1
     assert "BIONICPRO_PROBE__BEARER" in result.stderr
+
+
+@pytest.mark.parametrize("how", ["--through-service", "--stream"])
+def test_the_probes_own_login_sees_its_marks_in_the_service(
+    operator: Operator, pipe: System, keycloak: KeycloakEndpoint, source_file: Path, how: str
+) -> None:
+    mart = Mart(pipe.clickhouse)
+    settings = settings_for(
+        mart.endpoint, KeycloakSettings(base_url=keycloak.base_url, public_url=keycloak.public_url, realm=keycloak.realm)
+    )
+    served = Served(create_app(settings)).start()
+    try:
+        looking = operator.with_variables(BIONICPRO_STATUS__REPORTS_URL=served.url)
+        told = looking.json("probe", how, "--count", "3", "--source-env", str(source_file), *DEADLINE)
+        assert told["missing"] == 0
+        assert f"/reports/{USER_ID}/" in told["seen_at"]
+        if how == "--stream":
+            assert 0 < told["mart_to_event_ms"]["p50"] <= told["ms"]["max"]
+        token = own_token(pipe, keycloak)
+        for path in (f"/users/{USER_ID}/today", "/reports/somebody-else/today"):
+            answer = httpx.get(f"{served.url}{path}", headers={"Authorization": f"Bearer {token}"}, timeout=30, trust_env=False)
+            assert answer.status_code == 404
+    finally:
+        served.stop()
+        mart.close()
+
+
+def own_token(pipe: System, keycloak: KeycloakEndpoint) -> str:
+    secret = pipe.variables("operator")["BIONICPRO_PROBE__CLIENT_SECRET"]
+    return OwnTokens(KeycloakSettings(base_url=keycloak.base_url, realm=keycloak.realm), "bionicpro-probe", secret).fresh()
 
 
 @pytest.mark.parametrize("how", ["--through-service", "--stream"])

@@ -93,6 +93,16 @@ def test_the_greatest_lsn_wins_and_the_later_write_on_a_tie(store: ReportStore) 
     assert store.known_events([("7", 0, 1)])["7", 0, 1].offset == 5
 
 
+def test_the_times_that_an_event_was_found_under_before_stay_with_its_row(store: ReportStore) -> None:
+    store.write_telemetry(
+        texts("7", "7"), events({"event_id_lo": 1, "lsn": 1}, {"event_id_lo": 2, "lsn": 1}), [(NOW_US - 5, NOW_US - 9), ()]
+    )
+    store.write_telemetry(texts("7"), events({"event_id_lo": 3, "lsn": 1}))
+    known = store.known_events([("7", 0, 1), ("7", 0, 2), ("7", 0, 3)])
+    assert [known["7", 0, i].former for i in (1, 2, 3)] == [(NOW_US - 5, NOW_US - 9), (), ()]
+    assert known["7", 0, 1].recorded_us == known["7", 0, 3].recorded_us
+
+
 def test_a_deleted_event_stays_known_but_is_not_read(store: ReportStore) -> None:
     store.write_telemetry(texts("7", "7"), events({"event_id_lo": 1, "lsn": 1}, {"event_id_lo": 9, "lsn": 2, "deleted": 1}))
     ids, back = store.telemetry(["7"], 0, 2 * NOW_US)
@@ -163,7 +173,7 @@ def test_a_report_is_kept_by_its_version_and_a_tombstone_hides_it(clickhouse: Cl
         "location_lat_cell": [None], "version": [5], "is_deleted": [0],
     }  # fmt: skip
     with Client(**clickhouse.client("reader")) as reader:
-        query = "SELECT event_count FROM bionicpro.user_daily_reports WHERE user_id = 'store-test'"
+        query = "SELECT report.11 FROM bionicpro.reports_of_users(users = ['store-test'], first = '2026-03-01', last = '2026-03-01')"
         real.write_reports(row)
         real.write_reports(row | {"event_count": [7], "version": [4]})
         assert reader.execute(query) == [(1,)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -37,10 +37,11 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-async def cache(provider: Issuer, clock: Clock) -> AsyncIterator[KeyCache]:
-    async with httpx.AsyncClient(trust_env=False) as client:
-        url = f"{provider.issuer}/protocol/openid-connect/certs"
-        yield KeyCache(client, url, timeout_s=5, cool_down_s=10, max_age_s=300, max_stale_s=3600, clock=clock)
+def cache(provider: Issuer, clock: Clock) -> KeyCache:
+    url = f"{provider.issuer}/protocol/openid-connect/certs"
+    return KeyCache(
+        lambda: httpx.AsyncClient(trust_env=False), url, timeout_s=5, cool_down_s=10, max_age_s=300, max_stale_s=3600, clock=clock
+    )
 
 
 async def test_unknown_key_ids_fetch_once_a_cool_down(provider: Issuer, clock: Clock, cache: KeyCache) -> None:

@@ -34,9 +34,16 @@ CLIENT_SECRET = secrets.token_urlsafe(24)
 
 def realm_from_file(name: str, page: str) -> dict[str, Any]:
     """The realm file with its placeholders filled in, as Keycloak does it at import, under another name."""
-    values = {"BIONICPRO_BFF_CLIENT_SECRET": CLIENT_SECRET, "BIONICPRO_BFF_PUBLIC_URL": page, "BIONICPRO_BFF_BACKCHANNEL_URL": page}
+    values = {
+        "BIONICPRO_BFF_CLIENT_SECRET": CLIENT_SECRET,
+        "BIONICPRO_PROBE_CLIENT_SECRET": CLIENT_SECRET,
+        "BIONICPRO_BFF_PUBLIC_URL": page,
+        "BIONICPRO_BFF_BACKCHANNEL_URL": page,
+    }
     text = re.sub(r"\$\{(BIONICPRO_\w+)\}", lambda found: values[found[1]], REALM_FILE.read_text(encoding="utf-8"))
     realm: dict[str, Any] = json.loads(text)
+    # A user's id is unique over all realms of a server: here the probe's account gets another one.
+    realm.pop("users")
     # A test logs in many times: the password's hash need not be slow here.
     policy = f"{realm['passwordPolicy']} and hashAlgorithm(pbkdf2-sha256) and hashIterations(1)"
     return realm | {"realm": name, "passwordPolicy": policy}

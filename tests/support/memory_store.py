@@ -66,7 +66,7 @@ class MemoryStore:
         for event_id in ids:
             row = self.raw.get(event_id)
             if row is not None:
-                found[event_id] = KnownEvent(row["lsn"], row["offset"], row["recorded_us"], bool(row["deleted"]))
+                found[event_id] = KnownEvent(row["lsn"], row["offset"], row["recorded_us"], bool(row["deleted"]), row["former"])
         return found
 
     def telemetry(self, prosthesis_ids: Sequence[str], from_us: int, to_us: int) -> tuple[list[str], TelemetryColumns]:
@@ -92,10 +92,11 @@ class MemoryStore:
             if known is None or rule.offset >= known.offset:
                 self.rules[rule.prosthesis_id, rule.erasure_id] = rule
 
-    def write_telemetry(self, prosthesis_ids: Ints, events: TelemetryColumns) -> None:
+    def write_telemetry(self, prosthesis_ids: Ints, events: TelemetryColumns, former: Sequence[tuple[int, ...]] | None = None) -> None:
         for i, prosthesis in enumerate(prosthesis_ids):
             row = {name: getattr(events, name)[i] for name in DTYPES}
             row = {name: value.item() if hasattr(value, "item") else value for name, value in row.items()} | {"device": 0}
+            row["former"] = former[i] if former is not None else ()
             key = (prosthesis, row["event_id_hi"], row["event_id_lo"])
             if key not in self.raw or row["lsn"] >= self.raw[key]["lsn"]:
                 self.raw[key] = row

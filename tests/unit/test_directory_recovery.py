@@ -1,4 +1,4 @@
-"""The directory's table is recovered by Faust behind its back, at every assignment: what it says must not depend on what it saw itself."""
+"""What the directory says is a function of the CRM's changes: whatever its table was recovered to, and whoever wrote to the changelog last."""
 
 from __future__ import annotations
 
@@ -18,25 +18,45 @@ CONTRACT = {
 }
 
 
-def changed(table: str, row: dict[str, Any]) -> CrmEnvelope:
-    return CrmEnvelope("u", _Source(table), row, row)
+def changed(table: str, row: dict[str, Any], op: str = "u") -> CrmEnvelope:
+    return CrmEnvelope(op, _Source(table), row, None if op == "d" else row)
 
 
-def test_a_change_concerns_what_was_recovered_after_the_directory_was_made() -> None:
-    table: dict[str, dict[str, Any]] = {}
-    directory = Directory(SourceMapping.read(), table)
-    directory.under(1)
-    table |= {"customers:7": CUSTOMER, "contracts:1": CONTRACT}
-    directory.under(2)
+BEFORE = [changed("customers", CUSTOMER, "c"), changed("contracts", CONTRACT, "c")]
+
+
+def test_a_change_concerns_what_another_worker_was_told() -> None:
+    """This worker's table was recovered behind its back, or not at all."""
+    directory = Directory(SourceMapping.read(), {})
+    directory.restore(directory.rows_after(BEFORE))
     (document,) = directory.handle(changed("customers", CUSTOMER | {"timezone": "Asia/Kolkata"}), 10).documents
     assert [(interval.user_id, interval.timezone) for interval in document.intervals] == [("u7", "Asia/Kolkata")]
+
+
+def test_a_row_that_a_zombie_wrote_back_is_not_believed() -> None:
+    table: dict[str, dict[str, Any]] = {"customers:7": CUSTOMER | {"timezone": "Asia/Kolkata"}, "contracts:1": CONTRACT}
+    directory = Directory(SourceMapping.read(), table)
+    directory.restore(directory.rows_after(BEFORE))
+    (document,) = directory.handle(changed("prostheses", {"prosthesis_id": 3, "model": "Arm", "serial_number": "S"}), 10).documents
+    assert [interval.timezone for interval in document.intervals] == ["UTC"]
 
 
 def test_a_contract_that_went_while_another_worker_had_the_directory_is_forgotten() -> None:
     table: dict[str, dict[str, Any]] = {"customers:7": CUSTOMER, "contracts:1": CONTRACT}
     directory = Directory(SourceMapping.read(), table)
-    directory.under(1)
-    del table["contracts:1"]
-    directory.under(2)
+    directory.restore(directory.rows_after([*BEFORE, changed("contracts", CONTRACT, "d")]))
     (document,) = directory.handle(changed("prostheses", {"prosthesis_id": 3, "model": "Arm", "serial_number": "S"}), 10).documents
     assert document.intervals == ()
+
+
+def test_only_rows_that_differ_are_written() -> None:
+    written: list[str] = []
+
+    class Table(dict[str, dict[str, Any]]):
+        def __setitem__(self, key: str, row: dict[str, Any]) -> None:
+            written.append(key)
+            super().__setitem__(key, row)
+
+    directory = Directory(SourceMapping.read(), Table({"customers:7": CUSTOMER}))
+    directory.restore(directory.rows_after(BEFORE))
+    assert written == ["contracts:1"]

@@ -12,7 +12,7 @@ from schemas.ownership import Ownership
 from stream_processor.engine import Engine, EngineSettings
 from stream_processor.ports import StoreUnavailable
 from tests.support.log_model import PARTITIONS, Sources, micro
-from tests.support.memory_store import MemoryStore
+from tests.support.memory_store import Faults, MemoryStore
 
 NOON = micro(datetime(2026, 5, 4, 12, tzinfo=UTC))
 DAY = 86_400_000_000
@@ -63,8 +63,8 @@ def test_a_report_written_just_before_a_crash_is_taken_back_where_its_owner_chan
 class DiesAfterRaw(MemoryStore):
     """The process ends between raw and mart."""
 
-    def write_telemetry(self, prosthesis_ids: Any, events: Any) -> None:
-        super().write_telemetry(prosthesis_ids, events)
+    def write_telemetry(self, *arguments: Any) -> None:
+        super().write_telemetry(*arguments)
         raise StoreUnavailable("ended between raw and mart")
 
 
@@ -83,6 +83,29 @@ def test_a_delete_command_takes_the_event_out_of_its_report_though_a_crash_came_
     assert store.live_reports() == sources.mart()
 
 
+def test_a_mart_that_was_emptied_by_hand_is_filled_by_a_replay() -> None:
+    sources, store = owned(), MemoryStore()
+    sources.insert(BATTERY)
+    sources.insert({**BATTERY, "recorded_us": NOON - DAY})
+    engine(store).process(records(sources), epoch=1)
+    store.reports.clear()
+    engine(store).process(records(sources), epoch=1)
+    assert store.live_reports() == sources.mart()
+    assert len(store.live_reports()) == 2
+
+
+def test_what_a_worker_remembers_of_an_earlier_assignment_is_not_used_again() -> None:
+    """Its partition went to another worker, which folded on, and came back."""
+    sources, store = owned(), MemoryStore()
+    workers = [engine(store), engine(store)]
+    done = 0
+    for epoch in (1, 2, 3):
+        sources.insert(BATTERY)
+        workers[epoch % 2].process(records(sources)[done:], epoch=epoch)
+        done = len(records(sources))
+    assert store.live_reports() == sources.mart()
+
+
 def test_an_insert_that_comes_again_after_its_event_moved_and_its_owner_changed_is_not_news() -> None:
     sources, store = owned(), MemoryStore()
     worker = engine(store)
@@ -95,3 +118,55 @@ def test_an_insert_that_comes_again_after_its_event_moved_and_its_owner_changed_
         worker.process(records(sources)[known:], epoch=1)
     assert store.live_reports() == sources.mart()
     assert len(store.live_reports()) == 1
+
+
+def after_a_crash_behind_raw(sources: Sources, store: MemoryStore, known: int) -> None:
+    """The records from *known* on, by a worker that ends between raw and the reports, and by its successor."""
+    dying = DiesAfterRaw()
+    dying.__dict__.update(store.__dict__)
+    with pytest.raises(StoreUnavailable):
+        engine(dying).process(records(sources)[known:], epoch=1)
+    engine(store).process(records(sources)[known:], epoch=1)
+
+
+def test_a_snapshot_row_leaves_the_day_it_was_on_though_a_crash_came_right_after_raw() -> None:
+    sources, store = owned(), MemoryStore()
+    sources.insert(BATTERY)
+    engine(store).process(records(sources), epoch=1)
+    known = len(records(sources))
+    sources.lose(1, {"recorded_us": NOON - DAY, "battery_percent": 40})
+    sources.incremental_snapshot()
+    after_a_crash_behind_raw(sources, store, known)
+    assert store.live_reports() == sources.mart()
+    assert len(store.live_reports()) == 1
+
+
+def test_a_day_left_long_ago_is_corrected_though_the_worker_ended_after_the_new_day_was_written() -> None:
+    """The two days lie in different windows of the recompute; the mark of the new day says nothing of the old one."""
+    sources, store = owned(), MemoryStore()
+    sources.own(1, [Ownership(NOON - 900 * DAY, None, "u", "u", "Name", "UTC", "u", "N")])
+    sources.insert(BATTERY)
+    engine(store).process(records(sources), epoch=1)
+    known = len(records(sources))
+    sources.lose(1, {"recorded_us": NOON - 400 * DAY})
+    sources.incremental_snapshot()
+    dying = Faults(store, 5, after=False)  # raw, the new day's announcement, its mart row, its state; the old day's mart row is the fifth
+    with pytest.raises(StoreUnavailable):
+        engine(dying).process(records(sources)[known:], epoch=1)
+    assert len(store.live_reports()) == 2
+    engine(store).process(records(sources)[known:], epoch=1)
+    assert store.live_reports() == sources.mart()
+
+
+@pytest.mark.parametrize("broken", [{"battery_percent": None}, {"battery_percent": 101}, {"kind": "nonsense"}])
+def test_a_snapshot_row_that_has_become_invalid_takes_its_former_content_out(broken: dict[str, Any]) -> None:
+    sources, store = owned(), MemoryStore()
+    sources.insert(BATTERY)
+    sources.insert(BATTERY)
+    engine(store).process(records(sources), epoch=1)
+    known = len(records(sources))
+    sources.lose(1, BATTERY | broken)
+    sources.incremental_snapshot()
+    after_a_crash_behind_raw(sources, store, known)
+    assert store.live_reports() == sources.mart()
+    assert [report["event_count"] for report in store.live_reports().values()] == [1]

@@ -7,10 +7,13 @@ import json
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from cli.probe.percentiles import percentile, told
-from cli.probe.settings import SourceAccountError, source_accounts, source_file
-from cli.probe.sights import ServiceSight, SightError, subject_of
+from cli.probe.settings import ProbeSection, SourceAccountError, source_accounts, source_file
+from cli.probe.sights import ServiceSight
+from cli.probe.token import Given, OwnTokens, TokenError, subject_of, tokens
+from service_kit.settings import KeycloakSettings
 
 ACCOUNTS = """# a comment
 BIONICPRO_CRM_DB__DATABASE=crm
@@ -66,11 +69,22 @@ def test_the_file_of_the_accounts_stands_beside_the_operators() -> None:
 
 
 def test_ones_own_token_asks_for_ones_own_reports_and_any_other_as_support() -> None:
-    assert ServiceSight("http://reports/", token("me"), "me").described.startswith("http://reports/reports/me/today")
-    assert ServiceSight("http://reports", token("agent"), "me").described.startswith("http://reports/users/me/today")
+    assert ServiceSight("http://reports/", Given(token("me")), "me").described.startswith("http://reports/reports/me/today")
+    assert ServiceSight("http://reports", Given(token("agent")), "me").described.startswith("http://reports/users/me/today")
 
 
 @pytest.mark.parametrize("bearer", ["", "opaque", "a.b.c", "a.bnVsbA.c"])
 def test_what_is_no_token_is_refused_before_it_is_sent(bearer: str) -> None:
-    with pytest.raises(SightError, match="BIONICPRO_PROBE__BEARER"):
+    with pytest.raises(TokenError, match="BIONICPRO_PROBE__BEARER"):
         subject_of(bearer)
+    with pytest.raises(TokenError):
+        Given(bearer)
+
+
+def test_a_given_token_goes_before_the_probes_own_login_and_one_of_them_must_be_there() -> None:
+    own = ProbeSection(client_secret=SecretStr("a-secret-of-the-test"))
+    assert isinstance(tokens(KeycloakSettings(), own), OwnTokens)
+    given = tokens(KeycloakSettings(), own.model_copy(update={"bearer": SecretStr(token("somebody"))}))
+    assert given.fresh() == token("somebody")
+    with pytest.raises(TokenError, match="BIONICPRO_PROBE__CLIENT_SECRET"):
+        tokens(KeycloakSettings(), ProbeSection())

@@ -22,7 +22,6 @@ from reports_api.access import bearer_token
 from reports_api.auth import InvalidTokenError
 from reports_api.examples import ROW, WATERMARKS
 from reports_api.gate import refuse
-from reports_api.jwks import signature_keys
 from reports_api.limits import MAX_SUBJECTS, RateLimiter
 from reports_api.parameters import RangeParameters
 from reports_api.pdf_texts import TEXTS
@@ -31,6 +30,7 @@ from reports_api.problems import ProblemError
 from reports_api.repository import ForeignRowError, ReportRepository
 from reports_api.summary import DayRange
 from reports_api.watermarks import WatermarkCache
+from service_kit.public_keys import signature_keys
 
 PACKAGE = Path(reports_api.__file__).parent
 PURE = ("domain", "summary", "paging", "etags", "schemas", "examples", "export_csv", "pdf_lines", "pdf_texts")
