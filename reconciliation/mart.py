@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -71,18 +71,9 @@ def serving_mart(settings: ClickHouseSettings, generation: int | None = None) ->
     with connected(settings, settings.database) as client:
         number = _serving(client, settings.database) if generation is None else _built(client, settings.database, generation)
         retention = Retention.of(client.execute(RETENTION_QUERY))
-        erased = _erased(client)
     database = database_of(settings.database, number)
     with connected(settings, database) as client:
-        yield Mart(client, database, retention, erased)
-
-
-def _erased(client: Client) -> dict[str, list[tuple[int, int]]]:
-    """The times, half-open in microseconds, that rules of erasure cover, by prosthesis."""
-    found: dict[str, list[tuple[int, int]]] = {}
-    for prosthesis_id, first, end in client.execute("SELECT prosthesis_id, from_us, to_us FROM erasure_rules FINAL"):
-        found.setdefault(prosthesis_id, []).extend(zip(first, end, strict=True))
-    return found
+        yield Mart(client, database, retention)
 
 
 def _serving(client: Client, shared: str) -> int:
@@ -107,11 +98,6 @@ class Mart:
     client: Client
     database: str
     retention: Retention
-    erased: Mapping[str, Sequence[tuple[int, int]]]
-
-    def is_erased(self, prosthesis_id: str, recorded_us: int) -> bool:
-        """Whether a rule of erasure covers the event: it may stand in PostgreSQL, is not in raw, or will soon be gone from there."""
-        return any(first <= recorded_us < end for first, end in self.erased.get(prosthesis_id, ()))
 
     def rows_before(self, day: date) -> int:
         """How many reports there are of days before *day*."""

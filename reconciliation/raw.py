@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 from uuid import UUID
@@ -43,14 +43,6 @@ class RawDifference:
     def joined(self, other: RawDifference) -> RawDifference:
         """Both together."""
         return RawDifference({**self.missing, **other.missing}, {**self.different, **other.different}, {**self.surplus, **other.surplus})
-
-    def without(self, excluded: Callable[[EventKey, Content], bool]) -> RawDifference:
-        """Less what is *excluded*."""
-
-        def kept(events: Mapping[EventKey, Content]) -> dict[EventKey, Content]:
-            return {key: content for key, content in events.items() if not excluded(key, content)}
-
-        return RawDifference(kept(self.missing), kept(self.different), kept(self.surplus))
 
 
 def event_key(prosthesis_id: str, event_id: str) -> EventKey:

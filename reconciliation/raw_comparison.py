@@ -41,8 +41,7 @@ class RawComparison:
             found = found.joined(self._window(window))
             self.progress(f"raw telemetry {window.first} … {window.last}")
         # An event may have another time on the other side, in another window or outside them all: only the id tells.
-        whole = settled(found, self._in_source(list(found.surplus)), self.mart.raw_contents(list(found.missing)))
-        return whole.without(lambda key, content: self.mart.is_erased(key.prosthesis_id, int(content[0])))
+        return settled(found, self._in_source(list(found.surplus)), self.mart.raw_contents(list(found.missing)))
 
     def _window(self, window: DayRange) -> RawDifference:
         first, end = window.utc()
