@@ -16,7 +16,7 @@ from clickhouse_driver.errors import Error as DriverError
 from cli.failures import explained
 from cli.generations import drop
 from cli.rebuild.progress import RebuildError
-from cli.rebuild.settings import MIGRATOR_FILE, beside, clickhouse_account, variables
+from cli.rebuild.settings import RebuildSection, migrator_account
 from clickhouse.migrator import Migrator, SchemaError
 from schemas.retention import RAW, SOURCE
 from service_kit.settings import ClickHouseSettings, KafkaSettings, ServiceSettings, load
@@ -39,8 +39,10 @@ class Settings(ServiceSettings):
 
 
 class DropSettings(ServiceSettings):
-    """The operator's: Kafka, and the group's name."""
+    """The operator's: ClickHouse's address, Kafka, and the group's name."""
 
+    clickhouse: ClickHouseSettings
+    rebuild: RebuildSection = RebuildSection()
     kafka: KafkaSettings = KafkaSettings()
     processor: ProcessorSection = ProcessorSection()
 
@@ -124,8 +126,8 @@ def drop_generation(
     if not yes:
         typer.confirm(f"Delete generation {generation} with all its tables for good?", abort=True, err=True)
     with explained(SchemaError, RebuildError):
-        file = migrator_env or beside(context.obj, MIGRATOR_FILE)
-        with closing(Migrator(clickhouse_account(variables(file, "--migrator-env"), file))) as migrator:
+        account = migrator_account(migrator_env, context.obj, settings.clickhouse, settings.rebuild)
+        with closing(Migrator(account)) as migrator:
             drop(migrator, settings.kafka, settings.processor.group, generation)
     typer.echo(f"generation {generation} is gone")
 

@@ -107,7 +107,7 @@ class Processor:
             version=1,
             value_serializer="json",
             consumer_auto_offset_reset="earliest",
-            consumer_group_instance_id=conf.instance_id,
+            consumer_group_instance_id=conf.instance_id or None,
             consumer_max_fetch_size=16 << 20,
             broker_max_poll_records=conf.fetch_records,
             broker_max_poll_interval=max(300.0, 2 * conf.store_deadline_s),

@@ -13,7 +13,7 @@ from cli.broker import Broker
 from cli.failures import EXIT_WRONG, explained
 from cli.generations import drop
 from cli.rebuild.progress import Plan, RebuildError
-from cli.rebuild.settings import MIGRATOR_FILE, PROCESSOR_FILE, RebuildSettings, beside, clickhouse_account, variables
+from cli.rebuild.settings import PROCESSOR_FILE, RebuildSettings, beside, migrator_account, variables
 from cli.rebuild.start import begin, unfinished
 from cli.rebuild.steps import Rebuild, Result
 from cli.rebuild.tables import Tables
@@ -55,8 +55,7 @@ def rebuild(
     """Build all tables anew beside the present ones, verify them, and let readers see them. Killed at any step, started again, it goes on."""
     settings = load(RebuildSettings)
     with explained(*OWN_ERRORS):
-        file = migrator_env or beside(context.obj, MIGRATOR_FILE)
-        account = clickhouse_account(variables(file, "--migrator-env"), file)
+        account = migrator_account(migrator_env, context.obj, settings.clickhouse, settings.rebuild)
         worker = variables(processor_env or beside(context.obj, PROCESSOR_FILE), "--processor-env") if own_worker else None
         with closing(Migrator(account)) as migrator:
             left = unfinished(migrator)

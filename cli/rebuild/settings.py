@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 
 from cli.environment import DEFAULT, read
 from cli.rebuild.progress import RebuildError
@@ -19,8 +19,12 @@ _CLICKHOUSE = "BIONICPRO_CLICKHOUSE__"
 
 
 class RebuildSection(Section):
-    """``BIONICPRO_REBUILD__…``: sizes of portions, and how long (seconds) nothing may move before it is called a failure."""
+    """``BIONICPRO_REBUILD__…``: sizes of portions, and how long (seconds) nothing may move before it is called a failure.
 
+    *migrator_password*: of the account ``migrator``, where there is no file with it (containers).
+    """
+
+    migrator_password: SecretStr | None = None
     portion_rows: int = Field(default=2_000_000, gt=0, description="raw rows that are copied or folded at once")
     portion_prostheses: int = Field(default=500, gt=0)
     stall_s: float = Field(default=120.0, gt=0, description="without any progress the command ends, to be started again")
@@ -37,6 +41,16 @@ class RebuildSettings(ReconciliationSettings):
 def beside(operators: Path | None, name: str) -> Path:
     """The file *name* beside the operator's, or the default instance's."""
     return (operators or DEFAULT).with_name(name)
+
+
+def migrator_account(
+    given: Path | None, operators: Path | None, settings: ClickHouseSettings, section: RebuildSection
+) -> ClickHouseSettings:
+    """The account ``migrator``: out of the file given, of the environment, or of migrator.env beside the operator's. Raises RebuildError."""
+    if given is None and section.migrator_password is not None:
+        return settings.model_copy(update={"user": "migrator", "password": section.migrator_password})
+    file = given or beside(operators, MIGRATOR_FILE)
+    return clickhouse_account(variables(file, "--migrator-env"), file)
 
 
 def variables(file: Path, option: str) -> dict[str, str]:

@@ -126,16 +126,13 @@ class Rebuild:
                 connect.restart(connector.name)
 
     def _raw(self) -> None:
-        """Raw telemetry, ownership, and the reports that nothing can compute any more (ADR 17)."""
-        same_log = self._plan.source == "tables"
-        if same_log:
+        """Raw telemetry and ownership: all, or what PostgreSQL no longer has."""
+        if self._plan.source == "tables":
             self._copy_raw()
             self._tables.copy_ownership()
         elif self._purged_before is not None:
             self._say(f"raw telemetry of days before {self._purged_before}, which PostgreSQL no longer has, is copied")
             self._tables.copy_raw_before(self._purged_before)
-        if (first_open := self._retention.first_open(self._today)) is not None:
-            self._tables.carry_over(first_open, same_log=same_log)
 
     def _copy_raw(self) -> None:
         left = [(prosthesis, rows) for prosthesis, rows in self._tables.raw_counts(of_old=True) if prosthesis > self._plan.cursor]
@@ -214,7 +211,9 @@ class Rebuild:
         return self._retention.first_verifiable(self._today)
 
     def _verify(self, patience: Patience) -> None:
-        """Equal to PostgreSQL, mending what is not; then readers see it."""
+        """Equal to PostgreSQL, mending what is not; with the reports of closed days as they are (ADR 17); then readers see it."""
+        if (first_open := self._retention.first_open(self._today)) is not None:
+            self._tables.carry_over(first_open, same_log=self._plan.source == "tables")
         found = repairs.plan(self._settings, None, None, self._say, self._generation)
         for _ in range(ROUNDS):
             if found.is_empty:

@@ -7,6 +7,7 @@ import runpy
 import subprocess
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import count
 from typing import Any
 from unittest import mock
 
@@ -26,6 +27,7 @@ from tests.support.processor_case import Case
 from tests.support.system import System
 
 pytestmark = pytest.mark.timeout(900)
+_COUNTER = count()
 DAG = REPOSITORY / "reconciliation" / "airflow" / "bionicpro_reconciliation.py"
 TOOL = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand"
 
@@ -38,9 +40,9 @@ def site(expendable: System) -> Iterator[Site]:
 
 
 @pytest.fixture
-def case(site: Site, request: pytest.FixtureRequest) -> Iterator[Case]:
+def case(site: Site) -> Iterator[Case]:
     """Three prostheses with owners and an event a day, all of it equal; a number for each test."""
-    found = Case(site.system, number=14 - NUMBERS.index(request.function.__name__), prostheses=3, base=940_000)
+    found = Case(site.system, number=14 - next(_COUNTER), prostheses=3, base=940_000)
     try:
         for prosthesis in found.prostheses:
             found.own(prosthesis)
@@ -189,9 +191,6 @@ def test_the_daily_run_of_airflow_repairs_what_differs_and_fails_where_it_cannot
     told = site.operator.json(*site.rebuild)
     assert told["handed_over"], "what no repair can outrank, a rebuild leaves behind"
     assert case.verify().ok
-
-
-NUMBERS = [name for name in globals() if name.startswith("test_")]
 
 
 @pytest.fixture
