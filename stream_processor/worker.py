@@ -19,6 +19,7 @@ log = structlog.get_logger()
 
 FIRST_BACKOFF_S = 0.2
 MAX_BACKOFF_S = 5.0
+ERASURES_EVERY_S = 30.0
 
 
 class Effects(Protocol):
@@ -56,6 +57,7 @@ class Worker:
         self._limit = DeadLetterLimit(dead_letters_a_minute)
         self._clock = clock
         self._sleep = sleep
+        self._erasures_read = clock()
 
     async def run(self) -> None:
         """Until cancelled. Raises what stops the processor: StoreUnavailable after the deadline, TooManyDeadLetters, any defect."""
@@ -82,12 +84,19 @@ class Worker:
         for delivery in current:
             await delivery.acknowledge()
 
+    def _engine_work(self, records: Sequence[Record], epoch: int) -> Outcome:
+        """In a thread. A worker that is behind, as one that fills a new generation, learns of erasures before it reaches their commands."""
+        if self._clock() - self._erasures_read >= ERASURES_EVERY_S:
+            self._engine.reload_erasures()
+            self._erasures_read = self._clock()
+        return self._engine.process(records, epoch)
+
     async def _process(self, records: Sequence[Record], epoch: int) -> Outcome:
         """The engine's work in a thread, tried again with a back-off while the store is away."""
         deadline, backoff = self._clock() + self._store_deadline_s, FIRST_BACKOFF_S
         while True:
             try:
-                return await asyncio.to_thread(self._engine.process, records, epoch)
+                return await asyncio.to_thread(self._engine_work, records, epoch)
             except StoreUnavailable as error:
                 self._engine.forget()
                 if self._clock() >= deadline:

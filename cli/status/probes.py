@@ -14,6 +14,7 @@ from clickhouse_driver import Client
 from cli.broker import Broker
 from cli.dlq.letters import by_reason
 from cli.dlq.topic import DeadLetterTopic
+from cli.erase.records import Records
 from cli.status.judge import READ_TOPICS
 from cli.status.readings import ClickHouse, Connect, Database, DeadLetters, Kafka, NotAsked, Progress, Reading, Service, Slot
 from cli.status.settings import StatusSettings
@@ -110,9 +111,10 @@ def read_clickhouse(settings: ClickHouseSettings) -> ClickHouse:
     try:
         version = str(client.execute("SELECT version()")[0][0])
         rows = [] if schema.generation is None else _progress(client, generation_database(settings.database, schema.generation))
+        erasures = {} if schema.pending else Records(client, settings.database).unfinished()
     finally:
         client.disconnect()
-    return ClickHouse(version, tuple(schema.pending), schema.generation, tuple(rows))
+    return ClickHouse(version, tuple(schema.pending), schema.generation, tuple(rows), erasures)
 
 
 def _progress(client: Client, generation: str) -> list[Progress]:
