@@ -98,10 +98,7 @@ class Recompute:
             for hi, lo, up_to in work.deletes
         }
         known = self._store.known_events(sorted(ids)) if ids else {}
-        # Of what is erased not even the mark that it was deleted is written.
-        times = self._erasures.times
-        meant = [(i, event) for i, event in known.items() if not event.deleted and event.offset <= ids[i][1]]
-        gone = [(i, event) for i, event in meant if not times.covers(i[0], event.recorded_us)]
+        gone = [(event_id, event) for event_id, event in known.items() if not event.deleted and event.offset <= ids[event_id][1]]
         if not gone:
             return
         rows = TelemetryColumns.blank(len(gone))

@@ -106,3 +106,13 @@ def test_a_snapshots_row_that_lies_in_an_erased_time_takes_its_former_self_away(
     sources.incremental_snapshot()
     engine(store).process([record for partition in sources.log for record in partition], epoch=1)
     assert store.live_reports() == {} == sources.mart()
+
+
+def test_an_event_that_moves_into_an_erased_time_is_deleted_where_it_was_and_written_nowhere() -> None:
+    sources, store = owned(), MemoryStore()
+    event = sources.insert(BATTERY)
+    sources.erase(1, NOON - 3 * DAY, NOON - 2 * DAY)
+    sources.update(event, {"recorded_us": NOON - 2 * DAY - 1})
+    engine(store).process([record for partition in sources.log for record in partition], epoch=1)
+    assert [(row["recorded_us"], row["deleted"]) for row in store.raw.values()] == [(NOON, 1)]
+    assert store.live_reports() == {} == sources.mart()
