@@ -133,14 +133,12 @@ class Recompute:
         known = self._store.known_events(sorted(ids)) if ids else {}
         for work in works.values():
             work.deletes.clear()
-        # Of what is erased not even the mark that it was deleted is written.
-        times = self._erasures.times
         meant = [(i, event) for i, event in known.items() if event.deleted or event.offset <= ids[i][1]]
         for event_id, event in meant:
             # Also where it is deleted already: a crash may have come between raw and the report.
             for instant in event.instants:
                 works[ids[event_id][0]].add_instant(instant)
-        gone = [(i, event) for i, event in meant if not event.deleted and not times.covers(i[0], event.recorded_us)]
+        gone = [(event_id, event) for event_id, event in meant if not event.deleted]
         if not gone:
             return
         rows = TelemetryColumns.blank(len(gone))

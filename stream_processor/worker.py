@@ -20,6 +20,7 @@ log = structlog.get_logger()
 FIRST_BACKOFF_S = 0.2
 MAX_BACKOFF_S = 5.0
 HELD_RECORDS = 100_000  # more than this wait for no recompute in parts: it is finished at once
+ERASURES_EVERY_S = 30.0
 
 
 class Effects(Protocol):
@@ -59,6 +60,7 @@ class Worker:
         self._sleep = sleep
         self._held: list[Delivery] = []  # of partitions with a recompute that goes on: handled, not to be acknowledged yet
         self._memory = engine.memory
+        self._erasures_read = clock()
 
     async def run(self) -> None:
         """Until cancelled. Raises what stops the processor: StoreUnavailable after the deadline, TooManyDeadLetters, any defect."""
@@ -93,20 +95,26 @@ class Worker:
 
     async def _process(self, current: Sequence[Delivery], epoch: int) -> Outcome:
         """The engine's work in a thread, tried again with a back-off while the store is away."""
-        whole = sum(len(delivery.records) for delivery in self._held) > HELD_RECORDS
         deadline, backoff = self._clock() + self._store_deadline_s, FIRST_BACKOFF_S
         while True:
-            again = self._held if self._engine.memory != self._memory else ()
-            records = [record for delivery in (*again, *current) for record in delivery.records]
             try:
-                outcome = await asyncio.to_thread(self._engine.process, records, epoch, whole=whole)
+                return await asyncio.to_thread(self._engine_work, current, epoch)
             except StoreUnavailable as error:
                 self._engine.forget()
                 if self._clock() >= deadline:
                     raise
                 log.warning("store is away, the batch waits", error=str(error), again_in_s=backoff)
-            else:
-                self._memory = self._engine.memory
-                return outcome
             await self._sleep(backoff)
             backoff = min(backoff * 2, MAX_BACKOFF_S)
+
+    def _engine_work(self, current: Sequence[Delivery], epoch: int) -> Outcome:
+        """In a thread. A worker that is behind, as one that fills a new generation, learns of erasures before it reaches their commands."""
+        if self._clock() - self._erasures_read >= ERASURES_EVERY_S:
+            self._engine.reload_erasures()
+            self._erasures_read = self._clock()
+        again = self._held if self._engine.memory != self._memory else ()
+        records = [record for delivery in (*again, *current) for record in delivery.records]
+        whole = sum(len(delivery.records) for delivery in self._held) > HELD_RECORDS
+        outcome = self._engine.process(records, epoch, whole=whole)
+        self._memory = self._engine.memory
+        return outcome

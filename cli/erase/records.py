@@ -116,6 +116,10 @@ class Records:
         rows = self._client.execute(_QUERY.format(shared=self._shared), {"id": erasure_id})
         return grouped(_part(row) for row in rows)
 
+    def unfinished(self) -> dict[str, datetime]:
+        """Those without a receipt, and when each was asked for."""
+        return {erasure.erasure_id: erasure.parts[0].issued_at for erasure in self.erasures() if not erasure.is_finished}
+
     def handled(self, topic: str) -> dict[int, int]:
         """The highest offset by partition that is in the tables that readers see."""
         query = f"SELECT log_partition, handled_offset FROM {self._shared}.partition_progress WHERE topic = %(topic)s"  # noqa: S608 - our own identifier

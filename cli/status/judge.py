@@ -146,6 +146,7 @@ def _clickhouse(part: str, clickhouse: ClickHouse, limits: StatusSection, now: d
     if clickhouse.generation is None:
         yield Problem(part, "no generation is served", "`bionicpro schema migrate`")
         return
+    yield from _erasures(part, clickhouse, limits, now)
     by_topic = ages(clickhouse, now)
     for topic in READ_TOPICS:
         known = by_topic.get(topic, {})
@@ -158,6 +159,13 @@ def _clickhouse(part: str, clickhouse: ClickHouse, limits: StatusSection, now: d
             yield Problem(
                 "freshness", what, "see the processor; a connector that runs and sends nothing: `bionicpro connectors restart NAME`"
             )
+
+
+def _erasures(part: str, clickhouse: ClickHouse, limits: StatusSection, now: datetime) -> Iterator[Problem]:
+    late = {identity: age for identity, at in clickhouse.erasures.items() if (age := (now - at).total_seconds()) > limits.max_erasure_s}
+    if late:
+        what = f"{len(late)} erasures have no receipt after {limits.max_erasure_s:.0f} s, the oldest, {max(late, key=late.__getitem__)}, after {max(late.values()):.0f} s"
+        yield Problem(part, what, "see the eraser's log; a generation that is built must reach the erasure, or be retired: docs/erasure.md")
 
 
 def _dead_letters(part: str, letters: DeadLetters, limits: StatusSection) -> Iterator[Problem]:

@@ -15,6 +15,7 @@ from clickhouse_driver.errors import Error as DriverError
 from cli.broker import Broker
 from cli.dlq.letters import by_reason
 from cli.dlq.topic import DeadLetterTopic
+from cli.erase.records import Records
 from cli.generations import serving_group
 from cli.status.judge import READ_TOPICS
 from cli.status.readings import ClickHouse, Connect, Database, DeadLetters, Kafka, NotAsked, Progress, Reading, Service, Slot
@@ -122,9 +123,10 @@ def read_clickhouse(settings: ClickHouseSettings) -> ClickHouse:
     try:
         version = str(client.execute("SELECT version()")[0][0])
         rows = [] if schema.generation is None else _progress(client, database_of(settings.database, schema.generation))
+        erasures = {} if schema.pending else Records(client, settings.database).unfinished()
     finally:
         client.disconnect()
-    return ClickHouse(version, tuple(schema.pending), schema.generation, tuple(rows))
+    return ClickHouse(version, tuple(schema.pending), schema.generation, tuple(rows), erasures)
 
 
 def _progress(client: Client, generation: str) -> list[Progress]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from cli.broker import Group, TopicPositions
@@ -80,12 +80,13 @@ class Progress:
 
 @dataclass(frozen=True)
 class ClickHouse:
-    """*generation* None: readers see none yet."""
+    """*generation* None: readers see none yet. *erasures*: those without a receipt, and when each was asked for."""
 
     version: str
     pending: tuple[str, ...]
     generation: int | None
     progress: tuple[Progress, ...]
+    erasures: Mapping[str, datetime] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

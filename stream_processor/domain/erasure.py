@@ -66,8 +66,9 @@ class ErasedTimes:
     __hash__ = None  # type: ignore[assignment]  # it grows
 
     def add(self, prosthesis_id: str, intervals: Iterable[Interval]) -> None:
-        known = self._of.setdefault(prosthesis_id, [])
-        known.extend(interval for interval in intervals if interval not in known)
+        known = self._of.get(prosthesis_id, [])
+        # In one order, whichever way the rules came.
+        self._of[prosthesis_id] = sorted({*known, *intervals})
 
     def prostheses(self) -> Iterable[str]:
         return self._of.keys()

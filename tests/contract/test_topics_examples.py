@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from schemas.commands import decode_command
+from schemas.erasure import decode_request, request_key
 from schemas.keys import CRM_TOPIC, HEARTBEAT_PREFIX, LOG_TOPIC, heartbeat_key, prosthesis_key
 from schemas.topics import CATALOGUE, catalogue, log_partitions
 
@@ -51,14 +53,17 @@ def test_a_log_record_is_an_envelope_or_has_a_type(path: Path) -> None:
     if "op" in value:
         assert_envelope(value)
     else:
-        assert isinstance(value["type"], str)
+        assert decode_command(json.dumps(value).encode()).prosthesis_id == load(path)["key"]
 
 
 @each(CRM_TOPIC)
 def test_a_crm_change_is_an_envelope_or_a_tombstone_under_its_primary_key(path: Path) -> None:
     record = load(path)
     ((column, identifier),) = json.loads(record["key"]).items()
-    if record["value"] is not None:
+    if column == "erasure_request":
+        assert decode_request(json.dumps(record["value"]).encode()).request_id == identifier
+        assert record["key"].encode() == request_key(identifier)
+    elif record["value"] is not None:
         assert_envelope(record["value"])
         assert (record["value"]["after"] or record["value"]["before"])[column] == identifier
 

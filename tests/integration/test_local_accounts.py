@@ -66,6 +66,28 @@ def test_the_writer_may_do_nothing_else(clickhouse: ClickHouseEndpoint, tables: 
     assert refused(clickhouse, "writer", statement) == ACCESS_DENIED
 
 
+def test_the_eraser_deletes_in_generations_and_reads_rules(clickhouse: ClickHouseEndpoint, tables: None) -> None:
+    assert refused(clickhouse, "eraser", f"ALTER TABLE {DATABASE}.t DELETE WHERE x = 7") == 0
+    assert refused(clickhouse, "eraser", f"ALTER TABLE {DATABASE}.t DROP PARTITION ID 'none'") == 0
+    assert refused(clickhouse, "eraser", "SELECT count() FROM system.parts") == 0
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        f"INSERT INTO {DATABASE}.t SELECT 1",
+        f"ALTER TABLE {DATABASE}.t UPDATE x = 1 WHERE 1",
+        f"DROP TABLE {DATABASE}.t",
+        f"TRUNCATE TABLE {DATABASE}.t",
+        "ALTER TABLE bionicpro.erasure_rules DELETE WHERE 1",
+        "ALTER TABLE bionicpro.erasure_receipts DELETE WHERE 1",
+        "SELECT * FROM system.users",
+    ],
+)
+def test_the_eraser_may_do_nothing_else(clickhouse: ClickHouseEndpoint, tables: None, statement: str) -> None:
+    assert refused(clickhouse, "eraser", statement) == ACCESS_DENIED
+
+
 @pytest.mark.parametrize(
     "statement",
     [

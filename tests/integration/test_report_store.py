@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -19,7 +20,7 @@ from stream_processor.adapters.clickhouse import ClickHouseStore
 from stream_processor.domain.columns import Ints, TelemetryColumns
 from stream_processor.domain.duplicates import KnownEvent
 from stream_processor.domain.fold import FOLD_FORMAT
-from stream_processor.ports import ReportStore, StateColumns, StoredOwnership, StoredProgress, StoredState, StoreUnavailable
+from stream_processor.ports import ReportStore, StateColumns, StoredErasure, StoredOwnership, StoredProgress, StoredState, StoreUnavailable
 from tests.support.endpoints import ClickHouseEndpoint
 from tests.support.memory_store import MemoryStore
 
@@ -52,6 +53,7 @@ def store(request: pytest.FixtureRequest) -> Iterator[ReportStore]:
     migrator.close()
     with Client(**clickhouse.client("migrator")) as client:
         client.execute(f"DROP DATABASE bionicpro_g{generation} SYNC")
+        client.execute("ALTER TABLE bionicpro.erasure_rules DELETE WHERE startsWith(prosthesis_id, 'rule-') SETTINGS mutations_sync = 1")
         client.execute("INSERT INTO bionicpro.generations (generation, state) VALUES", [(generation, "retired")])
 
 
@@ -145,6 +147,15 @@ def test_progress_never_goes_back(store: ReportStore) -> None:
     store.write_progress([StoredProgress("t", 3, "id", 24, 8, 1_800_000_000_000)])
     assert store.progress("t") == [StoredProgress("t", 3, "id", 24, 9, 1_700_000_000_123)]
     assert store.progress("other") == []
+
+
+def test_a_rule_is_kept_once_however_often_its_command_comes(store: ReportStore) -> None:
+    rule = StoredErasure("rule-7", "e", "s", ((-5, 9), (NOW_US, NOW_US + 1)), NOW_US, 2, True, "why", "id", 3, 40)
+    store.write_erasures([rule])
+    store.write_erasures([replace(rule, offset=41), replace(rule, prosthesis_id="rule-8", intervals=())])
+    store.write_erasures([rule])
+    mine = sorted((r for r in store.erasures() if r.prosthesis_id.startswith("rule-")), key=lambda r: r.prosthesis_id)
+    assert mine == [replace(rule, offset=41), replace(rule, prosthesis_id="rule-8", intervals=())]
 
 
 def test_nothing_asked_nothing_written(store: ReportStore) -> None:

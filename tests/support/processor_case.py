@@ -50,16 +50,14 @@ class Case:
         self.auditor = Client(**system.clickhouse.client("auditor"), database="bionicpro")
         for prosthesis in self.prostheses:
             self.crm.execute(
-                "INSERT INTO crm.prostheses (prosthesis_id, model, serial_number) VALUES (%s, 'M', %s)", (prosthesis, f"P-{prosthesis}")
+                "INSERT INTO crm.prostheses (prosthesis_id, model, serial_number) VALUES (%s, 'M', %s) ON CONFLICT DO NOTHING",
+                (prosthesis, f"P-{prosthesis}"),
             )
 
     def close(self) -> None:
-        """Take everything back, so that the tests can be run again on the same servers."""
-        mine = (self.prostheses,)
-        self.telemetry.execute("DELETE FROM telemetry.telemetry_events WHERE prosthesis_id = ANY(%s)", mine)
-        self.crm.execute("DELETE FROM crm.contracts WHERE contract_id = ANY(%s)", mine)
-        self.crm.execute("DELETE FROM crm.customers WHERE customer_id = ANY(%s)", mine)
-        self.crm.execute("DELETE FROM crm.prostheses WHERE prosthesis_id = ANY(%s)", mine)
+        """Take the telemetry back, so that the tests can be run again on the same servers. A deleted customer would be erased, for good."""
+        self.telemetry.execute("DELETE FROM telemetry.telemetry_events WHERE prosthesis_id = ANY(%s)", (self.prostheses,))
+        self.crm.execute("DELETE FROM crm.contracts WHERE contract_id = ANY(%s)", (self.prostheses,))
         self.crm.close()
         self.telemetry.close()
         self.auditor.disconnect()
@@ -70,7 +68,8 @@ class Case:
     def own(self, prosthesis: int) -> None:
         """From now on the prosthesis has had an owner all along; a customer for each, in one of several time zones."""
         self.crm.execute(
-            "INSERT INTO crm.customers (customer_id, user_id, full_name, email, timezone) VALUES (%s, %s, 'P', 'p@example.org', %s)",
+            "INSERT INTO crm.customers (customer_id, user_id, full_name, email, timezone) VALUES (%s, %s, 'P', 'p@example.org', %s)"
+            " ON CONFLICT DO NOTHING",
             (prosthesis, self.user_id(prosthesis), ZONES[prosthesis % len(ZONES)]),
         )
         self.crm.execute(

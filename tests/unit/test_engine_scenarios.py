@@ -10,7 +10,7 @@ import pytest
 from schemas.mapping import SourceMapping
 from schemas.ownership import Ownership
 from stream_processor.engine import Engine, EngineSettings
-from stream_processor.ports import StoreUnavailable
+from stream_processor.ports import StoredErasure, StoreUnavailable
 from tests.support.log_model import PARTITIONS, Sources, micro
 from tests.support.memory_store import Faults, MemoryStore
 
@@ -183,3 +183,47 @@ def test_a_snapshot_row_that_has_become_invalid_takes_its_former_content_out(bro
     after_a_crash_behind_raw(sources, store, known)
     assert store.live_reports() == sources.mart()
     assert [report["event_count"] for report in store.live_reports().values()] == [1]
+
+
+def test_a_worker_that_is_behind_leaves_out_what_a_rule_from_elsewhere_covers() -> None:
+    """A generation that is being built reaches the command hours later; its raw must not be filled meanwhile."""
+    sources, store = owned(), MemoryStore()
+    worker = engine(store)
+    first = [record for partition in sources.log for record in partition]
+    worker.process(first, epoch=1)
+    store.write_erasures([StoredErasure("1", "e", "s", ((NOON - DAY, NOON + DAY),), NOON, 1, True, "r", "id", 0, 10_000)])
+    worker.reload_erasures()
+    sources.insert(BATTERY)
+    outcome = worker.process([record for partition in sources.log for record in partition][len(first) :], epoch=1)
+    assert (outcome.erased, store.raw, store.live_reports()) == (1, {}, {})
+
+
+def test_a_rule_is_stored_before_anything_else_is_written() -> None:
+    """Else a worker that comes after a crash would write what the rule covers."""
+    sources, store = owned(), MemoryStore()
+    sources.insert(BATTERY)
+    sources.erase(1, NOON - DAY, NOON + DAY)
+    with pytest.raises(StoreUnavailable):
+        engine(Faults(store, 1, after=True)).process([record for partition in sources.log for record in partition], epoch=1)  # type: ignore[arg-type]
+    assert (len(store.rules), store.raw) == (1, {})
+
+
+def test_a_snapshots_row_that_lies_in_an_erased_time_takes_its_former_self_away() -> None:
+    """The change that moved the event there was lost: without this it would stay where it was."""
+    sources, store = owned(), MemoryStore()
+    event = sources.insert(BATTERY)
+    sources.erase(1, NOON - 3 * DAY, NOON - 2 * DAY)
+    sources.rows[event]["recorded_us"] = NOON - 2 * DAY - 1
+    sources.incremental_snapshot()
+    engine(store).process([record for partition in sources.log for record in partition], epoch=1)
+    assert store.live_reports() == {} == sources.mart()
+
+
+def test_an_event_that_moves_into_an_erased_time_is_deleted_where_it_was_and_written_nowhere() -> None:
+    sources, store = owned(), MemoryStore()
+    event = sources.insert(BATTERY)
+    sources.erase(1, NOON - 3 * DAY, NOON - 2 * DAY)
+    sources.update(event, {"recorded_us": NOON - 2 * DAY - 1})
+    engine(store).process([record for partition in sources.log for record in partition], epoch=1)
+    assert [(row["recorded_us"], row["deleted"]) for row in store.raw.values()] == [(NOON, 1)]
+    assert store.live_reports() == {} == sources.mart()

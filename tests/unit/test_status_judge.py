@@ -175,3 +175,9 @@ def test_the_document_tells_lag_age_slots_dead_letters_and_versions() -> None:
         "debezium": "3.7.0",
     }
     assert {part["state"] for part in told["parts"].values()} == {"ok"}
+
+
+def test_an_erasure_without_a_receipt_is_named_once_it_is_late() -> None:
+    asked = {"slow": NOW - timedelta(seconds=LIMITS.max_erasure_s + 61), "fresh": NOW - timedelta(seconds=5)}
+    (problem,) = only("clickhouse", clickhouse(erasures=asked))
+    assert "1 erasures have no receipt after 900 s, the oldest, slow, after 961 s" in problem

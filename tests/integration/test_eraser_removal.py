@@ -1,0 +1,192 @@
+"""Which rows the eraser deletes, on a real ClickHouse: nothing too much, and nothing that lets older rows come to light."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+from clickhouse_driver import Client
+from pydantic import SecretStr
+
+from clickhouse.migrator import Migrator
+from eraser.removal import remains
+from eraser.rules import EPOCH, Generation, Rule, State
+from eraser.tables import Tables
+from schemas.erasure import subject_of
+from service_kit.settings import ClickHouseSettings
+from tests.support.endpoints import ClickHouseEndpoint
+
+DAY_US = 86_400_000_000
+ME, OTHER = "user-me", "user-other"
+COMMAND = 100
+_numbers = itertools.count(30_000_000 + os.getpid() % 10_000 * 100)
+
+
+def rule_of(days: tuple[int, int] = (10, 20), **changes: Any) -> Rule:
+    """Days of 1970 on prosthesis 7 are erased, by the command at offset COMMAND."""
+    interval = (days[0] * DAY_US, days[1] * DAY_US)
+    given: dict[str, Any] = {"customer_gone": False, "topic_id": "log"} | changes
+    return Rule(
+        "7", "e", subject_of(ME), (interval,), datetime(2026, 1, 1, tzinfo=UTC), reason="test", partition=0, offset=COMMAND, **given
+    )
+
+
+@dataclass
+class World:
+    """A generation of its own; the eraser's and the migrator's view of it."""
+
+    migrator: Client
+    tables: Tables
+    database: str
+
+    def generation(self, state: State = State.SERVING, topic_id: str = "log") -> Generation:
+        return Generation(self.database, state, topic_id, COMMAND)
+
+    def event(self, number: int, day: int, lsn: int = 1, prosthesis: str = "7") -> None:
+        row = (prosthesis, number, EPOCH + timedelta(days=day), lsn, lsn)
+        self.migrator.execute(
+            f"INSERT INTO {self.database}.telemetry_events (prosthesis_id, event_id_lo, recorded_at, lsn, log_offset) VALUES", [row]
+        )
+
+    def report(self, user: str, day: int, version: int, *, deleted: bool = False, prosthesis: str = "7") -> None:
+        """A report's row and its state."""
+        on = date(1970, 1, 1) + timedelta(days=day)
+        columns = "user_id, report_date, prosthesis_id, version, is_deleted"
+        self.migrator.execute(
+            f"INSERT INTO {self.database}.user_daily_reports ({columns}) VALUES", [(user, on, prosthesis, version, int(deleted))]
+        )
+        columns = "user_id, report_date, prosthesis_id, next_offset"
+        self.migrator.execute(f"INSERT INTO {self.database}.report_state ({columns}) VALUES", [(user, on, prosthesis, version + 1)])
+
+    def document(self, crm_offset: int, text: str, prosthesis: str = "7") -> None:
+        self.migrator.execute(
+            f"INSERT INTO {self.database}.ownership (prosthesis_id, crm_offset, document) VALUES", [(prosthesis, crm_offset, text)]
+        )
+
+    def remove(self, rule: Rule, generation: Generation | None = None, *, final: bool = False) -> None:
+        """One round, as the eraser does it; a second one finds nothing."""
+        chosen = generation or self.generation()
+        for found in list(remains(self.tables, rule, chosen, final=final)):
+            self.tables.delete(self.database, found.table, found.condition, found.parameters, 60)
+        left = [
+            r.table
+            for r in remains(self.tables, rule, chosen, final=final)
+            if self.tables.count(self.database, r.table, r.condition, r.parameters)
+        ]
+        assert left == []
+
+    def events(self) -> list[tuple[Any, ...]]:
+        """(prosthesis, id, day, LSN), all versions."""
+        query = f"SELECT prosthesis_id, event_id_lo, intDiv(toUnixTimestamp(recorded_at), 86400), lsn FROM {self.database}.telemetry_events ORDER BY ALL"
+        return [tuple(row) for row in self.migrator.execute(query)]
+
+    def reports(self) -> list[tuple[Any, ...]]:
+        """(user, day, version, deleted), all versions."""
+        query = f"SELECT user_id, toInt32(report_date), version, is_deleted FROM {self.database}.user_daily_reports ORDER BY ALL"
+        return [tuple(row) for row in self.migrator.execute(query)]
+
+    def states(self) -> list[tuple[Any, ...]]:
+        """(user, day, next offset), all versions."""
+        query = f"SELECT user_id, toInt32(report_date), next_offset FROM {self.database}.report_state ORDER BY ALL"
+        return [tuple(row) for row in self.migrator.execute(query)]
+
+    def documents(self) -> list[int]:
+        return [row[0] for row in self.migrator.execute(f"SELECT crm_offset FROM {self.database}.ownership ORDER BY ALL")]
+
+
+@pytest.fixture
+def world(clickhouse: ClickHouseEndpoint) -> Iterator[World]:
+    account, number = clickhouse.accounts["migrator"], next(_numbers)
+    migrator = Migrator(
+        ClickHouseSettings(host=clickhouse.host, port=clickhouse.port, user=account.user, password=SecretStr(account.password))
+    )
+    migrator.migrate()
+    migrator.create_generation(number)
+    migrator.close()
+    database = f"bionicpro_g{number}"
+    with Client(**clickhouse.client("migrator")) as client, Client(**clickhouse.client("eraser"), database="bionicpro") as eraser:
+        yield World(client, Tables(eraser, "bionicpro"), database)
+        client.execute(f"DROP DATABASE {database} SYNC")
+        client.execute("INSERT INTO bionicpro.generations (generation, state) VALUES", [(number, "retired")])
+
+
+def test_events_of_the_time_go_whatever_their_version_and_all_others_stay(world: World) -> None:
+    for day in (9, 10, 19, 20):
+        world.event(day, day)
+    world.event(15, 15, prosthesis="8")
+    world.remove(rule_of())
+    assert world.events() == [("7", 9, 9, 1), ("7", 20, 20, 1), ("8", 15, 15, 1)]
+
+
+def test_an_event_that_had_moved_there_leaves_no_former_version_to_come_to_light(world: World) -> None:
+    world.event(1, 30, lsn=1)
+    world.event(1, 15, lsn=2)
+    world.event(2, 15, lsn=1)
+    world.event(2, 30, lsn=2)
+    world.remove(rule_of())
+    assert world.events() == [("7", 2, 30, 2)]
+
+
+def test_reports_from_before_the_command_go_and_those_made_under_the_rule_stay(world: World) -> None:
+    for day, version in ((25, 50), (25, 99), (25, 100), (26, 99), (26, 120)):
+        world.report(ME, day, version)
+    world.report(OTHER, 15, 50)
+    world.report(ME, 15, 50, prosthesis="8")
+    world.remove(rule_of())
+    assert world.reports() == [(ME, 15, 50, 0), (ME, 25, 100, 0), (ME, 26, 120, 0), (OTHER, 15, 50, 0)]
+    assert world.states() == [(ME, 15, 51), (ME, 25, 101), (ME, 26, 121), (OTHER, 15, 51)]
+
+
+def test_a_tombstone_hides_what_a_zombie_may_write_until_the_last_look(world: World) -> None:
+    world.report(ME, 12, 60)
+    world.report(ME, 12, 100, deleted=True)
+    world.remove(rule_of())
+    assert world.reports() == [(ME, 12, 100, 1)]
+    world.report(ME, 12, 70)
+    world.remove(rule_of(), final=True)
+    assert (world.reports(), world.states()) == ([], [])
+
+
+def test_a_day_that_may_still_get_events_keeps_its_empty_report_where_the_customer_stays(world: World) -> None:
+    world.report(ME, 19, 100, deleted=True)
+    world.report(ME, 17, 100, deleted=True)
+    world.remove(rule_of(), final=True)
+    assert world.reports() == [(ME, 19, 100, 1)]
+    world.remove(rule_of(customer_gone=True), final=True)
+    assert (world.reports(), world.states()) == ([], [])
+
+
+def test_a_row_below_a_tombstone_is_never_left_without_it(world: World) -> None:
+    """A live row of the rule's own time, deleted at the source later: the tombstone alone must not go."""
+    world.report(ME, 12, 110)
+    world.report(ME, 12, 130, deleted=True)
+    world.remove(rule_of(), final=True)
+    assert (world.reports(), world.states()) == ([], [])
+
+
+def test_superseded_documents_that_name_the_user_go_and_the_one_in_force_stays(world: World) -> None:
+    named = f'{{"intervals":[{{"user_id":"{ME}"}}]}}'
+    for offset in (1, 2):
+        world.document(offset, named)
+    world.document(3, '{"intervals":[]}')
+    world.document(4, named)
+    world.remove(rule_of())
+    assert world.documents() == [3, 4]
+
+
+def test_tables_that_nobody_works_on_lose_every_document_and_row_of_who_is_gone(world: World) -> None:
+    world.document(4, f'{{"intervals":[{{"user_id":"{ME}"}}]}}')
+    world.report(ME, 12, 1_000)
+    world.remove(rule_of(customer_gone=True), world.generation(State.RETIRED, "an older log"))
+    assert (world.documents(), world.reports(), world.states()) == ([], [], [])
+
+
+def test_versions_of_another_log_are_not_taken_for_older_ones(world: World) -> None:
+    world.report(ME, 25, 3)
+    world.remove(rule_of(), world.generation(topic_id="a newer log"))
+    assert world.reports() == [(ME, 25, 3, 0)]

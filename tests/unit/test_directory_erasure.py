@@ -1,0 +1,204 @@
+"""What the directory sends when a customer is deleted, and that neither crash nor replay loses or changes it."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+import pytest
+
+from schemas.commands import Erase
+from schemas.erasure import ErasureRequest, encode_request, subject_of
+from schemas.mapping import SourceMapping
+from stream_processor.domain.directory import CrmEnvelope, Directory, Handled, decode_crm
+
+DAY = 86_400_000_000
+JUNE = 1_780_272_000_000_000  # 2026-06-01 UTC
+ANNA = "6f0c0f4e-59b3-4b8e-9d0a-2f60f6f0a001"
+BORIS = "6f0c0f4e-59b3-4b8e-9d0a-2f60f6f0a002"
+
+
+def day(number: int) -> int:
+    """An instant: so many days after the first of June."""
+    return JUNE + number * DAY
+
+
+def iso(number: int | None) -> str | None:
+    return None if number is None else f"2026-06-{number + 1:02d}T00:00:00.000000Z"
+
+
+class Crm:
+    """Changes as Debezium sends them, each at an offset of its own; a directory takes them in."""
+
+    def __init__(self) -> None:
+        self.table: dict[str, Any] = {}
+        self.directory = Directory(SourceMapping.read(), self.table)
+        self.said: list[tuple[dict[str, Any], bool]] = []
+
+    def change(self, table: str, op: str, row: dict[str, Any], at: int = 0, *, key_changed: bool = False) -> Handled:
+        """*row* comes (c, u) or goes (d), committed on day *at*."""
+        rows = {"before": row, "after": None} if op == "d" else {"before": None, "after": row}
+        self.said.append(({"op": op, "source": {"table": table, "ts_ms": day(at) // 1000}, **rows}, key_changed))
+        return self.handle(len(self.said) - 1)
+
+    def handle(self, offset: int) -> Handled:
+        envelope, key_changed = self.said[offset]
+        change = decode_crm(json.dumps(envelope).encode())
+        assert isinstance(change, CrmEnvelope)
+        return self.directory.handle(change, offset, key_changed=key_changed)
+
+    def restart(self, offset: int) -> None:
+        """A new worker, with the table as the changelog has it, that goes on at *offset* of the CRM's log."""
+        self.directory = Directory(SourceMapping.read(), self.table)
+        changes = [decode_crm(json.dumps(envelope).encode()) for envelope, _ in self.said[:offset]]
+        self.directory.restore(self.directory.rows_after(change for change in changes if isinstance(change, CrmEnvelope)))
+
+    def customer(self, number: int, user: str) -> dict[str, Any]:
+        row = {"customer_id": number, "user_id": user, "full_name": f"Name {number}", "timezone": "UTC"}
+        self.change("customers", "c", row)
+        return row
+
+    def contract(self, number: int, customer: int, prosthesis: int, begin: int, end: int | None = None) -> dict[str, Any]:
+        row = {
+            "contract_id": number, "number": f"K-{number}", "customer_id": customer, "prosthesis_id": prosthesis,
+            "starts_at": iso(begin), "ends_at": iso(end),
+        }  # fmt: skip
+        self.change("contracts", "c", row)
+        return row
+
+
+def times(erasures: list[Erase]) -> dict[str, tuple[tuple[int, int], ...]]:
+    return {erase.prosthesis_id: erase.intervals for erase in erasures}
+
+
+@pytest.fixture
+def crm() -> Crm:
+    return Crm()
+
+
+def test_a_deleted_customer_is_erased_though_the_contracts_went_first(crm: Crm) -> None:
+    anna = crm.customer(1, ANNA)
+    contracts = [crm.contract(1, 1, 7, 0, 4), crm.contract(2, 1, 8, 2)]
+    for contract in contracts:
+        crm.change("contracts", "d", contract, 20)
+    erasures = crm.change("customers", "d", anna, 20).erasures
+    assert times(erasures) == {"7": ((day(0), day(4)),), "8": ((day(2), day(20)),)}
+    assert {(e.subject, e.parts, e.customer_gone, e.issued_us) for e in erasures} == {(subject_of(ANNA), 2, True, day(20))}
+    assert len({e.command_id for e in erasures}) == 1
+
+
+def test_time_of_later_and_earlier_owners_is_not_erased(crm: Crm) -> None:
+    anna = crm.customer(1, ANNA)
+    crm.customer(2, BORIS)
+    crm.contract(1, 2, 7, 0, 3)
+    mine = crm.contract(2, 1, 7, 2)  # begins before the other has ended: the later start wins
+    crm.contract(3, 2, 7, 6)
+    crm.change("contracts", "d", mine, 20)
+    assert times(crm.change("customers", "d", anna, 20).erasures) == {"7": ((day(2), day(6)),)}
+
+
+def test_an_old_contract_that_was_left_open_does_not_inherit_the_deleted_customers_time(crm: Crm) -> None:
+    """Else the former owner would see what the later one did."""
+    anna = crm.customer(1, ANNA)
+    crm.customer(2, BORIS)
+    crm.contract(1, 2, 7, 0)
+    mine = crm.contract(2, 1, 7, 5)
+    crm.change("contracts", "d", mine, 20)
+    assert times(crm.change("customers", "d", anna, 20).erasures) == {"7": ((day(5), day(20)),)}
+
+
+def test_a_contract_withdrawn_long_before_takes_nothing_from_a_live_one(crm: Crm) -> None:
+    anna = crm.customer(1, ANNA)
+    crm.customer(2, BORIS)
+    wrong = crm.contract(1, 1, 7, 5)
+    crm.change("contracts", "d", wrong, 6)
+    crm.contract(2, 2, 7, 2, 9)
+    assert times(crm.change("customers", "d", anna, 20).erasures) == {"7": ((day(9), day(20)),)}
+
+
+def test_handling_the_record_again_gives_the_same_commands_after_a_crash_and_though_the_table_moved_on(crm: Crm) -> None:
+    anna = crm.customer(1, ANNA)
+    contract = crm.contract(1, 1, 7, 0)
+    crm.change("contracts", "d", contract, 20)
+    first = crm.change("customers", "d", anna, 20).erasures
+    offset = len(crm.said) - 1
+    crm.restart(offset)
+    assert crm.handle(offset).erasures == first
+    crm.customer(2, BORIS)
+    crm.contract(2, 2, 7, 1)
+    crm.restart(offset)
+    assert crm.handle(offset).erasures == first
+
+
+def test_a_crash_before_the_table_was_written_loses_nothing(crm: Crm) -> None:
+    anna = crm.customer(1, ANNA)
+    contract = crm.contract(1, 1, 7, 0)
+    crm.change("contracts", "d", contract, 20)
+    before = copy.deepcopy(crm.table)
+    first = crm.change("customers", "d", anna, 20).erasures
+    for kept in (before, {}):  # or never: the CRM's log alone tells it for as long as it holds the deletes
+        crm.table = kept
+        crm.restart(len(crm.said) - 1)
+        assert crm.handle(len(crm.said) - 1).erasures == first
+
+
+def test_a_contract_that_was_deleted_long_ago_is_known_by_the_changelog_where_the_crms_log_has_lost_it(crm: Crm) -> None:
+    anna = crm.customer(1, ANNA)
+    crm.change("contracts", "d", crm.contract(1, 1, 7, 0, 5), 6)
+    crm.said[1:3] = [({"op": "m", "source": {"table": "elsewhere"}}, False)] * 2  # compacted away
+    crm.restart(3)
+    assert times(crm.change("customers", "d", anna, 20).erasures) == {"7": ((day(0), day(5)),)}
+
+
+def test_a_replay_from_the_beginning_gives_the_same_commands_and_the_same_table(crm: Crm) -> None:
+    anna = crm.customer(1, ANNA)
+    contracts = [crm.contract(1, 1, 7, 0), crm.contract(2, 1, 8, 0, 5)]
+    for contract in contracts:
+        crm.change("contracts", "d", contract, 20)
+    first = crm.change("customers", "d", anna, 20).erasures
+    table = copy.deepcopy(crm.table)
+    again = [erase for offset in range(len(crm.said)) for erase in crm.handle(offset).erasures]
+    assert again == first
+    assert crm.table == table
+
+
+def test_what_stays_of_a_deleted_customer_are_instants_and_numbers(crm: Crm) -> None:
+    anna = crm.customer(1, ANNA)
+    contract = crm.contract(1, 1, 7, 0)
+    crm.change("contracts", "d", contract, 20)
+    assert "Name" not in str(crm.table["former:1"])
+    crm.change("customers", "d", anna, 20)
+    assert [key.split(":")[0] for key in crm.table] == ["erased"]
+    assert ANNA not in str(crm.table)
+    assert "Name" not in str(crm.table)
+
+
+def test_a_changed_primary_key_erases_nobody(crm: Crm) -> None:
+    anna = crm.customer(1, ANNA)
+    crm.contract(1, 1, 7, 0)
+    assert crm.change("customers", "d", anna, 20, key_changed=True).erasures == []
+    crm.change("customers", "c", anna | {"customer_id": 9}, 20)
+
+
+def test_a_deleted_contract_alone_erases_nothing(crm: Crm) -> None:
+    crm.customer(1, ANNA)
+    contract = crm.contract(1, 1, 7, 0)
+    assert crm.change("contracts", "d", contract, 20).erasures == []
+
+
+def test_an_operators_request_erases_up_to_its_moment_and_leaves_the_customer(crm: Crm) -> None:
+    crm.customer(1, ANNA)
+    crm.contract(1, 1, 7, 0)
+    request = decode_crm(encode_request(ErasureRequest(request_id="r", issued_us=day(10), user_id=ANNA)))
+    assert isinstance(request, ErasureRequest)
+    erasures = crm.directory.request(request, 50).erasures
+    assert times(erasures) == {"7": ((day(0), day(10)),)}
+    assert [e.customer_gone for e in erasures] == [False]
+    assert crm.directory.request(request, 50).erasures == erasures
+    assert crm.directory.document("7", 51).intervals[0].user_id == ANNA
+
+
+def test_of_an_unknown_customer_there_is_nothing_to_erase(crm: Crm) -> None:
+    request = ErasureRequest(request_id="r", issued_us=day(10), customer_id="77")
+    assert crm.directory.request(request, 50) == Handled([])
