@@ -48,10 +48,12 @@ class RawComparison:
         source = {event_key(row[0], row[1]): tuple(row[2:]) for row in self.moment.oracle.events(self.moment.telemetry, first, end)}
         rows = self.mart.raw_events((first - _EPOCH) // _MICROSECOND, (end - _EPOCH) // _MICROSECOND)
         # What is erased and still waits for its removal is the eraser's, not ours.
+        erased = self.moment.oracle.erased
+        ruled = {rule.prosthesis_id for rule in erased}
         raw = {
             EventKey(prosthesis, high, low): RawEvent(content, position)
             for prosthesis, high, low, content, position in rows
-            if not is_erased(self.moment.oracle.erased, prosthesis, int(content[0]))
+            if prosthesis not in ruled or not is_erased(erased, prosthesis, int(content[0]))
         }
         return compare_raw(source, raw, self.moment.barrier)
 
