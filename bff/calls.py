@@ -22,13 +22,16 @@ class Calls:
         self._under_way: set[asyncio.Task[Any]] = set()
 
     async def wait(self, call: Coroutine[Any, Any, T], deadline_s: float, *, unwanted: Callable[[T], Awaitable[None]] | None = None) -> T:
-        """The result of *call*. Raises `TimeoutError` at the deadline, waiting for a place included, and what *call* raises.
+        """The result of *call*. Raises `TimeoutError` at the deadline, or at half of it where no place was free, and what *call* raises.
+
+        A call that has less than half of its time left is not begun: it would be given up before its answer comes, and a server that is behind would work
+        for nobody.
 
         Past the deadline, or when the waiter is cancelled, *call* goes on; a result that comes too late is given to *unwanted*.
         """
         until = asyncio.get_running_loop().time() + deadline_s
         try:
-            async with asyncio.timeout_at(until):
+            async with asyncio.timeout_at(until - deadline_s / 2):
                 await self._free.acquire()
         except BaseException:
             call.close()

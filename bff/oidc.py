@@ -25,7 +25,8 @@ from service_kit.settings import KeycloakSettings
 DISCOVERY_FRESH_S = 10
 """How long an answer of Keycloak's proves that it is up: a login is not sent to a server that does not answer."""
 
-CALLS_AT_MOST = 32
+CALLS_AT_MOST = 8
+"""Few, so that a Keycloak that has just come up answers some sessions in time instead of all too late."""
 UI_LOCALES = ("en", "ru")
 T = TypeVar("T")
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import httpx
+import pytest
 
 from bff.calls import Calls
 from bff.oidc import GrantRefusedError, Keycloak, ProviderDownError
@@ -108,6 +109,25 @@ async def test_waiting_for_a_place_counts_towards_the_deadline() -> None:
     assert [type(outcome) for outcome in outcomes] == [TimeoutError] * 3
     assert started == [1]
     await calls.close()
+
+
+async def test_a_call_that_would_get_less_than_half_of_its_time_is_not_begun() -> None:
+    """What is begun too late is given up before it is answered: a server that is behind would work for nobody and never catch up."""
+    calls, release, begun = Calls(1), asyncio.Event(), []
+
+    async def call(name: str) -> None:
+        begun.append(name)
+        await release.wait()
+
+    first = asyncio.create_task(calls.wait(call("first"), 10))
+    await asyncio.sleep(0.01)
+    late = asyncio.create_task(calls.wait(call("late"), 0.4))
+    await asyncio.sleep(0.3)
+    release.set()
+    with pytest.raises(TimeoutError):
+        await late
+    await first
+    assert begun == ["first"]
 
 
 async def test_what_a_call_raises_reaches_its_waiter() -> None:
