@@ -88,21 +88,25 @@ def _upstream(request: Request, session: Session, target: Target, query: str, ti
     return bff.upstream.build_request("GET", url, headers=headers, timeout=timeout)
 
 
-async def _send(bff: Bff, upstream: httpx.Request) -> httpx.Response:
+async def _send(bff: Bff, upstream: httpx.Request, session: Session) -> httpx.Response:
     try:
         call = bff.upstream.send(upstream, stream=True)
         response = await bff.calls.wait(call, bff.settings.request_deadline_s, unwanted=httpx.Response.aclose)
     except (httpx.HTTPError, TimeoutError) as error:
         log.warning("reports service does not answer", error=type(error).__name__)
         raise unavailable("The reports service") from None
-    if (refusal := _upstream_failure(response.status_code)) is not None:
+    expired = bff.clock() >= session.grant.access_expires_at
+    if (refusal := _upstream_failure(response.status_code, expired=expired)) is not None:
         await response.aclose()
         raise refusal
     return response
 
 
-def _upstream_failure(status: int) -> RefusalError | None:
-    """What is not passed on: failures of the service, and answers that no page should act on."""
+def _upstream_failure(status: int, *, expired: bool) -> RefusalError | None:
+    """What is not passed on: failures of the service, and answers that no page should act on. *expired*: the access token has ended meanwhile."""
+    if status == HTTPStatus.UNAUTHORIZED and expired:
+        # Keycloak could not renew it, and it ran out on the way: the next request asks again.
+        return unavailable("The login server")
     if status in {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}:
         return unavailable("The reports service")
     if status >= 500 or status == HTTPStatus.UNAUTHORIZED or (300 <= status < 400 and status != HTTPStatus.NOT_MODIFIED):
@@ -120,7 +124,7 @@ async def _answer(request: Request, session: Session, target: Target, query: str
     bff = bff_of(request)
     settings = bff.settings
     timeout = httpx.Timeout(settings.request_deadline_s, connect=settings.upstream_connect_s, pool=settings.upstream_connect_s)
-    response = await _send(bff, _upstream(request, session, target, query, timeout))
+    response = await _send(bff, _upstream(request, session, target, query, timeout), session)
     return PassedOn(_body(response), response.status_code, _headers(response), deadline_s=settings.export_deadline_s)
 
 
@@ -139,7 +143,7 @@ async def _stream(request: Request, session: Session, target: Target, query: str
     timeout = httpx.Timeout(settings.stream_silence_s, connect=settings.upstream_connect_s, pool=settings.upstream_connect_s)
     async with AsyncExitStack() as stack:
         ended = stack.enter_context(bff.streams.opened(session.key))
-        response = await _send(bff, _upstream(request, session, target, query, timeout))
+        response = await _send(bff, _upstream(request, session, target, query, timeout), session)
         stack.push_async_callback(response.aclose)
         kept = stack.pop_all()
     events = _events(bff, session, response, ended, kept)

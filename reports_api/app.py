@@ -93,7 +93,7 @@ async def running(app: FastAPI, settings: Settings, clock: Clock) -> AsyncIterat
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        pool.close()
+        await pool.close()
 
 
 def identity_client(settings: Settings) -> Callable[[], httpx.AsyncClient]:

@@ -6,10 +6,12 @@ clickhouse-driver has no pool, blocks, and allows one query a client; its own re
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -87,6 +89,8 @@ class ClickHousePool:
         self._waiting = 0
         self._free = asyncio.Semaphore(size)
         self._idle: list[Client] = []
+        self._clients: list[Client] = []
+        self._given_up: set[Client] = set()
         self._threads = ThreadPoolExecutor(max_workers=size, thread_name_prefix="clickhouse")
         self._back_off = BackOff()
 
@@ -130,10 +134,12 @@ class ClickHousePool:
             return await asyncio.shield(future)
         except asyncio.CancelledError:
             future.add_done_callback(_retrieve)
-            client.disconnect()  # ends the thread's wait for the server
+            self._given_up.add(client)
+            _break_off(client)
             raise
 
     def _release(self, client: Client) -> None:
+        self._given_up.discard(client)
         self._idle.append(client)
         self._free.release()
 
@@ -147,14 +153,15 @@ class ClickHousePool:
             raise StoreFailedError(error.code) from error
         except (errors.Error, EOFError, OSError) as error:
             client.disconnect()
-            self._back_off.failed()
+            if client not in self._given_up:  # else it is we who broke off, and the server may be well
+                self._back_off.failed()
             raise StoreUnavailableError(f"ClickHouse is unreachable: {type(error).__name__}", self._back_off.remaining()) from error
         self._back_off.succeeded()
         return rows
 
     def _new_client(self) -> Client:
         s = self._settings
-        return Client(
+        client = Client(
             s.host,
             port=s.port,
             database=s.database,
@@ -168,12 +175,25 @@ class ClickHousePool:
             client_name="bionicpro-reports-api",
             settings={"server_side_params": True},
         )
+        self._clients.append(client)
+        return client
 
-    def close(self) -> None:
-        """Disconnect the idle clients and let running queries end; new ones are refused."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
-        for client in self._idle:
+    async def close(self) -> None:
+        """Refuse new queries, break off those that run, and disconnect; as long as a connection takes to open, at most."""
+        for client in self._clients:
+            self._given_up.add(client)
+            _break_off(client)
+        await asyncio.to_thread(self._threads.shutdown, wait=True, cancel_futures=True)
+        for client in self._clients:
             client.disconnect()
+
+
+def _break_off(client: Client) -> None:
+    """End a thread's wait for the server. The connection is the thread's, which may be opening or closing it: only its socket is shut down."""
+    connected = client.connection.socket
+    if connected is not None:
+        with suppress(OSError):
+            connected.shutdown(socket.SHUT_RDWR)
 
 
 def _retrieve(future: asyncio.Future[Rows]) -> None:

@@ -28,6 +28,7 @@ from stream_processor.adapters.positions import Positions
 from stream_processor.domain.decode import LogRecord
 
 FETCH_MAX_WAIT_MS = 100
+FETCH_MAX_BYTES = 16 << 20  # of a broker's answer, mostly compressed: with what waits between consumer and intake it bounds memory
 
 log = structlog.get_logger()
 
@@ -55,6 +56,7 @@ class ReadCommittedThread(driver.AIOKafkaConsumerThread):
         # Read when the fetcher is built, at start; tests/integration checks that aborted records are not seen.
         consumer._isolation_level = "read_committed"
         consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS
+        consumer._fetch_max_bytes = FETCH_MAX_BYTES
         return consumer
 
 

@@ -73,6 +73,20 @@ async def test_keycloak_down_at_refresh_uses_the_token_while_it_lasts_then_503_a
         assert (await browser.api("/reports/today")).status_code == 200
 
 
+async def test_a_token_that_expires_on_the_way_while_keycloak_is_down_is_an_outage_and_no_failure(world: World) -> None:
+    """The last moments of a token are used while Keycloak is away; a slow way to the service can be too long for them."""
+    world.start()
+    async with await world.logged_in() as browser:
+        world.gate.status = 503
+        world.clock.ahead_s += EXPIRING_S
+        world.reports.status, world.reports.delay_s = 401, 0.5
+        waiting = asyncio.create_task(browser.api("/reports/today"))
+        await eventually(lambda: bool(world.reports.requests))
+        world.clock.ahead_s += EXPIRED_S - EXPIRING_S
+        assert is_unavailable(await waiting)
+        assert (await browser.api("/auth/session")).json()["authenticated"] is True
+
+
 async def test_a_keycloak_that_hangs_at_refresh_holds_nobody_beyond_the_deadline(world: World) -> None:
     """Case 27: 10 requests wait for one refresh, and all are told within the deadline."""
     world.start(identity_deadline_s=1.0, request_deadline_s=4.0)
