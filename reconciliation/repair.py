@@ -45,12 +45,17 @@ class RepairError(RuntimeError):
 
 @dataclass(frozen=True)
 class Plan:
-    """What differs and what would be done about it. *owners*: prostheses with unequal reports whose ownership is not what the CRM says."""
+    """What differs and what would be done about it. *owners*: prostheses with unequal reports whose ownership is not what the CRM says.
+
+    *first*, *last*: the days that were asked about.
+    """
 
     verification: Verification
     raw: RawDifference
     owners: frozenset[str] = frozenset()
     generation: int | None = None
+    first: date | None = None
+    last: date | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -110,7 +115,7 @@ def plan(
     ):
         unequal = {key.prosthesis_id for key in verification.found.unequal_keys | verification.unverified_keys}
         owners = differing(unequal, mart.documents(sorted(unequal)), moment.intervals)
-        return Plan(verification, RawComparison(settings, mart, moment, progress).run(first, last), owners, generation)
+        return Plan(verification, RawComparison(settings, mart, moment, progress).run(first, last), owners, generation, first, last)
 
 
 def carry_out(settings: ReconciliationSettings, wanted: Plan, progress: Progress = lambda _: None) -> Plan:
@@ -135,8 +140,7 @@ def carry_out(settings: ReconciliationSettings, wanted: Plan, progress: Progress
         progress(f"{len(ids)} rows asked for again with {ask_for_rows(settings.telemetry_db, mapping, ids)} signals")
         _await_raw(settings, again, wanted.generation)
     progress(f"{send(settings.kafka, recomputes(days, wanted.generation, wanted.unequal_keys()))} prostheses to recompute")
-    bounds = _bounds(days)
-    return plan(settings, bounds.first if bounds else None, bounds.last if bounds else None, progress, wanted.generation)
+    return plan(settings, wanted.first, wanted.last, progress, wanted.generation)
 
 
 def deletes(surplus: Iterable[EventKey]) -> list[Command]:
@@ -212,9 +216,3 @@ def _await_ownership(settings: ReconciliationSettings, oracle: Oracle, prosthese
                     " are the connector and the processor running? (`bionicpro status`); then repair again"
                 )
             time.sleep(_POLL_S)
-
-
-def _bounds(days: Mapping[str, DayRange]) -> DayRange | None:
-    if not days:
-        return None
-    return DayRange(min(range_.first for range_ in days.values()), max(range_.last for range_ in days.values()))

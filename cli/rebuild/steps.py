@@ -219,8 +219,7 @@ class Rebuild:
             if found.is_empty:
                 break
             self._say(f"mending: {'; '.join(list(found.lines())[:2])}")
-            repairs.carry_out(self._settings, found, self._say)
-            found = repairs.plan(self._settings, None, None, self._say, self._generation)
+            found = repairs.carry_out(self._settings, found, self._say)
         # Where neither side has a report there is nothing that could differ.
         nothing = found.verification.found.rows == 0
         if not found.is_empty or not (found.verification.ok or nothing):
