@@ -261,7 +261,7 @@ class Engine:
         for i, event_id in zip(at.tolist(), ids, strict=True):
             earlier = in_flight.lsn_before(i)
             if batch.inserts.unversioned[i] and (event_id in known or earlier is not None):
-                self._replace(batch, i, known.get(event_id), earlier)
+                self._take_snapshot_row(batch, i, known.get(event_id), earlier)
                 continue
             verdict = judge(int(events.lsn[i]), int(mark[i]), known.get(event_id), earlier)
             if verdict is Verdict.DUPLICATE:
@@ -272,11 +272,15 @@ class Engine:
                 # Where what raw has is as new or newer: compute from that, and do not put this in its place.
                 batch.duplicate[i] = event_id in known and known[event_id].lsn >= int(events.lsn[i])
 
-    def _replace(self, batch: _Batch, i: int, known: KnownEvent | None, earlier: int | None) -> None:
-        """A row of an incremental snapshot takes the place of what is known of it.
+    def _take_snapshot_row(self, batch: _Batch, i: int, known: KnownEvent | None, earlier: int | None) -> None:
+        """A row of an incremental snapshot takes the place of what is known of it, unless that is from later in the log: then this is a replay.
 
         Its rank is that of what it replaces (the later write wins a tie), so that every later change is above it.
         """
+        if known is not None and known.offset > int(batch.inserts.columns.offset[i]):
+            batch.supersede(i, known)
+            batch.duplicate[i] = True
+            return
         events = batch.inserts.columns
         events.lsn[i] = max(known.lsn if known else 0, earlier or 0)
         batch.supersede(i, known)

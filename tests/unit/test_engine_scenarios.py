@@ -227,3 +227,17 @@ def test_an_event_that_moves_into_an_erased_time_is_deleted_where_it_was_and_wri
     engine(store).process([record for partition in sources.log for record in partition], epoch=1)
     assert [(row["recorded_us"], row["deleted"]) for row in store.raw.values()] == [(NOON, 1)]
     assert store.live_reports() == {} == sources.mart()
+
+
+def test_a_replayed_snapshot_row_does_not_take_the_place_of_what_came_later() -> None:
+    sources, store = owned(), MemoryStore()
+    event = sources.insert(BATTERY)
+    sources.incremental_snapshot()
+    sources.update(event, {"recorded_us": NOON - DAY})
+    sources.snapshot()
+    for _ in range(2):
+        worker = engine(store)
+        for record in records(sources):
+            worker.process([record], epoch=1)
+        assert store.live_reports() == sources.mart()
+    assert [row["recorded_us"] for row in store.raw.values()] == [NOON - DAY]
