@@ -137,6 +137,7 @@ class InParts:
     def __init__(self, store: Any, acknowledged: list[int]) -> None:
         self.acknowledged = acknowledged
         self._store = store
+        self._before = store.progress("log")  # by one who finished, and ended before it acknowledged
         self._engine = engine(store, recompute_events=0)
         self._held: list[LogRecord] = []
 
@@ -147,8 +148,8 @@ class InParts:
             if record.partition not in unfinished:
                 self.acknowledged[record.partition] = max(self.acknowledged[record.partition], record.offset + 1)
         self._held = [record for record in self._held if record.partition in unfinished]
-        ahead = {row.partition for row in self._store.progress("log") if row.handled_offset >= self.acknowledged[row.partition]}
-        assert not ahead & unfinished
+        new = {row.partition: row.handled_offset for row in self._store.progress("log") if row not in self._before}
+        assert not {partition for partition in unfinished if new.get(partition, -1) >= self.acknowledged[partition]}
 
     def finish(self) -> None:
         while self._held:
