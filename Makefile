@@ -22,7 +22,9 @@ reset: ## stop it and forget its data, secrets and ports (YES=1: do not ask)
 
 test: ## run every test, real servers and a real browser included (ARGS=…: for pytest)
 	@$(PYTHON) -m local.bootstrap --browser
-	@$(VENV)/python -m pytest --junitxml=test-results/junit.xml $(ARGS)
+	@rm -f .pytest_cache/v/cache/lastfailed
+	@$(VENV)/python -m pytest --junitxml=test-results/junit.xml $(ARGS) \
+		|| { echo "failed, once more and last:"; cat .pytest_cache/v/cache/lastfailed 2>/dev/null; exit 1; }
 
 chaos: prepare ## faults injected into the whole system, by seed (SEED=n MINUTES=n RESULTS=file LANES=n)
 	@$(VENV)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) \

@@ -15,7 +15,7 @@ from local import system as servers
 from local.__main__ import forget
 from local.instance import existing, open_instance, write_private
 from local.ports import any_free
-from tests.chaos.gate import Gate, Gates
+from tests.support.tcp_gate import Gate, Gates
 
 NAMES = ("postgres", "kafka", "connect", "clickhouse")
 READY_LIMIT_S = 240.0

@@ -9,14 +9,14 @@ from pydantic import SecretStr
 
 from reports_api.pool import ClickHousePool, StoreUnavailableError
 from service_kit.settings import ClickHouseSettings
-from tests.support.bff_servers import TcpGate
 from tests.support.reports_world import Mart
+from tests.support.tcp_gate import Gate
 
 pytest_plugins = ["tests.support.reports_fixtures"]
 
 
 @pytest.fixture
-def gated(mart: Mart, clickhouse_gate: TcpGate) -> ClickHouseSettings:
+def gated(mart: Mart, clickhouse_gate: Gate) -> ClickHouseSettings:
     account = mart.endpoint.accounts["reader"]
     return ClickHouseSettings(host=mart.endpoint.host, port=clickhouse_gate.port, user=account.user, password=SecretStr(account.password))
 
@@ -29,13 +29,12 @@ async def test_a_query_that_is_too_slow_does_not_make_the_server_count_as_away(g
     await pool.close()
 
 
-async def test_giving_up_at_any_moment_of_a_connections_life_is_the_same_answer(
-    gated: ClickHouseSettings, clickhouse_gate: TcpGate
-) -> None:
+async def test_giving_up_at_any_moment_of_a_connections_life_is_the_same_answer(gated: ClickHouseSettings, clickhouse_gate: Gate) -> None:
     """A thread that opens or closes its connection must not be disturbed by the deadline of the request that waits for it."""
     for number in range(60):
         if number % 20 == 10:
-            clickhouse_gate.fall_silent()
+            clickhouse_gate.stall()
+            clickhouse_gate.cut()
         if number % 20 == 0:
             clickhouse_gate.open()
         pool = ClickHousePool(gated, size=4, max_waiting=10, deadline_s=0.002 * (1 + number % 10))

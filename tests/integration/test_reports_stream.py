@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.bff_servers import TcpGate
 from tests.support.reports_world import Issuer, Mart, Service, new_user, row, running, wait_for_answer
+from tests.support.tcp_gate import Gate
 
 pytest_plugins = ["tests.support.reports_fixtures"]
 
@@ -158,12 +158,12 @@ def test_a_stopping_service_says_so_and_stops(mart: Mart, issuer: Issuer) -> Non
             assert service.own(user, "/stream").status_code == 429
 
 
-def test_clickhouse_gone_is_a_503_with_retry_after_and_heals_by_itself(mart: Mart, issuer: Issuer, clickhouse_gate: TcpGate) -> None:
+def test_clickhouse_gone_is_a_503_with_retry_after_and_heals_by_itself(mart: Mart, issuer: Issuer, clickhouse_gate: Gate) -> None:
     with running(mart, issuer, port=clickhouse_gate.port, query_deadline_s=2) as service:
         user = new_user()
         mart.put(row(user, TODAY))
         assert service.own(user, "/today").status_code == 200
-        clickhouse_gate.close()
+        clickhouse_gate.refuse()
         answer = service.own(user, "/today")
         assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
         assert int(answer.headers["retry-after"]) >= 1
@@ -175,11 +175,12 @@ def test_clickhouse_gone_is_a_503_with_retry_after_and_heals_by_itself(mart: Mar
         assert service.own(user, "/today").status_code == 200
 
 
-def test_a_silent_clickhouse_is_given_up_at_the_deadline(mart: Mart, issuer: Issuer, clickhouse_gate: TcpGate) -> None:
+def test_a_silent_clickhouse_is_given_up_at_the_deadline(mart: Mart, issuer: Issuer, clickhouse_gate: Gate) -> None:
     with running(mart, issuer, port=clickhouse_gate.port, query_deadline_s=1, pool_size=2, pool_max_waiting=2) as service:
         user = new_user()
         assert service.own(user, "/today").status_code == 200
-        clickhouse_gate.fall_silent()
+        clickhouse_gate.stall()
+        clickhouse_gate.cut()
         for _ in range(4):
             assert service.own(user, "/today").status_code == 503
         clickhouse_gate.open()
@@ -187,13 +188,13 @@ def test_a_silent_clickhouse_is_given_up_at_the_deadline(mart: Mart, issuer: Iss
         assert service.own(user, "/today").status_code == 200
 
 
-def test_an_open_stream_survives_an_outage_of_clickhouse(mart: Mart, issuer: Issuer, clickhouse_gate: TcpGate) -> None:
+def test_an_open_stream_survives_an_outage_of_clickhouse(mart: Mart, issuer: Issuer, clickhouse_gate: Gate) -> None:
     with running(mart, issuer, port=clickhouse_gate.port, query_deadline_s=1) as service:
         user = new_user()
         mart.put(row(user, TODAY, version=1))
         with listening(service, user) as events:
             events.next("report")
-            clickhouse_gate.close()
+            clickhouse_gate.refuse()
             assert events.next()["event"] == "heartbeat"
             mart.put(row(user, TODAY, version=2))
             clickhouse_gate.open()

@@ -132,9 +132,10 @@ async def test_redis_down_answers_503_in_time_and_recovers_with_sessions_whole(w
     async with await world.logged_in() as browser:
         assert (await browser.api("/reports")).status_code == 200
         if fault == "refused":
-            world.redis_gate.close()
+            world.redis_gate.refuse()
         else:
-            world.redis_gate.fall_silent()
+            world.redis_gate.stall()
+            world.redis_gate.cut()
         calls = (("GET", "/reports"), ("GET", "/auth/session"), ("POST", "/auth/logout"), ("GET", "/reports/stream"))
         for method, path in calls:
             assert is_unavailable(await browser.api(path, method)), path
@@ -146,7 +147,7 @@ async def test_redis_down_answers_503_in_time_and_recovers_with_sessions_whole(w
         assert (ready.status_code, ready.json()["components"]["redis"]) == (503, "down")
         assert (await browser.get("/health/live")).status_code == 200
         assert browser.session_id is not None
-        world.redis_gate.close()
+        world.redis_gate.refuse()
         world.redis_gate.open()
         assert (await browser.api("/reports")).status_code == 200
 
@@ -158,7 +159,7 @@ async def test_live_streams_end_when_redis_cannot_say_that_their_session_lives(w
         stream = await browser.stream("/reports/stream")
         chunks = stream.aiter_text()
         await anext(chunks)
-        world.redis_gate.close()
+        world.redis_gate.refuse()
         await asyncio.sleep(0.5)
         assert "report" in await anext(chunks)
         world.clock.ahead_s += 20.0
@@ -255,7 +256,7 @@ async def test_the_process_starts_without_keycloak_and_redis_and_serves_when_the
     """Case 27: Keycloak down at start. The real process; its log holds no token, no code and no state (case 25)."""
     port = int(world.realm.page.rsplit(":", 1)[1])
     world.gate.server.stop()
-    world.redis_gate.close()
+    world.redis_gate.refuse()
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bff", env=environment(world, port), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )

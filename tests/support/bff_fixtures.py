@@ -8,9 +8,10 @@ import pytest
 from redis import Redis
 
 from bff.sessions import PREFIX
-from tests.support.bff_servers import EchoReports, KeycloakGate, TcpGate, free_port
+from tests.support.bff_servers import EchoReports, KeycloakGate, free_port
 from tests.support.bff_world import Realm, World, make_realm
 from tests.support.endpoints import KeycloakEndpoint, RedisEndpoint
+from tests.support.tcp_gate import Gate, Gates
 
 
 @pytest.fixture(scope="session")
@@ -22,19 +23,19 @@ def bff_realm(keycloak: KeycloakEndpoint) -> Iterator[Realm]:
 
 
 @pytest.fixture(scope="session")
-def bff_surroundings(bff_realm: Realm, redis: RedisEndpoint) -> Iterator[tuple[TcpGate, KeycloakGate, EchoReports]]:
-    redis_gate, gate, reports = TcpGate(redis.host, redis.port), KeycloakGate(bff_realm.endpoint.base_url), EchoReports()
-    redis_gate.open()
+def bff_surroundings(bff_realm: Realm, redis: RedisEndpoint) -> Iterator[tuple[Gate, KeycloakGate, EchoReports]]:
+    gates = Gates()
+    redis_gate, gate, reports = gates.make(redis.port, redis.host), KeycloakGate(bff_realm.endpoint.base_url), EchoReports()
     gate.server.start()
     reports.server.start()
     yield redis_gate, gate, reports
     gate.server.stop()
     reports.server.stop()
-    redis_gate.stop()
+    gates.close()
 
 
 @pytest.fixture
-def world(bff_realm: Realm, redis: RedisEndpoint, bff_surroundings: tuple[TcpGate, KeycloakGate, EchoReports]) -> Iterator[World]:
+def world(bff_realm: Realm, redis: RedisEndpoint, bff_surroundings: tuple[Gate, KeycloakGate, EchoReports]) -> Iterator[World]:
     """Everything around a BFF; start one, or several, with ``world.start()``."""
     redis_gate, gate, reports = bff_surroundings
     world = World(bff_realm, redis, redis_gate, gate, reports)

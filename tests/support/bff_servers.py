@@ -7,7 +7,6 @@ import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -179,75 +178,3 @@ class KeycloakGate:
             if self.tamper is not None:
                 return JSONResponse(self.tamper(answer.json()))
         return Response(answer.content, answer.status_code, media_type=answer.headers.get("content-type"))
-
-
-class TcpGate:
-    """Stands between the BFF and Redis: open, closed (connections refused and cut), or silent (accepts and says nothing)."""
-
-    def __init__(self, host: str, port: int) -> None:
-        self._target = (host, port)
-        self.port = free_port()
-        self._silent = False
-        self._loop = asyncio.new_event_loop()
-        self._listener: asyncio.Server | None = None
-        self._writers: set[asyncio.StreamWriter] = set()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
-
-    def open(self) -> None:
-        self._silent = False
-        self._run(self._open())
-
-    def close(self) -> None:
-        """Refuse new connections and cut those there are."""
-        self._run(self._close())
-
-    def fall_silent(self) -> None:
-        self._silent = True
-        self._run(self._cut())
-
-    def stop(self) -> None:
-        self.close()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(timeout=10)
-        self._loop.close()
-
-    def _run(self, work: Any) -> None:
-        asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=10)
-
-    async def _open(self) -> None:
-        if self._listener is None:
-            self._listener = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
-
-    async def _close(self) -> None:
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = None
-        await self._cut()
-
-    async def _cut(self) -> None:
-        for writer in list(self._writers):
-            writer.transport.abort()
-        await asyncio.sleep(0.05)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._writers.add(writer)
-        try:
-            if self._silent:
-                await reader.read()
-                return
-            up_reader, up_writer = await asyncio.open_connection(*self._target)
-            self._writers.add(up_writer)
-            await asyncio.gather(_pump(reader, up_writer), _pump(up_reader, writer))
-            self._writers.discard(up_writer)
-        finally:
-            self._writers.discard(writer)
-            writer.close()
-
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
-        while data := await reader.read(65_536):
-            writer.write(data)
-            await writer.drain()
-    writer.close()

@@ -24,8 +24,9 @@ from bff.demo_users import DemoUser, admin, ensure_demo_users
 from bff.settings import BffSettings, Settings
 from service_kit.settings import KeycloakSettings, RedisSettings
 from tests.support.bff_browser import Browser
-from tests.support.bff_servers import EchoReports, KeycloakGate, Served, TcpGate, free_port
+from tests.support.bff_servers import EchoReports, KeycloakGate, Served, free_port
 from tests.support.endpoints import KeycloakEndpoint, RedisEndpoint
+from tests.support.tcp_gate import Gate
 
 REALM_FILE = Path(__file__).parents[2] / "deploy" / "keycloak" / "bionicpro-realm.json"
 KEY_PROVIDER = "org.keycloak.keys.KeyProvider"
@@ -195,7 +196,7 @@ class World:
 
     realm: Realm
     redis: RedisEndpoint
-    redis_gate: TcpGate
+    redis_gate: Gate
     gate: KeycloakGate
     reports: EchoReports
     clock: MovableClock = field(default_factory=MovableClock)

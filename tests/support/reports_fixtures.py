@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.bff_servers import TcpGate
 from tests.support.reports_world import Issuer, Mart, Service, running
 from tests.support.system import BACKENDS, System
+from tests.support.tcp_gate import Gate, Gates
 
 QUERY_LOG = """<clickhouse>
     <query_log replace="1"><database>system</database><table>query_log</table></query_log>
@@ -47,9 +47,8 @@ def service(mart: Mart, issuer: Issuer) -> Iterator[Service]:
 
 
 @pytest.fixture
-def clickhouse_gate(mart: Mart) -> Iterator[TcpGate]:
-    """Stands before ClickHouse: can refuse, cut and fall silent."""
-    gate = TcpGate(mart.endpoint.host, mart.endpoint.port)
-    gate.open()
-    yield gate
-    gate.stop()
+def clickhouse_gate(mart: Mart) -> Iterator[Gate]:
+    """Stands before ClickHouse."""
+    gates = Gates()
+    yield gates.make(mart.endpoint.port, mart.endpoint.host)
+    gates.close()

@@ -1,4 +1,4 @@
-"""TCP proxies that can cut, refuse and stall: between processor and ClickHouse, processor and Kafka, Connect and PostgreSQL."""
+"""TCP proxies that stand between a program and its server, and can cut, refuse and stall."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from typing import Any
 
 CHUNK = 64 * 1024
 CALL_LIMIT_S = 10
+SETTLE_S = 0.05
 
 
 class Gates:
-    """One thread and loop for all gates of a lane."""
+    """One thread and loop for several gates."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -22,27 +23,39 @@ class Gates:
         self._thread.start()
         self._gates: list[Gate] = []
 
-    def make(self, target: int) -> Gate:
-        """An open gate before port *target* of 127.0.0.1."""
-        gate = Gate(target, self._run)
+    def make(self, port: int, host: str = "127.0.0.1") -> Gate:
+        """An open gate before *port* of *host*."""
+        gate = Gate((host, port), self._run)
         gate.open()
         self._gates.append(gate)
         return gate
 
     def close(self) -> None:
+        """No gate lets anybody through any more; thread and loop are gone. Calling it again does nothing."""
+        if self._loop.is_closed():
+            return
         for gate in self._gates:
             gate.refuse()
+        self._run(_end_all_tasks())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(CALL_LIMIT_S)
+        self._loop.close()
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(CALL_LIMIT_S)
 
 
+async def _end_all_tasks() -> None:
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
 class Gate:
     """``open``, ``cut`` (connections break, new ones are let in), ``refuse`` (and none is let in), ``stall`` (bytes stop; nobody is told)."""
 
-    def __init__(self, target: int, run: Any) -> None:
+    def __init__(self, target: tuple[str, int], run: Any) -> None:
         self._target = target
         self._run = run
         with socket.socket() as probe:
@@ -81,12 +94,12 @@ class Gate:
     async def _cut(self) -> None:
         for writer in list(self._writers):
             writer.transport.abort()
-        await asyncio.sleep(0)
+        await asyncio.sleep(SETTLE_S)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
         try:
-            up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._target)
+            up_reader, up_writer = await asyncio.open_connection(*self._target)
         except OSError:
             writer.transport.abort()
             self._writers.discard(writer)
