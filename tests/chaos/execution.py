@@ -10,13 +10,16 @@ import time
 from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 from confluent_kafka import KafkaException, Producer
 from psycopg import sql
 
+from cli.erase.customer import EraseError, ask
 from reconciliation.commands import CommandError, ask_for_rows, send
 from schemas.commands import Delete, Recompute
+from schemas.erasure import ErasureRequest
 from schemas.keys import LOG_TOPIC, prosthesis_key
 from schemas.mapping import SourceMapping
 from service_kit.settings import KafkaSettings, PostgresSettings
@@ -28,7 +31,7 @@ SNAPSHOT_ROWS = 40
 EVENTS = sql.Identifier("telemetry", "telemetry_events")
 NAMES = sql.SQL(", ").join(map(sql.Identifier, COLUMNS))
 COPY = sql.SQL("COPY {} ({}) FROM STDIN").format(EVENTS, NAMES)
-PASSING = (psycopg.OperationalError, psycopg.InterfaceError, CommandError, KafkaException, OSError)
+PASSING = (psycopg.OperationalError, psycopg.InterfaceError, CommandError, EraseError, KafkaException, OSError)
 
 
 class Database:
@@ -56,12 +59,13 @@ class Database:
 
 
 class Actor(threading.Thread):
-    """Does its operations in order, each at its time or as soon as it can; ``finish`` waits for it and raises what went wrong."""
+    """Does its operations in order, each at its time or as soon as it can, then *leave*; ``finish`` waits for it and raises what went wrong."""
 
-    def __init__(self, operations: list[Operation], do: Callable[[Operation], None], seconds: float) -> None:
+    def __init__(self, operations: list[Operation], do: Callable[[Operation], None], leave: Callable[[], None], seconds: float) -> None:
         super().__init__(name=operations[0].actor, daemon=True)
         self._operations = operations
         self._do = do
+        self._leave = leave
         self._limit_s = seconds + AFTERWARDS_S
         self._error: BaseException | None = None
         self.done = 0
@@ -76,6 +80,8 @@ class Actor(threading.Thread):
                 self.done += 1
         except BaseException as error:  # told by ``finish`` to whoever started the thread
             self._error = error
+        finally:
+            self._leave()
 
     def finish(self) -> None:
         self.join(self._limit_s)
@@ -113,7 +119,7 @@ class Execution:
         for operation in self._plan.operations:
             by_actor.setdefault(operation.actor, []).append(operation)
         for actor, operations in by_actor.items():
-            self._actors.append(Actor(operations, self._doer(actor), seconds))
+            self._actors.append(Actor(operations, *self._doer(actor), seconds))
         for started in self._actors:
             started.start()
 
@@ -130,12 +136,13 @@ class Execution:
     def retries(self) -> int:
         return sum(actor.retries for actor in self._actors)
 
-    def _doer(self, actor: str) -> Callable[[Operation], None]:
+    def _doer(self, actor: str) -> tuple[Callable[[Operation], None], Callable[[], None]]:
+        """What does an operation of *actor*, and what ends its part."""
         if actor == "operator":
-            return self._operate
+            return self._operate, lambda: None
         database = Database(self._conninfo[actor.partition("-")[0]])
         act = _change_crm if actor == "crm" else _change_telemetry
-        return lambda operation: database.transaction(lambda cursor: act(cursor, operation.what, operation.details))
+        return lambda operation: database.transaction(lambda cursor: act(cursor, operation.what, operation.details)), database.close
 
     # -- the operator ---------------------------------------------------------------------------------------------------
 
@@ -152,6 +159,9 @@ class Execution:
             case "delete-command":
                 ids = tuple((0, event_id) for event_id in details["ids"])
                 send(self._kafka, [Delete(command_id="chaos", prosthesis_id=str(details["prosthesis"]), event_ids=ids, reason="chaos")])
+            case "erase":
+                customer = str(details["customer"])
+                ask(self._kafka, ErasureRequest(request_id=str(uuid4()), issued_us=time.time_ns() // 1000, customer_id=customer))
             case "garbage":
                 self._produce(prosthesis_key(details["prosthesis"]), details["value"])
             case "snapshot":
@@ -257,5 +267,8 @@ def _change_crm(cursor: psycopg.Cursor[Any], what: str, of: dict[str, Any]) -> N
             _update(cursor, sql.Identifier("crm", "contracts"), "contract_id", [of["id"]], of["set"])
         case "drop-contract":
             cursor.execute("DELETE FROM crm.contracts WHERE contract_id = %s", (of["id"],))
+        case "forget":
+            cursor.execute("DELETE FROM crm.contracts WHERE customer_id = %s", (of["id"],))
+            cursor.execute("DELETE FROM crm.customers WHERE customer_id = %s", (of["id"],))
         case _:
             raise ValueError(what)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -16,6 +16,7 @@ from clickhouse_driver.errors import Error as ClickHouseError
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from cli.broker import Broker
+from cli.erase.records import records
 from connectors.apply import Connect
 from reconciliation.barrier import BarrierError
 from reconciliation.mart import MartError, serving_mart
@@ -28,12 +29,14 @@ from schemas.keys import CRM_TOPIC, DEAD_LETTER_TOPIC, LOG_TOPIC
 from schemas.mapping import SourceMapping
 from schemas.topics import log_partitions
 from service_kit.settings import KafkaSettings, load
+from tests.chaos.erasures import remains_of_erased
 from tests.chaos.workload import Plan
 
 GROUP = "bionicpro-processor"
 RECOVERY_LIMIT_S = 240.0
 BARRIER_S = 30.0
 SETTLED_LIMIT_S = 60.0
+ERASED_LIMIT_S = 90.0
 LOOK_S = 0.3
 PASSING = (BarrierError, MartError, psycopg.Error, KafkaException, ClickHouseError, OSError, EOFError)
 
@@ -84,6 +87,19 @@ class Judge:
                 if time.monotonic() > deadline:
                     raise StuckError(f"connectors: {list(connect.statuses().values())}")
                 time.sleep(LOOK_S)
+
+    def erasures(self) -> int:
+        """How many there are."""
+        with records(self.settings.clickhouse) as found:
+            return len(found.erasures())
+
+    def erased(self, gone: Iterable[int]) -> None:
+        """Until every erasure has its receipt and nothing of the customers *gone* is left. Raises StuckError."""
+        deadline = time.monotonic() + ERASED_LIMIT_S
+        while remains := remains_of_erased(self.settings, gone):
+            if time.monotonic() > deadline:
+                raise StuckError("; ".join(remains))
+            time.sleep(LOOK_S)
 
     def _until_committed(self, broker: Broker, topic: str, ends: Mapping[int, int]) -> None:
         deadline = time.monotonic() + SETTLED_LIMIT_S

@@ -6,18 +6,22 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from local import environments, orphans, steps, supervision
+from clickhouse_driver import Client
+
+from local import environments, orphans, services, steps, supervision
 from local import system as servers
 from local.__main__ import forget
 from local.instance import existing, open_instance, write_private
 from local.ports import any_free
+from tests.support.erasure import let_files_go, short_waits
 from tests.support.tcp_gate import Gate, Gates
 
 NAMES = ("postgres", "kafka", "connect", "clickhouse")
+ERASER = "eraser"
 READY_LIMIT_S = 240.0
 Report = Callable[[str], None]
 
@@ -44,7 +48,9 @@ class Lane:
         instance = self.instance
         environments.write_all(instance)
         self._send_connect_through_its_gate()
-        supervision.start(instance, [servers.SERVERS[name].program(instance) for name in NAMES])
+        self._hurry_the_eraser()
+        eraser = [program for program in services.programs(instance) if program.name == ERASER]
+        supervision.start(instance, [*(servers.SERVERS[name].program(instance) for name in NAMES), *eraser])
         for name in NAMES:
             servers.SERVERS[name].prepare(instance)
             if name == "kafka":
@@ -55,6 +61,8 @@ class Lane:
         for step in steps.PIPE:
             step.run(instance)
             self._report(f"{step.name}: done")
+        self._let_files_go()
+        supervision.start_programs(instance, [ERASER])
 
     def stop(self, *, keep: bool = False) -> None:
         """Stop everything; *keep* leaves the folder for a look."""
@@ -85,7 +93,7 @@ class Lane:
         """Every gate open, every server asked to run."""
         for gate in self.gates.values():
             gate.open()
-        supervision.start_programs(self.instance, NAMES)
+        supervision.start_programs(self.instance, [*NAMES, ERASER])
 
     # -- addresses ------------------------------------------------------------------------------------------------------
 
@@ -107,8 +115,21 @@ class Lane:
     def _send_connect_through_its_gate(self) -> None:
         port = str(self.gates["postgres"].port)
         variables = environments.all_of(self.instance)["connect"]
-        text = "".join(f"{name}={port if name.endswith('_DB__PORT') else value}\n" for name, value in variables.items())
-        write_private(self.instance.env_file("connect"), text)
+        self._write_environment("connect", {name: port if name.endswith("_DB__PORT") else value for name, value in variables.items()})
+
+    def _hurry_the_eraser(self) -> None:
+        self._write_environment(ERASER, environments.all_of(self.instance)[ERASER] | short_waits(sweep_s=2.0))
+
+    def _write_environment(self, name: str, variables: Mapping[str, str]) -> None:
+        write_private(self.instance.env_file(name), "".join(f"{key}={value}\n" for key, value in variables.items()))
+
+    def _let_files_go(self) -> None:
+        ports, secrets = self.instance.ports, self.instance.secrets
+        client = Client("127.0.0.1", port=ports["clickhouse"], user="migrator", password=secrets["clickhouse_migrator"])
+        try:
+            let_files_go(client)
+        finally:
+            client.disconnect()
 
     def _add_gated_listener(self) -> None:
         """A second listener whose advertised address is the gate, so that whoever comes through the gate stays behind it."""

@@ -41,6 +41,7 @@ class Result:
     retries: int = 0
     ended: list[Ended] = field(default_factory=list)
     dead_letters: int = 0
+    erasures: int = 0
     recovery_s: float | None = None
     seconds: float = 0.0
     verification: dict[str, Any] | None = None
@@ -71,11 +72,13 @@ class Run:
         letters = DeadLetters(self._judge.settings.kafka)
         execution = self._execution()
         try:
+            erased_before = self._judge.erasures()
             self._staff()
             execution.start(self._schedule.seconds)
             self._inject(armory)
             execution.finish()
             self._verdict(letters)
+            result.erasures = self._judge.erasures() - erased_before
         except Exception as error:  # whatever it is, it is this schedule's result
             cause = f" ({error.__cause__!r})" if error.__cause__ else ""
             result.problems.append(f"{type(error).__name__}: {error}{cause}")
@@ -207,6 +210,7 @@ class Run:
             result.problems.append("the mart differs: " + " | ".join(verification.lines()))
         try:
             self._judge.settle()
+            self._judge.erased(self._plan.gone)
         except StuckError as error:
             result.problems.append(f"stuck: {error}")
         result.dead_letters, strange = letters.unexplained(self._plan)

@@ -75,7 +75,7 @@ def _any(chance: random.Random) -> tuple[str, str, float]:
         case 1:
             return _of_gate(chance.randrange(9), chance)
         case 2:
-            return "kill-server", chance.choice(SERVERS), 0.0
+            return "kill-server", chance.choice((*SERVERS, "eraser")), 0.0
         case _:
             return _of_workers(chance.randrange(5), chance)
 

@@ -20,6 +20,7 @@ def summary(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "failed": {result["seed"]: result["problems"] for result in results if not result["ok"]},
         "operations": sum(result["operations"] for result in results),
         "events": sum(result["events"] for result in results),
+        "erasures": sum(result.get("erasures", 0) for result in results),
         "rows_compared": sum((result["verification"] or {}).get("rows_compared", 0) for result in results),
         "faults": dict(faults.most_common()),
         "hits": {point: hits.get(point, 0) for point in POINTS},
@@ -32,7 +33,7 @@ def lines(found: dict[str, Any]) -> list[str]:
     """The same for people."""
     told = [
         f"{found['passed']} of {found['schedules']} schedules passed in {found['seconds'] / 60:.1f} min;"
-        f" {found['operations']} operations, {found['events']} events, {found['rows_compared']} reports compared",
+        f" {found['operations']} operations, {found['events']} events, {found['erasures']} erasures, {found['rows_compared']} reports compared",
         "faults     " + ", ".join(f"{kind} {count}" for kind, count in found["faults"].items()),
         "recovery   " + ", ".join(f"{name} {value} s" for name, value in found["recovery_s"].items()),
         "hits       " + ", ".join(f"{point} {count}" for point, count in found["hits"].items()),

@@ -19,6 +19,9 @@ CUSTOMERS = 6
 GATEWAYS = 2
 DAYS = 5
 LATE_DAYS = 70
+# Of these many customers one may be deleted, of the others one may be erased by command; either in this share of schedules, because what is erased is tried no further.
+FORGETTABLE = 3
+ERASED_SHARE = 0.4
 FIRST_YEAR, YEARS = 2006, 18
 COLUMNS = (
     "event_id", "prosthesis_id", "recorded_at", "kind", "amplitude_uv", "movement_recognised", "active_ms", "battery_percent", "error_code",
@@ -45,7 +48,8 @@ class Operation:
 
 @dataclass
 class Plan:
-    """All operations of a schedule, and what is known of their outcome: *broken* are ids of events that were invalid at some time, *garbage* values that are no records."""
+    """All operations of a schedule, and what is known of their outcome: *broken* are ids of events that were invalid at some time, *garbage* values that are no records,
+    *gone* the customers who were deleted and so have to be erased."""
 
     first: datetime
     prostheses: list[int]
@@ -53,6 +57,7 @@ class Plan:
     operations: list[Operation] = field(default_factory=list)
     broken: set[int] = field(default_factory=set)
     garbage: set[bytes] = field(default_factory=set)
+    gone: set[int] = field(default_factory=set)
     events: int = 0
 
     @property
@@ -213,6 +218,7 @@ class _Crm:
         self._chance = chance
         self._next_contract = base * 10
         self._contracts: list[int] = []
+        self._customers = list(made.customers)
         self._at = 0.0
 
     def run(self, seconds: float) -> None:
@@ -229,8 +235,11 @@ class _Crm:
             (self._drop, 1),
         )  # fmt: skip
         names, weights = zip(*actions, strict=True)
+        forget_at = seconds * chance.uniform(0.3, 0.8) if chance.random() < ERASED_SHARE else seconds
         self._at = 1.0
         while self._at < seconds:
+            if self._at >= forget_at and not self._plan.gone:
+                self._forget()
             chance.choices(names, weights)[0]()
             self._at += chance.expovariate(1 / 1.5)
 
@@ -240,17 +249,17 @@ class _Crm:
     def _contract(self, prosthesis: int, begins: datetime, ends: datetime | None) -> None:
         self._next_contract += 1
         self._contracts.append(self._next_contract)
-        customer = self._chance.choice(self._plan.customers)
+        customer = self._chance.choice(self._customers)
         self._add("contract", id=self._next_contract, customer=customer, prosthesis=prosthesis, begins=begins, ends=ends)
 
     def _instant(self) -> datetime:
         return self._plan.first + timedelta(seconds=self._chance.randrange(DAYS * 86_400))
 
     def _rename(self) -> None:
-        self._add("set-customer", id=self._chance.choice(self._plan.customers), set={"full_name": f"Name {self._chance.random()}"})
+        self._add("set-customer", id=self._chance.choice(self._customers), set={"full_name": f"Name {self._chance.random()}"})
 
     def _zone(self) -> None:
-        self._add("set-customer", id=self._chance.choice(self._plan.customers), set={"timezone": self._chance.choice(ZONES)})
+        self._add("set-customer", id=self._chance.choice(self._customers), set={"timezone": self._chance.choice(ZONES)})
 
     def _model(self) -> None:
         self._add("set-prosthesis", id=self._chance.choice(self._plan.prostheses), set={"model": f"Arm {self._chance.randrange(9)}"})
@@ -269,7 +278,7 @@ class _Crm:
     def _correct(self) -> None:
         if self._contracts:
             column = self._chance.choice(("starts_at", "starts_at", "ends_at", "customer_id"))
-            value = self._chance.choice(self._plan.customers) if column == "customer_id" else self._instant()
+            value = self._chance.choice(self._customers) if column == "customer_id" else self._instant()
             if column == "starts_at" and self._chance.random() < 0.6:
                 value -= timedelta(days=self._chance.randrange(LATE_DAYS))
             self._add("set-contract", id=self._chance.choice(self._contracts), set={column: value})
@@ -282,6 +291,13 @@ class _Crm:
             contract = self._chance.choice(self._contracts)
             self._contracts.remove(contract)
             self._add("drop-contract", id=contract)
+
+    def _forget(self) -> None:
+        """A customer leaves: deleted with all contracts, and so erased."""
+        customer = self._chance.choice(self._customers[:FORGETTABLE])
+        self._customers.remove(customer)
+        self._plan.gone.add(customer)
+        self._add("forget", id=customer)
 
 
 def _operator(made: Plan, chance: random.Random, seconds: float) -> None:
@@ -300,3 +316,8 @@ def _operator(made: Plan, chance: random.Random, seconds: float) -> None:
             case _:
                 made.operations.append(Operation(round(at, 3), "operator", "snapshot", {"prosthesis": prosthesis}))
         at += chance.expovariate(1 / 1.5)
+    if chance.random() < ERASED_SHARE:
+        asked = Operation(
+            round(seconds * chance.uniform(0.3, 0.8), 3), "operator", "erase", {"customer": chance.choice(made.customers[FORGETTABLE:])}
+        )
+        made.operations.append(asked)

@@ -16,7 +16,7 @@ from reconciliation.verify import verify
 from schemas.erasure import subject_of
 from schemas.keys import CRM_TOPIC, LOG_TOPIC
 from schemas.mapping import SourceMapping
-from tests.support.erasure import FIRST, LAST, EraserProcess, Person, World, at
+from tests.support.erasure import FIRST, LAST, EraserProcess, Person, World, at, let_files_go
 from tests.support.operator import Operator
 from tests.support.processor import GROUP, Positions, ProcessorProcess, real_processor, until
 from tests.support.system import System
@@ -107,7 +107,7 @@ def erased(world: World, processor: ProcessorProcess, eraser: EraserProcess, ope
     before = world.live_reports(other)
     assert len(before) == 4
     with world.retired_generation([shared, own, third]) as generation:
-        world.hurry()
+        let_files_go(world.clickhouse)
         assert {name.split(".")[0] for name in world.left_of(gone, [shared, own], 0, 4)} == {"bionicpro_g1", generation}
         folders = world.folders_of([shared, own, third])
         world.delete(gone)

@@ -112,10 +112,7 @@ class World:
     # -- what is left ---------------------------------------------------------------------------------------------------
 
     def generations(self) -> list[str]:
-        rows = self.clickhouse.execute(
-            "SELECT database FROM system.tables WHERE startsWith(database, 'bionicpro_g') AND name = 'ownership'"
-        )
-        return [database for (database,) in rows]
+        return generations(self.clickhouse)
 
     def left_of(self, person: Person, prostheses: Sequence[int], begin: int, end: int) -> dict[str, int]:
         """Rows, whatever their version, that hold something of the person: of the user anywhere, and raw of *prostheses* from day *begin* to *end*."""
@@ -156,12 +153,6 @@ class World:
         )
         return rows
 
-    def hurry(self) -> None:
-        """Let files of replaced parts go at once, in all generations."""
-        for database in self.generations():
-            for table in TABLES:
-                self.clickhouse.execute(f"ALTER TABLE {database}.{table} MODIFY SETTING old_parts_lifetime = 1")
-
     @contextmanager
     def retired_generation(self, prostheses: Sequence[int]) -> Iterator[str]:
         """Tables that nobody works on any more, with what the serving ones have of *prostheses*; dropped at the end."""
@@ -181,6 +172,25 @@ class World:
             self.clickhouse.execute(f"DROP DATABASE {database} SYNC")
 
 
+def generations(client: Client) -> list[str]:
+    """The databases of all generations."""
+    rows = client.execute("SELECT database FROM system.tables WHERE startsWith(database, 'bionicpro_g') AND name = 'ownership'")
+    return [database for (database,) in rows]
+
+
+def let_files_go(client: Client) -> None:
+    """Let files of replaced parts go at once, in all generations; *client* is the migrator's."""
+    for database in generations(client):
+        for table in TABLES:
+            client.execute(f"ALTER TABLE {database}.{table} MODIFY SETTING old_parts_lifetime = 1")
+
+
+def short_waits(**settings: float) -> dict[str, str]:
+    """An eraser's variables that make it quick."""
+    waits = {"POLL_S": 0.3, "SETTLE_S": 2.0, "FILES_S": 1.0} | {name.upper(): value for name, value in settings.items()}
+    return {f"BIONICPRO_ERASER__{name}": str(value) for name, value in waits.items()}
+
+
 def at(day: int, hour: int) -> datetime:
     return datetime(FIRST.year, FIRST.month, FIRST.day, hour, tzinfo=UTC) + timedelta(days=day)
 
@@ -189,8 +199,7 @@ class EraserProcess:
     """``python -m eraser`` with the instance's account and short waits; its output goes to ``eraser.log`` in *folder*."""
 
     def __init__(self, system: System, folder: Path, **settings: float) -> None:
-        waits = {"POLL_S": 0.3, "SETTLE_S": 2.0, "FILES_S": 1.0} | {name.upper(): value for name, value in settings.items()}
-        self._variables = system.variables("eraser") | {f"BIONICPRO_ERASER__{name}": str(value) for name, value in waits.items()}
+        self._variables = system.variables("eraser") | short_waits(**settings)
         self._output = folder / "eraser.log"
         self._process: subprocess.Popen[bytes] | None = None
 
