@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from supervisor.xmlrpc import SupervisorTransport
+from supervisor.xmlrpc import Faults, SupervisorTransport
 
 from local.instance import Instance, write_private
 from local.servers.program import Program
@@ -107,7 +107,8 @@ def start_programs(instance: Instance, names: Iterable[str]) -> None:
     with _supervisor(instance) as supervisor:
         for name in names:
             if states[name] not in ACTIVE:
-                supervisor.startProcess(name, False)
+                with _unless(Faults.ALREADY_STARTED):
+                    supervisor.startProcess(name, False)
 
 
 def stop_programs(instance: Instance, names: Iterable[str]) -> None:
@@ -116,7 +117,18 @@ def stop_programs(instance: Instance, names: Iterable[str]) -> None:
     with _supervisor(instance) as supervisor:
         for name in names:
             if states[name] in ACTIVE:
-                supervisor.stopProcess(name, True)
+                with _unless(Faults.NOT_RUNNING):
+                    supervisor.stopProcess(name, True)
+
+
+@contextmanager
+def _unless(code: int) -> Iterator[None]:
+    """Leave out the refusal *code*: the program's state has changed since it was asked for."""
+    try:
+        yield
+    except xmlrpc.client.Fault as fault:
+        if fault.faultCode != code:
+            raise
 
 
 def states_of(instance: Instance) -> list[ProcessState]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
+from psycopg import sql
 from pydantic import SecretStr
 
 from schemas.keys import partition_of
@@ -78,3 +80,34 @@ def test_tables_whose_old_rows_matter_say_all_of_them(fresh: Sources) -> None:
         "prostheses",
         "telemetry_events",
     }
+
+
+@pytest.mark.parametrize(
+    ("schema", "statement", "deletes"),
+    [
+        ("telemetry", "TRUNCATE telemetry.telemetry_events", 3),
+        ("crm", "TRUNCATE crm.contracts", 1),
+        ("crm", "TRUNCATE crm.customers CASCADE", 2),
+        ("crm", "TRUNCATE crm.prostheses, crm.contracts", 2),
+    ],
+)
+def test_a_truncate_is_as_many_deletes_for_who_reads_the_publication(fresh: Sources, schema: str, statement: str, deletes: int) -> None:
+    with psycopg.connect(**fresh.conninfo(schema, "postgres"), autocommit=True) as connection:
+        if schema == "telemetry":
+            connection.execute("INSERT INTO telemetry.telemetry_events (prosthesis_id) VALUES (1), (2), (2)")
+        else:
+            connection.execute("INSERT INTO crm.customers VALUES (1, gen_random_uuid(), 'N', 'e', 'UTC')")
+            connection.execute("INSERT INTO crm.prostheses VALUES (1, 'M', 'S')")
+            connection.execute("INSERT INTO crm.contracts VALUES (1, 'K', 1, 1, now(), NULL)")
+        slot = f"truncate_{secrets.token_hex(4)}"
+        connection.execute("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", (slot,))
+        try:
+            connection.execute(sql.SQL(statement))  # type: ignore[arg-type]  # the parameters above
+            found = connection.execute(
+                "SELECT count(*) FROM pg_logical_slot_peek_binary_changes(%s, NULL, NULL, 'proto_version', '1', 'publication_names', %s)"
+                " WHERE get_byte(data, 0) = ascii('D')",
+                (slot, f"bionicpro_{schema}"),
+            ).fetchone()
+        finally:
+            connection.execute("SELECT pg_drop_replication_slot(%s)", (slot,))
+    assert found == (deletes,)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 import threading
 from collections.abc import Coroutine
 from typing import Any
+
+from local.ports import any_free
 
 CHUNK = 64 * 1024
 CALL_LIMIT_S = 10
@@ -58,9 +59,7 @@ class Gate:
     def __init__(self, target: tuple[str, int], run: Any) -> None:
         self._target = target
         self._run = run
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = any_free(1)[0]
         self._listener: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._flowing = asyncio.Event()

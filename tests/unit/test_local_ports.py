@@ -1,4 +1,5 @@
 import socket
+from pathlib import Path
 
 from local import ports
 
@@ -27,3 +28,10 @@ def test_a_port_with_a_listener_is_not_free() -> None:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         assert not ports.is_free(listener.getsockname()[1])
+
+
+def test_ports_that_are_drawn_are_no_ports_of_outgoing_connections() -> None:
+    first, _ = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split())
+    drawn = ports.any_free(50)
+    assert len(set(drawn)) == 50
+    assert all(port < first and port not in ports.USUAL.values() for port in drawn)
