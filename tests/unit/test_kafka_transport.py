@@ -75,3 +75,42 @@ async def test_without_a_seek_everything_is_delivered_and_noted() -> None:
     consumer = Consumer({CRM: [SimpleNamespace(offset=offset) for offset in (7, 8)]}, sought=5)
     assert await drained(consumer, seek_at=-1) == [7, 8]
     assert consumer._read_offset[CRM] == 8
+
+
+class Rebalanced(BatchConsumer):
+    """A consumer whose partitions are revoked, and given back, while it asks Kafka what is committed."""
+
+    def __init__(self, committed: dict[TP, int | None]) -> None:
+        self._positions = Positions()
+        self._fetching = asyncio.Lock()
+        self._seeks = 0
+        self._sought = {}
+        self._read_offset: dict[TP, int | None] = {}
+        self._committed_offset: dict[TP, int | None] = {}
+        self._never_committed = []
+        self._thread = SimpleNamespace(seek_to_committed=self._answer)
+        self._last_batch = None
+        self.committed = committed
+        self.sought_to: dict[TP, int] = {}
+        self.transport = SimpleNamespace(batched_topic=LOG.topic)
+        self.log = SimpleNamespace(dev=lambda *_: None)
+
+    def assignment(self) -> set[TP]:
+        self._read_offset.clear()  # as on_partitions_revoked does
+        return set(self.committed)
+
+    async def _answer(self) -> dict[TP, int | None]:
+        return self.committed
+
+    async def earliest_offsets(self, *partitions: TP) -> dict[TP, int]:
+        return dict.fromkeys(partitions, 3)
+
+    async def seek(self, partition: TP, offset: int) -> None:
+        self.sought_to[partition] = offset
+
+
+async def test_a_rebalance_during_a_seek_sends_no_committed_partition_back_to_its_beginning() -> None:
+    first, second = LOG, TP(LOG.topic, 1)
+    consumer = Rebalanced({first: 70, second: None, CRM: None})
+    await consumer.perform_seek()
+    assert consumer.sought_to == {second: 3}
