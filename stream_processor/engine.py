@@ -22,9 +22,10 @@ from schemas import commands
 from schemas.commands import Command, Erase
 from schemas.generations import FIRST_GENERATION
 from schemas.mapping import SourceMapping
+from stream_processor.batch import Batch, InFlight, identity_of, raw_of
 from stream_processor.domain.columns import Ints, TelemetryColumns
-from stream_processor.domain.decode import Change, DeadLetter, Decoded, Document, Inserts, LogDecoder, Progress, Record
-from stream_processor.domain.devices import CellKey, Devices, Misplaced
+from stream_processor.domain.decode import DeadLetter, Decoded, Document, LogDecoder, Progress, Record
+from stream_processor.domain.devices import NOTHING, CellKey, Devices, Misplaced
 from stream_processor.domain.duplicates import KnownEvent, Verdict, judge, suspects
 from stream_processor.domain.ownership import OwnershipHistory
 from stream_processor.domain.retention import ignore_purged, refuse_closed
@@ -33,8 +34,6 @@ from stream_processor.erasures import Erasures
 from stream_processor.ports import ReportStore, StoredOwnership, StoredProgress
 from stream_processor.recompute import Recompute, Work
 from stream_processor.reports import Reports
-
-Identity = tuple[int, int, int]  # (device, high half, low half) of an event
 
 
 def every_day() -> int | None:
@@ -134,10 +133,10 @@ class Engine:
 
     # -- deciding -------------------------------------------------------------------------------------------------------
 
-    def _sort_out(self, decoded: Decoded, outcome: Outcome) -> _Batch:
+    def _sort_out(self, decoded: Decoded, outcome: Outcome) -> Batch:
         """Everything that is decided before the first effect."""
         self._place_inserts(decoded, outcome)
-        batch = _Batch(decoded.inserts, self._unfinished)
+        batch = Batch(decoded.inserts, self._unfinished)
         self._place_changes(decoded, batch, outcome)
         self._place_own_records(decoded, batch, outcome)
         self._leave_out_erased(batch, outcome)
@@ -155,14 +154,14 @@ class Engine:
             good = columns.device >= 0
             inserts.columns, inserts.live, inserts.unversioned = columns.take(good), inserts.live[good], inserts.unversioned[good]
 
-    def _place_changes(self, decoded: Decoded, batch: _Batch, outcome: Outcome) -> None:
+    def _place_changes(self, decoded: Decoded, batch: Batch, outcome: Outcome) -> None:
         for change in decoded.changes:
             device = self._place(change.record, change.prosthesis_id, outcome)
             if device is not None:
                 batch.changes.append((device, change))
                 batch.work(device, change.record.offset).add_change(change)
 
-    def _place_own_records(self, decoded: Decoded, batch: _Batch, outcome: Outcome) -> None:
+    def _place_own_records(self, decoded: Decoded, batch: Batch, outcome: Outcome) -> None:
         for item in decoded.documents:
             device = self._place(item.record, item.document.prosthesis_id, outcome)
             if device is not None:
@@ -180,7 +179,7 @@ class Engine:
                 work = batch.work(device, retraction.record.offset)
                 work.deletes.append((*retraction.event_id, retraction.record.offset))
 
-    def _leave_out_erased(self, batch: _Batch, outcome: Outcome) -> None:
+    def _leave_out_erased(self, batch: Batch, outcome: Outcome) -> None:
         """What erasure rules cover is neither written nor folded, whatever brings it: it does not go on from here."""
         inserts = batch.inserts
         inside = self._erasures.inside(inserts.columns)
@@ -207,11 +206,12 @@ class Engine:
             outcome.dead.append(DeadLetter(record, "misplaced", str(error)))
             return None
 
-    def _load_ownership(self, batch: _Batch) -> None:
+    def _load_ownership(self, batch: Batch) -> None:
         self._reports.load_ownership(np.concatenate([batch.inserts.columns.device, [*batch.works, *batch.documents]]).astype(np.int64))
 
-    def _accept_documents(self, batch: _Batch) -> None:
+    def _accept_documents(self, batch: Batch) -> None:
         """The newest document of each prosthesis, unless what is stored is as new: then its recompute has been done."""
+        beginning = self._beginning(batch)
         for device, items in batch.documents.items():
             newest = max(items, key=lambda item: (item.document.crm_offset, item.record.offset))
             known = self._devices[device].history
@@ -219,11 +219,20 @@ class Engine:
                 continue
             self._devices.set_history(device, OwnershipHistory(newest.document))
             # Up to the last document, not the newest: a re-sent older one must not split what the batch computes.
-            for item in items:
+            for item in items if device not in beginning else ():
                 batch.work(device, item.record.offset).add_all()
             self._ownership[device] = stored_ownership(newest)
 
-    def _judge_inserts(self, batch: _Batch, outcome: Outcome) -> None:
+    def _beginning(self, batch: Batch) -> set[int]:
+        """Prostheses that begin with their first document: nothing came before it, so nothing has to be computed anew. Where a log is read from its beginning, these are nearly all."""
+        if not self._settings.integer_event_ids:
+            return set()
+        new = np.array([d for d in batch.documents if d not in batch.works and self._devices[d].history is None], dtype=np.int64)
+        bare = new[self._reports.highest_raw(new) == NOTHING].tolist()
+        first = batch.first_inserts(len(self._devices))
+        return {device for device in bare if max(item.record.offset for item in batch.documents[device]) < first[device]}
+
+    def _judge_inserts(self, batch: Batch, outcome: Outcome) -> None:
         """Which inserts are appended, which are duplicates, and which make their prosthesis a changed one."""
         events = batch.inserts.columns
         cells, report = self._devices.cells(events.device, events.recorded_us)
@@ -244,7 +253,7 @@ class Engine:
                 if slot >= 0:
                     batch.works[device].add_day(cells[slot][1])
 
-    def _look_up(self, batch: _Batch, mark: Ints, outcome: Outcome) -> None:
+    def _look_up(self, batch: Batch, mark: Ints, outcome: Outcome) -> None:
         """Ask raw about the events that may have been seen before. In normal running there are none."""
         # A snapshot's row is also looked up where its prosthesis has changes in this batch (raw does not have those yet); one of an
         # incremental snapshot always: for the rank it is to be given, and because a mark does not tell whether the day it left was written.
@@ -272,7 +281,7 @@ class Engine:
                 # Where what raw has is as new or newer: compute from that, and do not put this in its place.
                 batch.duplicate[i] = event_id in known and known[event_id].lsn >= int(events.lsn[i])
 
-    def _take_snapshot_row(self, batch: _Batch, i: int, known: KnownEvent | None, earlier: int | None) -> None:
+    def _take_snapshot_row(self, batch: Batch, i: int, known: KnownEvent | None, earlier: int | None) -> None:
         """A row of an incremental snapshot takes the place of what is known of it, unless that is from later in the log: then this is a replay.
 
         Its rank is that of what it replaces (the later write wins a tie), so that every later change is above it.
@@ -288,7 +297,7 @@ class Engine:
     def _event_id(self, events: TelemetryColumns, i: int) -> tuple[str, int, int]:
         return self._devices[int(events.device[i])].prosthesis_id, int(events.event_id_hi[i]), int(events.event_id_lo[i])
 
-    def _suspects(self, batch: _Batch) -> Ints:
+    def _suspects(self, batch: Batch) -> Ints:
         beyond = np.flatnonzero(batch.beyond)
         if not self._settings.integer_event_ids or not len(beyond):
             return beyond
@@ -303,7 +312,7 @@ class Engine:
             found = np.union1d(found, of_device[snapshot[of_device]])
         return beyond[found]
 
-    def _find_unseen_raw(self, batch: _Batch) -> None:
+    def _find_unseen_raw(self, batch: Batch) -> None:
         """A report without a state may still have events in raw (its state was pruned, or a crash came in between): compute it from there."""
         if not batch.cells:
             return
@@ -317,9 +326,7 @@ class Engine:
 
     # -- effects --------------------------------------------------------------------------------------------------------
 
-    def _write(
-        self, batch: _Batch, progress: dict[int, Progress], outcome: Outcome, first_open_day: int | None, budget: int | None
-    ) -> None:
+    def _write(self, batch: Batch, progress: dict[int, Progress], outcome: Outcome, first_open_day: int | None, budget: int | None) -> None:
         self._erasures.write()
         self._write_raw(batch, outcome)
         outcome.reports = self._reports.write(self._append(batch, outcome))
@@ -332,7 +339,7 @@ class Engine:
         self._write_ownership()
         self._write_progress(progress, outcome.unfinished)
 
-    def _write_raw(self, batch: _Batch, outcome: Outcome) -> None:
+    def _write_raw(self, batch: Batch, outcome: Outcome) -> None:
         events = batch.inserts.columns
         changed = np.isin(events.device, list(batch.works)) if batch.works else np.zeros(len(events), dtype=bool)
         unowned = batch.slot < 0
@@ -345,11 +352,11 @@ class Engine:
             # In log order: of two rows of one event with the same LSN, the later one has to win.
             rows = rows.take(np.lexsort((rows.offset, rows.partition)))
         if len(rows):
-            former = [batch.former.get(_identity(rows, i), ()) for i in range(len(rows))] if batch.former else None
+            former = [batch.former.get(identity_of(rows, i), ()) for i in range(len(rows))] if batch.former else None
             self._store.write_telemetry(self._devices.prosthesis_ids[rows.device], rows, former)
             self._reports.saw_raw(rows)
 
-    def _append(self, batch: _Batch, outcome: Outcome) -> set[CellKey]:
+    def _append(self, batch: Batch, outcome: Outcome) -> set[CellKey]:
         """Fold what is new of prostheses that only grew; every report of the batch is written again, folded or not."""
         events = batch.inserts.columns
         grown = (batch.slot >= 0) & ~np.isin(events.device, list(batch.works)) if batch.works else batch.slot >= 0
@@ -390,88 +397,7 @@ class Engine:
         return StoredProgress(self._settings.topic, partition, self._settings.topic_id, self._settings.partitions, offset, as_of_ms)
 
 
-class _Batch:
-    """What has been decided of the batch at hand."""
-
-    cells: list[CellKey]
-    report: Ints
-    slot: Ints
-    beyond: Ints
-    duplicate: Ints
-
-    def __init__(self, inserts: Inserts, unfinished: dict[int, Work]) -> None:
-        self.inserts = inserts
-        self.changes: list[tuple[int, Change]] = []
-        self.documents: dict[int, list[Document]] = {}
-        self.works = dict(unfinished)
-        self.former: dict[Identity, tuple[int, ...]] = {}
-
-    def supersede(self, i: int, known: KnownEvent | None) -> None:
-        """The insert at *i* takes the place of what raw knows of the event, whose reports have to be computed anew.
-
-        Its raw row says where that was: once it is written nothing else would tell, and a crash may come before the reports are.
-        """
-        events = self.inserts.columns
-        work = self.work(int(events.device[i]), int(events.offset[i]))
-        if known is not None:
-            for instant in known.instants:
-                work.add_instant(instant)
-            identity = _identity(events, i)
-            left = {*known.instants, *self.former.get(identity, ())} - {int(events.recorded_us[i])}
-            if left:
-                self.former[identity] = tuple(sorted(left))
-
-    def work(self, device: int, offset: int) -> Work:
-        """The recompute of a prosthesis, reaching at least *offset*."""
-        work = self.works.get(device)
-        if work is None:
-            work = self.works[device] = Work(offset)
-        work.reach(offset)
-        return work
-
-
 def stored_ownership(item: Document) -> StoredOwnership:
     """The row that makes a document the one in force."""
     document, record = item.document, item.record
     return StoredOwnership(document.prosthesis_id, document.crm_offset, record.partition, record.offset, record.value or b"")
-
-
-def raw_of(change: Change, device: int) -> TelemetryColumns:
-    """The raw row that a change leaves: the new content, or the old one marked deleted."""
-    if change.added is not None:
-        row = change.added
-    elif change.removed is not None:
-        row = change.removed
-        row.deleted[:] = 1
-    else:
-        raise ValueError("a change without content")
-    row.device[:] = device
-    return row
-
-
-class InFlight:
-    """The events of a batch by identity, to find what came earlier in the log than one of them. LSNs are read when asked: ranks are given on the way."""
-
-    def __init__(self, events: TelemetryColumns, at: Ints, changes: Sequence[tuple[int, Change]]) -> None:
-        self._events = events
-        wanted = {_identity(events, i) for i in at.tolist()}
-        self._inserts: dict[Identity, list[int]] = {}
-        identities = zip(events.device.tolist(), events.event_id_hi.tolist(), events.event_id_lo.tolist(), strict=True)
-        for i, identity in enumerate(identities):
-            if identity in wanted:
-                self._inserts.setdefault(identity, []).append(i)
-        self._changes: dict[Identity, list[tuple[int, int]]] = {}
-        for device, change in changes:
-            row = raw_of(change, device)
-            self._changes.setdefault(_identity(row, 0), []).append((int(row.offset[0]), int(row.lsn[0])))
-
-    def lsn_before(self, i: int) -> int | None:
-        """The greatest LSN of the same event earlier in the batch than the event at *i*, None if there is none."""
-        events, identity, own = self._events, _identity(self._events, i), int(self._events.offset[i])
-        found = [int(events.lsn[k]) for k in self._inserts.get(identity, ()) if int(events.offset[k]) < own]
-        found.extend(lsn for offset, lsn in self._changes.get(identity, ()) if offset < own)
-        return max(found, default=None)
-
-
-def _identity(events: TelemetryColumns, i: int) -> Identity:
-    return int(events.device[i]), int(events.event_id_hi[i]), int(events.event_id_lo[i])

@@ -241,3 +241,43 @@ def test_a_replayed_snapshot_row_does_not_take_the_place_of_what_came_later() ->
             worker.process([record], epoch=1)
         assert store.live_reports() == sources.mart()
     assert [row["recorded_us"] for row in store.raw.values()] == [NOON - DAY]
+
+
+class Counting(MemoryStore):
+    """Counts how often raw is read for a recompute."""
+
+    reads = 0
+
+    def telemetry(self, *arguments: Any) -> Any:
+        self.reads += 1
+        return super().telemetry(*arguments)
+
+
+def test_a_prosthesis_that_begins_with_its_owner_is_not_computed_anew() -> None:
+    sources, store = owned(), Counting()
+    sources.insert(BATTERY)
+    outcome = engine(store).process(records(sources), epoch=1)
+    assert (outcome.recomputed, outcome.folded, store.reads) == (0, 1, 0)
+    assert store.live_reports() == sources.mart()
+
+
+def test_a_report_of_events_from_before_their_first_owner_has_a_version_from_when_he_was_known() -> None:
+    sources, store = Sources(), MemoryStore()
+    sources.insert(BATTERY)
+    sources.own(1, owner("u"))
+    document = records(sources)[-1]
+    engine(store).process(records(sources), epoch=1)
+    assert store.live_reports() == sources.mart()
+    assert [row["version"] for row in store.reports.values()] == [document.offset]
+
+
+def test_days_that_raw_has_from_before_the_first_owner_are_his_though_the_log_goes_on_elsewhere() -> None:
+    sources, store = Sources(), MemoryStore()
+    sources.insert({**BATTERY, "recorded_us": NOON - DAY})
+    engine(store).process(records(sources), epoch=1)
+    done = len(records(sources))
+    sources.own(1, owner("u"))
+    sources.insert(BATTERY)
+    engine(store).process(records(sources)[done:], epoch=1)
+    assert store.live_reports() == sources.mart()
+    assert len(store.live_reports()) == 2
