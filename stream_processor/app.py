@@ -130,7 +130,7 @@ class Processor:
             logging_config=None,
         )
         urls = [URL(part) for part in broker.split(";")]
-        app.transport = BatchTransport(urls, app, loop=app.loop, batched_topic=LOG_TOPIC)
+        app.transport = BatchTransport(urls, app, loop=app.loop, batched_topic=LOG_TOPIC, positioned_topics=(LOG_TOPIC, CRM_TOPIC))
         return app
 
     def _store(self) -> ClickHouseStore:

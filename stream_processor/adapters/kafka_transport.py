@@ -3,15 +3,15 @@
 Faust's cost is per message, not per byte, so handing over the records of a fetch as one message is what makes it fast. All other topics (the CRM's
 changes, changelogs, table recovery) keep one message a record. Group membership, assignment, tables and commits stay Faust's.
 
-Commit positions of the batched topic are kept by ``Positions``. Faust's own bookkeeping closes the offset gap in front of a batched message *when it is read*, gap end included, so
-a commit could run past work that is not done; and it would list every offset of the gap.
+Commit positions of the topics that agents read are kept by ``Positions``. Faust's own bookkeeping closes the offset gap in front of a message *when it is read*, gap end included, so
+a commit could run past work that is not done; it would list every offset of the gap; and where every record stands in a transaction of its own, it commits one run of neighbours at a time.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from typing import Any, ClassVar, cast
 
 import aiokafka
@@ -75,6 +75,9 @@ class BatchConsumer(driver.Consumer):
     def _batched_topic(self) -> str:
         return cast(BatchTransport, self.transport).batched_topic
 
+    def _is_positioned(self, tp: TP) -> bool:
+        return tp.topic in cast(BatchTransport, self.transport).positioned_topics
+
     def _new_consumer_thread(self) -> ReadCommittedThread:
         return ReadCommittedThread(self, loop=self.loop, beacon=self.beacon)
 
@@ -97,10 +100,10 @@ class BatchConsumer(driver.Consumer):
             if self._seeks != seeks:
                 return  # what is left was fetched before the seek and will come again
             if not self._may_deliver(tp, active, generation):
-                self._positions.skip(batched)
+                self._positions.skip([tp for tp in records if self._is_positioned(tp)])
                 return
             self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
-            if tp in batched:
+            if self._is_positioned(tp):
                 self._positions.deliver(tp, message.offset)
             yield tp, message
             if self._seeks != seeks:
@@ -142,7 +145,7 @@ class BatchConsumer(driver.Consumer):
         )
 
     def ack(self, message: Message) -> bool:
-        if message.tp.topic != self._batched_topic:
+        if not self._is_positioned(message.tp):
             return bool(super().ack(message))
         if message.acked:
             return False
@@ -154,10 +157,10 @@ class BatchConsumer(driver.Consumer):
         return True
 
     def _new_offset(self, tp: TP) -> int | None:
-        return self._positions.next_offset(tp) if tp.topic == self._batched_topic else super()._new_offset(tp)
+        return self._positions.next_offset(tp) if self._is_positioned(tp) else super()._new_offset(tp)
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
-        if tp.topic != self._batched_topic:
+        if not self._is_positioned(tp):
             await super()._add_gap(tp, offset_from, offset_to)
 
     async def perform_seek(self) -> None:
@@ -186,7 +189,7 @@ class BatchConsumer(driver.Consumer):
 
     async def _go_back(self) -> None:
         await super().perform_seek()
-        unknown = [tp for tp in self._never_committed if tp.topic == self._batched_topic]
+        unknown = [tp for tp in self._never_committed if self._is_positioned(tp)]
         beginnings = await self.earliest_offsets(*unknown) if unknown else {}
         for tp, offset in beginnings.items():
             await self.seek(tp, offset)
@@ -198,12 +201,14 @@ class BatchConsumer(driver.Consumer):
 
 
 class BatchTransport(driver.Transport):
-    """A transport whose *batched_topic* is delivered a fetch at a time."""
+    """A transport whose *batched_topic* is delivered a fetch at a time. *positioned_topics*: those that agents acknowledge; the batched one is among them."""
 
     Consumer: ClassVar[type[BatchConsumer]] = BatchConsumer
     batched_topic: str
+    positioned_topics: frozenset[str]
 
-    def __init__(self, *args: Any, batched_topic: str, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, batched_topic: str, positioned_topics: Collection[str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.batched_topic = batched_topic
+        self.positioned_topics = frozenset(positioned_topics)
         log_records.install(batched_topic)

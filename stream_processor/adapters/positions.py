@@ -1,4 +1,4 @@
-"""Commit positions of partitions whose messages are batches of records: a position only moves over work that was delivered *and* acknowledged, without a hole.
+"""Commit positions of partitions whose messages are single records or batches of them: a position only moves over work that was delivered *and* acknowledged, without a hole.
 
 Faust may fetch records and then not deliver them (the flow was stopped, the generation changed), or deliver messages that a rebalance throws away. It relies on seeking back to the
 committed offset, which does nothing for a partition that never had one. Here such records stop the position until the partition is sought again.

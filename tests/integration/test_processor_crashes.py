@@ -129,7 +129,7 @@ def test_committed_offsets_without_their_tables_stop_the_processor_with_a_clear_
     astray = ProcessorProcess(variables, tmp_path)
     astray.begin()
     try:
-        assert astray.exit_code() == EXIT_WRONG_POSITIONS
+        assert astray.exit_code() == EXIT_WRONG_POSITIONS, astray.said()[-3000:]
         assert "records would be skipped" in astray.said()
         assert f"Reset the group {group} to the beginning" in astray.said()
         assert positions.broker.committed(group, LOG_TOPIC, partitions) == committed

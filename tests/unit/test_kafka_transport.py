@@ -30,7 +30,7 @@ class Consumer(BatchConsumer):
         self.flow_active = True
         self.scheduler = SimpleNamespace(iterate=lambda records: ((tp, record) for tp, batch in records.items() for record in batch))
         self.app = SimpleNamespace(consumer_generation_id=1, monitor=SimpleNamespace(track_tp_end_offset=lambda *_: None))
-        self.transport = SimpleNamespace(batched_topic=LOG.topic)
+        self.transport = SimpleNamespace(batched_topic=LOG.topic, positioned_topics={LOG.topic, CRM.topic})
 
     async def _wait_next_records(self, timeout: float) -> Any:  # noqa: ASYNC109 - Faust's signature
         return self._fetched, None
@@ -92,7 +92,7 @@ class Rebalanced(BatchConsumer):
         self._last_batch = None
         self.committed = committed
         self.sought_to: dict[TP, int] = {}
-        self.transport = SimpleNamespace(batched_topic=LOG.topic)
+        self.transport = SimpleNamespace(batched_topic=LOG.topic, positioned_topics={LOG.topic, CRM.topic})
         self.log = SimpleNamespace(dev=lambda *_: None)
 
     def assignment(self) -> set[TP]:
@@ -113,4 +113,12 @@ async def test_a_rebalance_during_a_seek_sends_no_committed_partition_back_to_it
     first, second = LOG, TP(LOG.topic, 1)
     consumer = Rebalanced({first: 70, second: None, CRM: None})
     await consumer.perform_seek()
-    assert consumer.sought_to == {second: 3}
+    assert consumer.sought_to == {second: 3, CRM: 3}
+
+
+async def test_what_the_directory_has_acknowledged_is_committed_though_each_record_stands_in_a_transaction_of_its_own() -> None:
+    consumer = Consumer({CRM: [SimpleNamespace(offset=offset) for offset in (7, 9, 11)]}, sought=5)
+    await drained(consumer, seek_at=-1)
+    for offset in (7, 9):
+        consumer._positions.acknowledge(CRM, offset)
+    assert consumer._new_offset(CRM) == 10
