@@ -84,6 +84,7 @@ class Processor:
         self._log = identify(settings.kafka, LOG_TOPIC)
         self._crm = identify(settings.kafka, CRM_TOPIC)
         self._crm_handled: StoredProgress | None = None
+        self._checked = asyncio.Event()  # whether the positions of the present assignment were looked at
         self.app = self._faust_app()
         self._intake = Intake(settings.processor.batch_records)
         self._directory = Directory(self._mapping, self.app.Table(DIRECTORY_TABLE, partitions=self._crm.partitions))
@@ -166,6 +167,7 @@ class Processor:
 
     def _wire(self) -> None:
         app = self.app
+        app.on_partitions_revoked.connect(self._on_revoked)
         app.on_partitions_assigned.connect(self._on_assigned)
         log_in = app.topic(LOG_TOPIC, key_serializer="raw", value_serializer=Identity())
         crm_in = app.topic(CRM_TOPIC, key_serializer="raw", value_serializer="raw")
@@ -179,9 +181,14 @@ class Processor:
 
     # -- assignment -----------------------------------------------------------------------------------------------------
 
+    async def _on_revoked(self, *_: Any, **__: Any) -> None:
+        self._checked.clear()
+
     async def _on_assigned(self, *_: Any, **__: Any) -> None:
-        """A new assignment: the positions must be of this very topic."""
+        """A new assignment: the positions must be of this very topic. Faust delivers meanwhile; the agents handle nothing before it is known."""
+        self._checked.clear()
         await _fatal(asyncio.to_thread(self._check_positions))
+        self._checked.set()
 
     def _check_positions(self) -> None:
         kafka, group, store = self._settings.kafka, self._group, self._store()
@@ -198,11 +205,13 @@ class Processor:
 
     async def _report_agent(self, stream: StreamT[Any]) -> None:
         async for event in cast(Stream[Any], stream).noack().events():
+            await self._checked.wait()
             await self._intake.put(Delivery(event.value, event.message.generation_id, partial(stream.ack, event)))
 
     async def _directory_agent(self, stream: StreamT[Any]) -> None:
         epoch = None
         async for event in cast(Stream[Any], stream).noack().events():
+            await self._checked.wait()
             # What was fetched under an earlier assignment is handled too: Faust may not deliver it again, and what it says is true of its place in the log.
             if event.message.generation_id != epoch:
                 await _fatal(self._restore_directory(event.message.offset))
