@@ -39,7 +39,8 @@ from stream_processor.adapters.crm_changes import values_before
 from stream_processor.adapters.dead_letters import headers_of
 from stream_processor.adapters.generations import Situation, situation
 from stream_processor.adapters.intake import Delivery, Intake
-from stream_processor.adapters.kafka_transport import BatchTransport, credentials
+from stream_processor.adapters.kafka_transport import BatchConsumer, BatchTransport, credentials
+from stream_processor.adapters.membership import Watch, membership
 from stream_processor.adapters.topics import WrongTopic, check_positions, identify
 from stream_processor.domain.calendar import day_number
 from stream_processor.domain.decode import DeadLetter
@@ -91,6 +92,7 @@ class Processor:
         self._log_out = self.app.topic(LOG_TOPIC, key_serializer="raw", value_serializer="raw")
         self._dead_out = self.app.topic(DEAD_LETTER_TOPIC, key_serializer="raw", value_serializer="raw")
         self._progress_store = self._store()
+        self._watch = Watch(partial(membership, settings.kafka, self._group, LOG_TOPIC), self._log.partitions)
         self._worker = self._make_worker()
         self._wire()
 
@@ -285,7 +287,7 @@ class Processor:
                     log.warning("store is away, the directory's progress waits", error=str(error))
 
     async def _run_look_around(self) -> None:
-        """End when this worker is no longer what it should be: another generation serves, or telemetry is kept for another time.
+        """End when this worker is no longer what it should be: another generation serves, telemetry is kept for another time, or its group looks after the log no more.
 
         Also when a topic was made anew under it, which Kafka does not tell: until then its records pass for ones that were handled before.
         """
@@ -293,6 +295,7 @@ class Processor:
             await asyncio.sleep(LOOK_AROUND_EVERY_S)
             if look % LOOKS_AN_IDENTITY_CHECK == 0:
                 await _fatal(asyncio.to_thread(self._check_identities))
+                await _fatal(asyncio.to_thread(self._check_group))
             try:
                 now = await asyncio.to_thread(situation, self._settings.clickhouse, self._settings.processor.generation)
             except StoreUnavailable:
@@ -313,6 +316,16 @@ class Processor:
                     f"{known.topic} was made anew or changed while the worker ran: it was {known}, it is {now}. "
                     "A rebuild has to go on from there (`bionicpro rebuild`)"
                 )
+
+    def _check_group(self) -> None:
+        try:
+            complaint = self._watch.complaint(cast(BatchConsumer, self.app.consumer).member_id)
+        except (KafkaException, TimeoutError) as error:
+            log.warning("the group cannot be asked for", group=self._group, error=str(error))
+            return
+        if complaint:
+            log.critical("ending, to be started again", group=self._group, reason=complaint)
+            _end(EXIT_AGAIN)
 
     # -- the worker's effects -------------------------------------------------------------------------------------------
 

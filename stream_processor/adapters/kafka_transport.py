@@ -75,6 +75,12 @@ class BatchConsumer(driver.Consumer):
     def _batched_topic(self) -> str:
         return cast(BatchTransport, self.transport).batched_topic
 
+    @property
+    def member_id(self) -> str:
+        """By which the group knows this worker; empty before it has joined."""
+        consumer = self._thread._consumer
+        return str(consumer._coordinator.member_id) if consumer is not None else ""
+
     def _is_positioned(self, tp: TP) -> bool:
         return tp.topic in cast(BatchTransport, self.transport).positioned_topics
 
