@@ -6,6 +6,7 @@ ranges at once; only those outside are resolved one by one.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import repeat
 from typing import Any
@@ -107,7 +108,10 @@ class Devices:
 
     def indices(self, keys: list[bytes | None], ids: list[Any], partitions: Ints) -> tuple[Ints, list[tuple[int, str]]]:
         """The index of each record's prosthesis (−1 where misplaced), and (position, reason) of the misplaced."""
-        result = np.fromiter(map(self._by_key.get, keys, repeat(-1)), np.int64, len(keys))
+        result = self._known(keys)
+        if len(result) and result.min() < 0:
+            self._add_new(keys, ids, partitions)
+            result = self._known(keys)
         misplaced: list[tuple[int, str]] = []
         for i in np.flatnonzero((result < 0) | ~self._agree(result, ids, partitions)).tolist():
             try:
@@ -116,6 +120,20 @@ class Devices:
                 result[i] = -1
                 misplaced.append((i, str(error)))
         return result, misplaced
+
+    def _known(self, keys: list[bytes | None]) -> Ints:
+        found: Ints = np.fromiter(map(self._by_key.get, keys, repeat(-1)), np.int64, len(keys))
+        return found
+
+    def _add_new(self, keys: list[bytes | None], ids: list[Any], partitions: Ints) -> None:
+        """Add the unknown prostheses, each by its first record: the check of a placement costs more than all else of an event."""
+        first: dict[bytes | None, int] = {}
+        for i, key in enumerate(keys):
+            first.setdefault(key, i)
+        for key, i in first.items():
+            if key not in self._by_key:
+                with suppress(Misplaced):
+                    self.index_of(key or b"", int(partitions[i]), ids[i])
 
     def _agree(self, indices: Ints, ids: list[Any], partitions: Ints) -> Ints:
         """Which records of known prostheses carry the id and lie in the partition that their key says."""

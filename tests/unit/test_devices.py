@@ -1,0 +1,29 @@
+"""Which prosthesis a record belongs to, and what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from schemas.keys import partition_of
+from stream_processor.domain.devices import Devices
+
+PARTITIONS = 24
+
+
+def placed(*records: tuple[bytes, int]) -> tuple[list[int], list[int]]:
+    """Indices of the prostheses of (key, id in the row), each record in its key's partition; and the positions that were refused."""
+    partitions = np.array([partition_of(key, PARTITIONS) for key, _ in records], dtype=np.int64)
+    indices, misplaced = Devices(PARTITIONS).indices([key for key, _ in records], [number for _, number in records], partitions)
+    return indices.tolist(), [position for position, _ in misplaced]
+
+
+def test_records_of_new_prostheses_get_one_index_each() -> None:
+    assert placed((b"7", 7), (b"8", 8), (b"7", 7)) == ([0, 1, 0], [])
+
+
+def test_a_prosthesis_whose_first_record_is_refused_is_known_by_the_next() -> None:
+    assert placed((b"7", 8), (b"7", 7), (b"7", 7)) == ([-1, 0, 0], [0])
+
+
+def test_nobody_is_known_by_refused_records_alone() -> None:
+    assert placed((b"7", 8), (b"x", 7)) == ([-1, -1], [0, 1])
