@@ -12,11 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from clickhouse_driver import Client
-
 from schemas.generations import BUILDING, DROPPED, FIRST_GENERATION, RETIRED, SERVING, database_of
 from schemas.retention import QUERY as RETENTION_QUERY
 from schemas.retention import TTL_MARGIN_DAYS, Retention
+from service_kit.clickhouse import client
 from service_kit.settings import ClickHouseSettings
 
 SCHEMA = Path(__file__).parent / "schema"
@@ -80,17 +79,7 @@ class Migrator:
     def __init__(self, settings: ClickHouseSettings) -> None:
         self._shared = settings.database
         self._user = settings.user
-        self._client = Client(
-            settings.host,
-            port=settings.port,
-            user=settings.user,
-            password=settings.password.get_secret_value(),
-            database="default",
-            secure=settings.secure,
-            ca_certs=str(settings.ca_file) if settings.ca_file else None,
-            connect_timeout=settings.connect_timeout_s,
-            send_receive_timeout=settings.send_receive_timeout_s,
-        )
+        self._client = client(settings, "default")
 
     def close(self) -> None:
         self._client.disconnect()

@@ -12,8 +12,9 @@ import structlog
 from clickhouse_driver.errors import Error as DriverError
 
 from eraser.settings import EraserSettings
-from eraser.tables import EraserError, Tables, connected
+from eraser.tables import EraserError, Tables
 from eraser.work import Work
+from service_kit.clickhouse import connected
 from service_kit.logging import configure
 from service_kit.settings import load
 
@@ -30,7 +31,7 @@ def run(settings: EraserSettings, stop: threading.Event) -> int:
     backoff = FIRST_BACKOFF_S
     while not stop.is_set():
         try:
-            with connected(settings.clickhouse) as client:
+            with connected(settings.clickhouse, settings.clickhouse.database) as client:
                 work = Work(Tables(client, settings.clickhouse.database), settings.eraser)
                 while not stop.is_set():
                     work.look()

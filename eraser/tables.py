@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -12,7 +11,6 @@ from typing import Any
 from clickhouse_driver import Client
 
 from eraser.rules import EPOCH, Generation, Receipt, Rule, State
-from service_kit.settings import ClickHouseSettings
 
 TABLES = ("telemetry_events", "report_state", "ownership", "user_daily_reports")
 POLL_S = 0.2
@@ -28,26 +26,6 @@ Part = tuple[str, str, str]
 
 class EraserError(RuntimeError):
     """A removal could not be carried out; the message names table and reason. It will be tried again."""
-
-
-@contextmanager
-def connected(settings: ClickHouseSettings) -> Iterator[Client]:
-    """A client for one thread."""
-    client = Client(
-        settings.host,
-        port=settings.port,
-        user=settings.user,
-        password=settings.password.get_secret_value(),
-        database=settings.database,
-        secure=settings.secure,
-        ca_certs=str(settings.ca_file) if settings.ca_file else None,
-        connect_timeout=settings.connect_timeout_s,
-        send_receive_timeout=settings.send_receive_timeout_s,
-    )
-    try:
-        yield client
-    finally:
-        client.disconnect()
 
 
 @dataclass(frozen=True)

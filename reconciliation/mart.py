@@ -18,6 +18,7 @@ from schemas.ownership import OwnershipDocument
 from schemas.ownership import decode as decode_document
 from schemas.retention import QUERY as RETENTION_QUERY
 from schemas.retention import Retention
+from service_kit.clickhouse import connected
 from service_kit.settings import ClickHouseSettings
 
 _EPOCH = date(1970, 1, 1)
@@ -42,27 +43,6 @@ class MartRows:
 
     rows: Rows
     positions: dict[Key, Position]
-
-
-@contextmanager
-def connected(settings: ClickHouseSettings, database: str) -> Iterator[Client]:
-    """A client of its own, as a client serves one thread at a time. Errors of the server are clickhouse_driver's."""
-    client = Client(
-        host=settings.host,
-        port=settings.port,
-        database=database,
-        user=settings.user,
-        password=settings.password.get_secret_value(),
-        secure=settings.secure,
-        verify=settings.secure,
-        ca_certs=str(settings.ca_file) if settings.ca_file else None,
-        connect_timeout=settings.connect_timeout_s,
-        send_receive_timeout=settings.send_receive_timeout_s,
-    )
-    try:
-        yield client
-    finally:
-        client.disconnect()
 
 
 @contextmanager

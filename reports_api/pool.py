@@ -17,6 +17,7 @@ from typing import Any
 import structlog
 from clickhouse_driver import Client, errors
 
+from service_kit import clickhouse
 from service_kit.settings import ClickHouseSettings
 
 log = structlog.get_logger(__name__)
@@ -160,17 +161,10 @@ class ClickHousePool:
         return rows
 
     def _new_client(self) -> Client:
-        s = self._settings
-        client = Client(
-            s.host,
-            port=s.port,
-            database=s.database,
-            user=s.user,
-            password=s.password.get_secret_value(),
-            secure=s.secure,
-            ca_certs=str(s.ca_file) if s.ca_file else None,
-            connect_timeout=s.connect_timeout_s,
-            send_receive_timeout=min(s.send_receive_timeout_s, self._deadline_s),
+        client = clickhouse.client(
+            self._settings,
+            self._settings.database,
+            send_receive_timeout=min(self._settings.send_receive_timeout_s, self._deadline_s),
             sync_request_timeout=min(2.0, self._deadline_s),
             client_name="bionicpro-reports-api",
             settings={"server_side_params": True},

@@ -12,6 +12,7 @@ from typing import Any
 
 from clickhouse_driver import Client
 
+from service_kit.clickhouse import connected
 from service_kit.settings import ClickHouseSettings
 
 _QUERY = """
@@ -128,20 +129,8 @@ class Records:
 
 @contextmanager
 def records(settings: ClickHouseSettings) -> Iterator[Records]:
-    client = Client(
-        settings.host,
-        port=settings.port,
-        user=settings.user,
-        password=settings.password.get_secret_value(),
-        secure=settings.secure,
-        ca_certs=str(settings.ca_file) if settings.ca_file else None,
-        connect_timeout=settings.connect_timeout_s,
-        send_receive_timeout=settings.send_receive_timeout_s,
-    )
-    try:
+    with connected(settings) as client:
         yield Records(client, settings.database)
-    finally:
-        client.disconnect()
 
 
 def _part(row: Sequence[Any]) -> Part:

@@ -9,9 +9,9 @@ from threading import Event
 from typing import Any, Protocol
 
 import httpx
-from clickhouse_driver import Client
 
 from cli.probe.token import Tokens, subject_of
+from service_kit.clickhouse import connected
 from service_kit.settings import ClickHouseSettings
 
 VIEW_EVERY_S = 0.02
@@ -44,26 +44,11 @@ class ViewSight:
 
     def looks(self, stop: Event) -> Iterator[Codes]:
         """Raises clickhouse_driver.errors.Error, OSError."""
-        client = self._client()
         query = f"SELECT arrayJoin(mapKeys(errors_by_code)) FROM {self._settings.database}.user_daily_reports WHERE user_id = %(user)s"  # noqa: S608 - our own identifier
-        try:
+        with connected(self._settings, send_receive_timeout=TIMEOUT_S) as client:
             while not stop.is_set():
                 yield frozenset(str(row[0]) for row in client.execute(query, {"user": self._user_id}))
                 stop.wait(VIEW_EVERY_S)
-        finally:
-            client.disconnect()
-
-    def _client(self) -> Client:
-        return Client(
-            self._settings.host,
-            port=self._settings.port,
-            user=self._settings.user,
-            password=self._settings.password.get_secret_value(),
-            secure=self._settings.secure,
-            ca_certs=str(self._settings.ca_file) if self._settings.ca_file else None,
-            connect_timeout=self._settings.connect_timeout_s,
-            send_receive_timeout=TIMEOUT_S,
-        )
 
 
 class ServiceSight:

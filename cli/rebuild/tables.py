@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 
-from clickhouse_driver import Client
-
 from cli.status.readings import Progress
 from schemas.generations import database_of
 from schemas.keys import LOG_TOPIC
+from service_kit import clickhouse
 from service_kit.settings import ClickHouseSettings
 
 COPY_LIMIT_S = 3600
@@ -24,16 +23,7 @@ class Tables:
 
     def __init__(self, settings: ClickHouseSettings, old: int, new: int) -> None:
         self._old, self._new = database_of(settings.database, old), database_of(settings.database, new)
-        self._client = Client(
-            settings.host,
-            port=settings.port,
-            user=settings.user,
-            password=settings.password.get_secret_value(),
-            secure=settings.secure,
-            ca_certs=str(settings.ca_file) if settings.ca_file else None,
-            connect_timeout=settings.connect_timeout_s,
-            send_receive_timeout=COPY_LIMIT_S,
-        )
+        self._client = clickhouse.client(settings, send_receive_timeout=COPY_LIMIT_S)
 
     def close(self) -> None:
         self._client.disconnect()

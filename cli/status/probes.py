@@ -25,6 +25,7 @@ from connectors.apply import Connect as ConnectApi
 from connectors.apply import read_connectors
 from schemas.generations import database_of
 from schemas.topics import catalogue
+from service_kit.clickhouse import connected
 from service_kit.settings import ClickHouseSettings, PostgresSettings
 
 SAMPLE = 1000
@@ -110,22 +111,10 @@ def read_clickhouse(settings: ClickHouseSettings) -> ClickHouse:
         schema = migrator.status()
     finally:
         migrator.close()
-    client = Client(
-        settings.host,
-        port=settings.port,
-        user=settings.user,
-        password=settings.password.get_secret_value(),
-        secure=settings.secure,
-        ca_certs=str(settings.ca_file) if settings.ca_file else None,
-        connect_timeout=HTTP_TIMEOUT_S,
-        send_receive_timeout=HTTP_TIMEOUT_S,
-    )
-    try:
+    with connected(settings, connect_timeout=HTTP_TIMEOUT_S, send_receive_timeout=HTTP_TIMEOUT_S) as client:
         version = str(client.execute("SELECT version()")[0][0])
         rows = [] if schema.generation is None else _progress(client, database_of(settings.database, schema.generation))
         erasures = {} if schema.pending else Records(client, settings.database).unfinished()
-    finally:
-        client.disconnect()
     return ClickHouse(version, tuple(schema.pending), schema.generation, tuple(rows), erasures)
 
 

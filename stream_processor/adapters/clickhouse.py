@@ -13,10 +13,10 @@ from typing import Any, TypeVar
 
 import clickhouse_driver.numpy.helpers  # noqa: F401 - imports pandas, half a second; the driver would do it within the first batch
 import numpy as np
-from clickhouse_driver import Client
 from clickhouse_driver.errors import Error as DriverError
 from clickhouse_driver.errors import NetworkError, ServerException, SocketTimeoutError
 
+from service_kit import clickhouse
 from service_kit.settings import ClickHouseSettings
 from stream_processor.domain.calendar import QUARTER_US, day_date, day_number
 from stream_processor.domain.columns import Ints, TelemetryColumns
@@ -67,17 +67,8 @@ class ClickHouseStore:
 
     def __init__(self, settings: ClickHouseSettings) -> None:
         self._rules = f"{re.sub(r'_g[0-9]+$', '', settings.database)}.erasure_rules"
-        self._client = Client(
-            settings.host,
-            port=settings.port,
-            database=settings.database,
-            user=settings.user,
-            password=settings.password.get_secret_value(),
-            secure=settings.secure,
-            ca_certs=str(settings.ca_file) if settings.ca_file else None,
-            connect_timeout=settings.connect_timeout_s,
-            send_receive_timeout=settings.send_receive_timeout_s,
-            settings={"max_query_size": MAX_QUERY_BYTES, "strings_as_bytes": False},
+        self._client = clickhouse.client(
+            settings, settings.database, settings={"max_query_size": MAX_QUERY_BYTES, "strings_as_bytes": False}
         )
 
     def close(self) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from clickhouse_driver import Client
 from clickhouse_driver.errors import Error as DriverError
 
 from schemas.generations import FIRST_GENERATION
 from schemas.retention import QUERY, Retention
+from service_kit.clickhouse import connected
 from service_kit.settings import ClickHouseSettings
 from stream_processor.ports import StoreUnavailable
 
@@ -28,24 +28,12 @@ def situation(settings: ClickHouseSettings, generation: int | None) -> Situation
 
     Raises StoreUnavailable where ClickHouse cannot be asked.
     """
-    client = Client(
-        settings.host,
-        port=settings.port,
-        database=settings.database,
-        user=settings.user,
-        password=settings.password.get_secret_value(),
-        secure=settings.secure,
-        ca_certs=str(settings.ca_file) if settings.ca_file else None,
-        connect_timeout=settings.connect_timeout_s,
-        send_receive_timeout=settings.send_receive_timeout_s,
-    )
     try:
-        retention = Retention.of(client.execute(QUERY))
-        serving = client.execute(SERVING) if generation is None else []
+        with connected(settings, settings.database) as client:
+            retention = Retention.of(client.execute(QUERY))
+            serving = client.execute(SERVING) if generation is None else []
     except (DriverError, OSError, EOFError) as error:
         raise StoreUnavailable(f"ClickHouse at {settings.host}:{settings.port}: {_first_line(error)}") from error
-    finally:
-        client.disconnect()
     number = generation or (int(serving[0][0]) if serving else FIRST_GENERATION)
     return Situation(number, retention)
 
