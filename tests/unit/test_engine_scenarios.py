@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 
 from schemas.mapping import SourceMapping
@@ -281,3 +282,45 @@ def test_days_that_raw_has_from_before_the_first_owner_are_his_though_the_log_go
     engine(store).process(records(sources)[done:], epoch=1)
     assert store.live_reports() == sources.mart()
     assert len(store.live_reports()) == 2
+
+
+def test_a_recompute_that_is_replayed_includes_the_log_up_to_its_own_place_and_no_more() -> None:
+    sources, store = owned(), MemoryStore()
+    sources.insert(BATTERY)
+    sources.recompute(1)
+    through_the_command = len(records(sources))
+    sources.insert(BATTERY)
+    engine(store).process(records(sources), epoch=1)
+    store.reports.clear()
+    store.state.clear()
+    again = engine(store)
+    again.process(records(sources)[:through_the_command], epoch=1)
+    assert [row["event_count"] for row in store.live_reports().values()] == [1]
+    again.process(records(sources)[through_the_command:], epoch=1)
+    assert store.live_reports() == sources.mart()
+
+
+def test_an_event_moves_to_the_neighbouring_day_with_its_owner() -> None:
+    sources, store = owned(), MemoryStore()
+    sources.insert(BATTERY)
+    worker = engine(store)
+    worker.process(records(sources), epoch=1)
+    done = len(records(sources))
+    sources.own(1, [msgspec.structs.replace(owner("u")[0], timezone="Pacific/Auckland")])
+    worker.process(records(sources)[done:], epoch=1)
+    assert store.live_reports() == sources.mart()
+    assert [day.day for _, day, _ in store.live_reports()] == [5], "noon in UTC is the next day there"
+
+
+def test_an_older_document_that_comes_again_changes_nothing() -> None:
+    sources, store = owned(), MemoryStore()
+    stale = sources.documents["1"]
+    sources.insert(BATTERY)
+    sources.own(1, owner("v"))
+    worker = engine(store)
+    worker.process(records(sources), epoch=1)
+    done = len(records(sources))
+    sources.resend_document(1, stale)
+    worker.process(records(sources)[done:], epoch=1)
+    assert store.live_reports() == sources.mart()
+    assert [user for user, _, _ in store.live_reports()] == ["v"]
