@@ -27,3 +27,11 @@ def test_a_prosthesis_whose_first_record_is_refused_is_known_by_the_next() -> No
 
 def test_nobody_is_known_by_refused_records_alone() -> None:
     assert placed((b"7", 8), (b"x", 7)) == ([-1, -1], [0, 1])
+
+
+def test_a_record_in_another_partition_than_its_keys_is_refused_known_or_not() -> None:
+    right = partition_of(b"7", PARTITIONS)
+    devices = Devices(PARTITIONS)
+    for _ in range(2):
+        indices, misplaced = devices.indices([b"7", b"7"], [7, 7], np.array([right + 1, right], dtype=np.int64))
+        assert (indices.tolist(), [position for position, _ in misplaced]) == ([-1, 0], [0])

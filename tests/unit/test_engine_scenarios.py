@@ -324,3 +324,38 @@ def test_an_older_document_that_comes_again_changes_nothing() -> None:
     worker.process(records(sources)[done:], epoch=1)
     assert store.live_reports() == sources.mart()
     assert [user for user, _, _ in store.live_reports()] == ["v"]
+
+
+def test_a_replayed_recompute_writes_what_the_state_has_gone_on_to_include() -> None:
+    sources, store = owned(), MemoryStore()
+    sources.insert(BATTERY)
+    sources.recompute(1)
+    through_the_command = len(records(sources))
+    sources.insert(BATTERY)
+    engine(store).process(records(sources), epoch=1)
+    store.reports.clear()
+    engine(store).process(records(sources)[:through_the_command], epoch=1)
+    assert store.live_reports() == sources.mart()
+
+
+class DiesAfterOwnership(MemoryStore):
+    """The process ends right after documents were stored."""
+
+    def write_ownership(self, *arguments: Any) -> None:
+        super().write_ownership(*arguments)
+        raise StoreUnavailable("ended after ownership")
+
+
+def test_reports_pass_to_a_new_owner_though_the_worker_ended_right_after_his_document_was_stored() -> None:
+    sources, store = owned(), MemoryStore()
+    sources.insert(BATTERY)
+    engine(store).process(records(sources), epoch=1)
+    done = len(records(sources))
+    sources.own(1, owner("v"))
+    dying = DiesAfterOwnership()
+    dying.__dict__.update(store.__dict__)
+    with pytest.raises(StoreUnavailable):
+        engine(dying).process(records(sources)[done:], epoch=1)
+    engine(store).process(records(sources)[done:], epoch=1)
+    assert store.live_reports() == sources.mart()
+    assert [user for user, _, _ in store.live_reports()] == ["v"]
