@@ -359,3 +359,15 @@ def test_reports_pass_to_a_new_owner_though_the_worker_ended_right_after_his_doc
     engine(store).process(records(sources)[done:], epoch=1)
     assert store.live_reports() == sources.mart()
     assert [user for user, _, _ in store.live_reports()] == ["v"]
+
+
+def test_a_day_whose_state_is_gone_is_computed_from_raw_when_its_next_event_comes() -> None:
+    sources, store = owned(), MemoryStore()
+    sources.insert(BATTERY)
+    engine(store).process(records(sources), epoch=1)
+    done = len(records(sources))
+    store.state.clear()
+    sources.insert(BATTERY)
+    engine(store).process(records(sources)[done:], epoch=1)
+    assert store.live_reports() == sources.mart()
+    assert [row["event_count"] for row in store.live_reports().values()] == [2]
