@@ -194,6 +194,18 @@ def test_the_daily_run_of_airflow_repairs_what_differs_and_fails_where_it_cannot
     assert case.verify().ok
 
 
+def test_a_truncate_at_the_source_takes_every_report_back_and_what_comes_later_counts(site: Site, case: Case) -> None:
+    assert case.reports()
+    superuser: dict[str, Any] = dict(site.system.postgres.conninfo("telemetry", "postgres"))
+    with psycopg.connect(**superuser, autocommit=True) as connection:
+        connection.execute("TRUNCATE telemetry.telemetry_events")
+    kept = case.prostheses[0]
+    case.insert(kept, recorded_at=case.at(2, 5))
+    found = case.verify()
+    assert found.ok
+    assert [(row["prosthesis_id"], row["event_count"]) for row in case.reports()] == [(str(kept), 1)]
+
+
 @pytest.fixture
 def kept(site: Site) -> Iterator[None]:
     """Raw telemetry is kept for 30 days, and PostgreSQL's for 30; for ever again afterwards."""
@@ -252,15 +264,3 @@ def report(site: Site, prosthesis: int, day: date) -> int:
 def reports_of(site: Site, prosthesis: int) -> dict[date, int]:
     query = "SELECT report_date, event_count FROM user_daily_reports WHERE prosthesis_id = %(p)s"
     return dict(site.auditor.execute(query, {"p": str(prosthesis)}))
-
-
-def test_a_truncate_at_the_source_takes_every_report_back_and_what_comes_later_counts(site: Site, case: Case) -> None:
-    assert case.reports()
-    superuser: dict[str, Any] = dict(site.system.postgres.conninfo("telemetry", "postgres"))
-    with psycopg.connect(**superuser, autocommit=True) as connection:
-        connection.execute("TRUNCATE telemetry.telemetry_events")
-    kept = case.prostheses[0]
-    case.insert(kept, recorded_at=case.at(2, 5))
-    found = case.verify()
-    assert found.ok
-    assert [(row["prosthesis_id"], row["event_count"]) for row in case.reports()] == [(str(kept), 1)]
