@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
+from benchmarks.source import Connection, connected
 from benchmarks.worker import SubjectFailedError
 from benchmarks.world import World, world
 from local import machine, steps
@@ -21,6 +22,11 @@ STEPS = tuple(step for step in steps.STEPS if step is not steps.SIMULATOR_STARTE
 WEARER: DemoCustomer = next(customer for customer in CUSTOMERS if customer.user.login == "lukas.weber")
 ARGUMENTS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
              "--disable-component-update", "--disable-sync")  # fmt: skip
+ADDRESS = "SELECT prosthesis_id FROM crm.contracts JOIN crm.customers USING (customer_id) WHERE user_id = %s AND ends_at IS NULL"
+EVENT = (
+    "INSERT INTO telemetry.telemetry_events (prosthesis_id, recorded_at, kind, amplitude_uv, movement_recognised, active_ms)"
+    " VALUES (%s, now(), 'signal', 100, true, 10)"
+)
 PAGE_LIMIT_S = 180
 LIMIT_MS = 120_000
 
@@ -62,3 +68,17 @@ def logged_in(servers: World, browser: Browser) -> BrowserContext:
     page.locator("#kc-login").click()
     page.get_by_test_id("logout").wait_for()
     return context
+
+
+def prosthesis_of_wearer(servers: World) -> int:
+    """The one that is WEARER's now. Raises SubjectFailedError where there is none."""
+    with connected(servers, "crm", "crm_app") as crm:
+        row = crm.execute(ADDRESS.encode(), (WEARER.user.user_id,)).fetchone()
+    if row is None:
+        raise SubjectFailedError(f"{WEARER.user.login} has no prosthesis in the CRM's demo data")
+    return int(row[0])
+
+
+def insert_event(telemetry: Connection, prosthesis: int) -> None:
+    """One signal of now, committed."""
+    telemetry.execute(EVENT.encode(), (prosthesis,))

@@ -8,7 +8,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, BrowserContext, Page, Response
 
-from benchmarks.demo import LIMIT_MS, WEARER, chromium, demo, logged_in
+from benchmarks.demo import LIMIT_MS, chromium, demo, insert_event, logged_in, prosthesis_of_wearer
 from benchmarks.results import Failure, Result, versions_of
 from benchmarks.source import Connection, connected
 from benchmarks.world import World, progress
@@ -30,20 +30,13 @@ new MutationObserver(() => {
 """
 PAINTED = "() => performance.getEntriesByName('first-contentful-paint').map(entry => entry.startTime)[0] ?? null"
 SEEN = "() => window.benchSeen"
-ADDRESS = "SELECT prosthesis_id FROM crm.contracts JOIN crm.customers USING (customer_id) WHERE user_id = %s AND ends_at IS NULL"
-EVENT = (
-    "INSERT INTO telemetry.telemetry_events (prosthesis_id, recorded_at, kind, amplitude_uv, movement_recognised, active_ms)"
-    " VALUES (%s, now(), 'signal', 100, true, 10)"
-)
 
 
 def run(events: int | None) -> Iterator[Result | Failure]:
     count = min(events or EVENTS, EVENTS)
     with demo() as servers, chromium() as browser, connected(servers, "telemetry", "telemetry_ingest") as telemetry:
-        with connected(servers, "crm", "crm_app") as crm:
-            row = crm.execute(ADDRESS.encode(), (WEARER.user.user_id,)).fetchone()
-        prosthesis = row[0] if row else None
-        telemetry.execute(EVENT.encode(), (prosthesis,))
+        prosthesis = prosthesis_of_wearer(servers)
+        insert_event(telemetry, prosthesis)
         context = logged_in(servers, browser)
         context.pages[0].get_by_test_id("today-events").first.wait_for()
         yield _loads(servers, browser, context, LOADS if events is None else 2)
@@ -99,7 +92,7 @@ def _answers(page: Page) -> list[Response]:
     return answers
 
 
-def _live(context: BrowserContext, telemetry: Connection, prosthesis: Any, count: int) -> Result:
+def _live(context: BrowserContext, telemetry: Connection, prosthesis: int, count: int) -> Result:
     """An event is committed; when does the number on the open page change?"""
     page = context.new_page()
     page.add_init_script(OBSERVER)
@@ -108,7 +101,7 @@ def _live(context: BrowserContext, telemetry: Connection, prosthesis: Any, count
     began, seconds = time.monotonic(), []
     for _ in range(count):
         before = len(page.evaluate(SEEN))
-        telemetry.execute(EVENT.encode(), (prosthesis,))
+        insert_event(telemetry, prosthesis)
         committed = time.time()
         page.wait_for_function("before => window.benchSeen.length > before", arg=before)
         seconds.append(max(0.0, _at(page, before) - committed))

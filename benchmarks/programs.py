@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.usage import peak_mib
 from benchmarks.worker import SubjectFailedError, last_words
 from local import paths
 from local.instance import write_private
@@ -42,7 +43,7 @@ def run(python: Path, module: str, plan: Mapping[str, Any], folder: Path, *, lim
     spoken, output = folder / f"{name}.out", folder / f"{name}.log"
     with spoken.open("wb") as out, output.open("wb") as errors:
         process = subprocess.Popen([str(python), "-m", module, str(file), *arguments], cwd=paths.REPOSITORY, stdout=out, stderr=errors)
-    usage = _wait(process, limit_s)
+    usage, peak_rss_mib = _wait(process, limit_s)
     said: dict[str, Any] = {}
     for line in spoken.read_text(encoding="utf-8").splitlines():
         if line.startswith("{"):
@@ -51,20 +52,24 @@ def run(python: Path, module: str, plan: Mapping[str, Any], folder: Path, *, lim
         raise SubjectFailedError(f"{module} ended with {process.returncode} (limit {limit_s:.0f} s): {last_words(output)}")
     startup = float(said["startup_cpu_s"])
     cpu = usage.ru_utime + usage.ru_stime - startup
-    return Ran(said["done_at"] - said["ready_at"], cpu, startup, usage.ru_maxrss / 1024, said)
+    return Ran(said["done_at"] - said["ready_at"], cpu, startup, peak_rss_mib, said)
 
 
-def _wait(process: subprocess.Popen[bytes], limit_s: float) -> Any:
-    """The kernel's account of the ended process; None where it had to be killed."""
-    until = time.monotonic() + limit_s
+def _wait(process: subprocess.Popen[bytes], limit_s: float) -> tuple[Any, float]:
+    """The kernel's account of the ended process (None where it had to be killed) and the peak of its resident memory, in MiB.
+
+    The account's own ``ru_maxrss`` begins with the memory of the process that forked it, which is ours.
+    """
+    until, peak = time.monotonic() + limit_s, 0.0
     try:
         while time.monotonic() < until:
+            peak = max(peak, peak_mib(process.pid))
             pid, status, usage = os.wait4(process.pid, os.WNOHANG)
             if pid:
                 process.returncode = os.waitstatus_to_exitcode(status)
-                return usage
+                return usage, peak
             time.sleep(LOOK_S)
-        return None
+        return None, peak
     finally:
         if process.returncode is None:
             process.kill()

@@ -14,11 +14,11 @@ from typing import Any
 import httpx
 from clickhouse_driver import Client
 
-from benchmarks.demo import WEARER, chromium, demo, logged_in
+from benchmarks.demo import WEARER, chromium, demo, insert_event, logged_in, prosthesis_of_wearer
 from benchmarks.endtoend import user_of
 from benchmarks.results import Failure, Result, WrongResultsError, versions_of
 from benchmarks.service import ReportsService, reports_service
-from benchmarks.source import Fleet, Generator, make_owners
+from benchmarks.source import Fleet, Generator, connected, make_owners
 from benchmarks.worker import SubjectFailedError
 from benchmarks.world import World, progress
 from cli.probe.percentiles import told
@@ -30,6 +30,7 @@ DAYS = 90
 REQUESTS = 300
 RATE = 1_000.0
 PAUSE_S = 0.06  # the BFF takes 1,200 requests a minute of a session
+ROWS_LIMIT_S = 60.0
 FIRST_USER = 500_001
 LIVE = Fleet(400_001, 500)
 FILL = """
@@ -56,6 +57,8 @@ def run(events: int | None) -> Iterator[Result | Failure]:
         context = logged_in(servers, browser)
         cookies = "; ".join(f"{cookie.get('name')}={cookie.get('value')}" for cookie in context.cookies(servers.instance.page))
         context.close()
+        with connected(servers, "telemetry", "telemetry_ingest") as telemetry:
+            insert_event(telemetry, prosthesis_of_wearer(servers))  # the demo's data may all be of yesterday, where the wearer lives
         progress(f"filling the mart with {users * DAYS:,} rows")
         migrator.execute(FILL.format(users=users, first=FIRST_USER, rows=users * DAYS))
         make_owners(servers, LIVE)
@@ -80,7 +83,9 @@ def _compared(reader: Client, service: ReportsService, users: list[str], days: i
 def _through_the_door(servers: World, service: ReportsService, cookies: str, days: int, requests: int) -> Iterator[Result]:
     """One wearer's reports straight from the service, and with a session through the BFF, in turn."""
     user = str(WEARER.user.user_id)
-    direct = _Timed(_Asked(service.url, _tokens(service, [user]), days, own=True))
+    straight = _Asked(service.url, _tokens(service, [user]), days, own=True)
+    _wait_for_rows(straight, user)
+    direct = _Timed(straight)
     session = {user: {"Cookie": cookies, "X-BionicPRO-CSRF": "1"}}
     door = _Timed(_Asked(f"{servers.instance.page}", session, days, own=False))
     for _ in range(requests):
@@ -88,6 +93,14 @@ def _through_the_door(servers: World, service: ReportsService, cookies: str, day
         time.sleep(PAUSE_S)
     yield _result(f"service, one wearer, {_name(days)}", direct.seconds)
     yield _result(f"BFF, one wearer, {_name(days)}", door.seconds)
+
+
+def _wait_for_rows(ask: _Asked, user: str) -> None:
+    until = time.monotonic() + ROWS_LIMIT_S
+    while not ask(user):
+        if time.monotonic() > until:
+            raise SubjectFailedError(f"{user} has no report {ROWS_LIMIT_S:.0f} s after an event of now")
+        time.sleep(PAUSE_S)
 
 
 class _Bare:

@@ -29,7 +29,7 @@ def usage_of(pid: int) -> Usage:
     ticks = [_ticks(one) for one in found]
     if ticks[0] is None:
         raise ProcessLookupError(f"process {pid} has ended")
-    return Usage(sum(one for one in ticks if one is not None) / TICKS_PER_S, _peak_mib(pid))
+    return Usage(sum(one for one in ticks if one is not None) / TICKS_PER_S, peak_mib(pid))
 
 
 def _stat(pid: int) -> list[str] | None:
@@ -54,7 +54,8 @@ def _children() -> dict[int, list[int]]:
     return children
 
 
-def _peak_mib(pid: int) -> float:
+def peak_mib(pid: int) -> float:
+    """The most resident memory that the process had since it began its program; 0 where it has ended."""
     try:
         text = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
     except (FileNotFoundError, ProcessLookupError):
