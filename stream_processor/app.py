@@ -39,7 +39,7 @@ from stream_processor.adapters.crm_changes import values_before
 from stream_processor.adapters.dead_letters import headers_of
 from stream_processor.adapters.generations import Situation, situation
 from stream_processor.adapters.intake import Delivery, Intake
-from stream_processor.adapters.kafka_transport import BatchConsumer, BatchTransport, credentials
+from stream_processor.adapters.kafka_transport import BatchConsumer, BatchTransport, PromptTableManager, credentials
 from stream_processor.adapters.membership import Watch, membership
 from stream_processor.adapters.topics import WrongTopic, check_positions, identify
 from stream_processor.domain.calendar import day_number
@@ -106,6 +106,7 @@ class Processor:
             broker=broker,
             broker_credentials=credentials(self._settings.kafka),
             store="memory://",
+            TableManager=PromptTableManager,
             datadir=str(conf.data_dir),
             version=1,
             value_serializer="json",

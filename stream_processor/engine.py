@@ -236,7 +236,9 @@ class Engine:
         """Which inserts are appended, which are duplicates, and which make their prosthesis a changed one."""
         events = batch.inserts.columns
         cells, report = self._devices.cells(events.device, events.recorded_us)
-        self._reports.load([cell[:2] for cell in cells])
+        pages = [cell[:2] for cell in cells]
+        self._states.make_room(pages)
+        self._reports.load(pages)
         batch.cells, batch.report = cells, report
         slots = self._reports.slots_of(cells)
         batch.slot = np.where(report >= 0, slots[report], -1) if len(cells) else np.full(len(events), -1, np.int64)

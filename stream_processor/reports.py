@@ -17,7 +17,8 @@ from stream_processor.domain.report import ReportKey, mart_columns, report_key
 from stream_processor.domain.states import NO_MARK, Page, StateCache
 from stream_processor.ports import ReportStore, StateColumns, StoredState
 
-REPORT_KEYS_A_DEVICE = 8
+REPORT_KEYS_A_DEVICE = 2
+REPORTS_AT_ONCE = 8_000  # of about 5 KiB each on their way from or to the store
 
 
 class Reports:
@@ -41,14 +42,18 @@ class Reports:
             self._devices.set_history(index, None)
 
     def load(self, pages: Iterable[Page]) -> None:
-        """Read the states of *pages* that the cache lacks, in one query."""
+        """Read the states of *pages* that the cache lacks."""
         missing = self._states.missing(dict.fromkeys(pages))
         if not missing:
             return
         index = {self._devices[device].prosthesis_id: device for device, _ in missing}
         for page in missing:
             self._states.add_page(page)
-        rows = list(self._store.states([(day, self._devices[device].prosthesis_id) for device, day in missing]))
+        for first in range(0, len(missing), REPORTS_AT_ONCE):
+            self._load(missing[first : first + REPORTS_AT_ONCE], index)
+
+    def _load(self, pages: Sequence[Page], index: dict[str, int]) -> None:
+        rows = list(self._store.states([(day, self._devices[device].prosthesis_id) for device, day in pages]))
         usable = [row for row in rows if row.fold_format == FOLD_FORMAT]
         slots = [self._add(index[row.prosthesis_id], row) for row in usable]
         self._states.folds.load(np.array(slots, dtype=np.int64), [row.fold for row in usable], [row.errors_by_code for row in usable])
@@ -65,16 +70,16 @@ class Reports:
 
         A new report begins with the highest id that raw has of the prosthesis on any day: an event that was once here may since have been moved away.
         """
-        slot = self._states.slot(cell)
-        if slot is None:
-            highest = int(self.highest_raw(np.array([cell[0]]))[0])
-            slot = self._states.add(cell, self._day_starts_us(cell), highest_id=highest)
-        return slot
+        return int(self.slots_of([cell])[0])
 
     def slots_of(self, cells: Sequence[CellKey]) -> Ints:
         """The slots of many reports; what new ones need is read at once."""
-        self.highest_raw(np.array([cell[0] for cell in cells if self._states.slot(cell) is None], dtype=np.int64))
-        return np.array([self.slot_of(cell) for cell in cells], dtype=np.int64)
+        slots = [self._states.slot(cell) for cell in cells]
+        new = [i for i, slot in enumerate(slots) if slot is None]
+        highest = self.highest_raw(np.array([cells[i][0] for i in new], dtype=np.int64)).tolist() if new else []
+        for i, highest_id in zip(new, highest, strict=True):
+            slots[i] = self._states.add(cells[i], self._day_starts_us(cells[i]), highest_id=highest_id)
+        return np.array(slots, dtype=np.int64)
 
     def is_fresh(self, cell: CellKey) -> bool:
         """Whether nothing is folded into the report yet."""
@@ -122,8 +127,11 @@ class Reports:
     def write(self, cells: Iterable[CellKey]) -> int:
         """Write the mart rows of cached reports, and then their states. Returns how many."""
         chosen = list(cells)
-        if not chosen:
-            return 0
+        for first in range(0, len(chosen), REPORTS_AT_ONCE):
+            self._write(chosen[first : first + REPORTS_AT_ONCE])
+        return len(chosen)
+
+    def _write(self, chosen: Sequence[CellKey]) -> None:
         slots = self.slots_of(chosen)
         marks = self._states.mark[slots].tolist()
         self._announce(chosen, slots)
@@ -131,7 +139,6 @@ class Reports:
         highest, folds = self._states.highest_id[slots].tolist(), self._states.folds
         errors = [folds.errors.get(slot, {}) for slot in slots.tolist()]
         self._store.write_states(self._columns(chosen, marks, highest, folds.dump(slots), errors))
-        return len(chosen)
 
     def _announce(self, cells: Sequence[CellKey], slots: Ints) -> None:
         """Before a report's first row in the mart, leave an empty state for it.

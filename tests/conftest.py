@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from hypothesis import settings as hypothesis_settings
@@ -101,6 +102,13 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, p
 
 def _nothing_may_be_skipped() -> bool:
     return os.environ.get("CI", "").lower() in {"1", "true"}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def small_pieces() -> Iterator[None]:
+    """What the engine cuts into pieces for speed or memory is cut within the few records of a test too."""
+    with patch("stream_processor.domain.decode.SLICE", 3), patch("stream_processor.reports.REPORTS_AT_ONCE", 2):
+        yield
 
 
 @pytest.fixture(scope="session")

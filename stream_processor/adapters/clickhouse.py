@@ -82,12 +82,17 @@ class ClickHouseStore:
         return [StoredOwnership(pid, crm, partition, offset, document.encode()) for pid, crm, partition, offset, document in rows]
 
     def states(self, pages: Sequence[tuple[int, str]]) -> list[StoredState]:
-        query = f"""SELECT {", ".join(_STATE_COLUMNS)} FROM report_state FINAL
-                    WHERE report_date IN %(days)s AND (report_date, prosthesis_id) IN %(ids)s"""
         result: list[StoredState] = []
-        for keys in _chunks([(day_date(day), prosthesis_id) for day, prosthesis_id in pages]):
-            days = sorted({day for day, _ in keys})
-            rows = self._query(query, {"days": days, "ids": keys}, settings={"strings_as_bytes": True})
+        for keys in _chunks(pages):
+            of_day: dict[int, list[str]] = {}
+            for day, prosthesis_id in keys:
+                of_day.setdefault(day, []).append(prosthesis_id)
+            # By day and not as pairs: the driver spells out every value, a pair at four times the cost of a text.
+            one = "report_date = %(day_{0})s AND prosthesis_id IN %(ids_{0})s"
+            condition = " OR ".join(one.format(day) for day in of_day)
+            days: dict[str, Any] = {f"day_{day}": day_date(day) for day in of_day}
+            query = f"SELECT {', '.join(_STATE_COLUMNS)} FROM report_state FINAL WHERE {condition}"
+            rows = self._query(query, days | {f"ids_{day}": ids for day, ids in of_day.items()}, settings={"strings_as_bytes": True})
             result.extend(_state(row) for row in rows)
         return result
 

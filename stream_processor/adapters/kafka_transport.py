@@ -19,6 +19,7 @@ import faust
 import faust.auth
 import structlog
 from aiokafka.errors import IllegalStateError
+from faust.tables.manager import TableManager
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage, Message
 
@@ -28,7 +29,8 @@ from stream_processor.adapters.positions import Positions
 from stream_processor.domain.decode import LogRecord
 
 FETCH_MAX_WAIT_MS = 100
-FETCH_MAX_BYTES = 16 << 20  # of a broker's answer, mostly compressed: with what waits between consumer and intake it bounds memory
+LONGEST_WAIT_S = 0.1  # for records: a seek has to wait as long
+FETCH_MAX_BYTES = 4 << 20  # of a broker's answer, mostly compressed: with what waits between consumer and intake it bounds memory
 
 log = structlog.get_logger()
 
@@ -117,6 +119,13 @@ class BatchConsumer(driver.Consumer):
                 self._read_offset[tp] = self._sought.get(tp)
                 return
 
+    async def _wait_next_records(self, timeout: float) -> tuple[Any, set[TP] | None]:  # noqa: ASYNC109 - Faust's signature
+        """Faust waits a whole second, also where no partition is active; nobody could seek meanwhile."""
+        if not self._get_active_partitions():
+            await self.sleep(LONGEST_WAIT_S)
+            return {}, None
+        return await super()._wait_next_records(min(timeout, LONGEST_WAIT_S))
+
     def _messages(
         self, records: Mapping[TP, list[Any]], batched: dict[TP, list[Any]], generation: int
     ) -> Iterator[tuple[TP, ConsumerMessage]]:
@@ -204,6 +213,14 @@ class BatchConsumer(driver.Consumer):
         """Positions acknowledged under an earlier assignment are not this one's."""
         self._positions.restart()
         await super().on_partitions_assigned(assigned, generation_id)
+
+
+class PromptTableManager(TableManager):
+    """Faust waits a second for tables that modules may still declare. Here there is one, made with the application."""
+
+    async def on_start(self) -> None:
+        await self._update_channels()
+        await self.recovery.start()
 
 
 class BatchTransport(driver.Transport):

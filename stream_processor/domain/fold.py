@@ -62,7 +62,7 @@ def _identity(name: str) -> int:
 
 
 class FoldTable:
-    """States in slots ``0 … capacity-1``. Grows by doubling; whoever owns it bounds the number of slots."""
+    """States in slots ``0 … capacity-1``. Grows as it is told; whoever owns it bounds the number of slots."""
 
     def __init__(self, capacity: int = 1024) -> None:
         self.capacity = 0

@@ -12,6 +12,7 @@ from stream_processor.domain.devices import CellKey
 from stream_processor.domain.fold import FoldTable
 
 NO_MARK = -1
+GROW_AT_MOST = 16_384  # slots: doubling a large table would leave half of it empty
 Page = tuple[int, int]  # (device, day number): what is read from the store at once, all users of it
 
 
@@ -66,20 +67,28 @@ class StateCache:
         return slot
 
     def _grow(self) -> None:
-        old, new = self.folds.capacity, self.folds.capacity * 2
+        old = self.folds.capacity
+        new = old + min(old, GROW_AT_MOST)
         self.folds.grow(new)
         self.mark = np.concatenate([self.mark, np.full(new - old, NO_MARK, np.int64)])
         self.highest_id = np.concatenate([self.highest_id, np.full(new - old, -1, np.int64)])
         self.stored = np.concatenate([self.stored, np.zeros(new - old, bool)])
         self._free.extend(range(new - 1, old - 1, -1))
 
+    def make_room(self, coming: Iterable[Page]) -> None:
+        """Forget the least recently used pages until the limit holds with *coming* too, as far as that goes. Call before a batch touches anything."""
+        pages = dict.fromkeys(coming)
+        absent = self.missing(pages)
+        self._evict(self._limit - len(absent), spare=len(pages) - len(absent))
+
     def evict(self) -> None:
         """Forget the least recently used pages until the limit holds. Call between batches only."""
+        self._evict(self._limit)
+
+    def _evict(self, limit: int, spare: int = 0) -> None:
+        """All but the *spare* last used pages may go."""
         released: list[int] = []
-        while len(self._slots) > self._limit:
-            _, cells = self._pages.popitem(last=False)
-            released.extend(self._slots.pop(cell) for cell in cells)
-        while len(self._pages) > self._limit:
+        while len(self._pages) > spare and max(len(self._slots), len(self._pages)) > limit:
             _, cells = self._pages.popitem(last=False)
             released.extend(self._slots.pop(cell) for cell in cells)
         if released:
