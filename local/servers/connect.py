@@ -20,7 +20,7 @@ def prepare(instance: Instance) -> None:
 
 
 def program(instance: Instance) -> Program:
-    command = (java(), "-Xms256m", "-Xmx1g", *JVM, logging_option(instance, "warn"), "-cp", class_path())
+    command = (java(), "-Xms1g", "-Xmx1g", "-Xmn640m", *JVM, logging_option(instance, "warn"), "-cp", class_path())
     main = ("org.apache.kafka.connect.cli.ConnectDistributed", str(instance.config("connect.properties")))
     return Program(
         name="connect",
