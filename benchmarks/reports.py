@@ -71,11 +71,9 @@ def run(events: int | None) -> Iterator[Result | Failure]:
 
 
 def _compared(reader: Client, service: ReportsService, users: list[str], days: int) -> Iterator[Result]:
-    """The bare query and the service, for the same users in turn."""
+    """The bare query and the service, for the same users."""
     bare, served = _Timed(_Bare(reader, days)), _Timed(_Asked(service.url, _tokens(service, users), days, own=True))
-    for user in users:
-        _same(user, served(user), bare(user))
-        time.sleep(PAUSE_S)
+    _in_turn(served, bare, users)
     yield _result(f"bare query, {_name(days)}", bare.seconds)
     yield _result(f"service, {_name(days)}", served.seconds)
 
@@ -88,11 +86,17 @@ def _through_the_door(servers: World, service: ReportsService, cookies: str, day
     direct = _Timed(straight)
     session = {user: {"Cookie": cookies, "X-BionicPRO-CSRF": "1"}}
     door = _Timed(_Asked(f"{servers.instance.page}", session, days, own=False))
-    for _ in range(requests):
-        _same(user, door(user), direct(user))
-        time.sleep(PAUSE_S)
+    _in_turn(door, direct, [user] * requests)
     yield _result(f"service, one wearer, {_name(days)}", direct.seconds)
     yield _result(f"BFF, one wearer, {_name(days)}", door.seconds)
+
+
+def _in_turn(one: _Timed, other: _Timed, users: list[str]) -> None:
+    """Ask both for each user, and compare. Each comes first every second time: who comes second finds the user's rows in the server's caches."""
+    for turn, user in enumerate(users):
+        first, second = (one, other) if turn % 2 == 0 else (other, one)
+        _same(user, first(user), second(user))
+        time.sleep(PAUSE_S)
 
 
 def _wait_for_rows(ask: _Asked, user: str) -> None:

@@ -18,7 +18,7 @@ from bff.deadlines import DeadlineRoute, PassedOn
 from bff.problems import RefusalError, unavailable
 from bff.redis_client import StoreDownError
 from bff.request_guard import BACKGROUND_HEADER, require_api_request, require_no_body
-from bff.session_api import require_session
+from bff.session_api import require_counted_session
 from bff.sessions import Session
 from bff.streams import relay
 
@@ -38,11 +38,11 @@ async def proxy(request: Request) -> Response:
     bff = bff_of(request)
     require_api_request(request, bff.settings.public_url)
     require_no_body(request)
-    session, session_id = await require_session(request)
-    await bff.limits.count("requests", session.key, bff.settings.requests_per_minute)
+    session, session_id = await require_counted_session(request)
     target = _target(request, session)
     query = _query(request)
-    if target.nature in {Nature.ACTION, Nature.EXPORT} and request.headers.get(BACKGROUND_HEADER) != "1":
+    by_person = target.nature in {Nature.ACTION, Nature.EXPORT} and request.headers.get(BACKGROUND_HEADER) != "1"
+    if by_person and bff.sessions.extension_due(session):
         await bff.sessions.extend(session)
     session = await bff.refresher.fresh(session, session_id)
     _audit(bff, session, target)

@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from bff import session_scripts as scripts
 from bff.problems import too_many
-from bff.redis_client import Store
+from bff.redis_client import PREFIX, Store
 from bff.sealing import digest
-from bff.sessions import PREFIX
 
 WINDOW_MS = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """How often something was asked for in the window that ends in *left_ms*."""
+
+    count: int
+    left_ms: int
+
+    def require_within(self, what: str, limit: int) -> None:
+        """Raise `RefusalError` (429) above *limit*; *what* (plural) is shown to the caller."""
+        if self.count > limit:
+            raise too_many(what, max(1, self.left_ms // 1000))
+
+
+def counter_key(what: str, whose: str) -> str:
+    """The key under which *what* of *whose* is counted."""
+    return f"{PREFIX}:rate:{what}:{digest(whose)[:32]}"
 
 
 class RateLimits:
@@ -17,6 +36,5 @@ class RateLimits:
 
     async def count(self, what: str, whose: str, limit: int) -> None:
         """Count one of *what* (plural, shown to the caller) of *whose*. Raises `RefusalError` (429) above *limit* a minute."""
-        count, left_ms = await self._store.run(scripts.COUNT, [f"{PREFIX}:rate:{what}:{digest(whose)[:32]}"], [WINDOW_MS])
-        if int(count) > limit:
-            raise too_many(what, max(1, int(left_ms) // 1000))
+        count, left_ms = await self._store.run(scripts.COUNT, [counter_key(what, whose)], [WINDOW_MS])
+        Counted(int(count), int(left_ms)).require_within(what, limit)

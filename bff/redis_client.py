@@ -11,6 +11,9 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+PREFIX = "bionicpro:bff"
+"""Of all keys of the BFF."""
+
 Value = str | int | float
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse
 
-from bff.context import bff_of
+from bff.context import Bff, bff_of
 from bff.deadlines import DeadlineRoute
 from bff.problems import login_required
 from bff.request_guard import require_api_request, require_no_body
@@ -27,6 +27,30 @@ async def find_session(request: Request) -> tuple[Session, str] | None:
         session = await bff.sessions.read(session_id)
     except SealBrokenError:
         return None
+    return await _live(bff, session, session_id)
+
+
+async def require_session(request: Request) -> tuple[Session, str]:
+    """As `find_session`; raises `RefusalError` (401) where there is none."""
+    return _required(request, await find_session(request))
+
+
+async def require_counted_session(request: Request) -> tuple[Session, str]:
+    """As `require_session`, for a request that counts against its session's rate limit: raises `RefusalError` (429) above it."""
+    bff = bff_of(request)
+    session_id = bff.cookies.session_id(request.cookies)
+    if session_id is None:
+        raise login_required()
+    try:
+        session, requests = await bff.sessions.read_counted(session_id, "requests")
+    except SealBrokenError:
+        raise login_required() from None
+    found = _required(request, await _live(bff, session, session_id))
+    requests.require_within("requests", bff.settings.requests_per_minute)
+    return found
+
+
+async def _live(bff: Bff, session: Session | None, session_id: str) -> tuple[Session, str] | None:
     if session is None:
         return None
     if session.ended(bff.clock()):
@@ -35,9 +59,7 @@ async def find_session(request: Request) -> tuple[Session, str] | None:
     return session, session_id
 
 
-async def require_session(request: Request) -> tuple[Session, str]:
-    """As `find_session`; raises `RefusalError` (401) where there is none."""
-    found = await find_session(request)
+def _required(request: Request, found: tuple[Session, str] | None) -> tuple[Session, str]:
     if found is None:
         raise login_required()
     request.state.subject = found[0].identity.subject

@@ -89,3 +89,12 @@ local count = redis.call('INCR', KEYS[1])
 if count == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
 return {count, redis.call('PTTL', KEYS[1])}
 """
+
+READ_COUNTED = """
+-- KEYS: session, counter. ARGV: window. Returns {count, milliseconds until the window ends, field, value, …}; nothing is counted for a session that is not there.
+local fields = redis.call('HGETALL', KEYS[1])
+if #fields == 0 then return {0, 0} end
+local count = redis.call('INCR', KEYS[2])
+if count == 1 then redis.call('PEXPIRE', KEYS[2], ARGV[1]) end
+return {count, redis.call('PTTL', KEYS[2]), unpack(fields)}
+"""

@@ -7,13 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from bff import session_scripts as scripts
-from bff.redis_client import Store
+from bff.rate_limits import WINDOW_MS, Counted, counter_key
+from bff.redis_client import PREFIX, Store
 from bff.sealing import Tokens, digest, new_identifier, seal, unseal
 
-PREFIX = "bionicpro:bff"
 ENDED_MARKER_S = 600
 GRACE_MS = 120_000
 """A session's record outlives its idle end by this, so that whoever still asks or streams can end it at Keycloak too."""
+
+EXTENSION_STEPS = 60
+"""A session's idle end moves by at least this part of the idle time: of half an hour, by half a minute."""
 
 Clock = Callable[[], float]
 
@@ -121,6 +124,19 @@ class Sessions:
         key = session_key(session_id)
         fields = await self._store.hash(key)
         return _session(key, fields, session_id) if "sealed" in fields else None
+
+    async def read_counted(self, session_id: str, what: str) -> tuple[Session | None, Counted]:
+        """As `read`, and one of *what* counted for the session, in the same round trip: every request asks for both."""
+        key = session_key(session_id)
+        count, left_ms, *flat = await self._store.run(scripts.READ_COUNTED, [key, counter_key(what, key)], [WINDOW_MS])
+        fields = dict(zip(flat[::2], flat[1::2], strict=True))
+        return (_session(key, fields, session_id) if "sealed" in fields else None), Counted(int(count), int(left_ms))
+
+    def extension_due(self, session: Session) -> bool:
+        """Whether `extend` would move the idle end by a step worth a round trip: a page asks for several things at once."""
+        now = _ms(self._clock())
+        moved_ms = min(now + self._idle_ms, _ms(session.absolute_expires_at)) - _ms(session.idle_expires_at)
+        return moved_ms * EXTENSION_STEPS > self._idle_ms
 
     async def extend(self, session: Session) -> Session | None:
         """Move the idle end on; None where the session has ended meanwhile: it is not revived."""

@@ -6,9 +6,8 @@ import hmac
 import json
 from dataclasses import asdict, dataclass
 
-from bff.redis_client import Store
+from bff.redis_client import PREFIX, Store
 from bff.sealing import digest, is_identifier, new_identifier
-from bff.sessions import PREFIX
 
 
 @dataclass(frozen=True, slots=True)

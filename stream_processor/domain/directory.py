@@ -4,7 +4,8 @@ It emits, it does not compare: every record makes the whole document of each pro
 replay or a stale table cannot hide a change; receivers ignore offsets below the one they have.
 
 A customer who is deleted is erased: every prosthesis that was ever theirs gets an ``Erase`` command. Which time that is, is decided once and kept in the table under the
-record's offset, so that handling the record again gives the same commands. Deleted contracts stay in the table, as ids and instants, until their customer goes.
+record's offset, so that handling the record again gives the same commands. Deleted contracts stay in the table, as ids and instants, until their customer goes; so does, as
+two ids, that a prosthesis was a customer's by a contract that was then corrected to another customer or prosthesis.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ OPEN_ENDED = frozenset({None, "infinity"})
 # Foreign keys make a CRM delete contracts before their customer: so shortly before, that the one belongs to the other.
 TOGETHER_US = 24 * HOUR_US
 CUSTOMER_DELETED, OPERATOR = "customer deleted", "operator"
+# What the table keeps beyond the CRM's rows, by the beginning of its keys.
+FORMER, HELD, ERASED = "former:", "held:", "erased:"
 
 
 class _Source(msgspec.Struct):
@@ -78,7 +81,8 @@ class Directory:
     """CRM rows in a table (``customers:7`` → row), with the indexes that joins need, both made anew by ``restore`` at each assignment.
 
     *table* is any mutable mapping of text to row; in the worker it is Faust's, whose changelog keeps what the CRM's own log need not: deleted contracts
-    of customers who are still there (``former:``), and which time an erasure was decided to be (``erased:``).
+    of customers who are still there (``former:``), whose prostheses were by contracts that were corrected (``held:``), and which time an erasure was decided to be
+    (``erased:``).
     """
 
     def __init__(self, mapping: SourceMapping, table: MutableMapping[str, Row]) -> None:
@@ -87,6 +91,7 @@ class Directory:
         self._contracts_of_customer: dict[str, set[str]] = {}
         self._contracts_of_prosthesis: dict[str, set[str]] = {}
         self._former_of_customer: dict[str, set[str]] = {}
+        self._held_by_customer: dict[str, set[str]] = {}
         crm = mapping.crm
         self._kinds = {
             bare(crm.customers.table): "customers",
@@ -104,13 +109,14 @@ class Directory:
                 continue
             kind, _, number = key.partition(":")
             if change.op != "d":
+                rows.update(self._held(kind, rows.get(key), change))
                 rows[key] = row
             else:
                 gone = rows.pop(key, row)
                 if kind == "contracts":
                     rows.update(self._former(key, gone, change.committed_us))
             if kind == "contracts" and change.op != "d":
-                rows.pop(f"former:{number}", None)
+                rows.pop(FORMER + number, None)
         return {key: row for key, row in rows.items() if self._is_kept(key, row, rows)}
 
     def restore(self, rows: dict[str, Row]) -> None:
@@ -120,7 +126,7 @@ class Directory:
         recovered may be older than what was said. What the CRM's compacted log may have lost is kept.
         """
         for key, row in list(self._table.items()):
-            if key not in rows and not (key.startswith(("former:", "erased:")) and self._is_kept(key, row, rows)):
+            if key not in rows and not (key.startswith((FORMER, HELD, ERASED)) and self._is_kept(key, row, rows)):
                 self._table.pop(key, None)
         for key, row in rows.items():
             if self._table.get(key) != row:
@@ -129,10 +135,11 @@ class Directory:
 
     @staticmethod
     def _is_kept(key: str, row: Row, rows: dict[str, Row]) -> bool:
-        """A deleted contract counts for as long as its customer is there, and only while it is deleted."""
-        if not key.startswith("former:"):
+        """What was a customer's counts for as long as the customer is there, a deleted contract only while it is deleted."""
+        if not key.startswith((FORMER, HELD)):
             return True
-        return f"customers:{row['customer_id']}" in rows and f"contracts:{key.partition(':')[2]}" not in rows
+        back = key.startswith(FORMER) and f"contracts:{key.partition(':')[2]}" in rows
+        return f"customers:{row['customer_id']}" in rows and not back
 
     def _placed(self, change: CrmEnvelope) -> tuple[str | None, Row | None]:
         """The key in the table of the row that a change is about, and the row; None where there is none."""
@@ -147,11 +154,14 @@ class Directory:
         self._contracts_of_customer.clear()
         self._contracts_of_prosthesis.clear()
         self._former_of_customer.clear()
+        self._held_by_customer.clear()
         for key, row in self._table.items():
             if key.startswith("contracts:"):
                 self._link(key, row)
-            elif key.startswith("former:"):
+            elif key.startswith(FORMER):
                 self._former_of_customer.setdefault(f"customers:{row['customer_id']}", set()).add(key)
+            elif key.startswith(HELD):
+                self._held_by_customer.setdefault(f"customers:{row['customer_id']}", set()).add(key)
 
     def handle(self, envelope: CrmEnvelope, offset: int, *, key_changed: bool = False) -> Handled:
         """Take one change in and say what goes out. Handling it again gives documents at least as new, and the same erasures.
@@ -167,11 +177,12 @@ class Directory:
         concerned = self._concerned(kind, key, row)
         erasures: list[Erase] = []
         if envelope.op != "d":
+            self._keep_held(self._held(kind, self._table.get(key), envelope))
             self._remember(kind, key, row)
         else:
             if kind == "customers" and not key_changed:
                 erasures = self._erase(key, row, offset, envelope.committed_us, CUSTOMER_DELETED)
-                self._forget_former(key)
+                self._forget_what_was(key)
             elif kind == "contracts" and not key_changed:
                 self._keep_former(key, self._table.get(key) or row, envelope.committed_us)
             self._forget(kind, key)
@@ -235,7 +246,7 @@ class Directory:
 
     def _erase(self, key: str, customer: Row, offset: int, moment_us: int, reason: str) -> list[Erase]:
         """The commands that erase a customer; decided at the first call for *offset* and kept, because the table moves on."""
-        name = f"erased:{key.partition(':')[2]}:{offset}"
+        name = f"{ERASED}{key.partition(':')[2]}:{offset}"
         kept = self._table.get(name)
         if kept is None:
             user_id = customer.get(self._crm.customers.user_id)
@@ -261,7 +272,8 @@ class Directory:
 
     def _times_of(self, key: str, moment_us: int) -> dict[str, list[list[int]]]:
         """By prosthesis, the intervals up to a moment that were the customer's."""
-        claims: dict[str, list[Claim]] = {}
+        # By a contract that was corrected no time is the customer's, but reports were once: their remains have to go.
+        claims: dict[str, list[Claim]] = {self._table[held]["prosthesis_id"]: [] for held in self._held_by_customer.get(key, ())}
         for contract in self._contracts_of_customer.get(key, ()):
             row = self._table[contract]
             bounds = self._bounds(row)
@@ -295,7 +307,7 @@ class Directory:
         if bounds is None:
             return {}
         return {
-            f"former:{key.partition(':')[2]}": {
+            FORMER + key.partition(":")[2]: {
                 "customer_id": str(row.get(self._crm.contracts.customer_id)),
                 "prosthesis_id": prosthesis_id,
                 "starts_us": bounds[0],
@@ -310,9 +322,31 @@ class Directory:
         if row is not None:
             self._former_of_customer.get(f"customers:{row['customer_id']}", set()).discard(former)
 
-    def _forget_former(self, customer: str) -> None:
-        for former in self._former_of_customer.pop(customer, set()):
-            self._table.pop(former, None)
+    def _held(self, kind: str, known: Row | None, change: CrmEnvelope) -> dict[str, Row]:
+        """What is kept where a contract, known as it was or told by the change, passes to another customer or prosthesis: who held which."""
+        if kind != "contracts":
+            return {}
+        now = self._parties(change.after)
+        before = {self._parties(row) for row in (known, change.before) if row is not None}
+        return {
+            f"{HELD}{customer_id}:{prosthesis_id}": {"customer_id": customer_id, "prosthesis_id": prosthesis_id}
+            for customer_id, prosthesis_id in sorted(before - {now})
+        }
+
+    def _parties(self, contract: Row | None) -> tuple[str, str]:
+        row, columns = contract or {}, self._crm.contracts
+        return str(row.get(columns.customer_id)), str(row.get(columns.prosthesis_id))
+
+    def _keep_held(self, rows: dict[str, Row]) -> None:
+        for held, row in rows.items():
+            customer = f"customers:{row['customer_id']}"
+            if customer in self._table:
+                self._table[held] = row
+                self._held_by_customer.setdefault(customer, set()).add(held)
+
+    def _forget_what_was(self, customer: str) -> None:
+        for key in self._former_of_customer.pop(customer, set()) | self._held_by_customer.pop(customer, set()):
+            self._table.pop(key, None)
 
     def _customer_of_user(self, user_id: str | None) -> str:
         column = self._crm.customers.user_id
@@ -339,7 +373,7 @@ class Directory:
         if kind == "contracts":
             self._unlink(key)
             self._link(key, row)
-            self._forget_one_former(f"former:{key.partition(':')[2]}")
+            self._forget_one_former(FORMER + key.partition(":")[2])
         self._table[key] = row
 
     def _forget(self, kind: str, key: str) -> None:

@@ -148,6 +148,22 @@ def test_who_owned_the_same_prosthesis_later_keeps_every_report(erased: Erased) 
     assert erased.world.live_reports(erased.other) == erased.others_reports
 
 
+def test_nothing_is_left_of_who_was_named_by_mistake_and_nothing_is_taken_from_who_was_meant(erased: Erased, world: World) -> None:
+    mistaken, meant, prosthesis = world.person(), world.person(), world.prosthesis()
+    world.contract(mistaken, prosthesis, 0)
+    world.send(prosthesis, range(3))
+    all_equal(world)
+    assert len(world.live_reports(mistaken)) == 3
+    world.correct_owner(prosthesis, meant)
+    all_equal(world)
+    before = world.live_reports(meant)
+    world.delete(mistaken)
+    wait_for_receipt(world, mistaken)
+    assert world.left_of(mistaken, [], 0, 12) == {}
+    assert world.live_reports(meant) == before
+    assert len(before) == 3
+
+
 def test_what_postgresql_still_has_of_an_erased_time_is_no_difference(erased: Erased) -> None:
     all_equal(erased.world)
     plan = repair.plan(erased.world.settings(), FIRST, LAST)

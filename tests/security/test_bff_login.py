@@ -11,7 +11,7 @@ import httpx
 import pytest
 from redis import Redis
 
-from bff.sessions import PREFIX
+from bff.redis_client import PREFIX
 from bff.settings import BffSettings
 from tests.support.bff_browser import Browser
 from tests.support.bff_world import CLIENT_SECRET, Realm, World

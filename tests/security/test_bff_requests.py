@@ -12,6 +12,8 @@ import pytest
 from redis import Redis
 from structlog.testing import capture_logs
 
+from bff.redis_client import PREFIX
+from bff.sealing import new_identifier
 from tests.support.bff_browser import CSRF, TOKEN
 from tests.support.bff_world import World
 from tests.support.waiting import eventually
@@ -383,9 +385,25 @@ async def test_oversized_heads_bodies_and_queries_get_problem_details(world: Wor
     assert world.reports.requests == []
 
 
-async def test_a_session_that_calls_too_often_is_told_to_wait(world: World) -> None:
+async def test_a_session_that_calls_too_often_is_told_to_wait_and_others_are_not(world: World) -> None:
     world.start(requests_per_minute=5)
-    async with await world.logged_in() as browser:
+    async with await world.logged_in() as browser, await world.logged_in("boris") as other:
         answers = [await browser.api("/reports/today") for _ in range(7)]
+        assert (await other.api("/reports/today")).status_code == 200
         assert [answer.status_code for answer in answers] == [200] * 5 + [429] * 2
         assert int(answers[-1].headers["retry-after"]) >= 1
+
+
+async def test_invented_cookies_are_not_counted_in_the_store(world: World) -> None:
+    """A flood of them would fill it with counters."""
+    world.start()
+    counters = f"{PREFIX}:rate:requests:*"
+    async with world.browser() as browser, await world.logged_in() as known:
+        assert (await known.api("/reports/today")).status_code == 200
+        with Redis.from_url(world.redis.url, decode_responses=True, protocol=2) as client:
+            before = set(client.scan_iter(counters))
+            for _ in range(3):
+                browser.cookies = {"bionicpro-session": new_identifier()}
+                assert (await browser.api("/reports/today")).status_code == 401
+            assert before
+            assert set(client.scan_iter(counters)) <= before

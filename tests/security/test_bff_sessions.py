@@ -156,6 +156,18 @@ async def test_what_a_person_does_extends_the_session_up_to_its_absolute_end(wor
         assert (await browser.api("/reports")).status_code == 401
 
 
+async def test_the_idle_end_moves_in_steps(world: World) -> None:
+    """A page asks for several things at once: what would move the end by less than a sixtieth of the idle time is not written."""
+    world.start(session_idle_s=600.0)
+    async with await world.logged_in() as browser:
+        ends = [(await browser.api("/auth/session")).json()["idle_expires_at"]]
+        for ahead_s in (9.0, 2.0):
+            world.clock.ahead_s += ahead_s
+            assert (await browser.api("/reports")).status_code == 200
+            ends.append((await browser.api("/auth/session")).json()["idle_expires_at"])
+        assert ends[0] == ends[1] < ends[2]
+
+
 async def test_a_logout_at_one_instance_closes_the_streams_at_another(world: World) -> None:
     """Case 20: ends by logout, seen through Redis."""
     first, second = world.start(), world.start()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from redis import Redis
 
-from bff.sessions import PREFIX
+from bff.redis_client import PREFIX
 from tests.support.bff_servers import EchoReports, KeycloakGate, free_port
 from tests.support.bff_world import Realm, World, make_realm
 from tests.support.endpoints import KeycloakEndpoint, RedisEndpoint

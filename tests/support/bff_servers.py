@@ -115,6 +115,8 @@ class EchoReports:
             return StreamingResponse(_each(self.chunks), media_type="text/csv")
         # The user of the path, as a report would carry it.
         user = request.url.path.split("/")[2] if request.url.path.count("/") > 1 else ""
+        if self.status == 304:
+            return Response(status_code=304, headers={"etag": '"v1"'})
         answer = {"user_id": user, "path": request.url.path, "query": request.url.query}
         return JSONResponse(answer, self.status, headers={"etag": '"v1"', "x-internal": "not for browsers", "set-cookie": "planted=1"})
 

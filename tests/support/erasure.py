@@ -86,6 +86,10 @@ class World:
             (self._next(), person.customer_id, prosthesis, at(begin, 0), None if end is None else at(end, 0)),
         )
 
+    def correct_owner(self, prosthesis: int, person: Person) -> None:
+        """All contracts of *prosthesis* were *person*'s from the beginning."""
+        self.crm.execute("UPDATE crm.contracts SET customer_id = %s WHERE prosthesis_id = %s", (person.customer_id, prosthesis))
+
     def delete(self, person: Person) -> None:
         """As foreign keys make a CRM do it: contracts first."""
         self.crm.execute("DELETE FROM crm.contracts WHERE customer_id = %s", (person.customer_id,))

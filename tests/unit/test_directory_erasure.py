@@ -117,6 +117,41 @@ def test_a_contract_withdrawn_long_before_takes_nothing_from_a_live_one(crm: Crm
     assert times(crm.change("customers", "d", anna, 20).erasures) == {"7": ((day(9), day(20)),)}
 
 
+def test_a_customer_whose_contracts_were_all_corrected_to_others_is_erased_but_no_time_of_theirs(crm: Crm) -> None:
+    """Reports were made under the wrong name: what is left of them has to go with the customer."""
+    anna = crm.customer(1, ANNA)
+    crm.customer(2, BORIS)
+    contract = crm.contract(1, 1, 7, 5)
+    crm.change("contracts", "u", contract | {"customer_id": 2}, 6)
+    (erase,) = crm.change("customers", "d", anna, 20).erasures
+    assert (erase.prosthesis_id, erase.intervals, erase.customer_gone) == ("7", (), True)
+    assert [key for key in crm.table if key.startswith("held:")] == []
+
+
+def test_a_prosthesis_of_a_contract_that_was_corrected_is_among_the_erased(crm: Crm) -> None:
+    anna = crm.customer(1, ANNA)
+    contract = crm.contract(1, 1, 7, 5)
+    moved = contract | {"prosthesis_id": 8}
+    crm.change("contracts", "u", moved, 6)
+    crm.change("contracts", "d", moved, 20)
+    assert times(crm.change("customers", "d", anna, 20).erasures) == {"7": (), "8": ((day(5), day(20)),)}
+
+
+def test_what_was_corrected_is_known_after_a_crash_and_where_the_crms_log_has_lost_it(crm: Crm) -> None:
+    anna = crm.customer(1, ANNA)
+    crm.customer(2, BORIS)
+    contract = crm.contract(1, 1, 7, 5)
+    crm.change("contracts", "u", contract | {"customer_id": 2}, 6)
+    handled = copy.deepcopy(crm.table)
+    first = crm.change("customers", "d", anna, 20).erasures
+    assert times(first) == {"7": ()}
+    for kept, lost in (({}, 0), (handled, 1)):  # the table was never written; the contract's first record is compacted away
+        crm.table = copy.deepcopy(kept)
+        crm.said[2 : 2 + lost] = [({"op": "m", "source": {"table": "elsewhere"}}, False)] * lost
+        crm.restart(4)
+        assert crm.handle(4).erasures == first
+
+
 def test_handling_the_record_again_gives_the_same_commands_after_a_crash_and_though_the_table_moved_on(crm: Crm) -> None:
     anna = crm.customer(1, ANNA)
     contract = crm.contract(1, 1, 7, 0)

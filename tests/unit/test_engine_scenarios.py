@@ -95,6 +95,19 @@ def test_a_mart_that_was_emptied_by_hand_is_filled_by_a_replay() -> None:
     assert len(store.live_reports()) == 2
 
 
+def test_every_report_of_a_batch_goes_on_from_its_stored_state() -> None:
+    """More of them than are read from the store at once; one that was left out would be computed anew from raw, right but dear."""
+    sources, store, done = owned(), MemoryStore(), 0
+    for _ in range(2):
+        for day in range(5):
+            sources.insert({**BATTERY, "recorded_us": NOON - day * DAY})
+        outcome = engine(store).process(records(sources)[done:], epoch=1)  # each a worker of its own: nothing is cached
+        assert (outcome.reports, outcome.recomputed) == (5, 0)
+        done = len(records(sources))
+    assert store.live_reports() == sources.mart()
+    assert len(store.live_reports()) == 5
+
+
 def test_an_event_that_moves_to_another_day_leaves_the_day_it_was_in() -> None:
     sources, store = owned(), MemoryStore()
     moved = sources.insert(BATTERY)
