@@ -22,6 +22,8 @@ from benchmarks.world import SCHEMA_AND_TOPICS, World, progress, world
 BENCH = "growth"
 EVENTS = 200_000  # a stage
 FLEET = 5_000  # prostheses of ordinary stages
+SHORT_DAY_FLEET = 100  # half the events: a day of 1,000 each
+SHORT_DAY_FIRST = 100_001
 LONG_DAY_FLEET = 10
 LONG_DAY_FIRST = 200_001
 LONG_DAY_STAGES = 10  # of half the events: 10 × 10,000 a prosthesis, a day of 100,000
@@ -84,8 +86,12 @@ def _workers(stage: Stage) -> Iterator[Result]:
 
 
 def _long_days(stage: Stage, running: Worker) -> Iterator[Result]:
-    """Ten prostheses whose day becomes ever longer, in equal stages: the first and the last are told."""
+    """A short day of many prostheses; then ten whose day becomes ever longer, in stages of as many events: the first and the last are told."""
+    stage.owners(SHORT_DAY_FIRST, SHORT_DAY_FLEET)
     stage.owners(LONG_DAY_FIRST, LONG_DAY_FLEET)
+    short = generate(stage.events // 2, SHORT_DAY_FLEET, seed=99)
+    name = f"day of {len(short) // SHORT_DAY_FLEET:,} events"
+    yield _handled(stage, running, replace(short, prosthesis=short.prosthesis + SHORT_DAY_FIRST - 1), name)
     for number in range(LONG_DAY_STAGES):
         wave = generate(stage.events // 2, LONG_DAY_FLEET, seed=100 + number)
         result = _handled(

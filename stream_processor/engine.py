@@ -43,7 +43,7 @@ def every_day() -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
-    """*topic_id* and *partitions* identify the log; *cached_states* bounds memory (about 1 KiB each); *generation* is the one that the store is.
+    """*topic_id* and *partitions* identify the log; *cached_states* bounds memory (about 2 KiB each); *generation* is the one that the store is.
 
     *first_open_day*: days of reports before it (since 1970-01-01) are closed, asked once a batch; *source_days*: deletes of older events are no corrections.
     """
@@ -51,7 +51,7 @@ class EngineSettings:
     topic: str
     topic_id: str
     partitions: int
-    cached_states: int = 50_000
+    cached_states: int = 20_000
     integer_event_ids: bool = True
     recompute_events: int = 200_000
     generation: int = FIRST_GENERATION

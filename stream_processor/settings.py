@@ -23,7 +23,7 @@ class ProcessorSection(Section):
     batch_interval_s: float = Field(default=0.05, ge=0, le=5, description="the least time between the beginnings of two batches")
     batch_records: int = Field(default=50_000, gt=0, description="records handled at once, and the most that wait")
     fetch_records: int = Field(default=5_000, gt=0, description="records of one fetch; eight fetches wait beside a batch")
-    cached_states: int = Field(default=50_000, gt=0, description="about 1.5 KiB each")
+    cached_states: int = Field(default=20_000, gt=0, description="about 2 KiB each; more than a worker has prostheses")
     store_deadline_s: float = Field(
         default=120, gt=0, description="how long ClickHouse may be away before the worker ends and is started again"
     )

@@ -21,6 +21,7 @@ FIRST_BACKOFF_S = 0.2
 MAX_BACKOFF_S = 5.0
 HELD_RECORDS = 100_000  # more than this wait for no recompute in parts: it is finished at once
 ERASURES_EVERY_S = 30.0
+REPORTS_AT_ONCE = 8_000  # a batch of more of them is cut: each costs some KiB on its way, where an event costs some hundred bytes
 
 
 class Effects(Protocol):
@@ -61,13 +62,18 @@ class Worker:
         self._held: list[Delivery] = []  # of partitions with a recompute that goes on: handled, not to be acknowledged yet
         self._memory = engine.memory
         self._erasures_read = clock()
+        self._reports_a_record = 1.0  # of the last batch: what comes next is like it; of the first one nothing is known
 
     async def run(self) -> None:
         """Until cancelled. Raises what stops the processor: StoreUnavailable after the deadline, TooManyDeadLetters, any defect."""
         while True:
             began = self._clock()
-            await self.handle(await self._intake.take(wait=not self._held))
+            await self.handle(await self._intake.take(self._at_once(), wait=not self._held))
             await self._sleep(max(0.0, self._interval_s - (self._clock() - began)))
+
+    def _at_once(self) -> int:
+        """How many records to take."""
+        return int(REPORTS_AT_ONCE / max(self._reports_a_record, 1e-3))
 
     async def handle(self, deliveries: Sequence[Delivery]) -> None:
         """Process the deliveries of the present assignment and acknowledge them, last of all.
@@ -81,6 +87,8 @@ class Worker:
             return
         began = self._clock()
         outcome = await self._process(current, epoch)
+        if outcome.records:
+            self._reports_a_record = outcome.reports / outcome.records
         if outcome.dead:
             self._limit.count(len(outcome.dead), self._clock())
             await self._effects.send_dead_letters(outcome.dead)

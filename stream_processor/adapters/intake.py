@@ -1,10 +1,11 @@
-"""Between the agent and the engine: messages wait here, bounded by records, until a batch takes all of them."""
+"""Between the agent and the engine: messages wait here, bounded by records, until a batch takes them."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 
@@ -37,11 +38,14 @@ class Intake:
             self._records += len(delivery.records)
             self._changed.notify_all()
 
-    async def take(self, *, wait: bool = True) -> list[Delivery]:
-        """All that waits, in order of arrival; at least one, unless told not to *wait* for it."""
+    async def take(self, records: int, *, wait: bool = True) -> list[Delivery]:
+        """What waits, in order of arrival, up to so many *records*; at least one delivery, unless told not to *wait* for it."""
         async with self._changed:
             if wait:
                 await self._changed.wait_for(lambda: bool(self._waiting))
-            taken, self._waiting, self._records = self._waiting, [], 0
+            sizes = accumulate(len(delivery.records) for delivery in self._waiting)
+            count = max(1, sum(size <= records for size in sizes))
+            taken, self._waiting = self._waiting[:count], self._waiting[count:]
+            self._records -= sum(len(delivery.records) for delivery in taken)
             self._changed.notify_all()
             return taken

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,8 +13,9 @@ from stream_processor.adapters.intake import Delivery, Intake
 from stream_processor.domain.decode import DeadLetter
 from stream_processor.engine import Outcome
 from stream_processor.ports import StoreUnavailable
-from stream_processor.worker import Worker
+from stream_processor.worker import REPORTS_AT_ONCE, Worker
 from tests.support.log_model import LogRecord
+from tests.support.waiting import eventually
 
 EPOCH = 7
 
@@ -31,11 +33,13 @@ class Scene:
         self._moves = moves
         self._unfinished = list(unfinished)
         self.memory = 0
+        self.reports_a_record = 0
         self.epoch = EPOCH
+        self.intake = Intake(10)
         self._now = 0.0
         self.worker = Worker(
             self,  # type: ignore[arg-type]  # an engine, as far as the worker asks
-            Intake(10),
+            self.intake,
             self,
             lambda: self.epoch,
             interval_s=0,
@@ -53,9 +57,8 @@ class Scene:
         if self._moves:
             self.epoch += 1
         left = frozenset(self._unfinished.pop(0) if self._unfinished else ())
-        return Outcome(
-            unfinished=left, dead=[DeadLetter(record, "invalid-row", "") for record in records[: self._dead]], records=len(records)
-        )
+        dead = [DeadLetter(record, "invalid-row", "") for record in records[: self._dead]]
+        return Outcome(dead=dead, records=len(records), reports=len(records) * self.reports_a_record, unfinished=left)
 
     def forget(self) -> None:
         self.memory += 1
@@ -84,6 +87,22 @@ async def test_a_batch_is_acknowledged_after_everything_else() -> None:
     scene = Scene(dead=1)
     await scene.worker.handle([scene.delivery("a", 2), scene.delivery("b", 3)])
     assert scene.said == ["process 5", "dead 1", "acknowledge a", "acknowledge b"]
+
+
+@pytest.mark.parametrize(
+    ("reports_a_record", "batches"), [(1, ["process 4"]), (REPORTS_AT_ONCE // 2, ["process 2"] * 2), (REPORTS_AT_ONCE, ["process 2"] * 2)]
+)
+async def test_a_batch_has_as_many_records_as_its_reports_allow(reports_a_record: int, batches: list[str]) -> None:
+    """As the batch before tells; never less than what came together."""
+    scene = Scene()
+    scene.reports_a_record = reports_a_record
+    await scene.worker.handle([scene.delivery("first", 2)])
+    for name in ("second", "third"):
+        await scene.intake.put(scene.delivery(name, 2))
+    running = asyncio.create_task(scene.worker.run())
+    await eventually(lambda: "acknowledge third" in scene.said)
+    running.cancel()
+    assert [said for said in scene.said if said.startswith("process")] == ["process 2", *batches]
 
 
 async def test_a_batch_that_fails_is_never_acknowledged() -> None:
