@@ -7,12 +7,10 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
-import httpx
 import structlog
 from starlette.requests import Request
 
 from bff.audit import Audit
-from bff.calls import Calls
 from bff.cookies import Cookies
 from bff.id_tokens import TokenValidator
 from bff.keys import SigningKeys
@@ -25,6 +23,7 @@ from bff.sessions import Clock, Session, Sessions
 from bff.settings import BffSettings, Settings
 from bff.streams import LiveStreams
 from bff.transactions import Transactions
+from bff.upstream import Upstream
 
 ENDING_TRIES = 4
 ENDING_PAUSE_S = 2.0
@@ -48,8 +47,7 @@ class Bff:
     limits: RateLimits
     audit: Audit
     cookies: Cookies
-    upstream: httpx.AsyncClient
-    calls: Calls
+    upstream: Upstream
     _endings: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def end_session(self, session: Session) -> bool:
@@ -103,8 +101,7 @@ class Bff:
         for task in list(self._endings):
             task.cancel()
         await asyncio.gather(*self._endings, return_exceptions=True)
-        await self.calls.close()
-        await self.upstream.aclose()
+        await self.upstream.close()
         await self.keycloak.close()
         await self.store.close()
 
@@ -142,14 +139,8 @@ def build(settings: Settings, clock: Clock) -> Bff:
         limits=RateLimits(store),
         audit=audit,
         cookies=Cookies(own.secure),
-        upstream=_upstream_client(own),
-        calls=Calls(own.upstream_connections),
+        upstream=Upstream(own.reports_url, connect_s=own.upstream_connect_s, limit=own.upstream_connections),
     )
-
-
-def _upstream_client(settings: BffSettings) -> httpx.AsyncClient:
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=settings.upstream_connections)
-    return httpx.AsyncClient(limits=limits, trust_env=False, follow_redirects=False)
 
 
 def bff_of(request: Request) -> Bff:

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from typing import Any
 
-import httpx
 import structlog
 from fastapi import Request
 from fastapi.routing import APIRoute
@@ -14,6 +13,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from bff.context import bff_of
+from bff.upstream import UpstreamError
 
 log = structlog.get_logger("bff.deadlines")
 
@@ -42,6 +42,6 @@ class PassedOn(StreamingResponse):
         try:
             async with asyncio.timeout(self._deadline_s):
                 await super().__call__(scope, receive, send)
-        except (TimeoutError, httpx.HTTPError) as error:
+        except (TimeoutError, UpstreamError) as error:
             # Returning without the last chunk makes the server close the connection, which tells the browser.
-            log.warning("answer broken off", path=scope["path"][:200], error=type(error).__name__)
+            log.warning("answer broken off", path=scope["path"][:200], error=str(error) or type(error).__name__)

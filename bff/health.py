@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Awaitable
 from http import HTTPStatus
 
-import httpx
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse
 
@@ -14,6 +13,7 @@ from bff.context import Bff, bff_of
 from bff.deadlines import DeadlineRoute
 from bff.oidc import ProviderDownError, ProviderMismatchError
 from bff.redis_client import StoreDownError
+from bff.upstream import UpstreamError
 
 LOOK_S = 2.0
 router = APIRouter(route_class=DeadlineRoute)
@@ -38,14 +38,16 @@ async def ready(request: Request) -> JSONResponse:
 
 
 async def _reports(bff: Bff) -> None:
-    call = bff.upstream.get(f"{bff.settings.reports_url}/health/live", timeout=LOOK_S)
-    (await bff.calls.wait(call, LOOK_S)).raise_for_status()
+    response = await bff.upstream.get("/health/live", {}, head_s=LOOK_S, silence_s=LOOK_S)
+    response.close()
+    if not response.ok:
+        raise UpstreamError(str(response.status))
 
 
 async def _answers(check: Awaitable[object]) -> bool:
     try:
         async with asyncio.timeout(LOOK_S):
             await check
-    except (StoreDownError, ProviderDownError, ProviderMismatchError, httpx.HTTPError, TimeoutError):
+    except (StoreDownError, ProviderDownError, ProviderMismatchError, UpstreamError, TimeoutError):
         return False
     return True

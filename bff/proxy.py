@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from http import HTTPStatus
 
-import httpx
 import structlog
+from aiohttp import ClientResponse
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
@@ -21,6 +21,7 @@ from bff.request_guard import BACKGROUND_HEADER, require_api_request, require_no
 from bff.session_api import require_counted_session
 from bff.sessions import Session
 from bff.streams import relay
+from bff.upstream import UpstreamError, body
 
 SUPPORT_ROLE = "support"
 STREAM_SLACK_S = 30
@@ -77,27 +78,27 @@ def _audit(bff: Bff, session: Session, target: Target) -> None:
         bff.audit.export(session, target.path)
 
 
-def _upstream(request: Request, session: Session, target: Target, query: str, timeout: httpx.Timeout) -> httpx.Request:
-    """The upstream request, made from nothing: no header of the client's is passed on but those that say how to answer."""
+def _headers_up(request: Request, session: Session) -> dict[str, str]:
+    """The upstream request's headers, made from nothing: none of the client's is passed on but those that say how to answer."""
     headers = {name: request.headers[name] for name in PASSED_UP if name in request.headers}
     headers["authorization"] = f"Bearer {session.grant.tokens.access}"
     headers["x-request-id"] = request.state.request_id
     headers["accept-encoding"] = "identity"
+    return headers
+
+
+async def _ask(request: Request, session: Session, target: Target, query: str, *, silence_s: float) -> ClientResponse:
+    """The head of the service's answer, if it is one to pass on."""
     bff = bff_of(request)
-    url = f"{bff.settings.reports_url}{target.path}" + (f"?{query}" if query else "")
-    return bff.upstream.build_request("GET", url, headers=headers, timeout=timeout)
-
-
-async def _send(bff: Bff, upstream: httpx.Request, session: Session) -> httpx.Response:
+    asked = target.path + (f"?{query}" if query else "")
     try:
-        call = bff.upstream.send(upstream, stream=True)
-        response = await bff.calls.wait(call, bff.settings.request_deadline_s, unwanted=httpx.Response.aclose)
-    except (httpx.HTTPError, TimeoutError) as error:
-        log.warning("reports service does not answer", error=type(error).__name__)
+        response = await bff.upstream.get(asked, _headers_up(request, session), head_s=bff.settings.request_deadline_s, silence_s=silence_s)
+    except UpstreamError as error:
+        log.warning("reports service does not answer", error=str(error))
         raise unavailable("The reports service") from None
     expired = bff.clock() >= session.grant.access_expires_at
-    if (refusal := _upstream_failure(response.status_code, expired=expired)) is not None:
-        await response.aclose()
+    if (refusal := _upstream_failure(response.status, expired=expired)) is not None:
+        response.close()
         raise refusal
     return response
 
@@ -116,42 +117,30 @@ def _upstream_failure(status: int, *, expired: bool) -> RefusalError | None:
     return None
 
 
-def _headers(response: httpx.Response) -> dict[str, str]:
+def _headers_down(response: ClientResponse) -> dict[str, str]:
     return {name: response.headers[name] for name in PASSED_DOWN if name in response.headers}
 
 
 async def _answer(request: Request, session: Session, target: Target, query: str) -> Response:
-    bff = bff_of(request)
-    settings = bff.settings
-    timeout = httpx.Timeout(settings.request_deadline_s, connect=settings.upstream_connect_s, pool=settings.upstream_connect_s)
-    response = await _send(bff, _upstream(request, session, target, query, timeout), session)
-    return PassedOn(_body(response), response.status_code, _headers(response), deadline_s=settings.export_deadline_s)
-
-
-async def _body(response: httpx.Response) -> AsyncIterator[bytes]:
-    try:
-        async for chunk in response.aiter_raw():
-            yield chunk
-    finally:
-        await response.aclose()
+    settings = bff_of(request).settings
+    response = await _ask(request, session, target, query, silence_s=settings.request_deadline_s)
+    return PassedOn(body(response), response.status, _headers_down(response), deadline_s=settings.export_deadline_s)
 
 
 async def _stream(request: Request, session: Session, target: Target, query: str) -> Response:
     """Server-sent events, for as long as session and access token last."""
     bff = bff_of(request)
-    settings = bff.settings
-    timeout = httpx.Timeout(settings.stream_silence_s, connect=settings.upstream_connect_s, pool=settings.upstream_connect_s)
     async with AsyncExitStack() as stack:
         ended = stack.enter_context(bff.streams.opened(session.key))
-        response = await _send(bff, _upstream(request, session, target, query, timeout), session)
-        stack.push_async_callback(response.aclose)
+        response = await _ask(request, session, target, query, silence_s=bff.settings.stream_silence_s)
+        stack.callback(response.close)
         kept = stack.pop_all()
     events = _events(bff, session, response, ended, kept)
     left_s = session.grant.access_expires_at - bff.clock()
-    return PassedOn(events, response.status_code, _headers(response), deadline_s=left_s + STREAM_SLACK_S)
+    return PassedOn(events, response.status, _headers_down(response), deadline_s=left_s + STREAM_SLACK_S)
 
 
-async def _events(bff: Bff, session: Session, response: httpx.Response, ended: asyncio.Event, kept: AsyncExitStack) -> AsyncIterator[bytes]:
+async def _events(bff: Bff, session: Session, response: ClientResponse, ended: asyncio.Event, kept: AsyncExitStack) -> AsyncIterator[bytes]:
     async def has_ended() -> bool:
         try:
             return await bff.end_if_timed_out(session)
@@ -159,12 +148,12 @@ async def _events(bff: Bff, session: Session, response: httpx.Response, ended: a
             return False
 
     async with kept:
-        chunks = relay(response.aiter_raw(), ended, until=session.grant.access_expires_at, clock=bff.clock, on_end=has_ended)
+        chunks = relay(body(response), ended, until=session.grant.access_expires_at, clock=bff.clock, on_end=has_ended)
         try:
             async for chunk in chunks:
                 yield chunk
-        except httpx.HTTPError as error:
+        except UpstreamError as error:
             # The service went away: the page opens the stream again and is told 503 until it is back.
-            log.info("live stream broke off", error=type(error).__name__)
+            log.info("live stream broke off", error=str(error))
         finally:
             await chunks.aclose()
