@@ -20,7 +20,7 @@ class ProcessorSection(Section):
     port: int = 6066
     generation: int | None = Field(default=None, gt=0, description="the set of tables this worker writes; none: the one that readers see")
     data_dir: Path = Path(".local/processor")
-    batch_interval_s: float = Field(default=0.05, ge=0, le=5, description="the least time between the beginnings of two batches")
+    batch_interval_s: float = Field(default=0.1, ge=0, le=5, description="the least time between the beginnings of two batches")
     batch_records: int = Field(default=50_000, gt=0, description="records handled at once, and the most that wait")
     fetch_records: int = Field(default=5_000, gt=0, description="records of one fetch; eight fetches wait beside a batch")
     cached_states: int = Field(default=20_000, gt=0, description="about 2 KiB each; more than a worker has prostheses")

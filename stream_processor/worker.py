@@ -21,7 +21,7 @@ FIRST_BACKOFF_S = 0.2
 MAX_BACKOFF_S = 5.0
 HELD_RECORDS = 100_000  # more than this wait for no recompute in parts: it is finished at once
 ERASURES_EVERY_S = 30.0
-REPORTS_AT_ONCE = 8_000  # a batch of more of them is cut: each costs some KiB on its way, where an event costs some hundred bytes
+REPORTS_AT_ONCE = 5_000  # a batch of more of them is cut: each costs some KiB on its way, where an event costs some hundred bytes
 
 
 class Effects(Protocol):

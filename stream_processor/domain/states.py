@@ -12,7 +12,7 @@ from stream_processor.domain.devices import CellKey
 from stream_processor.domain.fold import FoldTable
 
 NO_MARK = -1
-GROW_AT_MOST = 16_384  # slots: doubling a large table would leave half of it empty
+GROW_AT_MOST = 4_096  # slots: doubling a large table would leave half of it empty
 Page = tuple[int, int]  # (device, day number): what is read from the store at once, all users of it
 
 
