@@ -1,8 +1,9 @@
 """Calls to other servers: bounded in number, waited for up to a deadline, and never cancelled.
 
-The pool of httpx (httpcore 1.0.9), by which Keycloak is asked, loses a connection for good when a request that queues for it is cancelled, or times out, at the moment it is
-given one: after one outage with more callers than connections, nothing would ever be answered again. So nobody queues in
-the pool: clients are made without its limit, callers queue here, and a call that nobody waits for any more is left to end by its own time-outs.
+The pool of httpx (httpcore 1.0.9), by which Keycloak is asked, loses a connection for good when a request that queues for it is cancelled, or
+times out, at the moment it is given one: after one outage with more callers than connections, nothing would ever be answered again. So nobody
+queues in the pool: clients are made without its limit, callers queue here, and a call that nobody waits for any more is left to end by its own
+time-outs.
 """
 
 from __future__ import annotations

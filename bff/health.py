@@ -40,7 +40,7 @@ async def ready(request: Request) -> JSONResponse:
 async def _reports(bff: Bff) -> None:
     response = await bff.upstream.get("/health/live", {}, head_s=LOOK_S, silence_s=LOOK_S)
     response.close()
-    if not response.ok:
+    if response.status != HTTPStatus.OK:
         raise UpstreamError(str(response.status))
 
 

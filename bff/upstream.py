@@ -50,7 +50,8 @@ class Upstream:
             raise UpstreamError(type(error).__name__) from error
 
     async def _ask(self, url: URL, headers: Mapping[str, str], silence_s: float) -> aiohttp.ClientResponse:
-        timeout = aiohttp.ClientTimeout(sock_connect=self._connect_s, sock_read=silence_s)
+        # Not sock_connect: that leaves out how long the name takes to be resolved.
+        timeout = aiohttp.ClientTimeout(connect=self._connect_s, sock_read=silence_s)
         return await self._session.get(url, headers=headers, timeout=timeout, allow_redirects=False)
 
     async def close(self) -> None:

@@ -120,8 +120,11 @@ def test_history_shows_seven_days_newest_first_as_postgresql_counts_them(person:
     days = last_days(wearer.timezone, 7)
     assert [row.get_attribute("data-date") for row in rows.all()] == [str(day) for day in days]
     for row, day in zip(rows.all(), days, strict=True):
-        usage = site.numbers(prosthesis, wearer.timezone, day).usage_ms
-        expect(row.get_by_test_id("history-usage")).to_have_attribute("data-value", str(usage), timeout=SETTLED_MS)
+        counted = site.numbers(prosthesis, wearer.timezone, day)
+        if counted.events == 0:  # a day on which the device was not worn
+            expect(row.get_by_test_id("history-none")).to_be_visible(timeout=SETTLED_MS)
+        else:
+            expect(row.get_by_test_id("history-usage")).to_have_attribute("data-value", str(counted.usage_ms), timeout=SETTLED_MS)
 
 
 def test_the_exported_table_holds_the_wearers_days_as_postgresql_counts_them(person: Person, site: Site, wearer: DemoCustomer) -> None:

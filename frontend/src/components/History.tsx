@@ -66,7 +66,7 @@ function Row({ row, most, isToday }: { row: HistoryRow; most: number; isToday: b
         {isToday && <span className="so-far">{t("history.today")}</span>}
       </th>
       {row.totals === null ? (
-        <td colSpan={4} className="none">
+        <td colSpan={4} className="none" data-testid="history-none">
           {t("history.none")}
         </td>
       ) : (
