@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -36,10 +36,37 @@ def settings_of(clickhouse: ClickHouseEndpoint, user: str, database: str) -> Cli
     )
 
 
+Reports = dict[tuple[str, date, str], tuple[int, int]]
+"""What readers see: event count and version by key."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A store and what the suite needs beside its interface: *reports* reads the mart as readers do, *merge* lets replaced rows of raw go."""
+
+    store: ReportStore
+    reports: Callable[[], Reports]
+    merge: Callable[[], None]
+
+
+@pytest.fixture
+def store(kept: Kept) -> ReportStore:
+    return kept.store
+
+
+def in_memory() -> Kept:
+    store = MemoryStore()
+
+    def reports() -> Reports:
+        return {key: (row["event_count"], row["version"]) for key, row in store.reports.items() if not row["is_deleted"]}
+
+    return Kept(store, reports, store.merge)
+
+
 @pytest.fixture(params=["memory", "clickhouse"])
-def store(request: pytest.FixtureRequest) -> Iterator[ReportStore]:
+def kept(request: pytest.FixtureRequest) -> Iterator[Kept]:
     if request.param == "memory":
-        yield MemoryStore()
+        yield in_memory()
         return
     clickhouse: ClickHouseEndpoint = request.getfixturevalue("clickhouse")
     # The writer's grant covers generations of `bionicpro`; each test takes a generation number of its own.
@@ -47,11 +74,25 @@ def store(request: pytest.FixtureRequest) -> Iterator[ReportStore]:
     migrator = Migrator(settings_of(clickhouse, "migrator", "bionicpro"))
     migrator.migrate()
     migrator.create_generation(generation)
-    real = ClickHouseStore(settings_of(clickhouse, "writer", f"bionicpro_g{generation}"))
-    yield real
-    real.close()
-    migrator.close()
+    database = f"bionicpro_g{generation}"
+    real = ClickHouseStore(settings_of(clickhouse, "writer", database))
     with Client(**clickhouse.client("migrator")) as client:
+        # A merge in the background would decide by chance what reads without FINAL see.
+        client.execute(f"SYSTEM STOP MERGES {database}.telemetry_events")
+
+        def reports() -> Reports:
+            rows = client.execute(
+                f"SELECT user_id, report_date, prosthesis_id, event_count, version FROM {database}.user_daily_reports FINAL"
+            )
+            return {(user, day, prosthesis): (events, version) for user, day, prosthesis, events, version in rows}
+
+        def merge() -> None:
+            client.execute(f"SYSTEM START MERGES {database}.telemetry_events")
+            client.execute(f"OPTIMIZE TABLE {database}.telemetry_events FINAL")
+
+        yield Kept(real, reports, merge)
+        real.close()
+        migrator.close()
         client.execute(f"DROP DATABASE bionicpro_g{generation} SYNC")
         client.execute("ALTER TABLE bionicpro.erasure_rules DELETE WHERE startsWith(prosthesis_id, 'rule-') SETTINGS mutations_sync = 1")
         client.execute("INSERT INTO bionicpro.generations (generation, state) VALUES", [(generation, "retired")])
@@ -173,22 +214,61 @@ def test_numpy_columns_of_a_large_batch_are_written(store: ReportStore) -> None:
     assert len(store.telemetry(["7"], 0, 2 * NOW_US)[1]) == 5_000
 
 
-def test_a_report_is_kept_by_its_version_and_a_tombstone_hides_it(clickhouse: ClickHouseEndpoint) -> None:
+def test_replaced_rows_of_raw_are_seen_by_what_looks_for_days_until_they_are_merged(kept: Kept) -> None:
+    """Whoever asks where raw has anything may be told of too much, never of too little."""
+    store = kept.store
+    store.write_telemetry(texts("7"), events({"event_id_lo": 1, "lsn": 1}))
+    store.write_telemetry(texts("7"), events({"event_id_lo": 1, "lsn": 2, "recorded_us": NOW_US + DAY_US}))
+    store.write_telemetry(texts("7"), events({"event_id_lo": 1, "lsn": 3, "recorded_us": NOW_US + DAY_US, "deleted": 1}))
+    assert store.days_with_telemetry(["7"]) == {"7": {20_780: 1, 20_781: 2}}
+    assert store.has_telemetry(["7"], NOW_US, NOW_US + 1) == {("7", NOW_US // 900_000_000)}
+    assert len(store.telemetry(["7"], 0, 2 * NOW_US)[1]) == 0
+    kept.merge()
+    assert store.days_with_telemetry(["7"]) == {"7": {20_781: 1}}
+    assert store.has_telemetry(["7"], NOW_US, NOW_US + 1) == set()
+    assert store.highest_event_ids(["7"]) == {"7": 1}
+    assert store.known_events([("7", 0, 1)])["7", 0, 1].deleted
+
+
+def test_of_two_rows_of_an_event_in_one_write_one_is_kept(kept: Kept) -> None:
+    twice = events({"event_id_lo": 1, "lsn": 5, "offset": 1}, {"event_id_lo": 1, "lsn": 5, "offset": 2})
+    kept.store.write_telemetry(texts("7", "7"), twice)
+    assert kept.store.known_events([("7", 0, 1)])["7", 0, 1].offset == 2
+    assert kept.store.days_with_telemetry(["7"]) == {"7": {20_780: 1}}
+
+
+MART_ROW: dict[str, Any] = {
+    "user_id": ["store-test"], "report_date": [date(2026, 3, 1)], "prosthesis_id": ["7"], "event_count": [1],
+    "first_event_at": [datetime(2026, 3, 1, tzinfo=UTC)], "usage_ms_by_hour": [[1, 2]], "errors_by_code": [{"E": 1}],
+    "location_lat_cell": [None], "version": [5], "is_deleted": [0],
+}  # fmt: skip
+MART_KEY = ("store-test", date(2026, 3, 1), "7")
+
+
+def test_a_report_is_kept_by_its_version_and_a_tombstone_hides_it(kept: Kept) -> None:
+    kept.store.write_reports(MART_ROW)
+    kept.store.write_reports(MART_ROW | {"event_count": [7], "version": [4]})
+    assert kept.reports() == {MART_KEY: (1, 5)}
+    kept.store.write_reports(MART_ROW | {"event_count": [8]})
+    assert kept.reports() == {MART_KEY: (8, 5)}  # the later write of a version
+    kept.store.write_reports(MART_ROW | {"version": [6], "is_deleted": [1]})
+    assert kept.reports() == {}
+    kept.store.write_reports(MART_ROW)
+    assert kept.reports() == {}
+    kept.store.write_reports(MART_ROW | {"event_count": [9], "version": [7]})
+    assert kept.reports() == {MART_KEY: (9, 7)}
+
+
+def test_readers_see_a_report_through_the_view_and_no_tombstone(clickhouse: ClickHouseEndpoint) -> None:
     migrator = Migrator(settings_of(clickhouse, "migrator", "bionicpro"))
     migrator.migrate()
     migrator.close()
     real = ClickHouseStore(settings_of(clickhouse, "writer", "bionicpro_g1"))
-    row: dict[str, Any] = {
-        "user_id": ["store-test"], "report_date": [date(2026, 3, 1)], "prosthesis_id": ["7"], "event_count": [1],
-        "first_event_at": [datetime(2026, 3, 1, tzinfo=UTC)], "usage_ms_by_hour": [[1, 2]], "errors_by_code": [{"E": 1}],
-        "location_lat_cell": [None], "version": [5], "is_deleted": [0],
-    }  # fmt: skip
     with Client(**clickhouse.client("reader")) as reader:
         query = "SELECT report.11 FROM bionicpro.reports_of_users(users = ['store-test'], first = '2026-03-01', last = '2026-03-01')"
-        real.write_reports(row)
-        real.write_reports(row | {"event_count": [7], "version": [4]})
+        real.write_reports(MART_ROW)
         assert reader.execute(query) == [(1,)]
-        real.write_reports(row | {"version": [6], "is_deleted": [1]})
+        real.write_reports(MART_ROW | {"version": [6], "is_deleted": [1]})
         assert reader.execute(query) == []
     real.close()
 

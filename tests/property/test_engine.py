@@ -184,12 +184,14 @@ relaxed = settings(max_examples=150, deadline=None, suppress_health_check=[Healt
 
 
 @relaxed
-@given(worlds, cut_lists)
-def test_any_batching_gives_the_recomputation(steps: list[tuple[Any, ...]], cuts: list[int]) -> None:
+@given(worlds, cut_lists, st.lists(st.booleans(), min_size=1, max_size=5))
+def test_any_batching_gives_the_recomputation(steps: list[tuple[Any, ...]], cuts: list[int], merges: list[bool]) -> None:
     sources, store = world(steps), MemoryStore()
     worker = engine(store)
-    for batch in batches(sources, cuts, [0] * PARTITIONS):
+    for i, batch in enumerate(batches(sources, cuts, [0] * PARTITIONS)):
         worker.process(batch, epoch=1)
+        if merges[i % len(merges)]:
+            store.merge()
     check(store, sources)
 
 
@@ -397,8 +399,7 @@ def test_closed_days_never_change_and_open_ones_stay_right(
         worker.process(batch, epoch=1)
     first_open = day_number(date(2026, 10, 31))
     before = {key: row for key, row in store.live_reports().items() if day_number(key[1]) < first_open}
-    for event_id in [event_id for event_id, row in store.raw.items() if row["recorded_us"] < first_open * 86_400_000_000 - SPAN_US]:
-        del store.raw[event_id]
+    store.remove_raw([event_id for event_id, row in store.raw.items() if row["recorded_us"] < first_open * 86_400_000_000 - SPAN_US])
     begin = [len(partition) for partition in sources.log]
     carry_on(sources, later)
     closing = Engine(store, MAPPING, EngineSettings("log", "id", PARTITIONS, first_open_day=lambda: first_open))

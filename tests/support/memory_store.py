@@ -1,11 +1,13 @@
 """A ``ReportStore`` in memory with ClickHouse's semantics: rows of a key are kept by version, on equal versions the later write wins.
 
-It passes the same suite as the real one (tests/integration/test_report_store.py). ``Faults`` breaks it at a chosen write.
+It passes the same suite as the real one (tests/integration/test_report_store.py), its unmerged reads included: a replaced row of raw stays visible to
+reads without ``FINAL`` until ``merge``. ``Faults`` breaks it at a chosen write.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,8 @@ DAY_US = 96 * QUARTER_US
 class MemoryStore:
     def __init__(self) -> None:
         self.raw: dict[EventId, dict[str, Any]] = {}
+        self.raw_parts: list[dict[EventId, dict[str, Any]]] = []
+        """One a write, as ClickHouse keeps them until it merges: *raw* is what ``FINAL`` makes of them."""
         self.reports: dict[tuple[str, Any, str], dict[str, Any]] = {}
         self.state: dict[tuple[int, str, str], StoredState] = {}
         self.documents: dict[str, StoredOwnership] = {}
@@ -41,7 +45,7 @@ class MemoryStore:
 
     def days_with_telemetry(self, prosthesis_ids: Sequence[str]) -> dict[str, dict[int, int]]:
         days: dict[str, dict[int, int]] = {}
-        for (prosthesis, _, _), row in self.raw.items():
+        for (prosthesis, _, _), row in self._unmerged():
             if prosthesis in prosthesis_ids:
                 found = days.setdefault(prosthesis, {})
                 found[row["recorded_us"] // DAY_US] = found.get(row["recorded_us"] // DAY_US, 0) + 1
@@ -50,13 +54,13 @@ class MemoryStore:
     def has_telemetry(self, prosthesis_ids: Sequence[str], from_us: int, to_us: int) -> set[tuple[str, int]]:
         return {
             (prosthesis, row["recorded_us"] // QUARTER_US)
-            for (prosthesis, _, _), row in self.raw.items()
+            for (prosthesis, _, _), row in self._unmerged()
             if prosthesis in prosthesis_ids and from_us <= row["recorded_us"] < to_us
         }
 
     def highest_event_ids(self, prosthesis_ids: Sequence[str]) -> dict[str, int]:
         highest: dict[str, int] = {}
-        for prosthesis, _, low in self.raw:
+        for (prosthesis, _, low), _ in self._unmerged():
             if prosthesis in prosthesis_ids:
                 highest[prosthesis] = max(highest.get(prosthesis, -1), low)
         return highest
@@ -94,13 +98,30 @@ class MemoryStore:
                 self.rules[rule.prosthesis_id, rule.erasure_id] = rule
 
     def write_telemetry(self, prosthesis_ids: Ints, events: TelemetryColumns, former: Sequence[tuple[int, ...]] | None = None) -> None:
+        part: dict[EventId, dict[str, Any]] = {}
         for i, prosthesis in enumerate(prosthesis_ids):
             row = {name: getattr(events, name)[i] for name in DTYPES}
             row = {name: value.item() if hasattr(value, "item") else value for name, value in row.items()} | {"device": 0}
             row["former"] = former[i] if former is not None else ()
             key = (prosthesis, row["event_id_hi"], row["event_id_lo"])
-            if key not in self.raw or row["lsn"] >= self.raw[key]["lsn"]:
-                self.raw[key] = row
+            for place in (part, self.raw):
+                if key not in place or row["lsn"] >= place[key]["lsn"]:
+                    place[key] = row
+        self.raw_parts.append(part)
+
+    def merge(self) -> None:
+        """Replaced rows of raw are gone, as after a merge of all parts."""
+        self.raw_parts = [dict(self.raw)]
+
+    def remove_raw(self, event_ids: Iterable[EventId]) -> None:
+        """The events leave raw, replaced rows of them too."""
+        for event_id in event_ids:
+            del self.raw[event_id]
+            for part in self.raw_parts:
+                part.pop(event_id, None)
+
+    def _unmerged(self) -> Iterator[tuple[EventId, dict[str, Any]]]:
+        return chain.from_iterable(part.items() for part in self.raw_parts)
 
     def write_reports(self, columns: MartColumns) -> None:
         for values in zip(*columns.values(), strict=True):
@@ -141,9 +162,10 @@ class MemoryStore:
     def remove_erased(self, user_id: str) -> None:
         """As the eraser does once all rules are handled: raw in erased times; of the user what is older than the rule, and empty reports with their states."""
         for rule in self.rules.values():
-            for event_id, row in list(self.raw.items()):
-                if event_id[0] == rule.prosthesis_id and any(begin <= row["recorded_us"] < end for begin, end in rule.intervals):
-                    del self.raw[event_id]
+            for part in (self.raw, *self.raw_parts):
+                for event_id, row in list(part.items()):
+                    if event_id[0] == rule.prosthesis_id and any(begin <= row["recorded_us"] < end for begin, end in rule.intervals):
+                        del part[event_id]
             for key, report in list(self.reports.items()):
                 if key[::2] == (user_id, rule.prosthesis_id) and (report["version"] < rule.offset or report["is_deleted"]):
                     del self.reports[key]

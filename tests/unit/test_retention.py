@@ -51,8 +51,7 @@ class World:
 
     def expire(self) -> None:
         """What ClickHouse's TTL does with raw of closed days."""
-        for event_id in [event_id for event_id, row in self.store.raw.items() if row["recorded_us"] < FIRST_OPEN * DAY]:
-            del self.store.raw[event_id]
+        self.store.remove_raw([event_id for event_id, row in self.store.raw.items() if row["recorded_us"] < FIRST_OPEN * DAY])
 
     def command(self, command: Recompute) -> None:
         key = b"1"
