@@ -11,7 +11,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,8 @@ from typing import Any
 from keycloak import KeycloakAdmin
 from keycloak.exceptions import KeycloakError
 
-BACK_OFF_S = (1, 2, 4, 8)
+BACK_OFF_S = (1, 2, 4, 8, 16, 32)
+TIMEOUT_S = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class DemoUser:
     locale: str = "en"
 
 
-def admin(base_url: str, username: str, password: str, realm: str = "bionicpro", timeout_s: int = 10) -> KeycloakAdmin:
+def admin(base_url: str, username: str, password: str, realm: str = "bionicpro", timeout_s: int = TIMEOUT_S) -> KeycloakAdmin:
     """A connection for *realm*, made with an administrator of the ``master`` realm."""
     return KeycloakAdmin(
         server_url=base_url.rstrip("/") + "/",
@@ -86,7 +87,16 @@ def _representation(user: DemoUser) -> dict[str, Any]:
     }
 
 
-def _insisting(work: Callable[[], list[str]]) -> list[str]:
+def administrator(environment: Mapping[str, str]) -> KeycloakAdmin:
+    """A connection as the administrator in ``KC_BOOTSTRAP_ADMIN_USERNAME`` and ``…_PASSWORD``, to the server in ``BIONICPRO_KEYCLOAK__BASE_URL``. Raises KeyError."""
+    return admin(
+        environment.get("BIONICPRO_KEYCLOAK__BASE_URL", "http://127.0.0.1:8080"),
+        environment["KC_BOOTSTRAP_ADMIN_USERNAME"],
+        environment["KC_BOOTSTRAP_ADMIN_PASSWORD"],
+    )
+
+
+def insisting(work: Callable[[], list[str]]) -> list[str]:
     """Do *work*, again with a back-off where the server is too busy to answer. Raises the last KeycloakError."""
     for pause_s in BACK_OFF_S:
         try:
@@ -101,21 +111,14 @@ def _insisting(work: Callable[[], list[str]]) -> list[str]:
 def main(arguments: list[str] | None = None) -> int:
     """``python -m bff.demo_users --users FILE``: a JSON list of objects with the fields of `DemoUser`.
 
-    The administrator is taken from ``KC_BOOTSTRAP_ADMIN_USERNAME`` and ``KC_BOOTSTRAP_ADMIN_PASSWORD``, the server from
-    ``BIONICPRO_KEYCLOAK__BASE_URL``.
+    The server and its administrator as `administrator` takes them.
     """
     parser = argparse.ArgumentParser(prog="python -m bff.demo_users", description="Make the demo users exist in Keycloak.")
     parser.add_argument("--users", type=Path, required=True)
     file: Path = parser.parse_args(arguments).users
     users = [DemoUser(**entry | {"roles": tuple(entry.get("roles", ["wearer"]))}) for entry in json.loads(file.read_text())]
-    environment = os.environ
     try:
-        keycloak = admin(
-            environment.get("BIONICPRO_KEYCLOAK__BASE_URL", "http://127.0.0.1:8080"),
-            environment["KC_BOOTSTRAP_ADMIN_USERNAME"],
-            environment["KC_BOOTSTRAP_ADMIN_PASSWORD"],
-        )
-        added = _insisting(lambda: ensure_demo_users(keycloak, users))
+        added = insisting(lambda: ensure_demo_users(administrator(os.environ), users))
     except KeyError as error:
         print(f"demo users: the variable {error} is not set", file=sys.stderr)
         return 78

@@ -67,6 +67,7 @@ def status(instance: Instance) -> dict[str, str]:
         "REPORTS_URL": f"{url}:{instance.ports['reports_api']}",
         "BFF_URL": f"{url}:{instance.ports['bff']}",
         "KEYCLOAK_MANAGEMENT_URL": f"{url}:{instance.ports['keycloak_management']}",
+        "INSTANCE": instance.folder,
     }
     return listener(instance, "processor", "PROCESSOR") | _prefixed("BIONICPRO_STATUS__", addresses)
 

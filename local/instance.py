@@ -17,6 +17,7 @@ from pathlib import Path
 from string import Template
 
 from local import paths, ports
+from local.ports import Reservation
 
 SECRET_BYTES = 24
 TYPED_SECRET_BYTES = 12  # of a demo login: somebody types it
@@ -50,6 +51,8 @@ class Instance:
     folder: Path
     ports: Mapping[str, int]
     secrets: Mapping[str, str] = field(repr=False)
+    held: Reservation | None = field(default=None, repr=False, compare=False)
+    """What holds the ports until the supervisor does; None for an instance that was started before."""
 
     @property
     def name(self) -> str:
@@ -100,7 +103,7 @@ def folder_of(name: str) -> Path:
 
 
 def open_instance(folder: Path, *, usual_ports: bool) -> tuple[Instance, list[str]]:
-    """The instance in *folder*, made on first use, with ports that are free now, and notes about ports that moved.
+    """The instance in *folder*, made on first use, with ports that are free now and held, and notes about ports that moved.
 
     Call only while nothing of the instance runs: its own listeners would look taken. See ``existing``.
     """
@@ -108,10 +111,17 @@ def open_instance(folder: Path, *, usual_ports: bool) -> tuple[Instance, list[st
         part.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o711)
     (folder / "data").chmod(0o711)
-    wanted = {name: port if usual_ports else 0 for name, port in ports.USUAL.items()} | _stored_ports(folder)
-    assigned, notes = ports.assign(wanted)
-    write_private(folder / "instance.json", json.dumps({"ports": assigned}, indent=1))
-    return Instance(folder, assigned, ensure_secrets(folder, SECRETS)), notes
+    held, notes = ports.reserve(wanted_ports(_stored_ports(folder), usual=usual_ports))
+    write_private(folder / "instance.json", json.dumps({"ports": held.ports}, indent=1))
+    return Instance(folder, dict(held.ports), ensure_secrets(folder, SECRETS), held), notes
+
+
+def wanted_ports(stored: Mapping[str, int], *, usual: bool) -> dict[str, list[int]]:
+    """The ports that each listener would like, best first: its usual one, also after it had to move, then the one that it had last."""
+    return {
+        name: list(dict.fromkeys(([port] if usual else []) + ([stored[name]] if name in stored else [])))
+        for name, port in ports.USUAL.items()
+    }
 
 
 def existing(folder: Path) -> Instance:

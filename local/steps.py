@@ -18,6 +18,7 @@ from local import paths, supervision
 from local.environments import secret_of
 from local.instance import Instance, ensure_secrets, write_private
 from local.launch import parse_environment
+from local.servers.keycloak import REALM
 from local.servers.postgres import SUPERUSER
 from simulator.demo_data import USERS
 from simulator.sources import migrate
@@ -126,6 +127,7 @@ DEMO: tuple[Step, ...] = (
     Step("90 days of history", (), python("-m", "simulator", "seed", env="simulator")),
     SIMULATOR_STARTED,
     Step("demo logins", ("keycloak",), ensure_users),
+    Step("page's address in the realm", ("keycloak",), python("-m", "bff.realm_addresses", "--realm", str(REALM), env="keycloak")),
     Step("page started", ("redis",), start("bff")),
 )
 STEPS = PIPE + DEMO

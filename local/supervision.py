@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 import xmlrpc.client
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +16,11 @@ from typing import Any
 from supervisor.xmlrpc import Faults, SupervisorTransport
 
 from local.instance import Instance, write_private
+from local.progress import WHOLE_S, Patience, sign
 from local.servers.program import Program
 
-START_LIMIT_S = 20
-STOP_LIMIT_S = 120
+STOP_LIMIT_S = 600  # more than all programs together may take to stop
+LAST_WORDS = 400
 UNREACHABLE = (OSError, xmlrpc.client.Error)
 ACTIVE = {"RUNNING", "STARTING", "BACKOFF"}
 
@@ -71,15 +72,23 @@ def start(instance: Instance, programs: Iterable[Program]) -> int:
     instance.socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     file = instance.config("supervisord.conf")
     write_private(file, configuration(instance, programs))
-    pid = _spawn([sys.executable, "-W", "ignore", "-m", "supervisor.supervisord", "-c", str(file)], instance.logs / "supervisord.out")
-    if not wait_until(lambda: is_running(instance), START_LIMIT_S, lambda: not alive(pid)):
-        raise RuntimeError(f"the supervisor did not start; see {instance.logs / 'supervisord.out'}")
+    command = [sys.executable, "-W", "ignore", "-m", "supervisor.supervisord", "-c", str(file)]
+    pid = _spawn(command, instance.logs / "supervisord.out", instance.held.descriptors if instance.held else ())
+    if instance.held:
+        instance.held.release()
+    log = instance.logs / "supervisord.out"
+    patience = Patience(time.monotonic())
+    hopeless = lambda: not alive(pid) or bool(patience.exhausted(time.monotonic(), sign(pid, [log])))  # noqa: E731
+    if not wait_until(lambda: is_running(instance), WHOLE_S, hopeless):
+        raise RuntimeError(f"the supervisor did not start; see {log}{last_words(log)}")
     return pid
 
 
-def _spawn(command: list[str], log: Path) -> int:
-    """Start *command* in a session of its own, so that a Ctrl-C at our terminal does not reach it; its process id."""
+def _spawn(command: list[str], log: Path, inherited: Sequence[int]) -> int:
+    """Start *command* in a session of its own, so that a Ctrl-C at our terminal does not reach it, with the descriptors *inherited*; its process id."""
     output = (os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    for descriptor in inherited:
+        os.set_inheritable(descriptor, True)
     return os.posix_spawn(
         command[0],
         command,
@@ -135,6 +144,19 @@ def states_of(instance: Instance) -> list[ProcessState]:
     with _supervisor(instance) as supervisor:
         answers = supervisor.getAllProcessInfo()
     return [ProcessState(one["name"], one["statename"], one["pid"], one["description"]) for one in answers]
+
+
+def state_of(instance: Instance, name: str) -> ProcessState:
+    return next(state for state in states_of(instance) if state.name == name)
+
+
+def last_words(log: Path) -> str:
+    """The last line of *log*, to stand behind a message; empty where there is none."""
+    try:
+        lines = log.read_text(encoding="utf-8", errors="replace")[-LAST_WORDS:].strip().splitlines()
+    except OSError:
+        return ""
+    return f". Its last line: {lines[-1].strip()}" if lines else ""
 
 
 def stop(instance: Instance) -> bool:

@@ -9,7 +9,9 @@ from types import ModuleType
 
 from local import environments, supervision
 from local.instance import Instance
+from local.progress import Patience, sign
 from local.servers import clickhouse, connect, kafka, keycloak, postgres, redis
+from service_kit import listeners
 
 SERVERS: dict[str, ModuleType] = {
     "postgres": postgres,
@@ -20,7 +22,9 @@ SERVERS: dict[str, ModuleType] = {
     "keycloak": keycloak,
 }
 NEEDS = {"connect": ("kafka",)}
-READY_LIMIT_S = 600
+PAUSE_S = 0.1
+LOOK_S = 2.0
+LOOKS = 3
 
 Report = Callable[[str], None]
 
@@ -52,14 +56,58 @@ def starting(instance: Instance, names: Sequence[str], report: Report) -> dict[s
 
 
 def _bring_up(instance: Instance, name: str, began: float, report: Report) -> None:
-    server = SERVERS[name]
-    server.prepare(instance)
+    SERVERS[name].prepare(instance)
     supervision.start_programs(instance, [name])
-    hopeless = lambda: _state(instance, name) == "FATAL"  # noqa: E731
-    if not supervision.wait_until(lambda: bool(server.ready(instance)), READY_LIMIT_S, hopeless):
-        raise NotReadyError(f"{name} is not ready after {time.monotonic() - began:.0f} s; see {instance.logs / f'{name}.log'}")
+    await_program(instance, name, lambda: is_ready(instance, name), ports_of(instance, name))
     report(f"{name} is ready after {time.monotonic() - began:.1f} s")
 
 
-def _state(instance: Instance, name: str) -> str:
-    return next(state.state for state in supervision.states_of(instance) if state.name == name)
+def await_program(instance: Instance, name: str, ready: Callable[[], bool], ports: Sequence[int]) -> None:
+    """Until *ready* says so, for as long as the program *name* makes progress. Raises NotReadyError that says why not, and where its log is."""
+    watch, look_at = Watch(instance, name, ports), time.monotonic() + LOOK_S
+    while not ready():
+        time.sleep(PAUSE_S)
+        if time.monotonic() >= look_at:
+            look_at = time.monotonic() + LOOK_S
+            if why := watch.hopeless():
+                raise NotReadyError(f"{name} {why}; see {watch.log}{supervision.last_words(watch.log)}")
+
+
+class Watch:
+    """Tells why a program of *instance* will never be ready: it has failed, it makes no progress, or somebody else has one of its *ports*."""
+
+    def __init__(self, instance: Instance, name: str, ports: Sequence[int]) -> None:
+        self.log = instance.logs / f"{name}.log"
+        self._instance = instance
+        self._name = name
+        self._ports = ports
+        self._patience = Patience(time.monotonic())
+        self._taken = 0
+
+    def hopeless(self) -> str | None:
+        """Why, to stand behind the name; None while there is hope. To be asked again and again."""
+        state = supervision.state_of(self._instance, self._name)
+        if state.state == "FATAL":
+            return f"does not start ({state.detail})"
+        strange = [port for port in self._ports if listeners.listeners(port) and not is_own(self._instance, port)]
+        # Not at the first look: between two of them a program may have ended and another begun.
+        self._taken = self._taken + 1 if strange else 0
+        if self._taken >= LOOKS:
+            return f"cannot have port {strange[0]}: a program listens there that this system did not start. Start again, it then takes another one"
+        return self._patience.exhausted(time.monotonic(), sign(state.pid, [self.log]))
+
+
+def is_ready(instance: Instance, name: str) -> bool:
+    """Whether the server *name* answers, and what listens on its ports is the instance's own. Whose they are is asked first: asking sends secrets."""
+    return is_own(instance, *ports_of(instance, name)) and bool(SERVERS[name].ready(instance))
+
+
+def is_own(instance: Instance, *ports: int) -> bool:
+    """Whether each of *ports* is listened on, by processes of the instance's supervisor alone."""
+    supervisor = listeners.supervisor_of(instance.folder)
+    return supervisor is not None and all(listeners.belongs(port, supervisor) for port in ports)
+
+
+def ports_of(instance: Instance, server: str) -> list[int]:
+    """The ports of *server*'s listeners: they carry its name, and a word more where there are several."""
+    return [port for name, port in instance.ports.items() if name == server or name.startswith(f"{server}_")]

@@ -24,6 +24,17 @@ from cli.status.settings import StatusSection
 from schemas.keys import CRM_TOPIC, LOG_TOPIC
 from schemas.topics import catalogue
 
+# What a service's health names → what is wrong in words, what to do.
+COMPONENTS = {
+    "redis": ("does not answer {part}: {state}", "see whether Redis runs, and its log"),
+    "clickhouse": ("{part} cannot read from ClickHouse: {state}", "see whether ClickHouse runs; {part} connects again by itself"),
+    "keys": (
+        "{part} has no public keys of Keycloak to check tokens with: {state}",
+        "see whether Keycloak runs; {part} fetches them again by itself",
+    ),
+    "keycloak": ("{part} gets no answer from Keycloak: {state}", "see whether Keycloak runs, and its log"),
+    "reports_api": ("{part} gets no answer from the reports service: {state}", "see whether the reports service runs, and its log"),
+}
 READ_TOPICS = (LOG_TOPIC, CRM_TOPIC)
 TRACE_END = 120
 
@@ -178,7 +189,8 @@ def _dead_letters(part: str, letters: DeadLetters, limits: StatusSection) -> Ite
 def _service(part: str, service: Service) -> Iterator[Problem]:
     wrong = {name: state for name, state in service.components.items() if state.lower() not in {"ok", "up"}}
     for name, state in wrong.items():
-        yield Problem(name if name == "redis" else part, f"{part} says of {name}: {state}", f"see whether {name} runs and answers {part}")
+        what, do = COMPONENTS.get(name, (f"its check of {name!r} says: {state}", "see its log"))
+        yield Problem(name if name == "redis" else part, what.format(part=part, state=state), do.format(part=part))
     if service.code != 200 and not wrong:
         yield Problem(part, f"answers {service.code} at {service.where}", "see its log")
 

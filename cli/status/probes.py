@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import UTC
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -25,6 +26,7 @@ from connectors.apply import Connect as ConnectApi
 from connectors.apply import read_connectors
 from schemas.generations import database_of
 from schemas.topics import catalogue
+from service_kit import listeners
 from service_kit.clickhouse import connected
 from service_kit.settings import ClickHouseSettings, PostgresSettings
 
@@ -37,6 +39,10 @@ SLOT = """
 """
 
 Probe = Callable[[], Reading]
+
+
+class StrangerError(Exception):
+    """Something listens at a part's address that does not belong to the instance."""
 
 
 def probes(settings: StatusSettings) -> dict[str, tuple[str, Probe]]:
@@ -52,6 +58,20 @@ def probes(settings: StatusSettings) -> dict[str, tuple[str, Probe]]:
     }
     for name, (variable, url) in _services(settings).items():
         asked[name] = (url or "", partial(service, url) if url else partial(NotAsked, variable))
+    instance = settings.status.instance
+    return asked if instance is None else {part: (where, own(where, probe, instance)) for part, (where, probe) in asked.items()}
+
+
+def own(where: str, probe: Probe, instance: Path) -> Probe:
+    """*probe*, carried out only where what listens at *where* belongs to *instance*: another program's answer would say nothing, and it would get a password."""
+
+    def asked() -> Reading:
+        if where and listeners.listeners(port := listeners.port_of(where)):
+            supervisor = listeners.supervisor_of(instance)
+            if supervisor is None or not listeners.belongs(port, supervisor):
+                raise StrangerError(f"another program listens there, which {instance} did not start")
+        return probe()
+
     return asked
 
 

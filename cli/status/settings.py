@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import Field
 
 from service_kit.settings import (
@@ -22,6 +24,7 @@ class StatusSection(Section):
     reports_url: str | None = None
     bff_url: str | None = None
     keycloak_management_url: str | None = None
+    instance: Path | None = Field(default=None, description="folder of an instance of local/: only what its supervisor started is asked")
     deadline_s: float = Field(default=8.0, gt=0, le=120, description="within which a part has to answer")
     max_age_s: float = Field(default=10.0, gt=0, description="older data is stale")
     max_lag: int = Field(default=20_000, ge=0, description="records of one topic that may wait for the processor")

@@ -1,4 +1,6 @@
-"""Make the demo's logins exist in Keycloak, each with the password in ``BIONICPRO_DEMO_<LOGIN>``: the one-shot container ``demo-users``."""
+"""Make the demo's logins exist in Keycloak, each with the password in ``BIONICPRO_DEMO_<LOGIN>``, and let the realm follow the page's address:
+the one-shot container ``demo-users``.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +13,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from bff import demo_users
+from bff import demo_users, realm_addresses
 from simulator.demo_data import USERS, DemoUser
 
 EXIT_BAD_SETTINGS = 78
+REALM = Path(__file__).resolve().parents[2] / "deploy" / "keycloak" / "bionicpro-realm.json"
 
 
 def variable_of(login: str) -> str:
@@ -52,7 +55,7 @@ def main() -> int:
     with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
         json.dump(users, file)
         file.flush()
-        return demo_users.main(["--users", file.name])
+        return demo_users.main(["--users", file.name]) or realm_addresses.main(["--realm", str(REALM)])
 
 
 if __name__ == "__main__":

@@ -28,8 +28,8 @@ class Program:
 def launched(
     command: tuple[str, ...], *, wait: tuple[str, ...] = (), env_file: Path | None = None, deadline_s: int = 120
 ) -> tuple[str, ...]:
-    """*command* behind launch.py: started once all of *wait* answer, with the variables of *env_file*."""
-    options = [part for target in wait for part in ("--wait", target)]
+    """*command* behind launch.py: started once all of *wait*, which the same supervisor started, answer; with the variables of *env_file*."""
+    options = [part for target in wait for part in ("--wait", target)] + ["--siblings"]
     if env_file is not None:
         options += ["--env-file", str(env_file)]
     return (sys.executable, str(LAUNCH), *options, "--deadline", str(deadline_s), "--", *command)

@@ -74,7 +74,7 @@ class Lane:
 
     def wait(self, name: str, limit_s: float = READY_LIMIT_S) -> None:
         """Until server *name* is ready. Raises RuntimeError at the limit."""
-        if not supervision.wait_until(lambda: bool(servers.SERVERS[name].ready(self.instance)), limit_s):
+        if not supervision.wait_until(lambda: servers.is_ready(self.instance, name), limit_s):
             raise RuntimeError(f"{name} is not ready after {limit_s:.0f} s; see {self.instance.logs / f'{name}.log'}")
 
     # -- faults ---------------------------------------------------------------------------------------------------------

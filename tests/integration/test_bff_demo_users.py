@@ -1,17 +1,20 @@
-"""The demo users' step against the real Keycloak."""
+"""The demo users' step and the page's addresses against the real Keycloak."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import secrets
 from collections.abc import Iterator
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from keycloak import KeycloakAdmin
 
 from bff.demo_users import DemoUser, admin, ensure_demo_users
-from tests.support.bff_world import realm_from_file
+from bff.realm_addresses import follow
+from tests.support.bff_world import REALM_FILE, realm_from_file
 from tests.support.endpoints import KeycloakEndpoint
 
 
@@ -58,3 +61,22 @@ def test_a_name_that_belongs_to_another_id_is_an_error_that_says_what_to_do(real
     other = dataclasses.replace(one, user_id=str(uuid4()))
     with pytest.raises(ValueError, match="reset the instance"):
         ensure_demo_users(realm, [other], realm=name)
+
+
+def test_the_realms_client_follows_the_page_to_another_port_and_a_second_run_changes_nothing(realm: KeycloakAdmin) -> None:
+    moved = {"BIONICPRO_BFF_PUBLIC_URL": "http://localhost:23456", "BIONICPRO_BFF_BACKCHANNEL_URL": "http://127.0.0.1:23456"}
+    file = json.loads(REALM_FILE.read_text(encoding="utf-8"))
+    before = client_of(realm)
+    assert follow(realm, file, moved) == ["bionicpro-bff"]
+    after = client_of(realm)
+    assert after["redirectUris"] == ["http://localhost:23456/auth/callback"]
+    assert after["attributes"]["post.logout.redirect.uris"] == "http://localhost:23456/"
+    assert after["attributes"]["backchannel.logout.url"] == "http://127.0.0.1:23456/auth/backchannel-logout"
+    assert "http://127.0.0.1:1" not in json.dumps(after)
+    assert {name for name in before if before[name] != after[name]} == {"rootUrl", "redirectUris", "attributes"}
+    assert follow(realm, file, moved) == []
+
+
+def client_of(realm: KeycloakAdmin) -> dict[str, Any]:
+    found: dict[str, Any] = realm.get_client(realm.get_client_id("bionicpro-bff"))
+    return found

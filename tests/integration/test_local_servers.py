@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import httpx
+import pytest
 from clickhouse_driver import Client
 from confluent_kafka import KafkaError, Producer
 
-from local import orphans, supervision
+from cli.status.probes import StrangerError, own
+from cli.status.readings import DeadLetters
+from local import orphans, ports, supervision
 from local import system as servers
-from local.launch import answers
+from local.instance import Instance
+from local.launch import EXIT_TRY_AGAIN, answers
 from local.servers.program import LAUNCH
-from tests.support.endpoints import ConnectEndpoint, KafkaEndpoint, KeycloakEndpoint
+from tests.support.endpoints import ConnectEndpoint, KafkaEndpoint, KeycloakEndpoint, RedisEndpoint
 from tests.support.system import LocalBackend, System
 
 LISTENING = "0A"
@@ -84,7 +90,7 @@ def test_a_killed_server_is_started_again_and_its_data_is_there() -> None:
         before = pid_of("clickhouse", backend)
         os.kill(before, signal.SIGKILL)
         assert supervision.wait_until(
-            lambda: pid_of("clickhouse", backend) not in {0, before} and servers.SERVERS["clickhouse"].ready(instance), 30
+            lambda: pid_of("clickhouse", backend) not in {0, before} and servers.is_ready(instance, "clickhouse"), 30
         )
         with Client("127.0.0.1", instance.ports["clickhouse"], **account) as client:
             assert client.execute("SELECT x FROM default.kept") == [(7,)]
@@ -117,6 +123,52 @@ def test_what_a_killed_supervisor_left_is_ended_before_the_next_start() -> None:
         assert not any(supervision.alive(pid) for pid in left)
     finally:
         backend.end()
+
+
+def test_a_stranger_on_a_servers_port_gets_no_secret_and_is_named() -> None:
+    backend, heard = LocalBackend(), []
+    try:
+        with socket.create_server(("127.0.0.1", backend.instance.ports["redis"])) as stranger:
+            threading.Thread(target=_listen_to_all, args=(stranger, heard), daemon=True).start()
+            with pytest.raises(servers.NotReadyError, match=r"redis cannot have port \d+: a program listens there"):
+                backend.wait("redis")
+    finally:
+        backend.end()
+    assert backend.instance.secrets["redis_probe"].encode() not in b"".join(heard)
+
+
+def _listen_to_all(stranger: socket.socket, heard: list[bytes]) -> None:
+    with contextlib.suppress(OSError):
+        while True:
+            connection, _ = stranger.accept()
+            with connection:
+                heard.append(connection.recv(4096))
+
+
+def test_the_status_of_another_instances_server_is_not_ours(tmp_path: Path, redis: RedisEndpoint) -> None:
+    other = Instance(tmp_path, {}, {})
+    asked = []
+    probe = own(f"{redis.host}:{redis.port}", lambda: asked.append(1) or DeadLetters(0, 0, {}), other.folder)
+    with pytest.raises(StrangerError, match="another program listens there"):
+        probe()
+    assert asked == []
+
+
+def test_a_port_of_a_running_instance_is_no_other_instances_choice_while_its_program_is_down(system: System) -> None:
+    assert system.redis
+    port = system.instance.ports["bff"]
+    assert ports.is_free(port)  # the page was not started
+    assert ports.claim(port) is None
+
+
+def test_a_program_waits_only_for_what_its_own_supervisor_started(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        target = f"127.0.0.1:{stranger.getsockname()[1]}"
+        command = [sys.executable, str(LAUNCH), "--wait", target, "--siblings", "--deadline", "1", "--", "touch", str(tmp_path / "started")]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == EXIT_TRY_AGAIN
+    assert "a program answers that this supervisor did not start" in ended.stderr
+    assert not (tmp_path / "started").exists()
 
 
 def test_a_program_waits_for_what_it_needs_whichever_starts_first(tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ class RunningBackend:
         """Nothing to start: what does not run makes ``wait`` fail."""
 
     def wait(self, name: str) -> None:
-        if not servers.SERVERS[name].ready(self.instance):
+        if not servers.is_ready(self.instance, name):
             raise servers.NotReadyError(f"{name} of the instance {self.instance.folder} does not answer")
 
     def end(self) -> None:

@@ -106,7 +106,7 @@ def test_a_world_in_which_all_is_well_has_no_problem() -> None:
             DeadLetters(3, 3, {"invalid-row": 2, "not-an-envelope": 1}),
             "3 records were refused (invalid-row 2, not-an-envelope 1)",
         ),
-        ("bff", Service("http://bff", 503, {"redis": "down"}), "bff says of redis: down"),
+        ("bff", Service("http://bff", 503, {"redis": "down"}), "redis: does not answer bff: down"),
         ("bff", Service("http://bff", 500, {}), "answers 500"),
     ],
 )
