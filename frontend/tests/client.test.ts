@@ -5,7 +5,7 @@ import { extendSession, getExport, getReports, getToday, logOut, openStream } fr
 import type { Failure } from "../src/api/failures";
 import { reportJson, todayJson } from "./support/reports";
 
-/** The client against a real server on loopback; only the page's origin is put before the path. */
+/** The client against a real server on loopback, in the place of the page's own origin. */
 describe("the client", () => {
   let server: Server;
   let requests: { line: string; headers: IncomingMessage["headers"] }[];
@@ -20,8 +20,7 @@ describe("the client", () => {
     });
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    const real = globalThis.fetch;
-    vi.stubGlobal("fetch", (path: string, init: RequestInit) => real(origin + path, init));
+    vi.stubGlobal("location", { origin });
   });
 
   afterEach(() => {
