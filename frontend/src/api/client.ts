@@ -6,6 +6,7 @@ import { type Page, type Session, type Today, decodePage, decodeSession, decodeT
 import { ContractError } from "./decode";
 import { ApiError, failureOf } from "./failures";
 import type { paths } from "./openapi";
+import { conditional, freshnessOf, recalled, remember } from "./remembered";
 
 export const LOGIN_URL = "/auth/login?return_to=/";
 const CSRF = { "X-BionicPRO-CSRF": "1" };
@@ -43,7 +44,7 @@ async function send(request: Request): Promise<Response> {
   } catch (error) {
     throw asUnavailable(error, request.signal);
   }
-  if (!response.ok) throw new ApiError(await failureOf(response, Date.now()));
+  if (!response.ok && response.status !== 304) throw new ApiError(await failureOf(response, Date.now()));
   return response;
 }
 
@@ -66,15 +67,22 @@ async function read<T>(
   signal: AbortSignal,
 ): Promise<T> {
   const limited = within(DEADLINE_MS, signal);
+  const { response } = await ask(limited);
+  return checked(response, decode, limited);
+}
+
+async function checked<T>(
+  response: Response,
+  decode: (value: unknown) => T,
+  signal: AbortSignal,
+): Promise<T> {
   try {
-    const { response } = await ask(limited);
     return decode(await response.json());
   } catch (error) {
-    if (error instanceof ApiError) throw error;
     if (error instanceof ContractError || error instanceof SyntaxError) {
       throw new ApiError({ kind: "unreadable", detail: error.message });
     }
-    throw asUnavailable(error, limited);
+    throw asUnavailable(error, signal);
   }
 }
 
@@ -94,8 +102,38 @@ export async function logOut(signal: AbortSignal): Promise<void> {
 /** The body is left to the caller, who checks it or hands it on. */
 const RAW = { parseAs: "stream" } as const;
 
+/** As `read`, but what did not change since the last time is not sent again: `kept` makes it what it is now. */
+async function readAgain<T>(
+  address: string,
+  ask: (signal: AbortSignal, headers: Record<string, string>) => Promise<{ response: Response }>,
+  decode: (value: unknown) => T,
+  kept: (value: T, headers: Headers) => T,
+  signal: AbortSignal,
+): Promise<T> {
+  const limited = within(DEADLINE_MS, signal);
+  const { response } = await ask(limited, conditional(address));
+  if (response.status === 304) {
+    const value = recalled(address);
+    if (value === undefined) throw new ApiError({ kind: "unreadable", detail: "304 without a question" });
+    return kept(value as T, response.headers);
+  }
+  const value = await checked(response, decode, limited);
+  remember(address, response, value);
+  return value;
+}
+
 export function getToday(signal: AbortSignal): Promise<Today> {
-  return read((limited) => api().GET("/reports/today", { ...RAW, signal: limited }), decodeToday, signal);
+  return readAgain(
+    "/reports/today",
+    (limited, headers) => api().GET("/reports/today", { ...RAW, headers, signal: limited }),
+    decodeToday,
+    (today, headers) => ({ ...today, ...freshnessOf(headers) }),
+    signal,
+  );
+}
+
+function address(query: Record<string, string | number>): string {
+  return `/reports?${JSON.stringify(query)}`;
 }
 
 /** All days of the range, the pages followed to their end; `background` where no person asked for them. */
@@ -104,14 +142,19 @@ export async function getReports(
   background: boolean,
   signal: AbortSignal,
 ): Promise<Page["items"]> {
-  const headers = background ? BACKGROUND : {};
+  const marks = background ? BACKGROUND : {};
   const items: Page["items"] = [];
   let cursor: string | null = null;
   for (let pages = 0; pages < MOST_PAGES; pages += 1) {
     const query = { ...range, limit: PAGE_SIZE, ...(cursor === null ? {} : { cursor }) };
-    const ask = (limited: AbortSignal) =>
-      api().GET("/reports", { ...RAW, params: { query }, headers, signal: limited });
-    const page: Page = await read(ask, decodePage, signal);
+    const ask = (limited: AbortSignal, headers: Record<string, string>) =>
+      api().GET("/reports", {
+        ...RAW,
+        params: { query },
+        headers: { ...headers, ...marks },
+        signal: limited,
+      });
+    const page: Page = await readAgain(address(query), ask, decodePage, (same) => same, signal);
     items.push(...page.items);
     cursor = page.next_cursor;
     if (cursor === null) return items;
