@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help prepare up down reset test chaos mutants load bench lint format lock
+.PHONY: help prepare up down reset test chaos mutants load bench lint format types lock
 
 help: ## this menu
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,11 +39,14 @@ bench: prepare ## the project and its peers side by side (BENCH="processor debez
 load: prepare ## many people at once and a restart of Keycloak (USERS=200 SECONDS=60)
 	@$(VENV)/python -m tests.load --users $(or $(USERS),200) --seconds $(or $(SECONDS),60)
 
-lint: prepare ## formatter, linter, type checker, import rules, front-end checks
+lint: prepare ## formatter, linter, type checker, import rules, front-end checks and tests
 	@$(VENV)/python -m local.lint
 
 format: prepare ## format the code
 	@$(VENV)/ruff format . && $(VENV)/ruff check --fix --quiet .
+
+types: prepare ## generate the page's types of the API anew
+	@$(VENV)/python -m local.page_types
 
 lock: ## resolve the lock files anew from pyproject.toml
 	@$(PYTHON) -m local.locks

@@ -7,6 +7,7 @@ from urllib.parse import parse_qs
 
 import structlog
 from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict
 from starlette.responses import JSONResponse, Response
 
 from bff.context import Bff, bff_of, client_of
@@ -21,7 +22,16 @@ router = APIRouter(route_class=DeadlineRoute)
 log = structlog.get_logger("bff.logout")
 
 
-@router.post("/auth/logout")
+class LogoutAnswer(BaseModel):
+    """`single_sign_on_ended` is false where Keycloak could not be told yet: its session goes on until it is."""
+
+    model_config = ConfigDict(frozen=True)
+
+    logged_out: bool
+    single_sign_on_ended: bool
+
+
+@router.post("/auth/logout", responses={200: {"model": LogoutAnswer}})
 async def logout(request: Request) -> JSONResponse:
     """End the session here and at Keycloak. Idempotent: without a session it answers the same."""
     bff = bff_of(request)
@@ -32,7 +42,7 @@ async def logout(request: Request) -> JSONResponse:
     if found is not None:
         ended = await bff.end_session(found[0])
         bff.audit.logged_out(found[0], single_sign_on_ended=ended)
-    response = JSONResponse({"logged_out": True, "single_sign_on_ended": ended})
+    response = JSONResponse(LogoutAnswer(logged_out=True, single_sign_on_ended=ended).model_dump())
     bff.cookies.clear_session(response)
     return response
 

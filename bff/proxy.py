@@ -26,7 +26,7 @@ from bff.upstream import UpstreamError, body
 SUPPORT_ROLE = "support"
 STREAM_SLACK_S = 30
 PASSED_UP = ("accept", "accept-language", "if-none-match", "last-event-id")
-PASSED_DOWN = ("content-type", "content-disposition", "content-language", "etag", "last-modified", "retry-after")
+PASSED_DOWN = ("content-type", "content-disposition", "content-language", "etag", "last-modified", "retry-after", "bionicpro-as-of")
 log = structlog.get_logger("bff.proxy")
 router = APIRouter(route_class=DeadlineRoute)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict
 from starlette.responses import JSONResponse
 
 from bff.context import Bff, bff_of
@@ -15,6 +17,21 @@ from bff.sealing import SealBrokenError
 from bff.sessions import Session
 
 router = APIRouter(route_class=DeadlineRoute)
+
+
+class SessionAnswer(BaseModel):
+    """Who is logged in; nothing but `authenticated` where nobody is. Both ends are instants: the session ends at the earlier one, and staying moves only the idle one."""
+
+    model_config = ConfigDict(frozen=True)
+
+    authenticated: bool
+    name: str | None = None
+    roles: tuple[str, ...] = ()
+    expires_at: datetime | None = None
+    idle_expires_at: datetime | None = None
+
+
+ANSWERS: dict[int | str, dict[str, Any]] = {200: {"model": SessionAnswer}}
 
 
 async def find_session(request: Request) -> tuple[Session, str] | None:
@@ -66,7 +83,7 @@ def _required(request: Request, found: tuple[Session, str] | None) -> tuple[Sess
     return found
 
 
-@router.get("/auth/session")
+@router.get("/auth/session", responses=ANSWERS)
 async def session(request: Request) -> JSONResponse:
     """Who is logged in and until when. Asking does not extend the session."""
     bff = bff_of(request)
@@ -74,14 +91,14 @@ async def session(request: Request) -> JSONResponse:
     require_no_body(request)
     found = await find_session(request)
     if found is None:
-        response = JSONResponse({"authenticated": False})
+        response = _answer(SessionAnswer(authenticated=False))
         if bff.cookies.session_name in request.cookies:
             bff.cookies.clear_session(response)
         return response
-    return JSONResponse(_described(found[0]))
+    return _answer(_described(found[0]))
 
 
-@router.post("/auth/session")
+@router.post("/auth/session", responses=ANSWERS)
 async def stay(request: Request) -> JSONResponse:
     """Extend the session: for a person who says that they are still there."""
     bff = bff_of(request)
@@ -91,18 +108,22 @@ async def stay(request: Request) -> JSONResponse:
     extended = await bff.sessions.extend(found)
     if extended is None:
         raise login_required()
-    return JSONResponse(_described(extended))
+    return _answer(_described(extended))
 
 
-def _described(session: Session) -> dict[str, object]:
-    return {
-        "authenticated": True,
-        "name": session.identity.name,
-        "roles": list(session.identity.roles),
-        "expires_at": _iso(session.absolute_expires_at),
-        "idle_expires_at": _iso(session.idle_expires_at),
-    }
+def _described(session: Session) -> SessionAnswer:
+    return SessionAnswer(
+        authenticated=True,
+        name=session.identity.name,
+        roles=session.identity.roles,
+        expires_at=_second(session.absolute_expires_at),
+        idle_expires_at=_second(session.idle_expires_at),
+    )
 
 
-def _iso(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+def _second(seconds: float) -> datetime:
+    return datetime.fromtimestamp(int(seconds), UTC)
+
+
+def _answer(said: SessionAnswer) -> JSONResponse:
+    return JSONResponse(said.model_dump(mode="json", exclude_unset=True))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from local import frontend, paths
+from local import frontend, page_types, paths
 
 CHECKS: tuple[tuple[str, ...], ...] = (
     ("ruff", "format", "--check", "."),
@@ -13,7 +13,7 @@ CHECKS: tuple[tuple[str, ...], ...] = (
     ("mypy",),
     ("lint-imports",),
 )
-FRONTEND_CHECKS = ("lint", "typecheck")
+FRONTEND_CHECKS = ("lint", "typecheck", "test")
 
 
 def main() -> int:
@@ -21,6 +21,7 @@ def main() -> int:
     if frontend.FOLDER.is_dir():
         frontend.install()
         command, _ = frontend.npm_command()
+        failed += [] if _types_are_current() else ["python -m local.page_types --check"]
         failed += [f"npm run {name}" for name in FRONTEND_CHECKS if not _npm(command, name)]
     for name in failed:
         print(f"failed: {name}", file=sys.stderr)
@@ -31,6 +32,14 @@ def _passes(check: tuple[str, ...]) -> bool:
     print(f"— {' '.join(check)}", flush=True)
     program, *arguments = check
     return subprocess.run([paths.VENV / "bin" / program, *arguments], cwd=paths.REPOSITORY, check=False, timeout=600).returncode == 0
+
+
+def _types_are_current() -> bool:
+    print("— the page's types are those of the API's description", flush=True)
+    current = page_types.is_current()
+    if not current:
+        print(page_types.DRIFTED, file=sys.stderr)
+    return current
 
 
 def _npm(command: list[str], name: str) -> bool:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 import httpx
 import structlog
 from fastapi import FastAPI
+from starlette.types import Lifespan
 
 from reports_api import gate, health, openapi, problems, routes
 from reports_api.access import AccessControl, own_reports, support_access
@@ -46,6 +47,14 @@ def create_app(settings: Settings, clock: Clock = utc_now) -> FastAPI:
         async with running(app, settings, clock):
             yield
 
+    app = routed(lifespan)
+    problems.install(app)
+    app.add_middleware(gate.Gate, max_header_bytes=settings.reports.max_header_bytes, max_target_bytes=settings.reports.max_target_bytes)
+    return app
+
+
+def routed(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
+    """The routes and their description, which need no settings: enough to make the OpenAPI document."""
     app = FastAPI(
         title="BionicPRO reports service",
         version="1.0.0",
@@ -59,9 +68,7 @@ def create_app(settings: Settings, clock: Clock = utc_now) -> FastAPI:
     app.include_router(routes.router("/reports", own_reports, "reports"))
     app.include_router(routes.router("/users", support_access, "support"))
     app.include_router(health.routes)
-    problems.install(app)
     openapi.install(app)
-    app.add_middleware(gate.Gate, max_header_bytes=settings.reports.max_header_bytes, max_target_bytes=settings.reports.max_target_bytes)
     return app
 
 

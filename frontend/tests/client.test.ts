@@ -2,10 +2,11 @@ import { type IncomingMessage, type Server, type ServerResponse, createServer } 
 import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { extendSession, getExport, getReports, getToday, logOut, openStream } from "../src/api/client";
+import { forgetAnswers } from "../src/api/remembered";
 import type { Failure } from "../src/api/failures";
 import { reportJson, todayJson } from "./support/reports";
 
-/** The client against a real server on loopback; only the page's origin is put before the path. */
+/** The client against a real server on loopback, in the place of the page's own origin. */
 describe("the client", () => {
   let server: Server;
   let requests: { line: string; headers: IncomingMessage["headers"] }[];
@@ -20,11 +21,11 @@ describe("the client", () => {
     });
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    const real = globalThis.fetch;
-    vi.stubGlobal("fetch", (path: string, init: RequestInit) => real(origin + path, init));
+    vi.stubGlobal("location", { origin });
   });
 
   afterEach(() => {
+    forgetAnswers();
     vi.unstubAllGlobals();
     server.closeAllConnections();
     server.close();
@@ -81,6 +82,25 @@ describe("the client", () => {
       "GET /reports?from=2026-11-16&to=2026-11-23&limit=100&cursor=a%26b",
     ]);
     expect(requests[1]?.headers["x-bionicpro-background"]).toBe("1");
+  });
+
+  it("is not sent again what it has, and learns how fresh that still is", async () => {
+    answer = (request, response) => {
+      const known = request.headers["if-none-match"] === 'W/"1"';
+      response.writeHead(known ? 304 : 200, {
+        ETag: 'W/"1"',
+        "BionicPRO-As-Of": "2026-11-23T10:00:05Z",
+        Date: "Mon, 23 Nov 2026 10:00:07 GMT",
+      });
+      response.end(known ? undefined : JSON.stringify(todayJson([{ events: 7 }])));
+    };
+    const first = await getToday(forever);
+    expect(first.freshness_ms).toBe(250);
+    const again = await getToday(forever);
+    expect(again).toEqual({ ...first, as_of: Date.parse("2026-11-23T10:00:05Z"), freshness_ms: 2_000 });
+    forgetAnswers();
+    await getToday(forever);
+    expect(requests.map(({ headers }) => headers["if-none-match"])).toEqual([undefined, 'W/"1"', undefined]);
   });
 
   it("gives up on pages without an end", async () => {

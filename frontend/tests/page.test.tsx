@@ -5,7 +5,7 @@ import { App } from "../src/App";
 import { LanguageProvider } from "../src/i18n/LanguageContext";
 import { HOUR, reportJson, todayJson } from "./support/reports";
 
-type Route = (init: RequestInit | undefined) => Response;
+type Route = (request: Request) => Response;
 
 /** The whole page in a document, with the API's answers given by path. */
 describe("the page", () => {
@@ -30,9 +30,9 @@ describe("the page", () => {
       "GET /reports/stream": openStream,
       "GET /reports": json({ items: [reportJson({ date: "2026-11-22", hours: [HOUR] })], next_cursor: null }),
     };
-    vi.stubGlobal("fetch", (path: string, init?: RequestInit) => {
-      const route = routes[`${init?.method ?? "GET"} ${path.split("?")[0]}`];
-      return Promise.resolve(route?.(init) ?? new Response("", { status: 404 }));
+    vi.stubGlobal("fetch", (request: Request) => {
+      const route = routes[`${request.method} ${new URL(request.url).pathname}`];
+      return Promise.resolve(route?.(request) ?? new Response("", { status: 404 }));
     });
     host = document.createElement("div");
     document.body.replaceChildren(host);

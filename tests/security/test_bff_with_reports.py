@@ -49,6 +49,7 @@ async def test_everybody_sees_their_own_report_and_nobody_elses(mart: Mart, worl
             assert [item["signals"]["recognised_count"] for item in answer.json()["items"]] == [recognised]
             again = await browser.api(f"/reports{query}", headers={"If-None-Match": answer.headers["etag"]})
             assert (again.status_code, again.content) == (304, b"")
+            assert again.headers["bionicpro-as-of"] >= answer.headers["bionicpro-as-of"]
             export = await browser.api(f"/reports/export.csv{query}")
             assert export.headers["content-type"].startswith("text/csv")
             assert login in export.text

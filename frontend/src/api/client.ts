@@ -1,9 +1,12 @@
 /** Calls to the BFF. Every call carries the CSRF header and has a deadline; failures are ApiErrors. */
 
+import createClient from "openapi-fetch";
 import type { Language } from "../domain/format";
 import { type Page, type Session, type Today, decodePage, decodeSession, decodeToday } from "./contract";
 import { ContractError } from "./decode";
 import { ApiError, failureOf } from "./failures";
+import type { paths } from "./openapi";
+import { conditional, freshnessOf, recalled, remember } from "./remembered";
 
 export const LOGIN_URL = "/auth/login?return_to=/";
 const CSRF = { "X-BionicPRO-CSRF": "1" };
@@ -23,15 +26,25 @@ export interface DateRange {
 
 export type ExportFormat = "csv" | "pdf";
 
-async function send(path: string, init: RequestInit, signal: AbortSignal): Promise<Response> {
+/** The client, its paths, parameters and answers typed by the API's own description. */
+function api() {
+  return createClient<paths>({
+    baseUrl: location.origin,
+    headers: CSRF,
+    cache: "no-store",
+    redirect: "error",
+    fetch: send,
+  });
+}
+
+async function send(request: Request): Promise<Response> {
   let response: Response;
   try {
-    const headers = { ...CSRF, ...(init.headers as Record<string, string> | undefined) };
-    response = await fetch(path, { cache: "no-store", redirect: "error", ...init, headers, signal });
+    response = await fetch(request);
   } catch (error) {
-    throw asUnavailable(error, signal);
+    throw asUnavailable(error, request.signal);
   }
-  if (!response.ok) throw new ApiError(await failureOf(response, Date.now()));
+  if (!response.ok && response.status !== 304) throw new ApiError(await failureOf(response, Date.now()));
   return response;
 }
 
@@ -43,55 +56,105 @@ function asUnavailable(error: unknown, signal: AbortSignal): unknown {
   return new ApiError({ kind: "unavailable", retryAfterMs: null });
 }
 
-async function json<T>(
-  path: string,
+function within(ms: number, signal: AbortSignal): AbortSignal {
+  return AbortSignal.any([signal, AbortSignal.timeout(ms)]);
+}
+
+/** The checked value of an answer; `ask` makes the request with the signal that holds the deadline. */
+async function read<T>(
+  ask: (signal: AbortSignal) => Promise<{ response: Response }>,
   decode: (value: unknown) => T,
   signal: AbortSignal,
-  { headers = {}, method = "GET" }: { headers?: Record<string, string>; method?: "GET" | "POST" } = {},
 ): Promise<T> {
-  const limited = AbortSignal.any([signal, AbortSignal.timeout(DEADLINE_MS)]);
-  const response = await send(path, { method, headers: { Accept: "application/json", ...headers } }, limited);
+  const limited = within(DEADLINE_MS, signal);
+  const { response } = await ask(limited);
+  return checked(response, decode, limited);
+}
+
+async function checked<T>(
+  response: Response,
+  decode: (value: unknown) => T,
+  signal: AbortSignal,
+): Promise<T> {
   try {
     return decode(await response.json());
   } catch (error) {
     if (error instanceof ContractError || error instanceof SyntaxError) {
       throw new ApiError({ kind: "unreadable", detail: error.message });
     }
-    throw asUnavailable(error, limited);
+    throw asUnavailable(error, signal);
   }
 }
 
 export function getSession(signal: AbortSignal): Promise<Session> {
-  return json("/auth/session", decodeSession, signal);
+  return read((limited) => api().GET("/auth/session", { ...RAW, signal: limited }), decodeSession, signal);
 }
 
 /** Extends the session: the person said that they are still there. */
 export function extendSession(signal: AbortSignal): Promise<Session> {
-  return json("/auth/session", decodeSession, signal, { method: "POST" });
+  return read((limited) => api().POST("/auth/session", { ...RAW, signal: limited }), decodeSession, signal);
 }
 
 export async function logOut(signal: AbortSignal): Promise<void> {
-  const limited = AbortSignal.any([signal, AbortSignal.timeout(DEADLINE_MS)]);
-  await send("/auth/logout", { method: "POST" }, limited);
+  await api().POST("/auth/logout", { ...RAW, signal: within(DEADLINE_MS, signal) });
+}
+
+/** The body is left to the caller, who checks it or hands it on. */
+const RAW = { parseAs: "stream" } as const;
+
+/** As `read`, but what did not change since the last time is not sent again: `kept` makes it what it is now. */
+async function readAgain<T>(
+  address: string,
+  ask: (signal: AbortSignal, headers: Record<string, string>) => Promise<{ response: Response }>,
+  decode: (value: unknown) => T,
+  kept: (value: T, headers: Headers) => T,
+  signal: AbortSignal,
+): Promise<T> {
+  const limited = within(DEADLINE_MS, signal);
+  const { response } = await ask(limited, conditional(address));
+  if (response.status === 304) {
+    const value = recalled(address);
+    if (value === undefined) throw new ApiError({ kind: "unreadable", detail: "304 without a question" });
+    return kept(value as T, response.headers);
+  }
+  const value = await checked(response, decode, limited);
+  remember(address, response, value);
+  return value;
 }
 
 export function getToday(signal: AbortSignal): Promise<Today> {
-  return json("/reports/today", decodeToday, signal);
+  return readAgain(
+    "/reports/today",
+    (limited, headers) => api().GET("/reports/today", { ...RAW, headers, signal: limited }),
+    decodeToday,
+    (today, headers) => ({ ...today, ...freshnessOf(headers) }),
+    signal,
+  );
+}
+
+function address(query: Record<string, string | number>): string {
+  return `/reports?${JSON.stringify(query)}`;
 }
 
 /** All days of the range, the pages followed to their end; `background` where no person asked for them. */
 export async function getReports(
-  { from, to }: DateRange,
+  range: DateRange,
   background: boolean,
   signal: AbortSignal,
 ): Promise<Page["items"]> {
-  const headers = background ? BACKGROUND : {};
+  const marks = background ? BACKGROUND : {};
   const items: Page["items"] = [];
   let cursor: string | null = null;
   for (let pages = 0; pages < MOST_PAGES; pages += 1) {
-    const query = new URLSearchParams({ from, to, limit: String(PAGE_SIZE) });
-    if (cursor !== null) query.set("cursor", cursor);
-    const page: Page = await json(`/reports?${query}`, decodePage, signal, { headers });
+    const query = { ...range, limit: PAGE_SIZE, ...(cursor === null ? {} : { cursor }) };
+    const ask = (limited: AbortSignal, headers: Record<string, string>) =>
+      api().GET("/reports", {
+        ...RAW,
+        params: { query },
+        headers: { ...headers, ...marks },
+        signal: limited,
+      });
+    const page: Page = await readAgain(address(query), ask, decodePage, (same) => same, signal);
     items.push(...page.items);
     cursor = page.next_cursor;
     if (cursor === null) return items;
@@ -111,11 +174,13 @@ export async function openStream(
   const timer = setTimeout(() => {
     deadline.abort(new DOMException("no answer in time", "TimeoutError"));
   }, DEADLINE_MS);
-  const headers: Record<string, string> = { Accept: "text/event-stream" };
-  if (lastEventId !== "") headers["Last-Event-ID"] = lastEventId;
+  const last = lastEventId === "" ? {} : { "Last-Event-ID": lastEventId };
   try {
-    const limited = AbortSignal.any([signal, deadline.signal]);
-    const response = await send("/reports/stream", { headers }, limited);
+    const { response } = await api().GET("/reports/stream", {
+      ...RAW,
+      headers: { Accept: "text/event-stream", ...last },
+      signal: AbortSignal.any([signal, deadline.signal]),
+    });
     const type = response.headers.get("Content-Type") ?? "";
     if (response.body === null || !type.startsWith("text/event-stream")) {
       throw new ApiError({ kind: "unreadable", detail: `stream of type ${type}` });
@@ -129,15 +194,17 @@ export async function openStream(
 /** The export as a file's content: a link could not carry the CSRF header. */
 export async function getExport(
   format: ExportFormat,
-  { from, to }: DateRange,
+  range: DateRange,
   language: Language,
   signal: AbortSignal,
 ): Promise<Blob> {
-  const limited = AbortSignal.any([signal, AbortSignal.timeout(EXPORT_DEADLINE_MS)]);
-  const query = new URLSearchParams({ from, to });
+  const limited = within(EXPORT_DEADLINE_MS, signal);
+  const asked = { ...RAW, signal: limited };
   // The table's columns are named for programs; only the printed summary has a language.
-  if (format === "pdf") query.set("lang", language);
-  const response = await send(`/reports/export.${format}?${query}`, {}, limited);
+  const { response } =
+    format === "csv"
+      ? await api().GET("/reports/export.csv", { ...asked, params: { query: range } })
+      : await api().GET("/reports/export.pdf", { ...asked, params: { query: { ...range, lang: language } } });
   try {
     return await response.blob();
   } catch (error) {

@@ -1,7 +1,10 @@
-/** The part of the BFF's answers that the page uses. Instants are milliseconds since 1970-01-01 UTC. */
+/**
+ * The part of the BFF's answers that the page uses. The API's own types are generated (`openapi.ts`); here each
+ * field that is used is checked when it arrives. Instants are milliseconds since 1970-01-01 UTC.
+ */
 
 import {
-  type Decoder,
+  type Decoded,
   count,
   day,
   finite,
@@ -9,80 +12,24 @@ import {
   instant,
   list,
   nullable,
-  object,
+  shape,
   table,
   text,
 } from "./decode";
+import type { components } from "./openapi";
 
-export interface HourOfUse {
-  starts_at: number;
-  ms: number;
-}
+type Wire = components["schemas"];
 
-export interface Usage {
-  total_ms: number;
-  by_hour: HourOfUse[];
-}
+const hourOfUse = shape<Wire["HourUsage"]>()({ starts_at: instant, ms: count });
+const usage = shape<Wire["Usage"]>()({ total_ms: count, by_hour: list(hourOfUse) });
+/** `efficiency`: 0…1; null where there was no signal. */
+const signals = shape<Wire["Signals"]>()({ count, recognised_count: count, efficiency: nullable(finite) });
+/** In percent. */
+const battery = shape<Wire["Battery"]>()({ last_percent: finite, drain_percent: finite });
+const errors = shape<Wire["Errors"]>()({ count, critical_count: count, by_code: table(count) });
 
-export interface Signals {
-  count: number;
-  recognised_count: number;
-  /** 0…1; null where there was no signal. */
-  efficiency: number | null;
-}
-
-/** Percent. */
-export interface Battery {
-  last_percent: number;
-  drain_percent: number;
-}
-
-export interface Errors {
-  count: number;
-  critical_count: number;
-  by_code: Record<string, number>;
-}
-
-/** One prosthesis on one local day. */
-export interface DailyReport {
-  report_date: string;
-  prosthesis_id: string;
-  /** Empty where the CRM does not know the prosthesis. */
-  prosthesis_model: string;
-  prosthesis_serial_number: string;
-  timezone: string;
-  day_starts_at: number;
-  day_ends_at: number;
-  complete: boolean;
-  usage: Usage;
-  signals: Signals;
-  battery: Battery | null;
-  errors: Errors;
-  event_count: number;
-  last_event_at: number;
-}
-
-export interface Freshness {
-  as_of: number | null;
-  /** Age of `as_of` when the answer was made, in milliseconds. */
-  freshness_ms: number | null;
-}
-
-export interface Today extends Freshness {
-  items: DailyReport[];
-  report_date: string;
-  timezone: string;
-}
-
-export interface Page {
-  items: DailyReport[];
-  next_cursor: string | null;
-}
-
-export type Session =
-  { authenticated: false } | { authenticated: true; name: string | null; ends_at: number | null };
-
-const dailyReport: Decoder<DailyReport> = object<DailyReport>({
+/** One prosthesis on one local day. Model and serial number are empty where the CRM does not know the prosthesis. */
+const dailyReport = shape<Wire["DailyReport"]>()({
   report_date: day,
   prosthesis_id: text,
   prosthesis_model: text,
@@ -91,18 +38,18 @@ const dailyReport: Decoder<DailyReport> = object<DailyReport>({
   day_starts_at: instant,
   day_ends_at: instant,
   complete: flag,
-  usage: object<Usage>({
-    total_ms: count,
-    by_hour: list(object<HourOfUse>({ starts_at: instant, ms: count })),
-  }),
-  signals: object<Signals>({ count, recognised_count: count, efficiency: nullable(finite) }),
-  battery: nullable(object<Battery>({ last_percent: finite, drain_percent: finite })),
-  errors: object<Errors>({ count, critical_count: count, by_code: table(count) }),
+  usage,
+  signals,
+  battery: nullable(battery),
+  errors,
   event_count: count,
   last_event_at: instant,
 });
 
-const todayShape: Decoder<Today> = object<Today>({
+/** `freshness_ms`: age of `as_of` when the answer was made. */
+const freshness = shape<Wire["Heartbeat"]>()({ as_of: nullable(instant), freshness_ms: nullable(finite) });
+
+const today = shape<Wire["Today"]>()({
   items: list(dailyReport),
   report_date: day,
   timezone: text,
@@ -110,36 +57,40 @@ const todayShape: Decoder<Today> = object<Today>({
   freshness_ms: nullable(finite),
 });
 
-const pageShape: Decoder<Page> = object<Page>({ items: list(dailyReport), next_cursor: nullable(text) });
+const page = shape<Wire["Page"]>()({ items: list(dailyReport), next_cursor: nullable(text) });
 
-const freshnessShape: Decoder<Freshness> = object<Freshness>({
-  as_of: nullable(instant),
-  freshness_ms: nullable(finite),
+const who = shape<Wire["SessionAnswer"]>()({ authenticated: flag });
+const member = shape<Wire["SessionAnswer"]>()({
+  name: nullable(text),
+  expires_at: nullable(instant),
+  idle_expires_at: nullable(instant),
 });
 
-const whoShape = object<{ authenticated: boolean }>({ authenticated: flag });
-const memberShape = object<{
-  name: string | null;
-  expires_at: number | null;
-  idle_expires_at: number | null;
-}>({ name: nullable(text), expires_at: nullable(instant), idle_expires_at: nullable(instant) });
+export type HourOfUse = Decoded<typeof hourOfUse>;
+export type Usage = Decoded<typeof usage>;
+export type DailyReport = Decoded<typeof dailyReport>;
+export type Freshness = Decoded<typeof freshness>;
+export type Today = Decoded<typeof today>;
+export type Page = Decoded<typeof page>;
+export type Session =
+  { authenticated: false } | { authenticated: true; name: string | null; ends_at: number | null };
 
 export function decodeToday(value: unknown): Today {
-  return todayShape(value, "");
+  return today(value, "");
 }
 
 export function decodePage(value: unknown): Page {
-  return pageShape(value, "");
+  return page(value, "");
 }
 
 export function decodeFreshness(value: unknown): Freshness {
-  return freshnessShape(value, "");
+  return freshness(value, "");
 }
 
 /** `ends_at` is the earlier of the idle and the absolute end. */
 export function decodeSession(value: unknown): Session {
-  if (!whoShape(value, "").authenticated) return { authenticated: false };
-  const { name, expires_at, idle_expires_at } = memberShape(value, "");
+  if (!who(value, "").authenticated) return { authenticated: false };
+  const { name, expires_at, idle_expires_at } = member(value, "");
   const ends = [expires_at, idle_expires_at].filter((end) => end !== null);
   return { authenticated: true, name, ends_at: ends.length === 0 ? null : Math.min(...ends) };
 }

@@ -1,6 +1,7 @@
 import { useCallback, useEffect, useReducer, useState } from "react";
 import { extendSession, getSession, logOut } from "../api/client";
 import { failureFrom } from "../api/failures";
+import { forgetAnswers } from "../api/remembered";
 import {
   INITIAL_SESSION,
   type SessionEvent,
@@ -32,6 +33,10 @@ export function useSession(): SessionControl {
   const [logOutFailed, setLogOutFailed] = useState(false);
   const [warned, setWarned] = useState(false);
   const endsAt = session.status === "in" ? session.endsAt : null;
+
+  useEffect(() => {
+    if (session.status === "out") forgetAnswers();
+  }, [session.status]);
 
   useEffect(() => {
     const controller = new AbortController();

@@ -39,9 +39,11 @@ interface Progress {
 export async function runFeed(ports: FeedPorts, signal: AbortSignal): Promise<"stopped" | "session-ended"> {
   const progress: Progress = { lastEventId: "", retryMs: null, shown: null };
   let failures = 0;
+  let handedOver = false;
   while (!signal.aborted) {
     const begun = ports.now();
-    const failure = await attempt(ports, progress, signal);
+    const failure = await attempt(ports, progress, handedOver, signal);
+    handedOver = failure === null;
     if (isAborted(signal)) break;
     if (failure?.kind === "session-ended") return "session-ended";
     if (failure === null) {
@@ -61,11 +63,19 @@ function isAborted(signal: AbortSignal): boolean {
   return signal.aborted;
 }
 
-/** Reads once, then follows the stream to its end; null where a steady stream ended in order. */
-async function attempt(ports: FeedPorts, progress: Progress, signal: AbortSignal): Promise<Failure | null> {
+/**
+ * Reads once, then follows the stream to its end; null where a steady stream ended in order. The stream after such
+ * an end (`handedOver`) begins with whatever changed since its last id, so that there is nothing to read.
+ */
+async function attempt(
+  ports: FeedPorts,
+  progress: Progress,
+  handedOver: boolean,
+  signal: AbortSignal,
+): Promise<Failure | null> {
   const begun = ports.now();
   try {
-    await refresh(ports, progress, signal);
+    if (!handedOver) await refresh(ports, progress, signal);
   } catch (error) {
     if (signal.aborted) return { kind: "unavailable", retryAfterMs: null };
     const failure = failureFrom(error);
