@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +19,19 @@ from benchmarks.usage import Usage, usage_of
 from local import environments, orphans, services, supervision
 from local import system as servers
 from local.__main__ import forget
-from local.instance import Instance, open_instance
+from local.instance import Instance, ensure_secrets, open_instance, write_private
 from local.steps import PIPE, Step
 from service_kit.settings import KafkaSettings
 
 LOOPBACK = "127.0.0.1"
 SCHEMA_AND_TOPICS = tuple(step for step in PIPE if step.needs[0] in {"clickhouse", "kafka"})
 QUIET_LIMIT_S = 60.0
+BENCHMARK = "benchmark"
+ACCOUNT = """<clickhouse><users><{name}>
+    <password_sha256_hex>{digest}</password_sha256_hex><networks><ip>127.0.0.1</ip></networks><profile>default</profile><quota>default</quota>
+    <grants><query>GRANT ALL ON *.*</query></grants>
+</{name}></users></clickhouse>
+"""
 
 
 def progress(line: str) -> None:
@@ -32,7 +40,7 @@ def progress(line: str) -> None:
 
 
 class World:
-    """Started servers of one throw-away instance. The peers use ClickHouse's migrator account: it may make tables."""
+    """Started servers of one throw-away instance."""
 
     def __init__(self, instance: Instance) -> None:
         self.instance = instance
@@ -45,13 +53,13 @@ class World:
         """The ``BIONICPRO_…`` variables of *process*, as the supervisor would give them."""
         return environments.all_of(self.instance)[process]
 
-    def clickhouse_account(self, user: str = "migrator") -> dict[str, Any]:
+    def clickhouse_account(self, user: str = BENCHMARK) -> dict[str, Any]:
         """Keyword arguments of ``clickhouse_driver.Client``."""
         password = self.instance.secrets[f"clickhouse_{user}"]
         return {"host": LOOPBACK, "port": self.instance.ports["clickhouse"], "user": user, "password": password}
 
     @contextmanager
-    def clickhouse(self, user: str = "migrator") -> Iterator[Client]:
+    def clickhouse(self, user: str = BENCHMARK) -> Iterator[Client]:
         client = Client(**self.clickhouse_account(user))
         try:
             yield client
@@ -84,7 +92,7 @@ class World:
 def world(names: Sequence[str], steps: Sequence[Step] = ()) -> Iterator[World]:
     """*names* of local/'s servers, started and ready, *steps* carried out; stopped and deleted whatever happens."""
     folder = Path(tempfile.mkdtemp(prefix="bionicpro-bench-"))
-    instance, _ = open_instance(folder, usual_ports=False)
+    instance = _with_benchmark_account(open_instance(folder, usual_ports=False)[0])
     programs = [server.program(instance) for server in servers.SERVERS.values()]
     try:
         supervision.start(instance, [*programs, *services.programs(instance)])
@@ -95,6 +103,16 @@ def world(names: Sequence[str], steps: Sequence[Step] = ()) -> Iterator[World]:
         yield started
     finally:
         _gone(instance)
+
+
+def _with_benchmark_account(instance: Instance) -> Instance:
+    """*instance* with one more account of ClickHouse, beside those that the system has: peers make tables of any engine, Kafka's too."""
+    known = ensure_secrets(instance.folder, [f"clickhouse_{BENCHMARK}"])
+    folder = instance.data("clickhouse") / "users.d"
+    folder.mkdir(mode=0o700, parents=True)
+    digest = hashlib.sha256(known[f"clickhouse_{BENCHMARK}"].encode()).hexdigest()
+    write_private(folder / f"{BENCHMARK}.xml", ACCOUNT.format(name=BENCHMARK, digest=digest))
+    return replace(instance, secrets=known)
 
 
 def _gone(instance: Instance) -> None:

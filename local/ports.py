@@ -21,7 +21,6 @@ USUAL: Mapping[str, int] = {
     "kafka_controller": 19093,
     "connect": 18083,
     "clickhouse": 19000,
-    "clickhouse_http": 18123,
     "keycloak": 18080,
     "keycloak_management": 19990,
     "redis": 16379,

@@ -42,17 +42,12 @@ class ClickHouseEndpoint:
 
     host: str
     port: int
-    http_port: int
     accounts: Mapping[str, Account]
 
     def client(self, user: str) -> dict[str, str | int]:
         """Keyword arguments of ``clickhouse_driver.Client``."""
         account = self.accounts[user]
         return {"host": self.host, "port": self.port, "user": account.user, "password": account.password}
-
-    @property
-    def http_url(self) -> str:
-        return f"http://{self.host}:{self.http_port}"
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ QUERY_LOG = """<clickhouse>
 def mart(pytestconfig: pytest.Config) -> Iterator[Mart]:
     """A mart without rows."""
     backend = BACKENDS[pytestconfig.getoption("--backend")]()
-    overrides = backend.instance.config("clickhouse") / "config.d"
+    overrides = backend.instance.data("clickhouse") / "config.d"
     overrides.mkdir(parents=True, exist_ok=True)
     (overrides / "query_log.xml").write_text(QUERY_LOG, encoding="utf-8")
     try:

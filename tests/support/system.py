@@ -141,9 +141,8 @@ class System:
     @property
     def clickhouse(self) -> ClickHouseEndpoint:
         self.backend.wait("clickhouse")
-        ports = self.instance.ports
         accounts = {user: Account(user, self.instance.secrets[f"clickhouse_{user}"]) for user in CLICKHOUSE_USERS}
-        return ClickHouseEndpoint(LOOPBACK, ports["clickhouse"], ports["clickhouse_http"], accounts)
+        return ClickHouseEndpoint(LOOPBACK, self.instance.ports["clickhouse"], accounts)
 
     @property
     def keycloak(self) -> KeycloakEndpoint:
