@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -44,7 +43,7 @@ def demo() -> Iterator[World]:
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """The system's Chromium, without a screen. Raises SubjectFailedError where there is none."""
-    path = next((found for name in machine.CHROMIUM if (found := shutil.which(name))), None)
+    path = machine.chromium()
     if path is None:
         raise SubjectFailedError("there is no Chromium here: `python3 -m local.bootstrap --browser` installs it")
     with sync_playwright() as playwright:

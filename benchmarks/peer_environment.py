@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -40,7 +39,7 @@ def versions(*packages: str) -> dict[str, str]:
 
 
 def _run(command: list[str]) -> None:
-    environment = bootstrap.uv_environment(os.environ)
+    environment = bootstrap.uv_variables()
     finished = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_LIMIT_S, check=False, env=environment)
     if finished.returncode != 0:
         raise NoPeersError(f"`{' '.join(command)}` ended with {finished.returncode}: {finished.stderr.strip()[-600:]}")

@@ -77,7 +77,9 @@ def _reset(folder: Path, options: argparse.Namespace) -> int:
 
 def forget(instance: Instance) -> None:
     """Delete the instance's folder and what stands for it elsewhere. Call only when nothing of it runs."""
-    shutil.rmtree(paths.ROOT_DATA / instance.identifier, ignore_errors=True)
+    elsewhere = instance.data("postgres")
+    if elsewhere.is_symlink() and elsewhere.resolve().is_relative_to(paths.ROOT_DATA):
+        shutil.rmtree(elsewhere.resolve().parent, ignore_errors=True)
     shutil.rmtree(instance.folder)
 
 

@@ -1,33 +1,47 @@
 """``python3 -m local.bootstrap [--browser]``: everything that the system needs on this machine. Standard library only.
 
-Two lanes run side by side: system tools (apt, where we may) and the Java parts (Maven); the Python environment (uv, pinned by hash,
-from a lock with hashes) and the front end's build. What is there already is left alone; a second run takes a second.
+First the system's packages that are missing, all in one call of apt (where we may). Then two lanes run side by side: the Java parts (Maven); the Python
+environment (uv, pinned by hash, from a lock with hashes) and the front end's build. Where one lane fails, the other is stopped and the failure said at
+once, and so it is at Ctrl-C. What is there already is left alone; a second run takes a second.
 """
 
 from __future__ import annotations
 
 import argparse
+import configparser
+import contextlib
 import fcntl
 import hashlib
+import importlib
 import os
 import shutil
-import subprocess
+import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from local import fetch, frontend, machine, paths
+from local import commands, fetch, frontend, machine, paths
 from local.servers import keycloak
 
 LOCKS = paths.REPOSITORY / "locks"
 STAMP = paths.VENV / ".installed"
+# What an environment is made from, also where this runs out of one.
+INTERPRETER = os.path.realpath(sys.executable)
 ATTEMPTS = 3
-COMMAND_LIMIT_S = 1200
-LOCK_LIMIT_S = 1800
-PIP_TO_UV = {"PIP_INDEX_URL": "UV_DEFAULT_INDEX", "PIP_EXTRA_INDEX_URL": "UV_INDEX", "PIP_FIND_LINKS": "UV_FIND_LINKS"}
+LOCK_LIMIT_S = 3600
+EXIT_INTERRUPTED = 130
+# Another apt may run, of the system's own: it is waited for.
+APT_OPTIONS = ("-o", "DPkg::Lock::Timeout=600", "--no-install-recommends")
+PIP_TO_UV = {
+    "PIP_INDEX_URL": "UV_DEFAULT_INDEX",
+    "PIP_EXTRA_INDEX_URL": "UV_INDEX",
+    "PIP_FIND_LINKS": "UV_FIND_LINKS",
+    "PIP_TRUSTED_HOST": "UV_INSECURE_HOST",
+    "PIP_CERT": "SSL_CERT_FILE",
+}
 BEGAN = time.monotonic()
 
 
@@ -35,35 +49,39 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python3 -m local.bootstrap", description=__doc__)
     parser.add_argument("--browser", action="store_true", help="also Chromium, for the tests")
     options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         machine.check()
         with _alone():
             prepare(browser=options.browser)
-    except (machine.MachineError, fetch.FetchError, RuntimeError, OSError, subprocess.TimeoutExpired) as error:
+    except KeyboardInterrupt:
+        print("\nstopped; the next run goes on from here", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except (machine.MachineError, fetch.FetchError, RuntimeError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
 
 
 def prepare(*, browser: bool) -> None:
+    install_tools(machine.missing_tools(browser=browser))
     with ThreadPoolExecutor(max_workers=2) as lanes:
-        java = lanes.submit(_java_lane, browser=browser)
-        python = lanes.submit(_python_lane)
-        python.result()
-        java.result()
+        try:
+            commands.all_done([lanes.submit(_java_lane), lanes.submit(_python_lane)])
+        except BaseException:
+            # The other lane is ended too; a second Ctrl-C would only cut this short.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            commands.stop_all()
+            raise
 
 
 def report(line: str) -> None:
     print(f"[{time.monotonic() - BEGAN:4.0f} s] {line}", flush=True)
 
 
-def _java_lane(*, browser: bool) -> None:
-    install_tools(machine.missing_tools(browser=False))
-    with ThreadPoolExecutor(max_workers=1) as beside:
-        chromium = beside.submit(lambda: install_tools(machine.missing_tools(browser=browser)))
-        fetch.fetch_all(report)
-        keycloak.built(report)
-        chromium.result()
+def _java_lane() -> None:
+    fetch.fetch_all(report)
+    keycloak.built(report)
 
 
 def _python_lane() -> None:
@@ -71,48 +89,94 @@ def _python_lane() -> None:
     frontend.build(report)
 
 
-def install_tools(packages: list[str]) -> None:
-    """Install Debian *packages*. Raises RuntimeError with what to do where we may not."""
-    if not packages:
+def install_tools(needs: list[machine.Need]) -> None:
+    """Install what *needs* name, in one call of apt, and look whether it is there then. Raises RuntimeError that says what to do where it is not."""
+    if not needs:
         return
-    if not paths.is_root() or shutil.which("apt-get") is None:
-        raise RuntimeError(
-            f"missing on this machine: {', '.join(packages)}. Install them (with apt: sudo apt-get install {' '.join(packages)})."
-        )
+    apt = shutil.which("apt-get") is not None
+    if problem := machine.not_to_be_had(needs, machine.distribution()):
+        raise RuntimeError(problem)
+    if not paths.is_root() or not apt:
+        raise RuntimeError(machine.sentence(needs, apt=apt))
+    packages = [need.package for need in needs]
     report(f"installing {', '.join(packages)} with apt")
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    _run(["apt-get", "-q", "update"], environment)
-    _run(["apt-get", "-q", "-y", "--no-install-recommends", "install", *packages], environment)
+    _run(["apt-get", "-q", "update"], environment, attempts=ATTEMPTS)
+    _run(["apt-get", "-q", "-y", *APT_OPTIONS, "install", *packages], environment)
+    importlib.invalidate_caches()
+    browser = any(need.package == "chromium" for need in needs)
+    if left := machine.missing_tools(browser=browser):
+        raise RuntimeError(f"after apt installed {', '.join(packages)}: {machine.sentence(left, apt=True)}")
     report(f"installed {', '.join(packages)}")
 
 
 def install_environment() -> None:
     """Make ``.venv`` hold exactly ``locks/dev.txt`` and this project, editable. Does nothing where the lock is the installed one."""
-    wanted = fingerprint()
-    if STAMP.exists() and STAMP.read_text(encoding="utf-8") == wanted:
+    place, content = fingerprints()
+    known = STAMP.read_text(encoding="utf-8").split() if STAMP.exists() else []
+    sound = _succeeds([str(paths.PYTHON), "-c", ""])
+    if sound and known == [place, content]:
         return
     report("installing the Python environment")
     program = str(uv())
-    environment = uv_environment(os.environ)
-    if not paths.PYTHON.exists():
-        _run([program, "venv", "--quiet", "--python", sys.executable, str(paths.VENV)], environment)
+    environment = uv_variables()
+    if not sound or known[:1] != [place]:
+        # Its scripts name the folder and the interpreter that they were made for: a renamed clone, another Python, a link that leads nowhere.
+        discard(paths.VENV)
+        _run([program, "venv", "--quiet", "--python", INTERPRETER, str(paths.VENV)], environment)
     pip = [program, "--quiet", "pip"]
     into = ["--python", str(paths.PYTHON)]
     _run([*pip, "sync", *into, "--require-hashes", str(LOCKS / "dev.txt")], environment, attempts=ATTEMPTS)
     _run([*pip, "install", *into, "--no-deps", "--no-build-isolation", "--offline", "--editable", str(paths.REPOSITORY)], environment)
-    STAMP.write_text(wanted, encoding="utf-8")
+    STAMP.write_text(f"{place} {content}", encoding="utf-8")
     report("the Python environment is ready")
 
 
-def fingerprint() -> str:
-    """Changes with the lock, the project's description and the interpreter."""
-    parts = [(LOCKS / "dev.txt").read_bytes(), (paths.REPOSITORY / "pyproject.toml").read_bytes(), sys.version.encode()]
-    return hashlib.sha256(b"\0".join(parts)).hexdigest()
+def fingerprints() -> tuple[str, str]:
+    """What changes with the repository's place and the interpreter; what changes with the lock and the project's description."""
+    place = f"{paths.REPOSITORY}\0{INTERPRETER}\0{sys.version}".encode()
+    content = b"\0".join([(LOCKS / "dev.txt").read_bytes(), (paths.REPOSITORY / "pyproject.toml").read_bytes()])
+    return hashlib.sha256(place).hexdigest(), hashlib.sha256(content).hexdigest()
 
 
-def uv_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """*environment* for uv, which does not read pip's variables: where it has none of its own, pip's index is taken over."""
-    taken = {uv: environment[pip] for pip, uv in PIP_TO_UV.items() if pip in environment and uv not in environment}
+def discard(folder: Path) -> None:
+    """Remove *folder*, or the link of that name but not what it leads to. Idempotent."""
+    if folder.is_symlink() or folder.is_file():
+        folder.unlink()
+    elif folder.exists():
+        shutil.rmtree(folder)
+
+
+def pip_files(environment: Mapping[str, str]) -> list[Path]:
+    """pip's configuration files, the one that counts most last."""
+    home = Path(environment.get("HOME", "~")).expanduser()
+    user = Path(environment.get("XDG_CONFIG_HOME") or home / ".config") / "pip" / "pip.conf"
+    named = environment.get("PIP_CONFIG_FILE")
+    return [Path("/etc/xdg/pip/pip.conf"), Path("/etc/pip.conf"), home / ".pip" / "pip.conf", user, *([Path(named)] if named else [])]
+
+
+def pip_settings(files: Iterable[Path]) -> dict[str, str]:
+    """What *files* say for ``pip install``, as the variables of pip's that mean the same. What cannot be read is left out, as pip does."""
+    found: dict[str, str] = {}
+    for section in ("global", "install"):
+        for file in files:
+            parser = configparser.RawConfigParser()
+            with contextlib.suppress(configparser.Error, OSError, UnicodeDecodeError):
+                parser.read(file, encoding="utf-8")
+                options = parser.items(section) if parser.has_section(section) else []
+                found |= {f"PIP_{name.replace('-', '_').upper()}": " ".join(value.split()) for name, value in options}
+    return found
+
+
+def uv_variables() -> dict[str, str]:
+    """Our environment for uv."""
+    return uv_environment(os.environ, pip_settings(pip_files(os.environ)))
+
+
+def uv_environment(environment: Mapping[str, str], configured: Mapping[str, str]) -> dict[str, str]:
+    """*environment* for uv, which reads neither pip's variables nor its files: where it has no setting of its own, pip's is taken over."""
+    pips = dict(configured) | {name: value for name, value in environment.items() if name.startswith("PIP_")}
+    taken = {uv: pips[pip] for pip, uv in PIP_TO_UV.items() if pips.get(pip) and uv not in environment}
     return dict(environment) | taken | {"UV_NO_PROGRESS": "1", "UV_HTTP_TIMEOUT": environment.get("UV_HTTP_TIMEOUT", "180")}
 
 
@@ -130,29 +194,30 @@ def uv() -> Path:
 
 
 def _pip() -> list[str]:
-    """A pip that works: the interpreter's own, else one in a throw-away environment (Debian: python3-venv)."""
+    """A pip that works: the interpreter's own, else one in a throw-away environment."""
     if _succeeds([sys.executable, "-m", "pip", "--version"]):
         return [sys.executable, "-m", "pip"]
     tool = paths.cache() / "pip"
-    if not _succeeds([sys.executable, "-m", "ensurepip", "--version"]):
-        install_tools(["python3-venv"])
     _run([sys.executable, "-m", "venv", "--clear", str(tool)], os.environ)
     return [str(tool / "bin" / "python"), "-m", "pip"]
 
 
 def _succeeds(command: list[str]) -> bool:
-    return subprocess.run(command, capture_output=True, timeout=60, check=False).returncode == 0
+    try:
+        return commands.run(command).returncode == 0
+    except FileNotFoundError:
+        return False
 
 
 def _run(command: list[str], environment: Mapping[str, str], attempts: int = 1) -> None:
     delay_s = 2.0
     for attempt in range(1, attempts + 1):
-        finished = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_LIMIT_S, check=False, env=environment)
+        finished = commands.run(command, environment=environment)
         if finished.returncode == 0:
             return
         if attempt < attempts:
             report(f"{Path(command[0]).name} failed; again in {delay_s:.0f} s ({attempt} of {attempts})")
-            time.sleep(delay_s)
+            commands.pause(delay_s)
             delay_s *= 3
     raise RuntimeError(f"`{' '.join(command)}` ended with {finished.returncode}: {(finished.stderr or finished.stdout).strip()[-800:]}")
 

@@ -11,6 +11,8 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from concurrent import futures as futures_of
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from local.progress import Patience, Sign, sign
 from service_kit import listeners
 
 LOOK_S = 0.05
+AWAKE_S = 0.2
 SIGN_EVERY_S = 5.0
 END_LIMIT_S = 5.0
 _stopping = threading.Event()
@@ -74,6 +77,18 @@ def end(process: subprocess.Popen[Any]) -> None:
         except subprocess.TimeoutExpired:
             continue
     process.wait()
+
+
+def all_done(futures: Sequence[Future[Any]]) -> None:
+    """Until all *futures* are done, or one has failed; raises what it raised.
+
+    Looks again and again: the kernel may give a Ctrl-C to any thread, and Python's handler runs only once the main thread wakes up.
+    """
+    left = set(futures)
+    while left:
+        done, left = futures_of.wait(left, timeout=AWAKE_S, return_when=futures_of.FIRST_EXCEPTION)
+        for future in done:
+            future.result()
 
 
 def stop_all() -> None:

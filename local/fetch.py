@@ -7,6 +7,7 @@ Maven keeps what it has and a folder counts only once all of its files are verif
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import subprocess
 import tarfile
@@ -15,14 +16,13 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from local import paths
+from local import commands, paths
 
 MAVEN_GOAL = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
 CHECKSUMS = Path(__file__).resolve().parent / "artifacts.sha256"
 POMS = Path(__file__).resolve().parent / "maven"
 PARTS = ("kafka", "debezium", "keycloak")
 ATTEMPTS = 4
-ATTEMPT_LIMIT_S = 900
 
 Report = Callable[[str], None]
 
@@ -127,7 +127,7 @@ def _maven_with_retries(part: str, into: Path, report: Report) -> None:
         reason = next((line for line in finished.stdout.splitlines() if "ERROR" in line), "no error line")
         if attempt < ATTEMPTS:
             report(f"Maven failed for {part} ({reason.strip()[:160]}); again in {delay_s:.0f} s ({attempt} of {ATTEMPTS})")
-            time.sleep(delay_s)
+            commands.pause(delay_s)
             delay_s *= 3
     raise FetchError(
         f"Maven could not fetch {part} in {ATTEMPTS} attempts. Last: {reason.strip()[:400]}. Check the network and ~/.m2/settings.xml."
@@ -135,8 +135,9 @@ def _maven_with_retries(part: str, into: Path, report: Report) -> None:
 
 
 def _maven(part: str, into: Path) -> subprocess.CompletedProcess[str]:
+    # Without a locale Java would not find a folder whose name is not ASCII.
     command = ["mvn", "-B", "-ntp", "-f", str(POMS / f"{part}.xml"), MAVEN_GOAL, f"-DoutputDirectory={into}"]
-    return subprocess.run(command, capture_output=True, text=True, timeout=ATTEMPT_LIMIT_S, check=False)
+    return commands.run(command, environment=os.environ | paths.LOCALE)
 
 
 def _stamp(folder: Path) -> Path:

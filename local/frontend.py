@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-import subprocess
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from local import machine, paths
+from local import commands, machine, paths
 
 FOLDER = paths.REPOSITORY / "frontend"
 LEFT_OUT = {"node_modules", "dist", "coverage"}
-COMMAND_LIMIT_S = 600
 
 
 def build(report: Callable[[str], None]) -> None:
@@ -58,9 +56,7 @@ def npm(*arguments: str) -> None:
     """Run npm in the front end's folder. Raises RuntimeError with its last words."""
     command, folder = npm_command()
     environment = os.environ | {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
-    finished = subprocess.run(
-        [*command, *arguments], cwd=FOLDER, env=environment, capture_output=True, text=True, timeout=COMMAND_LIMIT_S, check=False
-    )
+    finished = commands.run([*command, *arguments], environment=environment, cwd=FOLDER)
     if finished.returncode != 0:
         raise RuntimeError(
             f"`npm {' '.join(arguments)}` ended with {finished.returncode}: {(finished.stderr + finished.stdout).strip()[-1200:]}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 
@@ -23,7 +22,7 @@ def main() -> int:
         command = [str(uv), "pip", "compile", *OPTIONS, *source, "-o", str(output)]
         if name in PROJECT and name != "dev":
             command += ["--constraint", str(paths.REPOSITORY / "locks" / "dev.txt")]
-        environment = bootstrap.uv_environment(os.environ)
+        environment = bootstrap.uv_variables()
         subprocess.run(command, cwd=paths.REPOSITORY, env=environment, check=True, timeout=COMMAND_LIMIT_S, stdout=subprocess.DEVNULL)
         print(f"locks/{output.name}")
     return 0

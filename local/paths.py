@@ -13,6 +13,8 @@ VENV = REPOSITORY / ".venv"
 PYTHON = VENV / "bin" / "python"
 ROOT_CACHE = Path("/var/cache/bionicpro")
 ROOT_DATA = Path("/var/lib/bionicpro")
+# For programs that read file names by the locale: Java does.
+LOCALE: dict[str, str] = {"LC_ALL": "C.UTF-8"}
 
 
 def is_root() -> bool:
@@ -39,6 +41,22 @@ def enterable_by_others(path: Path) -> bool:
     """Whether an account without rights of its own can walk to *path* (each existing folder on the way has o+x)."""
     resolved = path.resolve()
     return all(_others_may_enter(folder) for folder in (resolved, *resolved.parents) if folder.is_dir())
+
+
+def let_others_enter(folder: Path) -> None:
+    """Give everybody the right to walk through *folder*, and through the one of ours above it, whatever the umask was when they were made."""
+    for each in (folder, folder.parent):
+        if each.name == "bionicpro" or each == folder:
+            each.chmod(each.stat().st_mode | stat.S_IXOTH)
+
+
+def let_others_read(folder: Path) -> None:
+    """Give everybody the right to read what is in *folder*, and to run what its owner may run."""
+    for path in (folder, *folder.rglob("*")):
+        if not path.is_symlink():
+            mode = path.stat().st_mode
+            run = stat.S_IXGRP | stat.S_IXOTH if mode & stat.S_IXUSR else 0
+            path.chmod(mode | stat.S_IRGRP | stat.S_IROTH | run)
 
 
 def _others_may_enter(folder: Path) -> bool:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from pydantic import SecretStr
 
-from local import paths, supervision
+from local import commands, paths, supervision
 from local.environments import secret_of
 from local.instance import Instance, ensure_secrets, write_private
 from local.launch import parse_environment
@@ -45,8 +45,7 @@ class Step:
 def run_all(steps: tuple[Step, ...], instance: Instance, servers: Mapping[str, Future[None]], report: Report) -> None:
     """Run *steps* in order, each as soon as its servers are ready. Raises StepError, or what kept a server from being ready."""
     for step in steps:
-        for need in step.needs:
-            servers[need].result()
+        commands.all_done([servers[need] for need in step.needs])
         began = time.monotonic()
         step.run(instance)
         report(f"{step.name}: {time.monotonic() - began:.1f} s")

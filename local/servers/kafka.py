@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
+import os
 import uuid
 from base64 import urlsafe_b64encode
 from pathlib import Path
@@ -10,11 +10,10 @@ from pathlib import Path
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from local import fetch
+from local import commands, fetch, paths
 from local.instance import Instance
 from local.servers.program import Program, java
 
-FORMAT_LIMIT_S = 120
 # C1 alone starts fast but peaks low; Serial GC has no threads that idle on two cores.
 JVM = ("-XX:+UseSerialGC", "-Xshare:auto", "-Djava.awt.headless=true")
 
@@ -64,6 +63,6 @@ def _format(instance: Instance, config: Path) -> None:
         cluster = "A" + cluster[1:]  # the tool would read it as an option
     command = [java(), "-Xmx256m", "-XX:TieredStopAtLevel=1", *JVM, logging_option(instance, "warn"), "-cp", class_path()]
     command += ["kafka.tools.StorageTool", "format", "--standalone", "-t", cluster, "-c", str(config)]
-    finished = subprocess.run(command, capture_output=True, text=True, timeout=FORMAT_LIMIT_S, check=False)
+    finished = commands.run(command, environment=os.environ | paths.LOCALE)
     if finished.returncode != 0:
         raise RuntimeError(f"Kafka's storage could not be formatted: {(finished.stdout + finished.stderr).strip()[-600:]}")

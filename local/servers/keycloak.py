@@ -8,18 +8,16 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from local import fetch, paths
+from local import commands, fetch, paths
 from local.instance import Instance, write_private
 from local.launch import answers
 from local.servers.program import Program, java, launched
 
 REALM = paths.REPOSITORY / "deploy" / "keycloak" / "bionicpro-realm.json"
 BUILD_OPTIONS = ("--db=dev-file", "--health-enabled=true", "--metrics-enabled=true")
-BUILD_LIMIT_S = 300
 JVM = (
     "-Xms64m",
     "-Xmx512m",
@@ -104,6 +102,6 @@ def _arguments(instance: Instance) -> tuple[str, ...]:
 
 def _build(home: Path) -> None:
     command = [str(home / "bin" / "kc.sh"), "build", *BUILD_OPTIONS]
-    finished = subprocess.run(command, capture_output=True, text=True, timeout=BUILD_LIMIT_S, check=False)
+    finished = commands.run(command, environment=os.environ | paths.LOCALE)
     if finished.returncode != 0:
         raise RuntimeError(f"Keycloak's build ended with {finished.returncode}: {(finished.stdout + finished.stderr).strip()[-600:]}")

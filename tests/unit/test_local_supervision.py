@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from local import bootstrap, services, supervision, system
+from local import services, supervision, system
 from local.instance import Instance, open_instance
 from local.launch import parse_environment, wait_for
 from local.servers.program import Program
@@ -59,10 +59,3 @@ def test_what_never_answers_is_named_at_the_deadline() -> None:
 def test_the_status_line_names_only_what_does_not_run() -> None:
     states = [supervision.ProcessState("kafka", "RUNNING", 1, ""), supervision.ProcessState("connect", "BACKOFF", 0, "")]
     assert status_line(states) == "1 of 2 parts run; connect: BACKOFF"
-
-
-def test_uv_takes_over_pips_index_only_where_it_has_none() -> None:
-    taken = bootstrap.uv_environment({"PIP_INDEX_URL": "https://pip.example/simple"})
-    kept = bootstrap.uv_environment({"PIP_INDEX_URL": "https://pip.example/simple", "UV_DEFAULT_INDEX": "https://uv.example/simple"})
-    assert taken["UV_DEFAULT_INDEX"] == "https://pip.example/simple"
-    assert kept["UV_DEFAULT_INDEX"] == "https://uv.example/simple"
