@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import mimetypes
 from http import HTTPStatus
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from bff.context import bff_of
 from bff.problems import RefusalError
 
 router = APIRouter()
+FORMS = {"br": ".br", "gzip": ".gz"}
+"""Content codings in which the build leaves its files, the smallest first, and what their names end with."""
+
 IMMUTABLE = "public, max-age=31536000, immutable"
 STYLE = """
 body { font: 1.05rem/1.5 system-ui, sans-serif; max-width: 34rem; margin: 18vh auto 0; padding: 0 1.5rem; color: #1b2733; background: #f6f8fa; }
@@ -85,14 +89,47 @@ async def page(request: Request, path: str) -> Response:
     root = bff_of(request).settings.static_dir.resolve()
     file = _file(root, path)
     if file is not None:
-        immutable = path.startswith("assets/")
-        return FileResponse(file, headers={"cache-control": IMMUTABLE if immutable else "no-cache"})
+        return served(request, file, IMMUTABLE if path.startswith("assets/") else "no-cache")
     if path.startswith(("auth/", "assets/")) or "text/html" not in request.headers.get("accept", "text/html"):
         raise RefusalError(HTTPStatus.NOT_FOUND, "not-found", "There is nothing at this address.")
     index = root / "index.html"
     if not index.is_file():
         raise RefusalError(HTTPStatus.SERVICE_UNAVAILABLE, "front-end-missing", "The page has not been built yet.", retry_after_s=30)
-    return FileResponse(index, headers={"cache-control": "no-cache"})
+    return served(request, index, "no-cache")
+
+
+def served(request: Request, file: Path, cache_control: str) -> Response:
+    """*file*, or the form of it that the build compressed, if the browser takes that; 304 where the browser has it.
+
+    Each form has its own ``ETag`` (of its size and time), and ``Vary`` keeps a cache from giving one browser another's form.
+    """
+    headers = {"cache-control": cache_control, "vary": "accept-encoding"}
+    media_type, _ = mimetypes.guess_type(file.name)
+    for coding in accepted_codings(request.headers.get("accept-encoding", "")):
+        compressed = file.with_name(file.name + FORMS[coding])
+        if compressed.is_file():
+            file, headers["content-encoding"] = compressed, coding
+            break
+    response = FileResponse(file, headers=headers, media_type=media_type, stat_result=file.stat())
+    if request.headers.get("if-none-match") == response.headers["etag"]:
+        kept = {name: response.headers[name] for name in ("etag", "cache-control", "vary")}
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=kept)
+    return response
+
+
+def accepted_codings(accept_encoding: str) -> list[str]:
+    """Those of `FORMS` that an ``Accept-Encoding`` header takes (a weight of 0 refuses), the smallest first."""
+    taken = {
+        name.strip(): _weight(weight) > 0 for name, _, weight in (part.partition(";") for part in accept_encoding.lower().split(",")[:20])
+    }
+    return [coding for coding in FORMS if taken.get(coding, taken.get("*", False))]
+
+
+def _weight(parameter: str) -> float:
+    try:
+        return float(parameter.replace(" ", "").removeprefix("q=")) if parameter else 1.0
+    except ValueError:
+        return 0.0
 
 
 def _file(root: Path, path: str) -> Path | None:

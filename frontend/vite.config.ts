@@ -1,4 +1,5 @@
 import { defineConfig } from "vite";
+import { weight } from "./weight";
 
 // The development server hands API calls to a running BFF. Log in once at the BFF's own address: the
 // session cookie does not depend on the port, so the page served from here is logged in as well.
@@ -6,6 +7,7 @@ const bff = process.env["BIONICPRO_BFF_URL"] ?? "http://127.0.0.1:8000";
 const toBff = { target: bff, changeOrigin: true, headers: { origin: new URL(bff).origin } };
 
 export default defineConfig({
+  plugins: [weight()],
   build: {
     target: "es2023",
     // The content security policy allows nothing inline, data: addresses included.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import cache
 from importlib.resources import as_file, files
@@ -63,7 +63,7 @@ def render(rows: Sequence[MartRow], body: Summary, now: datetime, language: Lang
     page = _Page(canvas, TEXTS[language])
     page.canvas.setTitle(page.texts["title"])
     y = page.head(rows, body, A4[1] - 22 * mm)
-    y = page.table(body, y)
+    y = page.table(body, _names(rows), y)
     y = page.chart(rows, body, y)
     page.error_table(body, y)
     page.foot(body, now)
@@ -101,13 +101,13 @@ class _Page:
             y -= 5.4 * MM
         return y - 4 * MM
 
-    def table(self, body: Summary, y: float) -> float:
+    def table(self, body: Summary, names: Mapping[str, str], y: float) -> float:
         for x, key in zip(COLUMNS, ("column_metric", "column_current", "column_previous"), strict=False):
             self.text(x, y, self.texts[key], bold=True, width=85 * MM)
         self._right(y, self.texts["column_change"], bold=True)
         self.rule(y - 2 * MM)
-        for label, current, previous, change in figures(body, self.texts):
-            y -= 7 * MM
+        for label, current, previous, change in figures(body, self.texts, names):
+            y -= 6.6 * MM
             self.text(COLUMNS[0], y, label, width=85 * MM)
             self.text(COLUMNS[1], y, current, width=36 * MM)
             self.text(COLUMNS[2], y, previous, width=34 * MM, quiet=True)
@@ -185,6 +185,14 @@ def _identity(rows: Sequence[MartRow], body: Summary, texts: dict[str, str]) -> 
     lines.append((texts["period"], f"{current.from_} – {current.to}"))
     lines.append((texts["previous"], f"{previous.from_} – {previous.to}"))
     return lines + ([(texts["timezone"], newest.timezone)] if newest else [])
+
+
+def _names(rows: Sequence[MartRow]) -> dict[str, str]:
+    """The serial number, else the id, of as many prostheses as the page names."""
+    names: dict[str, str] = {}
+    for row in rows:
+        names.setdefault(row.prosthesis_id, row.prosthesis_serial_number or row.prosthesis_id)
+    return dict(list(names.items())[:MAX_PROSTHESES])
 
 
 def _usage_by_day(rows: Sequence[MartRow], first: date, last: date) -> list[int]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from reports_api.schemas import Period, Summary
+from collections.abc import Mapping
+
+from reports_api.schemas import BatteryTotals, Period, Summary
 
 MAX_ERROR_LINES = 15
 NOTHING = "–"
@@ -10,8 +12,8 @@ Line = tuple[str, str, str, str]
 """Label, this period, the one before, change."""
 
 
-def figures(body: Summary, texts: dict[str, str]) -> list[Line]:
-    """The lines of the table."""
+def figures(body: Summary, texts: dict[str, str], names: Mapping[str, str]) -> list[Line]:
+    """The lines of the table. *names*: what each prosthesis is called on the page, by its id; those without a name are left out."""
     current, previous, change = body.current, body.previous, body.change
     return [
         (texts["days_with_data"], _days(current, texts), _days(previous, texts), ""),
@@ -25,8 +27,7 @@ def figures(body: Summary, texts: dict[str, str]) -> list[Line]:
         (texts["efficiency"], _share(current), _share(previous), _points(change.efficiency_difference, texts)),
         (texts["signals"], f"{current.signals.count}", f"{previous.signals.count}", ""),
         (texts["amplitude"], _amplitude(current, texts), _amplitude(previous, texts), ""),
-        (texts["drain_per_day"], _drain(current), _drain(previous), signed_percent(change.drain_per_day_ratio)),
-        (texts["battery_range"], _battery(current), _battery(previous), ""),
+        *_batteries(body, texts, names),
         (texts["errors"], _errors(current), _errors(previous), _difference(change.error_count_difference)),
     ]
 
@@ -71,12 +72,26 @@ def _amplitude(side: Period, texts: dict[str, str]) -> str:
     return NOTHING if amplitude is None else f"{amplitude.mean:.0f} ({amplitude.min}–{amplitude.max}) {texts['uv']}"
 
 
-def _drain(side: Period) -> str:
-    return NOTHING if side.battery is None else f"{side.battery.mean_drain_percent_per_day:.1f} %"
+def _batteries(body: Summary, texts: dict[str, str], names: Mapping[str, str]) -> list[Line]:
+    """A line a prosthesis: its drain a day, and between what its battery moved. Never one line for two batteries."""
+    now, before = body.current.battery_by_prosthesis, body.previous.battery_by_prosthesis
+    found = [prosthesis_id for prosthesis_id in names if prosthesis_id in now or prosthesis_id in before]
+    ratios = body.change.drain_per_day_ratio_by_prosthesis
+    return [
+        (
+            texts["battery"] if len(found) == 1 else texts["battery_of"].format(name=names[prosthesis_id]),
+            _battery(now.get(prosthesis_id)),
+            _battery(before.get(prosthesis_id)),
+            signed_percent(ratios.get(prosthesis_id)),
+        )
+        for prosthesis_id in found
+    ]
 
 
-def _battery(side: Period) -> str:
-    return NOTHING if side.battery is None else f"{side.battery.min_percent:g}–{side.battery.max_percent:g} %"
+def _battery(totals: BatteryTotals | None) -> str:
+    if totals is None:
+        return NOTHING
+    return f"{totals.mean_drain_percent_per_day:.1f} % ({totals.min_percent:g}–{totals.max_percent:g} %)"
 
 
 def _errors(side: Period) -> str:

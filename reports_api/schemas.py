@@ -189,7 +189,7 @@ class SignalTotals(Shape, frozen=True, gc=False):
 
 
 class BatteryTotals(Shape, frozen=True, gc=False):
-    """Battery of a range, in percent."""
+    """Battery of one prosthesis over a range, in percent; the mean is over its days with a battery sample."""
 
     min_percent: Percent
     max_percent: Percent
@@ -206,7 +206,7 @@ class Period(Shape, frozen=True, gc=False):
     prosthesis_ids: list[str]
     usage: UsageTotals
     signals: SignalTotals
-    battery: BatteryTotals | None
+    battery_by_prosthesis: Annotated[dict[str, BatteryTotals], Meta(description="Each prosthesis with a battery sample; never summed")]
     errors: Errors
     event_count: Count
     complete: Annotated[bool, Meta(description="Every day with data in the range is complete")]
@@ -217,7 +217,7 @@ class Change(Shape, frozen=True, gc=False):
 
     usage_per_day_ratio: float | None
     efficiency_difference: float | None
-    drain_per_day_ratio: float | None
+    drain_per_day_ratio_by_prosthesis: Annotated[dict[str, float], Meta(description="Prostheses with a drain in both periods")]
     error_count_difference: int | None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
@@ -41,7 +41,7 @@ def period(days: DayRange, rows: Sequence[MartRow], watermarks: Watermarks) -> P
         prosthesis_ids=sorted({row.prosthesis_id for row in rows}),
         usage=UsageTotals(total_ms=usage, mean_ms_per_day=usage / active_days if active_days else None),
         signals=_signals(rows),
-        battery=_battery(rows),
+        battery_by_prosthesis=_batteries(rows),
         errors=_errors(rows),
         event_count=sum(row.event_count for row in rows),
         complete=all(is_complete(row.day_ends_at, watermarks.get(row.log_partition)) for row in rows),
@@ -65,16 +65,22 @@ def _signals(rows: Sequence[MartRow]) -> SignalTotals:
     )
 
 
-def _battery(rows: Sequence[MartRow]) -> BatteryTotals | None:
-    sampled = [row for row in rows if row.battery_count]
-    if not sampled:
-        return None
+def _batteries(rows: Sequence[MartRow]) -> dict[str, BatteryTotals]:
+    """Each prosthesis has a battery of its own: what one lost says nothing about another's."""
+    sampled: defaultdict[str, list[MartRow]] = defaultdict(list)
+    for row in rows:
+        if row.battery_count:
+            sampled[row.prosthesis_id].append(row)
+    return {prosthesis_id: _battery(sampled[prosthesis_id]) for prosthesis_id in sorted(sampled)}
+
+
+def _battery(sampled: Sequence[MartRow]) -> BatteryTotals:
     drain = sum(row.battery_drain_bp for row in sampled)
     return BatteryTotals(
         min_percent=percent(min(row.battery_min_bp for row in sampled)),
         max_percent=percent(max(row.battery_max_bp for row in sampled)),
         drain_percent=percent(drain),
-        mean_drain_percent_per_day=percent(drain) / len({row.report_date for row in sampled}),
+        mean_drain_percent_per_day=percent(drain) / len(sampled),
     )
 
 
@@ -96,13 +102,18 @@ def change(current: Period, previous: Period) -> Change:
     return Change(
         usage_per_day_ratio=_ratio(current.usage.mean_ms_per_day, previous.usage.mean_ms_per_day),
         efficiency_difference=None if efficiencies[0] is None or efficiencies[1] is None else efficiencies[0] - efficiencies[1],
-        drain_per_day_ratio=_ratio(_drain_per_day(current), _drain_per_day(previous)),
+        drain_per_day_ratio_by_prosthesis=_drain_ratios(current, previous),
         error_count_difference=current.errors.count - previous.errors.count if comparable else None,
     )
 
 
-def _drain_per_day(side: Period) -> float | None:
-    return side.battery.mean_drain_percent_per_day if side.battery else None
+def _drain_ratios(current: Period, previous: Period) -> dict[str, float]:
+    now, before = current.battery_by_prosthesis, previous.battery_by_prosthesis
+    ratios = {
+        prosthesis_id: _ratio(now[prosthesis_id].mean_drain_percent_per_day, before[prosthesis_id].mean_drain_percent_per_day)
+        for prosthesis_id in sorted(now.keys() & before.keys())
+    }
+    return {prosthesis_id: ratio for prosthesis_id, ratio in ratios.items() if ratio is not None}
 
 
 def _ratio(current: float | None, previous: float | None) -> float | None:

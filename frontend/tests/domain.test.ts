@@ -88,7 +88,7 @@ describe("the last seven days", () => {
     expect(row?.totals?.usageMs).toBe(9);
   });
 
-  it("add prostheses up, except the drain", () => {
+  it("add prostheses up, except the drain, which is each one's own", () => {
     const totals = totalsOf([
       report({ hours: [5], signals: [10, 5], errors: [2, 1], drain: 40 }),
       report({ prosthesis: "18", hours: [7], signals: [30, 30], errors: [1, 0], drain: null }),
@@ -99,7 +99,7 @@ describe("the last seven days", () => {
       recognised: 35,
       errors: 3,
       criticalErrors: 1,
-      drainPercent: 40,
+      drains: [{ prosthesis: "BP-17", percent: 40 }],
     });
     expect(efficiencyOf({ signals: 40, recognised: 35 })).toBe(0.875);
     expect(efficiencyOf({ signals: 0, recognised: 0 })).toBeNull();

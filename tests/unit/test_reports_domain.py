@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from reports_api import domain, etags, paging
 from reports_api.examples import ROW, WATERMARKS
+from reports_api.pdf_lines import figures
+from reports_api.pdf_texts import TEXTS
 from reports_api.summary import DayRange, summary
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -84,8 +86,26 @@ def test_averages_are_over_days_with_data_and_ratios_over_sums() -> None:
     amplitude = body.current.signals.amplitude_uv
     assert amplitude is not None
     assert (amplitude.mean, amplitude.min) == (10.0, 35)
-    assert (body.previous.days_with_data, body.previous.usage.mean_ms_per_day, body.previous.battery) == (0, None, None)
+    assert (body.previous.days_with_data, body.previous.usage.mean_ms_per_day, body.previous.battery_by_prosthesis) == (0, None, {})
     assert (body.change.usage_per_day_ratio, body.change.error_count_difference) == (None, None)
+
+
+def test_drain_is_told_for_each_prosthesis_and_never_summed_over_them() -> None:
+    days = DayRange(date(2026, 11, 17), date(2026, 11, 23))
+    rows = [
+        ROW._replace(prosthesis_id="1", battery_count=9, battery_drain_bp=5_000, battery_min_bp=4_000, battery_max_bp=9_000),
+        ROW._replace(prosthesis_id="2", battery_count=9, battery_drain_bp=11_000, battery_min_bp=100, battery_max_bp=10_000),
+        ROW._replace(prosthesis_id="2", report_date=date(2026, 11, 22), battery_count=9, battery_drain_bp=1_000),
+        ROW._replace(prosthesis_id="2", report_date=date(2026, 11, 21), battery_count=0, battery_drain_bp=0),
+        ROW._replace(prosthesis_id="2", report_date=date(2026, 11, 15), battery_count=9, battery_drain_bp=3_000),
+    ]
+    body = summary("u", days, rows, WATERMARKS, NOW)
+    one, two = body.current.battery_by_prosthesis["1"], body.current.battery_by_prosthesis["2"]
+    assert (one.drain_percent, one.mean_drain_percent_per_day, one.min_percent) == (50.0, 50.0, 40.0)
+    assert (two.drain_percent, two.mean_drain_percent_per_day, two.min_percent) == (120.0, 60.0, 1.0)
+    assert body.change.drain_per_day_ratio_by_prosthesis == {"2": 1.0}
+    lines = [line for line in figures(body, TEXTS["en"], {"1": "BH-1", "2": "BH-2"}) if "drain" in line[0]]
+    assert [(line[0][-4:], line[1][:6], line[3]) for line in lines] == [("BH-1", "50.0 %", "–"), ("BH-2", "60.0 %", "+100.0 %")]
 
 
 @given(DAYS, st.integers(0, 400))

@@ -475,7 +475,10 @@ export interface components {
             readonly prosthesis_ids: readonly string[];
             readonly usage: components["schemas"]["UsageTotals"];
             readonly signals: components["schemas"]["SignalTotals"];
-            readonly battery: components["schemas"]["BatteryTotals"] | null;
+            /** @description Each prosthesis with a battery sample; never summed */
+            readonly battery_by_prosthesis: {
+                readonly [key: string]: components["schemas"]["BatteryTotals"];
+            };
             readonly errors: components["schemas"]["Errors"];
             readonly event_count: number;
             /** @description Every day with data in the range is complete */
@@ -503,7 +506,7 @@ export interface components {
         };
         /**
          * BatteryTotals
-         * @description Battery of a range, in percent.
+         * @description Battery of one prosthesis over a range, in percent; the mean is over its days with a battery sample.
          */
         readonly BatteryTotals: {
             /** @description Percent, two decimals */
@@ -520,7 +523,10 @@ export interface components {
         readonly Change: {
             readonly usage_per_day_ratio: number | null;
             readonly efficiency_difference: number | null;
-            readonly drain_per_day_ratio: number | null;
+            /** @description Prostheses with a drain in both periods */
+            readonly drain_per_day_ratio_by_prosthesis: {
+                readonly [key: string]: number;
+            };
             readonly error_count_difference: number | null;
         };
         /**
@@ -1252,11 +1258,13 @@ export interface operations {
                      *             "mean": 812
                      *           }
                      *         },
-                     *         "battery": {
-                     *           "min_percent": 54,
-                     *           "max_percent": 100,
-                     *           "drain_percent": 46,
-                     *           "mean_drain_percent_per_day": 46
+                     *         "battery_by_prosthesis": {
+                     *           "17": {
+                     *             "min_percent": 54,
+                     *             "max_percent": 100,
+                     *             "drain_percent": 46,
+                     *             "mean_drain_percent_per_day": 46
+                     *           }
                      *         },
                      *         "errors": {
                      *           "count": 2,
@@ -1290,11 +1298,13 @@ export interface operations {
                      *             "mean": 812
                      *           }
                      *         },
-                     *         "battery": {
-                     *           "min_percent": 54,
-                     *           "max_percent": 100,
-                     *           "drain_percent": 46,
-                     *           "mean_drain_percent_per_day": 46
+                     *         "battery_by_prosthesis": {
+                     *           "17": {
+                     *             "min_percent": 54,
+                     *             "max_percent": 100,
+                     *             "drain_percent": 46,
+                     *             "mean_drain_percent_per_day": 46
+                     *           }
                      *         },
                      *         "errors": {
                      *           "count": 2,
@@ -1310,7 +1320,9 @@ export interface operations {
                      *       "change": {
                      *         "usage_per_day_ratio": 0.125,
                      *         "efficiency_difference": 0,
-                     *         "drain_per_day_ratio": 0,
+                     *         "drain_per_day_ratio_by_prosthesis": {
+                     *           "17": 0
+                     *         },
                      *         "error_count_difference": 0
                      *       },
                      *       "as_of": "2026-11-23T13:30:00Z",

@@ -1,6 +1,6 @@
 import type { Today } from "../api/contract";
 import { formatInteger, formatPercent, formatShare, formatShortDate } from "../domain/format";
-import { type DayTotals, type HistoryRow, efficiencyOf, historyRows } from "../domain/history";
+import { type DayTotals, type Drain, type HistoryRow, efficiencyOf, historyRows } from "../domain/history";
 import type { EarlierDays } from "../hooks/useEarlierDays";
 import { useLanguage } from "../i18n/LanguageContext";
 import { durationText } from "../i18n/translate";
@@ -76,6 +76,17 @@ function Row({ row, most, isToday }: { row: HistoryRow; most: number; isToday: b
   );
 }
 
+/** One prosthesis needs no name beside its number; several do. */
+function Drains({ drains }: { drains: readonly Drain[] }) {
+  const { t, language } = useLanguage();
+  if (drains.length === 0) return t("value.none");
+  return drains.map(({ prosthesis, percent }) => (
+    <span key={prosthesis} className="drain">
+      {drains.length > 1 && <span className="drain-of">{prosthesis}</span>} {formatPercent(percent, language)}
+    </span>
+  ));
+}
+
 function Cells({ totals, most }: { totals: DayTotals; most: number }) {
   const { t, language } = useLanguage();
   const efficiency = efficiencyOf(totals);
@@ -92,8 +103,8 @@ function Cells({ totals, most }: { totals: DayTotals; most: number }) {
         </span>
       </td>
       <td className="number">{efficiency === null ? none : formatShare(efficiency, language)}</td>
-      <td className="number wide">
-        {totals.drainPercent === null ? none : formatPercent(totals.drainPercent, language)}
+      <td className="number wide" data-testid="history-drain">
+        <Drains drains={totals.drains} />
       </td>
       <td className="number">
         {formatInteger(totals.errors, language)}

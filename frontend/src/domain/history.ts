@@ -15,22 +15,31 @@ export interface DayTotals {
   recognised: number;
   errors: number;
   criticalErrors: number;
-  /** The largest drain of the day's prostheses, in percent; null without a battery reading. */
-  drainPercent: number | null;
+  /** Battery drain in percent of each prosthesis with a reading: each has its own battery, so they are not summed. */
+  drains: Drain[];
+}
+
+export interface Drain {
+  /** Serial number, else id. */
+  prosthesis: string;
+  percent: number;
 }
 
 export function totalsOf(reports: readonly DailyReport[]): DayTotals | null {
   if (reports.length === 0) return null;
   const sum = (part: (report: DailyReport) => number) =>
     reports.reduce((total, report) => total + part(report), 0);
-  const drains = reports.flatMap(({ battery }) => (battery === null ? [] : [battery.drain_percent]));
   return {
     usageMs: sum((report) => report.usage.total_ms),
     signals: sum((report) => report.signals.count),
     recognised: sum((report) => report.signals.recognised_count),
     errors: sum((report) => report.errors.count),
     criticalErrors: sum((report) => report.errors.critical_count),
-    drainPercent: drains.length === 0 ? null : Math.max(...drains),
+    drains: reports.flatMap(({ battery, prosthesis_serial_number, prosthesis_id }) =>
+      battery === null
+        ? []
+        : [{ prosthesis: prosthesis_serial_number || prosthesis_id, percent: battery.drain_percent }],
+    ),
   };
 }
 

@@ -1,0 +1,94 @@
+/**
+ * What the build weighs on the wire: compresses what a browser can have compressed, and refuses a build whose
+ * first page has outgrown its budget.
+ */
+
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { brotliCompressSync, constants, gzipSync } from "node:zlib";
+import type { Plugin } from "vite";
+
+/** Bytes of JavaScript after gzip: what the page loads until today's numbers stand, and all there is. */
+const FIRST_PAGE_BUDGET = 110_000;
+const TOTAL_BUDGET = 220_000;
+/** The page that a wearer sees first, by its source. */
+const FIRST_PAGE = "src/components/Dashboard.tsx";
+const COMPRESSED = /\.(js|css|html|svg|webmanifest)$/;
+/** Below this the headers cost more than is saved. */
+const WORTH_BYTES = 1_000;
+
+export interface Chunk {
+  name: string;
+  isEntry: boolean;
+  /** The source file that made the chunk, where it is imported on demand. */
+  source: string | null;
+  imports: readonly string[];
+  bytes: number;
+}
+
+/** The names of the chunks that the first page needs: the entry, the page itself, and all that they import. */
+export function firstPage(chunks: readonly Chunk[], page: string): Set<string> {
+  const needed = new Set<string>();
+  const queue = chunks.filter((chunk) => chunk.isEntry || (chunk.source?.endsWith(page) ?? false));
+  for (let chunk = queue.pop(); chunk !== undefined; chunk = queue.pop()) {
+    if (needed.has(chunk.name)) continue;
+    needed.add(chunk.name);
+    const { imports } = chunk;
+    queue.push(...chunks.filter(({ name }) => imports.includes(name)));
+  }
+  return needed;
+}
+
+/** What is wrong with the weight of `chunks`; empty where nothing is. */
+export function overweight(chunks: readonly Chunk[]): string[] {
+  const first = firstPage(chunks, FIRST_PAGE);
+  const sum = (some: readonly Chunk[]) => some.reduce((total, { bytes }) => total + bytes, 0);
+  const measured: [string, number, number][] = [
+    ["the first page", sum(chunks.filter(({ name }) => first.has(name))), FIRST_PAGE_BUDGET],
+    ["the whole page", sum(chunks), TOTAL_BUDGET],
+  ];
+  return measured
+    .filter(([, bytes, budget]) => bytes > budget)
+    .map(([what, bytes, budget]) => `${what} has ${bytes} bytes of JavaScript (gzip), more than ${budget}`);
+}
+
+function gzip(content: Buffer): Buffer {
+  return gzipSync(content, { level: 9 });
+}
+
+function brotli(content: Buffer): Buffer {
+  return brotliCompressSync(content, { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } });
+}
+
+/** Writes `file.br` and `file.gz` beside every file worth it, and fails the build above the budget. */
+export function weight(): Plugin {
+  return {
+    name: "bionicpro-weight",
+    apply: "build",
+    writeBundle({ dir }, bundle) {
+      if (dir === undefined) throw new Error("the build has no folder");
+      const chunks = Object.values(bundle).flatMap((part) =>
+        part.type === "chunk"
+          ? [
+              {
+                name: part.fileName,
+                isEntry: part.isEntry,
+                source: part.facadeModuleId,
+                imports: part.imports,
+                bytes: gzip(Buffer.from(part.code)).length,
+              },
+            ]
+          : [],
+      );
+      const found = overweight(chunks);
+      if (found.length > 0) throw new Error(found.join("; "));
+      const files = Object.keys(bundle).filter((name) => COMPRESSED.test(name));
+      for (const name of files) {
+        const content = readFileSync(join(dir, name));
+        if (content.length < WORTH_BYTES) continue;
+        writeFileSync(join(dir, `${name}.br`), brotli(content));
+        writeFileSync(join(dir, `${name}.gz`), gzip(content));
+      }
+    },
+  };
+}
