@@ -14,13 +14,21 @@ from typing import Any
 import httpx
 import msgspec
 from confluent_kafka import Consumer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its type hints do not mark re-exports
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    ResourcePatternType,
+    ResourceType,
+)
 from confluent_kafka.cimpl import NewTopic
 
 from benchmarks.results import Failure, Result, WrongResultsError, versions_of
 from benchmarks.source import Fleet, connected, insert_many
 from benchmarks.worker import SubjectFailedError
 from benchmarks.world import LOOPBACK, World, progress, world
+from connectors.accounts import CONNECT
 from connectors.apply import Connect, Connector, read_connectors
 from local.steps import PIPE
 from schemas.keys import LOG_TOPIC
@@ -61,7 +69,7 @@ def run(events: int | None) -> Iterator[Result | Failure]:
     count = (events or EVENTS) // ROUNDS
     with world(("postgres", "kafka", "connect"), STEPS) as servers:
         subjects = (_ours(), _defaults(servers))
-        with Connect(_url(servers)) as connect:
+        with Connect(_url(servers), login=_login(servers)) as connect:
             connect.apply([subject.connector for subject in subjects])
         for subject in subjects:
             _set_running(servers, subject, running=False)
@@ -82,6 +90,12 @@ def _defaults(servers: World) -> Subject:
     admin = AdminClient(servers.kafka.librdkafka())
     for made in admin.create_topics([NewTopic(DEFAULTS_TOPIC, log_partitions(), 1)]).values():
         made.result(30)
+    writes = [
+        AclBinding(ResourceType.TOPIC, DEFAULTS_TOPIC, ResourcePatternType.LITERAL, f"User:{CONNECT}", "*", one, AclPermissionType.ALLOW)
+        for one in (AclOperation.WRITE, AclOperation.DESCRIBE)
+    ]
+    for allowed in admin.create_acls(writes).values():
+        allowed.result(30)
     config = next(one for one in read_connectors() if one.name == "telemetry").config
     own = {
         "topic.prefix": "defaults",
@@ -134,10 +148,10 @@ def _set_running(servers: World, subject: Subject, *, running: bool) -> None:
     """Resume or stop the connector, and wait until its task is there or gone."""
     url = f"{_url(servers)}/connectors/{subject.connector.name}"
     until = time.monotonic() + LIMIT_S
-    httpx.put(f"{url}/{'resume' if running else 'stop'}", timeout=30).raise_for_status()
+    httpx.put(f"{url}/{'resume' if running else 'stop'}", auth=_login(servers), timeout=30).raise_for_status()
     wanted = ("RUNNING", True) if running else ("STOPPED", False)
     while True:
-        status = httpx.get(f"{url}/status", timeout=30).json()
+        status = httpx.get(f"{url}/status", auth=_login(servers), timeout=30).json()
         if (status["connector"]["state"], bool(status["tasks"])) == wanted:
             return
         if time.monotonic() > until:
@@ -187,6 +201,10 @@ def _read(servers: World, topic: str, begins: dict[int, int], after_id: int) -> 
     stamps.sort()
     cut = len(stamps) // 20
     return (rows, ids, amplitudes), max(0.001, (stamps[-cut - 1] - stamps[cut]) / 1000) if stamps else 0.001
+
+
+def _login(servers: World) -> tuple[str, str]:
+    return "operator", servers.instance.secrets["connect_operator"]
 
 
 def _url(servers: World) -> str:

@@ -12,6 +12,7 @@ from benchmarks.telemetry import owner_of
 from benchmarks.worker import SubjectFailedError
 from benchmarks.world import World
 from schemas.keys import LOG_TOPIC
+from service_kit.settings import ClientConfig
 
 SQL = Path(__file__).parent / "sql" / "kafka_engine.sql"
 DATABASE = "bench_engine"
@@ -23,7 +24,7 @@ def prepare(client: Client, prostheses: int) -> None:
     """An empty database with the static owners."""
     client.execute(f"DROP DATABASE IF EXISTS {DATABASE}")
     client.execute(f"CREATE DATABASE {DATABASE}")
-    owners = next(iter(_statements("", "bench")))
+    owners = next(iter(_statements({}, "bench")))
     client.execute(owners)
     rows = [(one, owner_of(one).user_id, owner_of(one).offset_s) for one in range(1, prostheses + 1)]
     client.execute(f"INSERT INTO {DATABASE}.owners VALUES", rows)
@@ -31,7 +32,7 @@ def prepare(client: Client, prostheses: int) -> None:
 
 def run(world: World, client: Client, events: int, limit_s: float) -> None:
     """Make log, raw, mart and views, and wait until *events* are in the mart. Raises SubjectFailedError at the limit."""
-    for statement in _statements(world.kafka.bootstrap_servers, f"bench-{time.time_ns()}")[1:]:
+    for statement in _statements(world.kafka.librdkafka(), f"bench-{time.time_ns()}")[1:]:
         client.execute(statement)
     until = time.monotonic() + limit_s
     while (seen := client.execute(f"SELECT sum(event_count) FROM {DATABASE}.mart")[0][0]) < events:
@@ -65,7 +66,9 @@ def _merge(name: str) -> str:
     ) + f"({name})"
 
 
-def _statements(broker: str, group: str) -> list[str]:
+def _statements(kafka: ClientConfig, group: str) -> list[str]:
     text = "\n".join(line.split("--")[0] for line in SQL.read_text(encoding="utf-8").splitlines())
-    filled = text.replace("{db}", DATABASE).replace("{broker}", broker).replace("{topic}", LOG_TOPIC).replace("{group}", group)
+    for name in ("bootstrap.servers", "security.protocol", "sasl.mechanisms", "sasl.username", "sasl.password"):
+        text = text.replace("{" + name + "}", str(kafka.get(name, "")))
+    filled = text.replace("{db}", DATABASE).replace("{topic}", LOG_TOPIC).replace("{group}", group)
     return [one.strip() for one in filled.replace("{generation}", "bionicpro_g1").split(";") if one.strip()]

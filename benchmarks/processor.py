@@ -181,7 +181,7 @@ def _result(name: str, events: int, ran: programs.Ran, versions: Mapping[str, st
 
 def _plan(stage: Stage, events: int, name: str) -> dict[str, Any]:
     return {
-        "bootstrap_servers": stage.world.kafka.bootstrap_servers,
+        "kafka": stage.world.kafka.librdkafka(),
         "topic": LOG_TOPIC,
         "group": f"bench-{name}",
         "records": stage.filled.records,

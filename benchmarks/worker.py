@@ -90,7 +90,7 @@ def worker(world: World, generation: int = 1, **settings: object) -> Iterator[Wo
     port = any_free(1)[0]
     chosen = {
         "GENERATION": generation,
-        "GROUP": f"bench-{generation}",
+        "GROUP": f"bionicpro-processor-bench-{generation}",  # of those that the processor's account may join
         "INSTANCE_ID": f"bench-{generation}",
         "PORT": port,
         "DATA_DIR": folder,

@@ -16,6 +16,7 @@ from typing import Any
 from clickhouse_driver import Client
 
 from benchmarks.usage import Usage, usage_of
+from connectors.accounts import BROKER
 from local import environments, orphans, services, supervision
 from local import system as servers
 from local.__main__ import forget
@@ -47,7 +48,9 @@ class World:
 
     @property
     def kafka(self) -> KafkaSettings:
-        return KafkaSettings(bootstrap_servers=f"{LOOPBACK}:{self.instance.ports['kafka']}")
+        """As the broker's own account: the peers have topics and groups of their own, and no rights."""
+        account = environments.kafka(self.instance, BROKER)
+        return KafkaSettings.model_validate({name.removeprefix("BIONICPRO_KAFKA__").lower(): value for name, value in account.items()})
 
     def variables(self, process: str) -> dict[str, str]:
         """The ``BIONICPRO_…`` variables of *process*, as the supervisor would give them."""

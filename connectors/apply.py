@@ -82,8 +82,8 @@ def plan(wanted: Sequence[Connector], found: Mapping[str, Mapping[str, str]], st
 class Connect:
     """Kafka Connect's REST interface. Each call waits out rebalances and start-up (connection refused, 404 and 409 answers, 5xx) until *deadline_s*."""
 
-    def __init__(self, url: str, deadline_s: float = 60.0) -> None:
-        self._http = httpx.Client(base_url=url, timeout=httpx.Timeout(30.0, connect=5.0))
+    def __init__(self, url: str, deadline_s: float = 60.0, login: tuple[str, str] | None = None) -> None:
+        self._http = httpx.Client(base_url=url, auth=login, timeout=httpx.Timeout(30.0, connect=5.0))
         self._deadline_s = deadline_s
 
     def close(self) -> None:

@@ -17,7 +17,9 @@ import psycopg
 import typer
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
+from pydantic import SecretStr
 
+from connectors import accounts
 from connectors import apply as connect_api
 from connectors import topics as broker
 from connectors.plan import Step
@@ -49,6 +51,21 @@ class Settings(ServiceSettings):
     topics: TopicSettings = TopicSettings()
 
 
+class AccountSection(Section):
+    """``BIONICPRO_KAFKA_ACCOUNTS__…``: the services' passwords at Kafka."""
+
+    connect: SecretStr
+    processor: SecretStr
+    operator: SecretStr
+
+
+class AccountSettings(ServiceSettings):
+    """*kafka* is the broker's own account."""
+
+    kafka: KafkaSettings
+    kafka_accounts: AccountSection
+
+
 class SourceSettings(ServiceSettings):
     """Accounts that may look at the source databases: ``auditor``."""
 
@@ -70,6 +87,16 @@ def apply_topics(catalogue: CatalogueOption = CATALOGUE) -> None:
     with _errors_to_exit_code():
         wanted, admin = _topics(catalogue)
         _print_steps(broker.apply(admin, wanted, load(Settings).topics.replication_factor))
+
+
+@topics_app.command("accounts")
+def apply_accounts() -> None:
+    """Give each service its account at Kafka and exactly its rights, as the broker's own account. Can be repeated."""
+    with _errors_to_exit_code():
+        settings = load(AccountSettings)
+        passwords = {user: getattr(settings.kafka_accounts, user).get_secret_value() for user in accounts.SERVICES}
+        added, taken = accounts.ensure(AdminClient({**settings.kafka.librdkafka(), "log_level": 0}), passwords)
+    typer.echo(f"{len(passwords)} accounts, {added} rights added, {taken} taken")
 
 
 @topics_app.command("status")
@@ -166,7 +193,8 @@ def _topics(folder: Path) -> tuple[list[Topic], AdminClient]:
 
 
 def _connect(deadline_s: float) -> connect_api.Connect:
-    return connect_api.Connect(load(Settings).connect.url, deadline_s)
+    settings = load(Settings).connect
+    return connect_api.Connect(settings.url, deadline_s, settings.login)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -23,6 +24,7 @@ KNOWN_ERRORS = (
 
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
+    os.umask(0o077)  # what is written from here on, also by the programs that are started, is nobody else's to read
     try:
         return int(options.run(folder_of(options.instance), options))
     except KNOWN_ERRORS as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from connectors.accounts import BROKER
 from local import paths
 from local.instance import Instance, write_private
 
@@ -19,8 +20,6 @@ def write_all(instance: Instance) -> None:
 
 def all_of(instance: Instance) -> dict[str, dict[str, str]]:
     """The variables of each process."""
-    kafka = {"BIONICPRO_KAFKA__BOOTSTRAP_SERVERS": f"{LOOPBACK}:{instance.ports['kafka']}"}
-    connect = {"BIONICPRO_CONNECT__URL": f"http://{LOOPBACK}:{instance.ports['connect']}"}
     identity = {
         "BIONICPRO_KEYCLOAK__BASE_URL": f"http://{LOOPBACK}:{instance.ports['keycloak']}",
         "BIONICPRO_KEYCLOAK__PUBLIC_URL": instance.keycloak_url,
@@ -31,14 +30,24 @@ def all_of(instance: Instance) -> dict[str, dict[str, str]]:
     redis = {"BIONICPRO_REDIS__URL": f"redis://bff:{instance.secrets['redis_bff']}@{LOOPBACK}:{instance.ports['redis']}/0"}
     return {
         "connect": captured,
+        "kafka": {"BIONICPRO_KAFKA_BROKER_PASSWORD": instance.secrets["kafka_broker"]},
         "keycloak": keycloak_server(instance),
-        "processor": kafka | clickhouse(instance, "writer") | listener(instance, "processor", "PROCESSOR") | processor(instance),
+        "processor": kafka(instance, "processor")
+        | clickhouse(instance, "writer")
+        | listener(instance, "processor", "PROCESSOR")
+        | processor(instance),
         "eraser": clickhouse(instance, "eraser"),
         "reports-api": clickhouse(instance, "reader") | identity | listener(instance, "reports_api", "REPORTS"),
         "bff": identity | redis | listener(instance, "bff", "BFF") | bff(instance),
         "simulator": postgres(instance, "crm", "crm_app") | postgres(instance, "telemetry", "telemetry_ingest"),
         "migrator": clickhouse(instance, "migrator"),
-        "operator": kafka | connect | identity | auditor | clickhouse(instance, "auditor") | status(instance) | probe(instance),
+        "operator": kafka(instance, "operator")
+        | connect(instance)
+        | identity
+        | auditor
+        | clickhouse(instance, "auditor")
+        | status(instance)
+        | probe(instance),
     }
 
 
@@ -94,6 +103,31 @@ def bff(instance: Instance) -> dict[str, str]:
 
 def listener(instance: Instance, port: str, section: str) -> dict[str, str]:
     return _prefixed(f"BIONICPRO_{section}__", {"HOST": LOOPBACK, "PORT": instance.ports[port]})
+
+
+def kafka(instance: Instance, user: str) -> dict[str, str]:
+    """An account of Kafka; ``kafka`` is the broker's own."""
+    own = user == BROKER
+    return _prefixed(
+        "BIONICPRO_KAFKA__",
+        {
+            "BOOTSTRAP_SERVERS": f"{LOOPBACK}:{instance.ports['kafka']}",
+            "SECURITY_PROTOCOL": "SASL_PLAINTEXT",
+            "SASL_MECHANISM": "PLAIN" if own else "SCRAM-SHA-512",
+            "SASL_USERNAME": user,
+            "SASL_PASSWORD": instance.secrets["kafka_broker" if own else f"kafka_{user}"],
+        },
+    )
+
+
+def connect(instance: Instance) -> dict[str, str]:
+    """The operator's login at Connect's REST interface."""
+    values = {
+        "URL": f"http://{LOOPBACK}:{instance.ports['connect']}",
+        "USERNAME": "operator",
+        "PASSWORD": instance.secrets["connect_operator"],
+    }
+    return _prefixed("BIONICPRO_CONNECT__", values)
 
 
 def postgres(instance: Instance, database: str, user: str) -> dict[str, str]:

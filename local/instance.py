@@ -21,6 +21,9 @@ from local.ports import Reservation
 
 SECRET_BYTES = 24
 TYPED_SECRET_BYTES = 12  # of a demo login: somebody types it
+# What others of the machine may not even list. PostgreSQL's folder is its own account's and not among them.
+PRIVATE = ("config", "logs", "env")
+PRIVATE_DATA = ("kafka", "clickhouse", "redis", "keycloak", "processor")
 MAX_SOCKET_PATH = 100  # of the 108 bytes that Linux allows
 
 SECRETS = (
@@ -39,6 +42,11 @@ SECRETS = (
     "keycloak_admin",
     "bff_client",
     "probe_client",
+    "kafka_broker",
+    "kafka_connect",
+    "kafka_processor",
+    "kafka_operator",
+    "connect_operator",
     "redis_bff",
     "redis_probe",
 )
@@ -107,10 +115,11 @@ def open_instance(folder: Path, *, usual_ports: bool) -> tuple[Instance, list[st
 
     Call only while nothing of the instance runs: its own listeners would look taken. See ``existing``.
     """
-    for part in (folder, folder / "data", folder / "config", folder / "logs", folder / "env"):
-        part.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o711)
-    (folder / "data").chmod(0o711)
+    for passage in (folder, folder / "data"):
+        private_folder(passage)
+        passage.chmod(0o711 if paths.is_root() else 0o700)  # PostgreSQL, which does not run as root, has to get to its own folder
+    for part in (*PRIVATE, *(f"data/{server}" for server in PRIVATE_DATA)):
+        private_folder(folder / part)
     held, notes = ports.reserve(wanted_ports(_stored_ports(folder), usual=usual_ports))
     write_private(folder / "instance.json", json.dumps({"ports": held.ports}, indent=1))
     return Instance(folder, dict(held.ports), ensure_secrets(folder, SECRETS), held), notes
@@ -140,6 +149,13 @@ def ensure_secrets(folder: Path, names: Iterable[str]) -> dict[str, str]:
         known |= {name: secrets.token_urlsafe(TYPED_SECRET_BYTES if name.startswith("demo:") else SECRET_BYTES) for name in absent}
         write_private(file, json.dumps(known, indent=1))
     return known
+
+
+def private_folder(folder: Path) -> Path:
+    """*folder*, made where it is absent, open to its owner alone. What an earlier version left open to others is shut."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    return folder
 
 
 def write_private(file: Path, text: str) -> None:

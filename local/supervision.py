@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import sys
 import time
 import xmlrpc.client
@@ -69,7 +70,7 @@ def section(program: Program, logs: Path) -> str:
 
 def start(instance: Instance, programs: Iterable[Program]) -> int:
     """Start supervisord with *programs* known and none of them running; its process id. It lives on when we end."""
-    instance.socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _own_folder(instance.socket.parent)
     file = instance.config("supervisord.conf")
     write_private(file, configuration(instance, programs))
     command = [sys.executable, "-W", "ignore", "-m", "supervisor.supervisord", "-c", str(file)]
@@ -84,9 +85,17 @@ def start(instance: Instance, programs: Iterable[Program]) -> int:
     return pid
 
 
+def _own_folder(folder: Path) -> None:
+    """Make *folder*; one that is there must be ours alone to write. Raises RuntimeError: below a shared /tmp somebody else may have made it first."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = folder.lstat()
+    if found.st_uid != os.geteuid() or not stat.S_ISDIR(found.st_mode) or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise RuntimeError(f"{folder} belongs to somebody else or may be written by others: remove it and start again")
+
+
 def _spawn(command: list[str], log: Path, inherited: Sequence[int]) -> int:
     """Start *command* in a session of its own, so that a Ctrl-C at our terminal does not reach it, with the descriptors *inherited*; its process id."""
-    output = (os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    output = (os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for descriptor in inherited:
         os.set_inheritable(descriptor, True)
     return os.posix_spawn(

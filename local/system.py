@@ -25,6 +25,8 @@ NEEDS = {"connect": ("kafka",)}
 PAUSE_S = 0.1
 LOOK_S = 2.0
 LOOKS = 3
+# What a server is given once it answers, before anything else uses it.
+SETTLING: dict[str, Callable[[Instance], None]] = {"kafka": kafka.settle}
 
 Report = Callable[[str], None]
 
@@ -41,7 +43,7 @@ def with_needs(names: Iterable[str]) -> list[str]:
         raise ValueError(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(SERVERS)}")
     for name in tuple(wanted):
         wanted.update(NEEDS.get(name, ()))
-    return [name for name in SERVERS if name in wanted]
+    return with_order(wanted)
 
 
 def starting(instance: Instance, names: Sequence[str], report: Report) -> dict[str, Future[None]]:
@@ -50,15 +52,29 @@ def starting(instance: Instance, names: Sequence[str], report: Report) -> dict[s
     began = time.monotonic()
     pool = ThreadPoolExecutor(max_workers=len(SERVERS), thread_name_prefix="starting")
     try:
-        return {name: pool.submit(_bring_up, instance, name, began, report) for name in names}
+        futures: dict[str, Future[None]] = {}
+        for name in with_order(names):
+            needed = [futures[need] for need in NEEDS.get(name, ()) if need in futures]
+            futures[name] = pool.submit(_bring_up, instance, name, needed, began, report)
+        return futures
     finally:
         pool.shutdown(wait=False)
 
 
-def _bring_up(instance: Instance, name: str, began: float, report: Report) -> None:
+def with_order(names: Iterable[str]) -> list[str]:
+    """*names* in starting order."""
+    wanted = set(names)
+    return [name for name in SERVERS if name in wanted]
+
+
+def _bring_up(instance: Instance, name: str, needed: Sequence[Future[None]], began: float, report: Report) -> None:
     SERVERS[name].prepare(instance)
+    for other in needed:
+        other.result()
     supervision.start_programs(instance, [name])
     await_program(instance, name, lambda: is_ready(instance, name), ports_of(instance, name))
+    if name in SETTLING:
+        SETTLING[name](instance)
     report(f"{name} is ready after {time.monotonic() - began:.1f} s")
 
 

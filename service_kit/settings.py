@@ -40,6 +40,13 @@ class KafkaSettings(Section):
     sasl_username: str | None = None
     sasl_password: SecretStr | None = None
 
+    @model_validator(mode="after")
+    def _whole_account(self) -> KafkaSettings:
+        """A protocol with accounts has one: a client without it would be refused by the broker again and again, and not say why."""
+        if self.security_protocol.startswith("SASL") and (not self.sasl_mechanism or not self.sasl_username or self.sasl_password is None):
+            raise ValueError(f"{self.security_protocol} needs SASL_MECHANISM, SASL_USERNAME and SASL_PASSWORD")
+        return self
+
     def librdkafka(self) -> ClientConfig:
         """Configuration of a confluent-kafka client: consumers are ``read_committed``, producers place keys as Kafka's Java client does."""
         config: ClientConfig = {
@@ -120,7 +127,18 @@ class RedisSettings(Section):
 
 
 class ConnectSettings(Section):
+    """*username* and *password* are a login of Connect's REST interface; without them it is asked as nobody."""
+
     url: str = "http://127.0.0.1:8083"
+    username: str | None = None
+    password: SecretStr | None = None
+
+    @property
+    def login(self) -> tuple[str, str] | None:
+        """For HTTP's basic authentication."""
+        if self.username is None or self.password is None:
+            return None
+        return self.username, self.password.get_secret_value()
 
 
 class LogSettings(Section):

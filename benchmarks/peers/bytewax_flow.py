@@ -48,8 +48,9 @@ def fold(state: list[int] | None, event: tuple[Key, dict[str, Any]]) -> tuple[li
 
 def flow() -> Dataflow:
     log = Dataflow("reports")
-    config = {"isolation.level": "read_committed"}
-    source: Any = KafkaSource([plan.bootstrap_servers], [plan.topic], tail=False, batch_size=BATCH, add_config=config)
+    config = {**plan.kafka, "isolation.level": "read_committed"}
+    brokers = config.pop("bootstrap.servers")
+    source: Any = KafkaSource([brokers], [plan.topic], tail=False, batch_size=BATCH, add_config=config)
     keyed = op.filter_map("decode", op.input("log", log, source), decode)
     op.output("mart", op.stateful_map("fold", keyed, fold), MartSink())
     return log

@@ -46,7 +46,7 @@ def main() -> None:
     decode = msgspec.json.Decoder(Envelope).decode
     consumer = Consumer(
         {
-            "bootstrap.servers": plan.bootstrap_servers,
+            **plan.kafka,
             "group.id": plan.group,
             "auto.offset.reset": "earliest",
             "isolation.level": "read_committed",

@@ -17,7 +17,10 @@ plan = read_plan()
 mart = Mart(plan)
 app = faust.App(
     plan.group,
-    broker=f"kafka://{plan.bootstrap_servers}",
+    broker=f"kafka://{plan.kafka['bootstrap.servers']}",
+    broker_credentials=faust.SASLCredentials(
+        username=plan.kafka["sasl.username"], password=plan.kafka["sasl.password"], mechanism=plan.kafka["sasl.mechanisms"]
+    ),
     store="memory://",
     datadir=plan.folder,
     topic_partitions=PARTITIONS,

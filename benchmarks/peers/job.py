@@ -27,9 +27,9 @@ Key = tuple[str, int, str]  # user, local day since 1970-01-01, prosthesis
 
 @dataclass(frozen=True)
 class Plan:
-    """``owners``: user and offset from UTC in seconds by prosthesis; ``events``: stop after so many; ``records``: all that the topic holds."""
+    """``kafka``: a librdkafka configuration; ``owners``: user and offset from UTC in seconds by prosthesis; ``events``: stop after so many; ``records``: all that the topic holds."""
 
-    bootstrap_servers: str
+    kafka: dict[str, Any]
     topic: str
     group: str
     records: int

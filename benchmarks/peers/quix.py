@@ -7,6 +7,7 @@ from collections import Counter
 from typing import Any
 
 from quixstreams import Application, State
+from quixstreams.kafka import ConnectionConfig
 from quixstreams.sinks.base import BatchingSink, SinkBatch
 
 from benchmarks.peers.job import EMPTY, Mart, done, folded, key_of, read_plan, ready
@@ -41,7 +42,7 @@ def fold(value: dict[str, Any], state: State) -> tuple[Any, list[int]]:
 
 def main() -> None:
     app = Application(
-        broker_address=plan.bootstrap_servers,
+        broker_address=ConnectionConfig.from_librdkafka_dict(plan.kafka),
         consumer_group=plan.group,
         auto_offset_reset="earliest",
         state_dir=plan.folder,

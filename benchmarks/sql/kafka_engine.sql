@@ -10,7 +10,8 @@ CREATE TABLE {db}.log
     source Tuple(lsn UInt64)
 )
 ENGINE = Kafka
-SETTINGS kafka_broker_list = '{broker}', kafka_topic_list = '{topic}', kafka_group_name = '{group}', kafka_format = 'JSONEachRow',
+SETTINGS kafka_broker_list = '{bootstrap.servers}', kafka_security_protocol = '{security.protocol}', kafka_sasl_mechanism = '{sasl.mechanisms}',
+         kafka_sasl_username = '{sasl.username}', kafka_sasl_password = '{sasl.password}', kafka_topic_list = '{topic}', kafka_group_name = '{group}', kafka_format = 'JSONEachRow',
          kafka_num_consumers = 2, kafka_thread_per_consumer = 1, kafka_max_block_size = 65536, kafka_flush_interval_ms = 1000,
          date_time_input_format = 'best_effort';
 

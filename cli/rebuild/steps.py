@@ -120,7 +120,7 @@ class Rebuild:
 
     def _restart_connectors(self) -> None:
         """One whose topic was deleted under it may wait for a partition that is no more, for ever, and say that it runs."""
-        with Connect(self._settings.connect.url) as connect:
+        with Connect(self._settings.connect.url, login=self._settings.connect.login) as connect:
             for connector in read_connectors():
                 self._say(f"restarting connector {connector.name}")
                 connect.restart(connector.name)

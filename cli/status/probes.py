@@ -116,10 +116,10 @@ def _group(settings: StatusSettings) -> str:
 def read_connect(settings: StatusSettings) -> Connect:
     wanted = read_connectors()
     classes = {connector.config["connector.class"] for connector in wanted}
-    with httpx.Client(base_url=settings.connect.url, timeout=HTTP_TIMEOUT_S, trust_env=False) as http:
+    with httpx.Client(base_url=settings.connect.url, auth=settings.connect.login, timeout=HTTP_TIMEOUT_S, trust_env=False) as http:
         version = str(http.get("/").raise_for_status().json()["version"])
         plugins = http.get("/connector-plugins").raise_for_status().json()
-    with ConnectApi(settings.connect.url, HTTP_TIMEOUT_S) as connect:
+    with ConnectApi(settings.connect.url, HTTP_TIMEOUT_S, settings.connect.login) as connect:
         statuses = connect.statuses()
     plugin = ", ".join(sorted({str(found.get("version")) for found in plugins if found.get("class") in classes}))
     return Connect(version, plugin, tuple(connector.name for connector in wanted), statuses)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import httpx
+
 from local import fetch
-from local.instance import Instance
-from local.launch import answers
+from local.instance import Instance, write_private
 from local.servers.kafka import JVM, class_path, logging_option
 from local.servers.program import Program, java, launched
 
@@ -16,11 +19,15 @@ def prepare(instance: Instance) -> None:
         kafka_port=instance.ports["kafka"],
         plugins=fetch.located()["debezium"],
     )
-    instance.config("connect.properties").write_text(text, encoding="utf-8")
+    write_private(instance.config("connect.properties"), text)
+    write_private(_logins(instance), f"operator={instance.secrets['connect_operator']}\n")
+    jaas = instance.render("connect-jaas.conf", kafka_connect=instance.secrets["kafka_connect"], logins=_logins(instance))
+    write_private(_jaas(instance), jaas)
 
 
 def program(instance: Instance) -> Program:
-    command = (java(), "-Xms1g", "-Xmx1g", "-Xmn640m", *JVM, logging_option(instance, "warn"), "-cp", class_path())
+    jaas = f"-Djava.security.auth.login.config={_jaas(instance)}"
+    command = (java(), "-Xms1g", "-Xmx1g", "-Xmn640m", *JVM, jaas, logging_option(instance, "warn"), "-cp", class_path())
     main = ("org.apache.kafka.connect.cli.ConnectDistributed", str(instance.config("connect.properties")))
     return Program(
         name="connect",
@@ -32,4 +39,17 @@ def program(instance: Instance) -> Program:
 
 
 def ready(instance: Instance) -> bool:
-    return answers(f"http://127.0.0.1:{instance.ports['connect']}/connectors")
+    login = httpx.BasicAuth("operator", instance.secrets["connect_operator"])
+    try:
+        url = f"http://127.0.0.1:{instance.ports['connect']}/connectors"
+        return httpx.get(url, auth=login, timeout=2, trust_env=False).is_success
+    except httpx.TransportError:
+        return False
+
+
+def _jaas(instance: Instance) -> Path:
+    return instance.config("connect-jaas.conf")
+
+
+def _logins(instance: Instance) -> Path:
+    return instance.config("connect-logins.properties")

@@ -10,9 +10,11 @@ from pathlib import Path
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from connectors import accounts
 from local import commands, fetch, paths
-from local.instance import Instance
-from local.servers.program import Program, java
+from local.instance import Instance, write_private
+from local.launch import parse_environment
+from local.servers.program import Program, java, launched
 
 # C1 alone starts fast but peaks low; Serial GC has no threads that idle on two cores.
 JVM = ("-XX:+UseSerialGC", "-Xshare:auto", "-Djava.awt.headless=true")
@@ -24,7 +26,7 @@ def class_path() -> str:
 
 def logging_option(instance: Instance, level: str) -> str:
     file = instance.config(f"log4j2-{level}.properties")
-    file.write_text(instance.render("log4j2.properties", level=level), encoding="utf-8")
+    write_private(file, instance.render("log4j2.properties", level=level))
     return f"-Dlog4j2.configurationFile={file}"
 
 
@@ -33,7 +35,7 @@ def prepare(instance: Instance) -> None:
     data = instance.data("kafka")
     config = instance.config("kafka.properties")
     text = instance.render("kafka.properties", port=instance.ports["kafka"], controller_port=instance.ports["kafka_controller"], data=data)
-    config.write_text(text, encoding="utf-8")
+    write_private(config, text)
     if not (data / "meta.properties").exists():
         _format(instance, config)
 
@@ -42,7 +44,7 @@ def program(instance: Instance) -> Program:
     command = (java(), "-Xms256m", "-Xmx640m", *JVM, logging_option(instance, "warn"), "-cp", class_path(), "kafka.Kafka")
     return Program(
         name="kafka",
-        command=(*command, str(instance.config("kafka.properties"))),
+        command=launched((*command, str(instance.config("kafka.properties"))), env_file=instance.env_file("kafka")),
         directory=instance.folder,
         stop_wait_s=40,
         priority=20,
@@ -50,11 +52,29 @@ def program(instance: Instance) -> Program:
 
 
 def ready(instance: Instance) -> bool:
-    client = AdminClient({"bootstrap.servers": f"127.0.0.1:{instance.ports['kafka']}", "log_level": 0, "socket.timeout.ms": 2000})
     try:
-        return bool(client.list_topics(timeout=2).brokers)
+        return bool(_administrator(instance).list_topics(timeout=2).brokers)
     except KafkaException:
         return False
+
+
+def settle(instance: Instance) -> None:
+    """Make the services' accounts and rights what they should be; also of a log that was made before there were any. Idempotent."""
+    accounts.ensure(_administrator(instance), {user: instance.secrets[f"kafka_{user}"] for user in accounts.SERVICES})
+
+
+def _administrator(instance: Instance) -> AdminClient:
+    return AdminClient(
+        {
+            "bootstrap.servers": f"127.0.0.1:{instance.ports['kafka']}",
+            "security.protocol": "SASL_PLAINTEXT",
+            "sasl.mechanisms": "PLAIN",
+            "sasl.username": accounts.BROKER,
+            "sasl.password": instance.secrets["kafka_broker"],
+            "log_level": 0,
+            "socket.timeout.ms": 10_000,
+        }
+    )
 
 
 def _format(instance: Instance, config: Path) -> None:
@@ -63,6 +83,7 @@ def _format(instance: Instance, config: Path) -> None:
         cluster = "A" + cluster[1:]  # the tool would read it as an option
     command = [java(), "-Xmx256m", "-XX:TieredStopAtLevel=1", *JVM, logging_option(instance, "warn"), "-cp", class_path()]
     command += ["kafka.tools.StorageTool", "format", "--standalone", "-t", cluster, "-c", str(config)]
-    finished = commands.run(command, environment=os.environ | paths.LOCALE)
+    environment = os.environ | paths.LOCALE | parse_environment(instance.env_file("kafka").read_text(encoding="utf-8"))
+    finished = commands.run(command, environment=environment)
     if finished.returncode != 0:
         raise RuntimeError(f"Kafka's storage could not be formatted: {(finished.stdout + finished.stderr).strip()[-600:]}")

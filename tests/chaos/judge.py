@@ -28,7 +28,7 @@ from reconciliation.verify import verify
 from schemas.keys import CRM_TOPIC, DEAD_LETTER_TOPIC, LOG_TOPIC
 from schemas.mapping import SourceMapping
 from schemas.topics import log_partitions
-from service_kit.settings import KafkaSettings, load
+from service_kit.settings import ConnectSettings, KafkaSettings, load
 from tests.chaos.erasures import remains_of_erased
 from tests.chaos.workload import Plan
 
@@ -53,7 +53,9 @@ class Judge:
             settings = load(ReconciliationSettings)
         patient = settings.reconciliation.model_copy(update={"barrier_timeout_s": BARRIER_S})
         self.settings = settings.model_copy(update={"reconciliation": patient})
-        self._connect_url = variables["BIONICPRO_CONNECT__URL"]
+        self._connect = ConnectSettings.model_validate(
+            {name: variables[f"BIONICPRO_CONNECT__{name.upper()}"] for name in ("url", "username", "password")}
+        )
         self._oracle = Oracle(SourceMapping.read())
 
     def recovered(self) -> float:
@@ -81,7 +83,7 @@ class Judge:
         wanted = {topic: positions.ends for topic, positions in broker.topics([LOG_TOPIC, CRM_TOPIC]).items()}
         for topic, ends in wanted.items():
             self._until_committed(broker, topic, ends)
-        with Connect(self._connect_url, SETTLED_LIMIT_S) as connect:
+        with Connect(self._connect.url, SETTLED_LIMIT_S, self._connect.login) as connect:
             deadline = time.monotonic() + SETTLED_LIMIT_S
             while not all(status.running for status in connect.statuses().values()):
                 if time.monotonic() > deadline:

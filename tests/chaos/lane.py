@@ -138,9 +138,13 @@ class Lane:
         lines = []
         for line in file.read_text(encoding="utf-8").splitlines():
             name, _, value = line.partition("=")
-            more = {"listeners": inside, "advertised.listeners": outside, "listener.security.protocol.map": "GATED:PLAINTEXT"}.get(name)
+            more = {"listeners": inside, "advertised.listeners": outside, "listener.security.protocol.map": "GATED:SASL_PLAINTEXT"}.get(
+                name
+            )
             lines.append(f"{name}={value},{more}" if more else line)
-        file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+            if name.startswith("listener.name.clients."):
+                lines.append(line.replace("clients", "gated", 1))
+        write_private(file, "\n".join(lines) + "\n")
 
 
 def fresh(folder: Path) -> Path:

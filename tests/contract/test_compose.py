@@ -20,6 +20,7 @@ from bff.settings import Settings as BffProcess
 from cli.probe.settings import ProbeSettings
 from cli.schema import Settings as Migrator
 from cli.status.settings import StatusSettings
+from connectors.cli import AccountSettings
 from connectors.cli import Settings as Applier
 from local import environments, ports
 from local.instance import SECRETS, Instance
@@ -41,6 +42,7 @@ SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 # Which settings each of our processes builds at its start.
 SETTINGS: dict[str, tuple[type[ServiceSettings], ...]] = {
     "schema": (Migrator,),
+    "accounts": (AccountSettings,),
     "topics": (Applier,),
     "connectors": (Applier,),
     "seed": (SimulatorProcess,),
@@ -60,6 +62,7 @@ COUNTERPARTS = {
     "seed": "simulator",
     "schema": "migrator",
     "connect": "connect",
+    "kafka": "kafka",
     "operator": "operator",
 }
 ENTRY_PACKAGES = {"processor": "stream_processor", "reports": "reports_api", "bff": "bff", "operator": "cli"}
@@ -92,7 +95,7 @@ def test_no_service_is_given_variables_that_it_does_not_read() -> None:
 
 
 def test_every_process_with_an_account_refuses_to_start_without_its_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    for service in SETTINGS.keys() - {"topics", "connectors"}:  # these two have no account: Kafka and Connect are reached by network alone
+    for service in SETTINGS:
         with monkeypatch.context() as context:
             put(context, environment(service, secret=""))
             with pytest.raises(ValueError, match="placeholder"):
@@ -125,7 +128,13 @@ def test_services_get_the_variables_and_accounts_that_local_gives_them(tmp_path:
     for service, process in COUNTERPARTS.items():
         given, expected = environment(service), processes[process]
         assert not expected.keys() - given.keys() - LOCAL_ALONE, f"{service} lacks variables that local/ gives {process}"
-        users = {name: value for name, value in expected.items() if name.endswith(("__USER", "__DATABASE", "__REALM"))}
+        users = {
+            name: value
+            for name, value in expected.items()
+            if name.endswith(
+                ("__USER", "__USERNAME", "__SASL_USERNAME", "__SASL_MECHANISM", "__SECURITY_PROTOCOL", "__DATABASE", "__REALM")
+            )
+        }
         assert {name: given[name] for name in users} == users, service
     keycloak = environment("keycloak").keys() | environment("demo-users").keys()
     assert not processes["keycloak"].keys() - keycloak
@@ -372,8 +381,8 @@ def imports_of(file: Path) -> set[str]:
 
 
 def properties(file: Path) -> dict[str, str]:
-    """``key=value``, ``key = value`` and ``key value`` lines."""
-    lines = (line.strip() for line in file.read_text(encoding="utf-8").splitlines())
+    """``key=value``, ``key = value`` and ``key value`` lines; a template's ``$$`` is a dollar."""
+    lines = (line.strip().replace("$$", "$") for line in file.read_text(encoding="utf-8").splitlines())
     pairs = (re.match(r"([\w.-]+)(?:\s*=\s*|\s+)(.*)", line) for line in lines if line and not line.startswith("#"))
     return {pair[1]: pair[2] for pair in pairs if pair}
 

@@ -14,7 +14,6 @@ from confluent_kafka.cimpl import NewTopic
 
 from schemas.keys import LOG_TOPIC, murmur2, partition_of
 from schemas.topics import log_partitions
-from service_kit.settings import KafkaSettings
 from tests.support.captured import Captured, Tail
 from tests.support.system import System
 
@@ -43,7 +42,7 @@ def test_debezium_places_prostheses_where_the_key_module_says(pipe: System) -> N
         {random.Random(digits * 1000 + n).randrange(10 ** (digits - 1), 10**digits) for digits in range(1, 19) for n in range(20)}
     )[:KEYS]
     mark = f"placement-{secrets.token_hex(4)}"
-    with Tail(pipe.kafka.bootstrap_servers, LOG_TOPIC) as tail:
+    with Tail(pipe.kafka.client(), LOG_TOPIC) as tail:
         with psycopg.connect(**pipe.postgres.conninfo("telemetry", "telemetry_ingest")) as connection, connection.cursor() as cursor:
             cursor.executemany(
                 "INSERT INTO telemetry.telemetry_events (prosthesis_id, kind) VALUES (%s, %s)", [(p, mark) for p in prostheses]
@@ -57,7 +56,7 @@ def test_debezium_places_prostheses_where_the_key_module_says(pipe: System) -> N
 
 
 def test_our_own_producers_place_keys_where_debezium_does(pipe: System) -> None:
-    settings = KafkaSettings(bootstrap_servers=pipe.kafka.bootstrap_servers)
+    settings = pipe.kafka.settings()
     placed: dict[bytes, int] = {}
 
     def delivered(error: Any, message: Any) -> None:
@@ -66,7 +65,7 @@ def test_our_own_producers_place_keys_where_debezium_does(pipe: System) -> None:
 
     # No record of the pipeline: the dead-letter topic has one partition, so a topic of the test's own is made.
     topic = f"placement-{secrets.token_hex(4)}"
-    admin = AdminClient({"bootstrap.servers": pipe.kafka.bootstrap_servers, "log_level": 0})
+    admin = AdminClient({**pipe.kafka.client(), "log_level": 0})
     admin.create_topics([NewTopic(topic, log_partitions(), 1)])[topic].result(timeout=30)
     try:
         producer = Producer(settings.producer())

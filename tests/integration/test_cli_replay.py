@@ -25,12 +25,12 @@ LONG_AGO = "2020-01-01T00:00:00Z"
 
 @pytest.fixture
 def group() -> str:
-    return f"test-{secrets.token_hex(4)}"
+    return f"bionicpro-test-{secrets.token_hex(4)}"  # which the operator may set, as those of the processors
 
 
 @pytest.fixture
 def kafka_settings(pipe: System) -> KafkaSettings:
-    return KafkaSettings(bootstrap_servers=pipe.variables("operator")["BIONICPRO_KAFKA__BOOTSTRAP_SERVERS"])
+    return pipe.kafka.settings()
 
 
 @pytest.fixture

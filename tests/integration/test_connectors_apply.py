@@ -119,4 +119,4 @@ def described(name: str, partitions: int, retention: str = "1000") -> Topic:
 
 
 def admin_of(pipe: System) -> AdminClient:
-    return AdminClient({"bootstrap.servers": pipe.kafka.bootstrap_servers, "log_level": 0})
+    return AdminClient({**pipe.kafka.client(), "log_level": 0})

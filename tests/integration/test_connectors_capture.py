@@ -29,7 +29,7 @@ def about(*prostheses: int) -> Any:
 
 def test_an_idle_source_still_beats_in_every_partition_of_the_log(pipe: System) -> None:
     beats = lambda found: {record.partition for record in found}  # noqa: E731
-    with Tail(pipe.kafka.bootstrap_servers, LOG_TOPIC) as tail:
+    with Tail(pipe.kafka.client(), LOG_TOPIC) as tail:
         found = tail.until(
             lambda found: beats(found) == set(range(log_partitions())),
             lambda record: (record.key or b"").startswith(HEARTBEAT_PREFIX.encode()),
@@ -41,7 +41,7 @@ def test_an_idle_source_still_beats_in_every_partition_of_the_log(pipe: System) 
 
 def test_a_barrier_comes_through_every_partition(pipe: System) -> None:
     barrier = f"test-{secrets.token_hex(8)}"
-    with Tail(pipe.kafka.bootstrap_servers, LOG_TOPIC) as tail:
+    with Tail(pipe.kafka.client(), LOG_TOPIC) as tail:
         with psycopg.connect(**pipe.postgres.conninfo("telemetry", "auditor")) as connection:
             connection.execute("UPDATE telemetry.pipeline_heartbeats SET barrier = %s", (barrier,))
         tail.until(
@@ -51,7 +51,7 @@ def test_a_barrier_comes_through_every_partition(pipe: System) -> None:
 
 
 def test_insert_update_and_delete_come_in_order_under_the_prosthesis_with_whole_rows(pipe: System) -> None:
-    with Tail(pipe.kafka.bootstrap_servers, LOG_TOPIC) as tail:
+    with Tail(pipe.kafka.client(), LOG_TOPIC) as tail:
         (event,) = telemetry(pipe, SIGNAL, (A, "2026-11-23T10:00:00.123456+00:00"))
         telemetry(pipe, "UPDATE telemetry.telemetry_events SET amplitude_uv = 7 WHERE event_id = %s", (event,))
         telemetry(pipe, "DELETE FROM telemetry.telemetry_events WHERE event_id = %s", (event,))
@@ -67,7 +67,7 @@ def test_insert_update_and_delete_come_in_order_under_the_prosthesis_with_whole_
 
 def test_an_event_moved_to_another_prosthesis_is_a_delete_there_and_an_insert_here_at_one_lsn(pipe: System) -> None:
     (event,) = telemetry(pipe, SIGNAL, (A, "2026-11-23T11:00:00Z"))
-    with Tail(pipe.kafka.bootstrap_servers, LOG_TOPIC) as tail:
+    with Tail(pipe.kafka.client(), LOG_TOPIC) as tail:
         telemetry(pipe, "UPDATE telemetry.telemetry_events SET prosthesis_id = %s WHERE event_id = %s", (B, event))
         found = tail.until(
             lambda found: len([r for r in found if r.value["op"] in "cd"]) >= 2, lambda r: about(A, B)(r) and moved(r, event)
@@ -93,7 +93,7 @@ def test_an_incremental_snapshot_sends_every_row_of_a_prosthesis_again(pipe: Sys
         '{"type": "incremental", "surrogate-key": "event_id", "data-collections": ["telemetry.telemetry_events"],'
         f' "additional-conditions": [{{"data-collection": "telemetry.telemetry_events", "filter": "prosthesis_id = {prosthesis}"}}]}}'
     )
-    with Tail(pipe.kafka.bootstrap_servers, LOG_TOPIC) as tail:
+    with Tail(pipe.kafka.client(), LOG_TOPIC) as tail:
         with psycopg.connect(**pipe.postgres.conninfo("telemetry", "auditor")) as connection:
             connection.execute(
                 "INSERT INTO telemetry.debezium_signals (id, type, data) VALUES (%s, 'execute-snapshot', %s)",
@@ -109,7 +109,7 @@ def test_an_incremental_snapshot_sends_every_row_of_a_prosthesis_again(pipe: Sys
 
 def test_crm_changes_come_in_commit_order_under_their_primary_key_and_deletes_leave_a_tombstone(pipe: System) -> None:
     serial = f"TEST-{secrets.token_hex(6)}"
-    with Tail(pipe.kafka.bootstrap_servers, CRM_TOPIC) as tail:
+    with Tail(pipe.kafka.client(), CRM_TOPIC) as tail:
         with psycopg.connect(**pipe.postgres.conninfo("crm", "crm_app"), autocommit=True) as crm:
             row = crm.execute(
                 "INSERT INTO crm.prostheses (model, serial_number) VALUES ('M', %s) RETURNING prosthesis_id", (serial,)
@@ -124,7 +124,7 @@ def test_crm_changes_come_in_commit_order_under_their_primary_key_and_deletes_le
 
 
 def test_the_envelope_carries_what_readers_need_and_no_dead_weight(pipe: System) -> None:
-    with Tail(pipe.kafka.bootstrap_servers, LOG_TOPIC) as tail:
+    with Tail(pipe.kafka.client(), LOG_TOPIC) as tail:
         (event,) = telemetry(pipe, SIGNAL, (B, "2026-11-23T13:00:00Z"))
         (record, *_) = tail.until(bool, about(B))
     telemetry(pipe, "DELETE FROM telemetry.telemetry_events WHERE event_id = %s", (event,))

@@ -34,7 +34,7 @@ def site(expendable: System) -> Iterator[Site]:
 
 
 def kafka(site: Site) -> KafkaSettings:
-    return KafkaSettings(bootstrap_servers=site.system.kafka.bootstrap_servers)
+    return site.system.kafka.settings()
 
 
 def send(site: Site, number: int = 1) -> int:

@@ -30,7 +30,7 @@ Refuse = Callable[..., int]
 
 @pytest.fixture(scope="module")
 def kafka_settings(pipe: System) -> KafkaSettings:
-    return KafkaSettings(bootstrap_servers=pipe.variables("operator")["BIONICPRO_KAFKA__BOOTSTRAP_SERVERS"])
+    return pipe.kafka.settings()
 
 
 @pytest.fixture(scope="module")

@@ -54,7 +54,7 @@ def test_connect_offers_debeziums_postgresql_connector(connect: ConnectEndpoint)
 def test_kafka_makes_no_topic_by_itself(kafka: KafkaEndpoint) -> None:
     topic = "nobody-made-this"
     outcome: list[KafkaError] = []
-    producer = Producer({"bootstrap.servers": kafka.bootstrap_servers, "log_level": 0, "message.timeout.ms": 3000})
+    producer = Producer({**kafka.client(), "log_level": 0, "message.timeout.ms": 3000})
     producer.produce(topic, b"x", on_delivery=lambda error, _message: outcome.append(error))
     assert producer.flush(10) == 0
     assert outcome[0].code() in {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._MSG_TIMED_OUT}

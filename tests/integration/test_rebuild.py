@@ -17,7 +17,6 @@ from cli.broker import Broker
 from cli.rebuild.progress import STEPS, Step
 from schemas.keys import LOG_TOPIC
 from schemas.topics import log_partitions
-from service_kit.settings import KafkaSettings
 from tests.support.expendable import Site
 from tests.support.processor import REPOSITORY, until
 from tests.support.processor_case import Case
@@ -167,7 +166,7 @@ def step_of(site: Site, generation: int) -> Step | None:
 
 
 def test_added_partitions_stop_the_processor_and_a_rebuild_says_what_to_do_first(site: Site, fleet: Case) -> None:
-    admin = AdminClient({"bootstrap.servers": site.system.kafka.bootstrap_servers})
+    admin = AdminClient({**site.system.kafka.client()})
     admin.create_partitions([NewPartitions(LOG_TOPIC, log_partitions() + 1)])[LOG_TOPIC].result(30)
     assert "topics apply" in site.wait_for_problem(f"has {log_partitions() + 1} partitions")
     site.wait_for_log("positions are of 24", "was made anew or changed while the worker ran")
@@ -177,7 +176,7 @@ def test_added_partitions_stop_the_processor_and_a_rebuild_says_what_to_do_first
 
 
 def test_a_log_that_was_made_anew_stops_the_processor_is_named_and_healed_by_a_rebuild_from_postgresql(site: Site, fleet: Case) -> None:
-    old, broker = site.serving(), Broker(KafkaSettings(bootstrap_servers=site.system.kafka.bootstrap_servers))
+    old, broker = site.serving(), Broker(site.system.kafka.settings())
     make_anew(site, broker, LOG_TOPIC)
     fleet.insert(fleet.prostheses[1], recorded_at=fleet.at(3, 4))
     assert "bionicpro rebuild" in site.wait_for_problem("made anew")
@@ -191,7 +190,7 @@ def test_a_log_that_was_made_anew_stops_the_processor_is_named_and_healed_by_a_r
 
 
 def test_records_that_expired_before_they_were_read_are_named_and_made_good_by_a_rebuild(site: Site, fleet: Case) -> None:
-    old, broker = site.serving(), Broker(KafkaSettings(bootstrap_servers=site.system.kafka.bootstrap_servers))
+    old, broker = site.serving(), Broker(site.system.kafka.settings())
     site.stop_processor()
     lost = [fleet.insert(prosthesis, recorded_at=fleet.at(1, 20)) for prosthesis in fleet.prostheses]
     fleet.telemetry.execute("DELETE FROM telemetry.telemetry_events WHERE event_id = %s", (lost[0],))

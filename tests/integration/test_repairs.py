@@ -16,11 +16,11 @@ import pytest
 from clickhouse_driver import Client
 
 from cli.broker import Broker
+from local.instance import write_private
 from local.servers.kafka import class_path
 from local.servers.program import java
 from schemas.generations import group_of
 from schemas.keys import LOG_TOPIC
-from service_kit.settings import KafkaSettings
 from tests.support.airflow_stub import airflow
 from tests.support.expendable import Site
 from tests.support.processor import GROUP, REPOSITORY, until
@@ -113,6 +113,11 @@ def test_a_state_that_somebody_altered_shows_with_the_next_event_and_is_mended(s
 def kafka_tool(site: Site, *arguments: str) -> str:
     """Kafka's own command, as an administrator calls it."""
     command = [java(), "-Xmx128m", "-cp", class_path(), TOOL, "--bootstrap-server", site.system.kafka.bootstrap_servers]
+    account = site.system.kafka.accounts["kafka"]
+    login = f'org.apache.kafka.common.security.plain.PlainLoginModule required username="{account.user}" password="{account.password}";'
+    properties = site.system.instance.config("administrator.properties")
+    write_private(properties, f"security.protocol=SASL_PLAINTEXT\nsasl.mechanism=PLAIN\nsasl.jaas.config={login}\n")
+    command += ["--command-config", str(properties)]
     done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -121,7 +126,7 @@ def kafka_tool(site: Site, *arguments: str) -> str:
 def reset(site: Site, *how: str) -> None:
     """Stop the processor, set its group's offsets of the log with Kafka's tool, start it, wait until it is where it was."""
     group = group_of(GROUP, site.serving())
-    broker = Broker(KafkaSettings(bootstrap_servers=site.system.kafka.bootstrap_servers))
+    broker = Broker(site.system.kafka.settings())
     partitions = broker.topics([LOG_TOPIC])[LOG_TOPIC].ends
     site.stop_processor()
     until(lambda: broker.group(group).members == (), "the group is empty")
@@ -156,7 +161,7 @@ def test_a_replay_from_a_moment_refills_what_was_lost_since(site: Site, case: Ca
     before = case.reports()
     site.migrator(lambda client: client.execute("TRUNCATE TABLE user_daily_reports"))
     site.stop_processor()
-    group, broker = group_of(GROUP, site.serving()), Broker(KafkaSettings(bootstrap_servers=site.system.kafka.bootstrap_servers))
+    group, broker = group_of(GROUP, site.serving()), Broker(site.system.kafka.settings())
     until(lambda: broker.group(group).members == (), "the group is empty")
     assert site.operator.json("replay", "--from", "2026-01-01T00:00:00Z", "--yes")["records"] > 0
     site.start_processor()

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from pydantic import SecretStr
+
+from service_kit.settings import ClientConfig, KafkaSettings
+
 
 @dataclass(frozen=True)
 class Account:
@@ -28,12 +32,38 @@ class PostgresEndpoint:
 
 @dataclass(frozen=True)
 class KafkaEndpoint:
+    """``accounts``: kafka (the broker's own, which may do everything), connect, processor, operator."""
+
     bootstrap_servers: str
+    accounts: Mapping[str, Account]
+
+    def settings(self, user: str = "kafka") -> KafkaSettings:
+        account = self.accounts[user]
+        return KafkaSettings(
+            bootstrap_servers=self.bootstrap_servers,
+            security_protocol="SASL_PLAINTEXT",
+            sasl_mechanism="PLAIN" if user == "kafka" else "SCRAM-SHA-512",
+            sasl_username=account.user,
+            sasl_password=SecretStr(account.password),
+        )
+
+    def client(self, user: str = "kafka") -> ClientConfig:
+        """Configuration of a confluent-kafka client."""
+        return self.settings(user).librdkafka()
 
 
 @dataclass(frozen=True)
 class ConnectEndpoint:
-    url: str
+    """``account``: the operator's, at the REST interface."""
+
+    address: str
+    account: Account
+
+    @property
+    def url(self) -> str:
+        """With the login in it, as HTTP clients take it."""
+        scheme, _, rest = self.address.partition("://")
+        return f"{scheme}://{self.account.user}:{self.account.password}@{rest}"
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ from local import supervision
 from local.launch import answers
 from schemas.keys import LOG_TOPIC
 from schemas.topics import log_partitions
-from service_kit.settings import KafkaSettings
 from tests.support.system import System
 
 SUPERVISED = "processor"
@@ -103,8 +102,7 @@ class Positions:
     """How far the group has committed, and how far the tables that readers see are."""
 
     def __init__(self, system: System) -> None:
-        variables = system.variables("operator")
-        self.broker = Broker(KafkaSettings(bootstrap_servers=variables["BIONICPRO_KAFKA__BOOTSTRAP_SERVERS"]))
+        self.broker = Broker(system.kafka.settings())
         self._auditor = Client(**system.clickhouse.client("auditor"), database="bionicpro")
 
     def close(self) -> None:

@@ -12,7 +12,6 @@ from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartit
 
 from schemas.keys import DEAD_LETTER_TOPIC, LOG_TOPIC, partition_of, prosthesis_key
 from schemas.topics import log_partitions
-from service_kit.settings import KafkaSettings
 from tests.support.processor import LIMIT_S
 from tests.support.system import System
 
@@ -37,7 +36,7 @@ class Records:
     """Reads only what was committed, and dead letters only from its making on."""
 
     def __init__(self, system: System) -> None:
-        self._kafka = KafkaSettings(bootstrap_servers=system.kafka.bootstrap_servers)
+        self._kafka = system.kafka.settings()
         at = TopicPartition(DEAD_LETTER_TOPIC, 0)
         self._dead = Consumer(self._kafka.consumer("test-processor-dead-letters") | {"enable.auto.commit": False})
         self._dead.assign([TopicPartition(at.topic, at.partition, self._dead.get_watermark_offsets(at, timeout=TIMEOUT_S)[1])])

@@ -14,6 +14,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Protocol
 
+from connectors.accounts import BROKER, SERVICES
 from local import environments, orphans, services, steps, supervision
 from local import system as servers
 from local.__main__ import forget
@@ -131,12 +132,15 @@ class System:
     @property
     def kafka(self) -> KafkaEndpoint:
         self.backend.wait("kafka")
-        return KafkaEndpoint(f"{LOOPBACK}:{self.instance.ports['kafka']}")
+        secrets = self.instance.secrets
+        accounts = {BROKER: Account(BROKER, secrets["kafka_broker"])} | {user: Account(user, secrets[f"kafka_{user}"]) for user in SERVICES}
+        return KafkaEndpoint(f"{LOOPBACK}:{self.instance.ports['kafka']}", accounts)
 
     @property
     def connect(self) -> ConnectEndpoint:
         self.backend.wait("connect")
-        return ConnectEndpoint(f"http://{LOOPBACK}:{self.instance.ports['connect']}")
+        account = Account("operator", self.instance.secrets["connect_operator"])
+        return ConnectEndpoint(f"http://{LOOPBACK}:{self.instance.ports['connect']}", account)
 
     @property
     def clickhouse(self) -> ClickHouseEndpoint:

@@ -1,0 +1,158 @@
+"""What somebody without a secret tries at each listening socket of the system: ``python -m tests.support.strangers UID < {name: port}``.
+
+Run as a process of its own, as the account *UID* where it is not 0. Prints, for each listener, what it was granted that it should not be: an empty list.
+A request of HTTP is made as a web page of another origin would make it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable
+
+import httpx
+import psycopg
+import redis
+from clickhouse_driver import Client
+from clickhouse_driver.errors import Error
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+HOST = "127.0.0.1"
+ORIGIN = "https://elsewhere.example"
+PAGE = {"Origin": ORIGIN, "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}
+STEAL = {"connector.class": "io.debezium.connector.postgresql.PostgresConnector", "topic.prefix": "${env:BIONICPRO_CRM_DB__PASSWORD}"}
+CLASS = "io.debezium.connector.postgresql.PostgresConnector"
+# What must be refused: method, path, body.
+CLOSED: dict[str, tuple[tuple[str, str, object], ...]] = {
+    "connect": (
+        ("GET", "/", None),
+        ("GET", "/connectors", None),
+        ("GET", "/connectors/crm/config", None),
+        ("GET", "/admin/loggers", None),
+        ("PUT", f"/connector-plugins/{CLASS}/config/validate", STEAL),
+        ("POST", "/connectors", {"name": "x", "config": STEAL}),
+        ("POST", "/connectors/crm/restart", None),
+        ("POST", "/connectors/crm/tasks", []),
+        ("PUT", "/connectors/crm/fence", None),
+        ("DELETE", "/connectors/crm", None),
+    ),
+    "keycloak": (
+        ("GET", "/admin/realms", None),
+        ("GET", "/admin/realms/bionicpro/users", None),
+        ("GET", "/metrics", None),
+        ("POST", "/realms/master/protocol/openid-connect/token", None),
+        ("POST", "/realms/bionicpro/clients-registrations/default", {"clientId": "x"}),
+    ),
+    "keycloak_management": (("POST", "/metrics", None), ("GET", "/admin/realms", None)),
+    "processor": (("GET", "/table/", None), ("GET", "/table/bionicpro-processor-directory", None)),
+    "reports_api": (
+        ("GET", "/users/11111111-1111-4111-8111-111111111111/reports/today", None),
+        ("GET", "/docs", None),
+        ("POST", "/health/ready", None),
+    ),
+    "bff": (
+        ("GET", "/auth/session", None),
+        ("GET", "/api/reports/today", None),
+        ("POST", "/auth/logout", None),
+        ("POST", "/auth/session", None),
+    ),
+}
+
+
+def http(name: str) -> Callable[[int], list[str]]:
+    def tried(port: int) -> list[str]:
+        granted = []
+        with httpx.Client(base_url=f"http://{HOST}:{port}", headers=PAGE, timeout=20, trust_env=False) as client:
+            for method, path, body in CLOSED[name]:
+                answer = client.request(method, path, json=body)
+                if answer.is_success:
+                    granted.append(f"{method} {path}: {answer.status_code}")
+                if answer.headers.get("access-control-allow-origin") in {"*", ORIGIN}:
+                    granted.append(f"{method} {path}: readable by {ORIGIN}")
+        return granted
+
+    return tried
+
+
+def postgres(port: int) -> list[str]:
+    granted = []
+    for user in ("postgres", "crm_owner", "telemetry_ingest", "debezium", "auditor"):
+        for password in ("", user):
+            try:
+                psycopg.connect(host=HOST, port=port, user=user, password=password, dbname="postgres", connect_timeout=10).close()
+            except psycopg.OperationalError:
+                continue
+            granted.append(f"{user} with the password {password!r}")
+    return granted
+
+
+def kafka(port: int) -> list[str]:
+    base = {"bootstrap.servers": f"{HOST}:{port}", "log_level": 0, "socket.timeout.ms": 3000}
+    sasl = {"security.protocol": "SASL_PLAINTEXT"}
+    attempts: dict[str, dict[str, str | int]] = {
+        "without an account": {},
+        "kafka by PLAIN": {**sasl, "sasl.mechanisms": "PLAIN", "sasl.username": "kafka", "sasl.password": "kafka"},
+        "operator by SCRAM": {**sasl, "sasl.mechanisms": "SCRAM-SHA-512", "sasl.username": "operator", "sasl.password": "operator"},
+    }
+    granted = []
+    for what, account in attempts.items():
+        try:
+            AdminClient({**base, **account}).list_topics(timeout=3)
+        except KafkaException:
+            continue
+        granted.append(what)
+    return granted
+
+
+def clickhouse(port: int) -> list[str]:
+    granted = []
+    for user in ("default", "migrator", "reader", ""):
+        try:
+            with Client(HOST, port, user=user, password="", connect_timeout=10) as client:
+                granted.append(f"{user!r}: {client.execute('SELECT 1')}")
+        except (Error, EOFError, OSError):
+            continue
+    try:  # a page sends HTTP to any port
+        answer = httpx.post(f"http://{HOST}:{port}/?query=SELECT+1&add_http_cors_header=1", headers=PAGE, timeout=20, trust_env=False)
+        granted.append(f"HTTP: {answer.status_code}")
+    except httpx.TransportError:
+        pass
+    return granted
+
+
+def redis_server(port: int) -> list[str]:
+    granted = []
+    for user, password in ((None, None), ("default", ""), ("bff", "bff"), ("probe", "probe")):
+        try:
+            with redis.Redis(HOST, port, username=user, password=password, socket_timeout=10) as client:
+                granted.append(f"{user}: {client.ping()}")
+        except redis.RedisError:
+            continue
+    return granted
+
+
+TRIES: dict[str, Callable[[int], list[str]]] = {
+    "postgres": postgres,
+    "kafka": kafka,
+    "kafka_controller": kafka,
+    "clickhouse": clickhouse,
+    "redis": redis_server,
+    **{name: http(name) for name in CLOSED},
+}
+
+
+def main() -> None:
+    logging.disable()
+    account, listeners = int(sys.argv[1]), json.load(sys.stdin)
+    if account:
+        os.setgroups([])
+        os.setgid(account)
+        os.setuid(account)
+    print(json.dumps({name: TRIES[name](port) for name, port in listeners.items()}))
+
+
+if __name__ == "__main__":
+    main()
