@@ -8,11 +8,10 @@ import logging as stdlib_logging
 import uvicorn
 
 from bff.app import check_provider, create_app
+from bff.server import listening
 from bff.settings import Settings
 from service_kit import http_server, logging
 from service_kit.settings import load
-
-CONNECTIONS_AT_MOST = 4000
 
 
 def main() -> None:
@@ -22,8 +21,8 @@ def main() -> None:
     for chatty in ("httpx", "httpcore"):
         stdlib_logging.getLogger(chatty).setLevel("WARNING")
     asyncio.run(check_provider(settings))
-    config = http_server.bounded(create_app(settings), host=settings.bff.host, port=settings.bff.port, connections=CONNECTIONS_AT_MOST)
-    uvicorn.Server(config).run()
+    http_server.allow_files(settings.bff.connections.total)
+    uvicorn.Server(listening(create_app(settings), settings.bff)).run()
 
 
 if __name__ == "__main__":

@@ -11,21 +11,23 @@ from http import HTTPStatus
 
 import structlog
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from bff import health, login, logout, pages, proxy, session_api
 from bff.context import Bff, bff_of, build, client_of
+from bff.cookies import Cookies
 from bff.envelope import Envelope
 from bff.oidc import ProviderDownError, ProviderMismatchError
-from bff.problems import RefusalError, problem, unavailable
+from bff.pages import PROGRAM_PATHS
+from bff.problems import RefusalError, unavailable
 from bff.redis_client import StoreDownError
 from bff.sessions import Clock
 from bff.settings import Settings
 from service_kit.settings import EXIT_BAD_SETTINGS
 
 AUDITED = frozenset({"csrf", "not-yours", "not-found", "too-many-requests", "bad-query"})
-PROGRAM_PATHS = ("/reports", "/users", "/auth/session", "/auth/logout", "/auth/backchannel-logout", "/health")
 log = structlog.get_logger("bff")
 
 
@@ -51,7 +53,9 @@ def create_app(settings: Settings, clock: Clock = time.time) -> FastAPI:
     for kind, handler in _HANDLERS.items():
         app.add_exception_handler(kind, handler)
     own = settings.bff
-    app.add_middleware(Envelope, public_url=own.public_url, public_host=own.public_host, secure=own.secure)
+    app.add_middleware(
+        Envelope, public_url=own.public_url, public_host=own.public_host, secure=own.secure, cookie_prefix=Cookies(own.secure).prefix
+    )
     return app
 
 
@@ -86,9 +90,10 @@ async def _refusal(request: Request, error: Exception) -> Response:
         refusal = unavailable("The service")
     elif isinstance(error, HTTPException):
         refusal = _of_framework(error)
+    elif isinstance(error, RequestValidationError):
+        refusal = _of_parameters(error)
     else:
-        log.error("failed", error=type(error).__name__, exc_info=error)
-        refusal = RefusalError(HTTPStatus.INTERNAL_SERVER_ERROR, "failed", "The request failed here. It is in the log.")
+        raise error
     return _answer(request, refusal)
 
 
@@ -98,6 +103,12 @@ def _of_framework(error: HTTPException) -> RefusalError:
     return RefusalError(status, kind, f"{status.phrase}.", headers=error.headers)
 
 
+def _of_parameters(error: RequestValidationError) -> RefusalError:
+    """Which parameters are wrong, without what stood in them."""
+    names = sorted({str(part["loc"][-1])[:40] for part in error.errors()})[:5]
+    return RefusalError(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-parameter", f"Wrong parameter: {', '.join(names)}.")
+
+
 def _answer(request: Request, refusal: RefusalError) -> Response:
     bff = bff_of(request)
     if refusal.kind in AUDITED and request.url.path.startswith(PROGRAM_PATHS):
@@ -105,15 +116,12 @@ def _answer(request: Request, refusal: RefusalError) -> Response:
         bff.audit.request_refused(
             refusal.kind, method=request.method, path=request.url.path[:200], client=client_of(request), subject=subject
         )
-    if request.url.path.startswith(PROGRAM_PATHS):
-        response: Response = problem(refusal, request.state.request_id)
-    else:
-        response = pages.refusal_page(refusal, request)
-    if refusal.forget_session and bff.cookies.session_name in request.cookies:
+    response = pages.answer(refusal, request, request.state.request_id)
+    if refusal.forget_session and bff.cookies.session_name in bff.cookies.sent(request):
         bff.cookies.clear_session(response)
     return response
 
 
 _HANDLERS = dict.fromkeys(
-    (RefusalError, StoreDownError, ProviderDownError, ProviderMismatchError, TimeoutError, HTTPException, Exception), _refusal
+    (RefusalError, StoreDownError, ProviderDownError, ProviderMismatchError, TimeoutError, HTTPException, RequestValidationError), _refusal
 )

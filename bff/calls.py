@@ -12,18 +12,28 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
+from service_kit.shares import Shares
+
 T = TypeVar("T")
 
 
 class Calls:
-    """At most *limit* calls under way, those included that nobody waits for any more: give each client time-outs of its own."""
+    """Calls under way, those included that nobody waits for any more, as many as there are *places*: give each client time-outs of its own."""
 
-    def __init__(self, limit: int) -> None:
-        self._free = asyncio.Semaphore(limit)
+    def __init__(self, places: Shares) -> None:
+        self._places = places
         self._under_way: set[asyncio.Task[Any]] = set()
 
-    async def wait(self, call: Coroutine[Any, Any, T], deadline_s: float, *, unwanted: Callable[[T], Awaitable[None]] | None = None) -> T:
-        """The result of *call*. Raises `TimeoutError` at the deadline, or at half of it where no place was free, and what *call* raises.
+    async def wait(
+        self,
+        call: Coroutine[Any, Any, T],
+        deadline_s: float,
+        *,
+        whose: str = "",
+        unwanted: Callable[[T], Awaitable[None]] | None = None,
+    ) -> T:
+        """The result of *call*, which takes a place of *whose*. Raises what *call* raises, `TimeoutError` at the deadline, or at half of it where no place came
+        free, and `ShareFullError` where no more callers may wait for one.
 
         A call that has less than half of its time left is not begun: it would be given up before its answer comes, and a server that is behind would work
         for nobody.
@@ -33,11 +43,11 @@ class Calls:
         until = asyncio.get_running_loop().time() + deadline_s
         try:
             async with asyncio.timeout_at(until - deadline_s / 2):
-                await self._free.acquire()
+                await self._places.take(whose)
         except BaseException:
             call.close()
             raise
-        task = self._begin(call)
+        task = self._begin(call, whose)
         try:
             await asyncio.wait({task}, timeout=until - asyncio.get_running_loop().time())
         finally:
@@ -47,9 +57,9 @@ class Calls:
             raise TimeoutError
         return task.result()
 
-    def _begin(self, call: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    def _begin(self, call: Coroutine[Any, Any, T], whose: str) -> asyncio.Task[T]:
         task = asyncio.create_task(call)
-        task.add_done_callback(lambda _: self._free.release())
+        task.add_done_callback(lambda _: self._places.release(whose))
         self._keep(task)
         return task
 

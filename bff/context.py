@@ -12,18 +12,19 @@ from starlette.requests import Request
 
 from bff.audit import Audit
 from bff.cookies import Cookies
-from bff.id_tokens import TokenValidator
+from bff.id_tokens import Expected, TokenValidator
 from bff.keys import SigningKeys
 from bff.oidc import GrantRefusedError, Keycloak, ProviderDownError, ProviderMismatchError
 from bff.rate_limits import RateLimits
 from bff.redis_client import Store
 from bff.refresh import Refresher
-from bff.request_guard import client_address
 from bff.sessions import Clock, Session, Sessions
 from bff.settings import BffSettings, Settings
 from bff.streams import LiveStreams
 from bff.transactions import Transactions
 from bff.upstream import Upstream
+from service_kit import addresses
+from service_kit.shares import Shares
 
 ENDING_TRIES = 4
 ENDING_PAUSE_S = 2.0
@@ -48,6 +49,7 @@ class Bff:
     audit: Audit
     cookies: Cookies
     upstream: Upstream
+    exports: Shares
     _endings: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def end_session(self, session: Session) -> bool:
@@ -120,7 +122,8 @@ def build(settings: Settings, clock: Clock) -> Bff:
         clock=clock,
     )
     keys = SigningKeys(keycloak.keys, cooldown_s=own.key_refetch_cooldown_s, clock=clock)
-    validator = TokenValidator(keys, issuer=keycloak.issuer, client_id=own.client_id, leeway_s=own.clock_leeway_s, clock=clock)
+    expected = Expected(keycloak.issuer, own.client_id, own.clock_leeway_s, own.max_authentication_age_s)
+    validator = TokenValidator(keys, expected, clock)
     audit = Audit()
     return Bff(
         settings=own,
@@ -133,13 +136,12 @@ def build(settings: Settings, clock: Clock) -> Bff:
         refresher=Refresher(
             sessions, keycloak, validator, audit, lock_s=own.refresh_lock_s, wait_s=own.identity_deadline_s + 2, clock=clock
         ),
-        streams=LiveStreams(
-            sessions, total=own.streams_total, per_session=own.streams_per_session, check_s=own.stream_check_s, clock=clock
-        ),
+        streams=LiveStreams(sessions, Shares(own.streams), check_s=own.stream_check_s, clock=clock),
         limits=RateLimits(store),
         audit=audit,
         cookies=Cookies(own.secure),
-        upstream=Upstream(own.reports_url, connect_s=own.upstream_connect_s, limit=own.upstream_connections),
+        upstream=Upstream(own.reports_url, connect_s=own.upstream_connect_s, places=Shares(own.calls)),
+        exports=Shares(own.exports),
     )
 
 
@@ -151,4 +153,11 @@ def bff_of(request: Request) -> Bff:
 
 
 def client_of(request: Request) -> str:
-    return client_address(request, bff_of(request).settings.trusted_proxies)
+    """The client's address, for the audit."""
+    peer = request.client.host if request.client else None
+    return addresses.client_address(peer, request.headers.getlist("x-forwarded-for"), bff_of(request).settings.proxy_networks)
+
+
+def limited_as(request: Request) -> str:
+    """As whom the client is counted by a limit."""
+    return addresses.limited_as(client_of(request))

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from starlette.requests import Request
 from starlette.responses import Response
 
+from bff import cookie_header
 from bff.sealing import digest, is_identifier
 
 MAX_LOGINS_UNDER_WAY = 6
@@ -19,20 +21,25 @@ class Cookies:
     secure: bool
 
     @property
-    def _prefix(self) -> str:
-        return "__Host-" if self.secure else ""
+    def prefix(self) -> str:
+        """With which the names of all our cookies begin."""
+        return "__Host-bionicpro-" if self.secure else "bionicpro-"
 
     @property
     def session_name(self) -> str:
-        return f"{self._prefix}bionicpro-session"
+        return f"{self.prefix}session"
 
     def login_name(self, state: str) -> str:
         """One cookie a login, so that several tabs can log in at once."""
-        return f"{self._prefix}bionicpro-login-{digest(state)[:16]}"
+        return f"{self.prefix}login-{digest(state)[:16]}"
 
-    def session_id(self, cookies: Mapping[str, str]) -> str | None:
+    def sent(self, request: Request) -> Mapping[str, str]:
+        """Our cookies among those of *request*, by name; the envelope has refused a request in which they are ambiguous."""
+        return cookie_header.ours(request.headers.raw, self.prefix)
+
+    def session_id(self, request: Request) -> str | None:
         """The session id that the browser sent, if it has the form of one."""
-        value = cookies.get(self.session_name, "")
+        value = self.sent(request).get(self.session_name, "")
         return value if is_identifier(value) else None
 
     def set_session(self, response: Response, session_id: str) -> None:
@@ -51,7 +58,7 @@ class Cookies:
     def clear_login(self, response: Response, name: str) -> None:
         response.delete_cookie(name, path="/", secure=self.secure, httponly=True, samesite="lax")
 
-    def abandoned_logins(self, cookies: Mapping[str, str]) -> list[str]:
+    def abandoned_logins(self, request: Request) -> list[str]:
         """Names of login cookies to drop before one more is set, so that they cannot pile up until requests are refused as too large."""
-        names = [name for name in cookies if name.startswith(f"{self._prefix}bionicpro-login-")]
+        names = [name for name in self.sent(request) if name.startswith(f"{self.prefix}login-")]
         return names if len(names) >= MAX_LOGINS_UNDER_WAY else []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack
 from typing import Any
 
 import structlog
@@ -32,15 +33,21 @@ class DeadlineRoute(APIRoute):
 
 
 class PassedOn(StreamingResponse):
-    """A body from the reports service, broken off at *deadline_s* or when the service breaks off: half an answer must not look like a whole one."""
+    """A body from the reports service, broken off at *deadline_s* or when the service breaks off: half an answer must not look like a whole one.
 
-    def __init__(self, body: AsyncIterator[bytes], status: int, headers: Mapping[str, str], *, deadline_s: float) -> None:
+    *held* is given back at the end, also where the client has gone before the first byte and *body* is never begun.
+    """
+
+    def __init__(
+        self, body: AsyncIterator[bytes], status: int, headers: Mapping[str, str], *, deadline_s: float, held: AsyncExitStack
+    ) -> None:
         super().__init__(body, status, headers)
         self._deadline_s = deadline_s
+        self._held = held
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            async with asyncio.timeout(self._deadline_s):
+            async with self._held, asyncio.timeout(self._deadline_s):
                 await super().__call__(scope, receive, send)
         except (TimeoutError, UpstreamError) as error:
             # Returning without the last chunk makes the server close the connection, which tells the browser.

@@ -1,65 +1,76 @@
-"""What surrounds every request: its identifier, the size of its head, its ``Host``, security headers, and one line in the log."""
+"""What surrounds every request: its identifier, the form and size of its head, its ``Host``, its cookies, security headers, and one line in the log."""
 
 from __future__ import annotations
 
-import secrets
-import time
 from http import HTTPStatus
 from urllib.parse import quote
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import RedirectResponse, Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import RedirectResponse
+from starlette.types import ASGIApp, Scope
 
+from bff import cookie_header, pages
 from bff.problems import RefusalError, problem
 from bff.security_headers import security_headers
+from service_kit import http_edge
 
 MAX_HEAD = 16_384
-INTERNAL = ("/auth/backchannel-logout", "/health/")
+INTERNAL = frozenset({b"/auth/backchannel-logout", b"/health/live", b"/health/ready"})
+"""Asked for under other names than the site's: by Keycloak and by whoever watches. Exactly these, as they came."""
+CLOSE = {"connection": "close"}
 log = structlog.get_logger("bff.access")
 
 
-class Envelope:
-    """ASGI middleware; pure, so that streams pass through it as they are."""
+class Envelope(http_edge.Edge):
+    """The outermost layer of the BFF."""
 
-    def __init__(self, app: ASGIApp, *, public_url: str, public_host: str, secure: bool) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, *, public_url: str, public_host: str, secure: bool, cookie_prefix: str) -> None:
+        super().__init__(app, headers=security_headers(secure=secure))
         self._public_url = public_url
         self._public_host = public_host
-        self._headers = security_headers(secure=secure)
+        self._cookie_prefix = cookie_prefix
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        request_id = secrets.token_hex(8)
-        scope.setdefault("state", {})["request_id"] = request_id
-        started, status = time.monotonic(), 0
+    def refused(self, scope: Scope, request_id: str) -> ASGIApp | None:
+        refusal = self._malformed(scope) or self._bad_cookies(scope)
+        return problem(refusal, request_id) if refusal is not None else self._other_host(scope, request_id)
 
-        async def sealed(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                self._complete(MutableHeaders(scope=message), request_id)
-            await send(message)
+    def failed(self, scope: Scope, request_id: str) -> ASGIApp:
+        refusal = RefusalError(HTTPStatus.INTERNAL_SERVER_ERROR, "failed", "The request failed here. It is in the log.")
+        return pages.answer(refusal, Request(scope), request_id)
 
+    def record(self, scope: Scope, status: int, seconds: float, request_id: str) -> None:
+        # The path without its query: a callback's holds the code and the state.
+        log.info(
+            "request", method=scope["method"], path=scope["path"][:200], status=status, ms=round(seconds * 1000), request_id=request_id
+        )
+
+    def _malformed(self, scope: Scope) -> RefusalError | None:
+        headers = scope["headers"]
+        if http_edge.is_framed_twice(headers):
+            return RefusalError(HTTPStatus.BAD_REQUEST, "bad-framing", "The request's body has two lengths.", headers=CLOSE)
+        if not scope["raw_path"].startswith(b"/"):
+            return RefusalError(HTTPStatus.BAD_REQUEST, "bad-target", "The request's target is not a path of this site.")
+        if http_edge.size(headers) <= MAX_HEAD:
+            return None
+        clear = cookie_header.CLEAR_COOKIES if cookie_header.are_too_large(headers, MAX_HEAD) else None
+        return RefusalError(
+            HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "head-too-large", f"The headers exceed {MAX_HEAD} bytes.", headers=clear
+        )
+
+    def _bad_cookies(self, scope: Scope) -> RefusalError | None:
         try:
-            refused = self._refused(scope, request_id)
-            await (refused or self._app)(scope, receive, sealed)
-        finally:
-            # The path without its query: a callback's holds the code and the state.
-            taken_ms = round((time.monotonic() - started) * 1000)
-            log.info("request", method=scope["method"], path=scope["path"][:200], status=status, ms=taken_ms, request_id=request_id)
+            cookie_header.ours(scope["headers"], self._cookie_prefix)
+        except cookie_header.AmbiguousCookiesError:
+            log.warning("ambiguous cookies", path=scope["path"][:200])
+            detail = "Another site has set cookies in this site's name. They have been removed: load the page again."
+            return RefusalError(HTTPStatus.BAD_REQUEST, "ambiguous-cookies", detail, headers=cookie_header.CLEAR_COOKIES)
+        return None
 
-    def _refused(self, scope: Scope, request_id: str) -> Response | None:
-        if sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEAD:
-            return problem(
-                RefusalError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "head-too-large", f"The headers exceed {MAX_HEAD} bytes."),
-                request_id,
-            )
+    def _other_host(self, scope: Scope, request_id: str) -> ASGIApp | None:
         headers = Headers(scope=scope)
-        if headers.get("host", "").lower() == self._public_host or scope["path"].startswith(INTERNAL):
+        if headers.get("host", "").lower() == self._public_host or scope["raw_path"] in INTERNAL:
             return None
         if scope["method"] == "GET" and headers.get("sec-fetch-mode") == "navigate" and not scope["path"].startswith("/auth/"):
             # Cookies belong to the address; somebody who typed another name of this machine is led to the right one.
@@ -68,8 +79,7 @@ class Envelope:
             RefusalError(HTTPStatus.MISDIRECTED_REQUEST, "wrong-host", f"This site is served at {self._public_url}."), request_id
         )
 
-    def _complete(self, headers: MutableHeaders, request_id: str) -> None:
-        for name, value in self._headers.items():
-            headers[name] = value
-        headers.setdefault("cache-control", "no-store")
-        headers["x-request-id"] = request_id
+
+def way_out_of_large_cookies(beginning: bytes) -> dict[str, str]:
+    """Headers for the answer to a head that not even the parser took, of which *beginning* has come."""
+    return dict(cookie_header.CLEAR_COOKIES) if cookie_header.fill_head(beginning, MAX_HEAD) else {}

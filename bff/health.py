@@ -14,8 +14,11 @@ from bff.deadlines import DeadlineRoute
 from bff.oidc import ProviderDownError, ProviderMismatchError
 from bff.redis_client import StoreDownError
 from bff.upstream import UpstreamError
+from service_kit.shares import ShareFullError
 
 LOOK_S = 2.0
+WATCHERS = "health"
+"""As whom the reports service is asked here: no subject of a person."""
 router = APIRouter(route_class=DeadlineRoute)
 
 
@@ -38,7 +41,7 @@ async def ready(request: Request) -> JSONResponse:
 
 
 async def _reports(bff: Bff) -> None:
-    response = await bff.upstream.get("/health/live", {}, head_s=LOOK_S, silence_s=LOOK_S)
+    response = await bff.upstream.get("/health/live", {}, whose=WATCHERS, head_s=LOOK_S, silence_s=LOOK_S)
     response.close()
     if response.status != HTTPStatus.OK:
         raise UpstreamError(str(response.status))
@@ -48,6 +51,6 @@ async def _answers(check: Awaitable[object]) -> bool:
     try:
         async with asyncio.timeout(LOOK_S):
             await check
-    except (StoreDownError, ProviderDownError, ProviderMismatchError, UpstreamError, TimeoutError):
+    except (StoreDownError, ProviderDownError, ProviderMismatchError, UpstreamError, ShareFullError, TimeoutError):
         return False
     return True

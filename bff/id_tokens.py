@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import binascii
 import hmac
-import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from joserfc import jwt
-from joserfc.errors import JoseError
-from joserfc.util import urlsafe_b64decode
-
 from bff.keys import SigningKeys, UnknownKeyError
 from bff.sessions import Clock, Identity
-from service_kit.public_keys import ALGORITHMS
+from service_kit import signed_tokens
 
 LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
 LOGOUT_TOKEN_MAX_AGE_S = 300
-MAX_TOKEN_LENGTH = 16_384
+LATEST_TIME = 1e11
+"""Seconds since 1970; beyond it no clock goes, and sums of times stay exact."""
+MAX_SUBJECT_CHARS = 255
+"""OpenID Connect Core 2: a subject is at most that many ASCII characters."""
+MAX_NAME_CHARS = 200
+UNREADABLE = {
+    "too-long": "it is not a signed token",
+    "malformed": "its header cannot be read",
+    "algorithm": "its signature algorithm is not allowed",
+    "key-id": "it names no key",
+    "signature": "its signature does not hold",
+}
 Claims = Mapping[str, Any]
 
 
@@ -39,25 +43,34 @@ class LogoutNotice:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """Whose tokens, for whom."""
+    """Whose tokens, for whom; at a login, how long ago its person may have proven who they are."""
 
     issuer: str
     client_id: str
     leeway_s: float
+    max_authentication_age_s: float = 0.0
 
 
 class TokenValidator:
     """Signature by the realm's published keys, then the claims. Raises `InvalidTokenError`."""
 
-    def __init__(self, keys: SigningKeys, *, issuer: str, client_id: str, leeway_s: float, clock: Clock) -> None:
+    def __init__(self, keys: SigningKeys, expected: Expected, clock: Clock) -> None:
         self._keys = keys
-        self._expected = Expected(issuer, client_id, leeway_s)
+        self._expected = expected
         self._clock = clock
 
-    async def identity(self, id_token: str, *, nonce: str | None) -> Identity:
-        """The person of an ID token. *nonce* is None for one that came with a refresh, where it is not required."""
+    async def identity_of_login(self, id_token: str, *, nonce: str) -> Identity:
+        """The person of the ID token of a login, who has proven who they are lately enough (OpenID Connect Core 3.1.3.7, ``nonce`` and ``auth_time``)."""
         claims = await self._signed_claims(id_token, patient=True)
-        check_id_token(claims, self._expected, nonce, self._clock())
+        now = self._clock()
+        check_id_token(claims, self._expected, now)
+        check_login(claims, nonce, now - self._expected.max_authentication_age_s - self._expected.leeway_s)
+        return identity_of(claims)
+
+    async def identity_of_refresh(self, id_token: str) -> Identity:
+        """The person of an ID token that came with a refresh."""
+        claims = await self._signed_claims(id_token, patient=True)
+        check_id_token(claims, self._expected, self._clock())
         return identity_of(claims)
 
     async def logout_notice(self, logout_token: str) -> LogoutNotice:
@@ -65,43 +78,32 @@ class TokenValidator:
         return check_logout_token(claims, self._expected, self._clock())
 
     async def _signed_claims(self, token: str, *, patient: bool) -> Claims:
-        header = header_of(token)
-        if header.get("alg") not in ALGORITHMS:
-            raise InvalidTokenError("its signature algorithm is not allowed")
-        kid = header.get("kid")
-        if not isinstance(kid, str):
-            raise InvalidTokenError("it names no key")
         try:
-            return jwt.decode(token, await self._keys.key(kid, patient=patient), algorithms=list(ALGORITHMS)).claims
+            key = await self._keys.key(signed_tokens.key_id(token), patient=patient)
+            return signed_tokens.verified(token, key)[1]
         except UnknownKeyError as error:
             raise InvalidTokenError(str(error)) from None
-        except (JoseError, ValueError) as error:
-            raise InvalidTokenError(f"its signature does not hold ({type(error).__name__})") from None
+        except signed_tokens.UnreadableTokenError as error:
+            raise InvalidTokenError(UNREADABLE[error.reason]) from None
 
 
-def header_of(token: str) -> Mapping[str, Any]:
-    """The unverified header, to find the key by. Raises `InvalidTokenError`."""
-    if len(token) > MAX_TOKEN_LENGTH or token.count(".") != 2:
-        raise InvalidTokenError("it is not a signed token")
-    try:
-        header = json.loads(urlsafe_b64decode(token.split(".", 1)[0].encode()))
-    except (binascii.Error, ValueError):
-        raise InvalidTokenError("its header cannot be read") from None
-    if not isinstance(header, dict):
-        raise InvalidTokenError("its header is no object")
-    return header
-
-
-def check_id_token(claims: Claims, expected: Expected, nonce: str | None, now: float) -> None:
+def check_id_token(claims: Claims, expected: Expected, now: float) -> None:
     """Raise `InvalidTokenError` unless *claims* are those of an ID token for us, valid *now* (seconds since 1970)."""
     _check_issuer_and_audience(claims, expected)
     _check_times(claims, expected, now)
     if claims.get("typ", "ID") != "ID":
         raise InvalidTokenError("it is not an ID token")
-    if not _text(claims, "sub") or not _text(claims, "sid"):
+    subject = _text(claims, "sub")
+    if not subject or not subject.isascii() or len(subject) > MAX_SUBJECT_CHARS or not _text(claims, "sid"):
         raise InvalidTokenError("it names no subject or no session")
-    if nonce is not None and not hmac.compare_digest(_text(claims, "nonce").encode(), nonce.encode()):
+
+
+def check_login(claims: Claims, nonce: str, authenticated_after: float) -> None:
+    """Raise `InvalidTokenError` unless *claims* answer the login of *nonce*, by a person who has proven who they are after *authenticated_after*."""
+    if not hmac.compare_digest(_text(claims, "nonce").encode(), nonce.encode()):
         raise InvalidTokenError("its nonce is not the one of this login")
+    if _number(claims, "auth_time") < authenticated_after:
+        raise InvalidTokenError("the password was given too long ago")
 
 
 def check_logout_token(claims: Claims, expected: Expected, now: float) -> LogoutNotice:
@@ -124,8 +126,8 @@ def check_logout_token(claims: Claims, expected: Expected, now: float) -> Logout
 def identity_of(claims: Claims) -> Identity:
     """The person that a validated ID token speaks of."""
     roles = claims.get("roles")
-    name = _text(claims, "name") or _text(claims, "preferred_username")
-    known = tuple(sorted(role for role in roles if isinstance(role, str))) if isinstance(roles, list) else ()
+    name = (_text(claims, "name") or _text(claims, "preferred_username"))[:MAX_NAME_CHARS]
+    known = tuple(sorted(role for role in roles if isinstance(role, str) and role.isascii())) if isinstance(roles, list) else ()
     return Identity(_text(claims, "sub"), _text(claims, "sid"), name, known)
 
 
@@ -150,12 +152,19 @@ def _check_times(claims: Claims, expected: Expected, now: float) -> None:
 
 
 def _text(claims: Claims, name: str) -> str:
+    """The text of a claim, "" where it is none or cannot be written down: JSON can hold halves of characters (lone surrogates)."""
     value = claims.get(name)
-    return value if isinstance(value, str) else ""
+    if not isinstance(value, str):
+        return ""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return ""
+    return value
 
 
 def _number(claims: Claims, name: str) -> float:
     value = claims.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < LATEST_TIME:
         raise InvalidTokenError(f"it has no {name}")
     return float(value)

@@ -9,11 +9,12 @@ from fastapi import APIRouter, Query, Request
 from starlette.datastructures import QueryParams
 from starlette.responses import RedirectResponse, Response
 
-from bff.context import Bff, bff_of, client_of
+from bff.context import Bff, bff_of, client_of, limited_as
 from bff.deadlines import DeadlineRoute
 from bff.id_tokens import InvalidTokenError
 from bff.oidc import GrantRefusedError
 from bff.problems import RefusalError
+from bff.request_guard import comes_from_elsewhere, require_navigation
 from bff.return_to import is_local_path
 from bff.sealing import SealBrokenError
 from bff.sessions import Session
@@ -35,7 +36,10 @@ async def login(
     *login_hint* (OpenID Connect Core 3.1.2.1) only fills in the name on Keycloak's form.
     """
     bff = bff_of(request)
-    await bff.limits.count("logins", client_of(request), bff.settings.logins_per_minute)
+    require_navigation(request)
+    # Counted apart, so that no foreign page can use up what its viewer may do.
+    counted_as = "logins from elsewhere" if comes_from_elsewhere(request) else "logins"
+    await bff.limits.count(counted_as, limited_as(request), bff.settings.logins_per_minute)
     if len(request.query_params.getlist("return_to")) > 1 or not is_local_path(return_to):
         bff.audit.login_refused("bad return address", client_of(request))
         raise RefusalError(HTTPStatus.BAD_REQUEST, "bad-return-address", "The address to return to is not a page of this site.")
@@ -49,9 +53,10 @@ async def login(
         verifier=transaction.verifier,
         ui_locale=lang,
         login_hint=login_hint,
+        max_age_s=bff.settings.max_authentication_age_s,
     )
     response = RedirectResponse(location, HTTPStatus.SEE_OTHER)
-    for name in bff.cookies.abandoned_logins(request.cookies):
+    for name in bff.cookies.abandoned_logins(request):
         bff.cookies.clear_login(response, name)
     bff.cookies.set_login(response, begun.state, begun.binding, bff.settings.login_transaction_s)
     return response
@@ -61,7 +66,7 @@ async def login(
 async def callback(request: Request) -> Response:
     """Finish a login: a new session under a new id, whatever cookie the browser brought."""
     bff = bff_of(request)
-    await bff.limits.count("logins", client_of(request), bff.settings.logins_per_minute)
+    require_navigation(request)
     try:
         state = _single(request.query_params, "state")
         transaction = await _transaction(bff, request, state)
@@ -92,7 +97,10 @@ def _single(parameters: QueryParams, name: str) -> str:
 
 
 async def _transaction(bff: Bff, request: Request, state: str) -> Transaction:
-    binding = request.cookies.get(bff.cookies.login_name(state))
+    binding = bff.cookies.sent(request).get(bff.cookies.login_name(state))
+    if binding is not None:
+        # Who has no login under way asks neither Redis nor Keycloak anything, and uses up nobody's logins.
+        await bff.limits.count("callbacks", limited_as(request), bff.settings.logins_per_minute)
     transaction = await bff.transactions.take(state, binding)
     if transaction is None:
         raise _refused(
@@ -120,7 +128,7 @@ def _code(parameters: QueryParams, issuer: str) -> str:
 async def _session(bff: Bff, code: str, transaction: Transaction) -> tuple[str, Session]:
     try:
         grant, id_token = await bff.keycloak.exchange(code, transaction.verifier, bff.settings.redirect_uri)
-        identity = await bff.validator.identity(id_token, nonce=transaction.nonce)
+        identity = await bff.validator.identity_of_login(id_token, nonce=transaction.nonce)
     except GrantRefusedError:
         raise _refused("code-refused", "The login has taken too long or was used already. Please log in again.") from None
     except InvalidTokenError as error:
@@ -135,7 +143,7 @@ async def _session(bff: Bff, code: str, transaction: Transaction) -> tuple[str, 
 
 async def _end_replaced(bff: Bff, request: Request, session: Session) -> None:
     """End the session that this browser had before; Keycloak's session stays, for it is the new one's too."""
-    old_id = bff.cookies.session_id(request.cookies)
+    old_id = bff.cookies.session_id(request)
     if old_id is None:
         return
     try:

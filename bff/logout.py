@@ -10,12 +10,13 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict
 from starlette.responses import JSONResponse, Response
 
-from bff.context import Bff, bff_of, client_of
+from bff.context import Bff, bff_of, client_of, limited_as
 from bff.deadlines import DeadlineRoute
 from bff.id_tokens import InvalidTokenError
 from bff.problems import RefusalError
 from bff.request_guard import require_api_request, require_no_body
 from bff.session_api import find_session
+from service_kit.problem_details import MEDIA_TYPE, document
 
 MAX_FORM = 32_768
 router = APIRouter(route_class=DeadlineRoute)
@@ -51,7 +52,7 @@ async def logout(request: Request) -> JSONResponse:
 async def backchannel_logout(request: Request) -> Response:
     """Keycloak says that a session or a person has logged out elsewhere (OpenID Connect Back-Channel Logout 1.0)."""
     bff = bff_of(request)
-    await bff.limits.count("logout tokens", client_of(request), bff.settings.logout_tokens_per_minute)
+    await bff.limits.count("logout tokens", limited_as(request), bff.settings.logout_tokens_per_minute)
     try:
         notice = await bff.validator.logout_notice(await _logout_token(request))
         ended = await bff.sessions.end_by_logout_token(notice.jti, notice.sid, notice.subject)
@@ -66,8 +67,12 @@ async def backchannel_logout(request: Request) -> Response:
 
 
 def _refused(bff: Bff, request: Request, reason: str) -> JSONResponse:
+    """Problem details with the two members that OpenID Connect Back-Channel Logout 2.8 knows."""
     bff.audit.backchannel_logout_refused(reason, client_of(request))
-    return JSONResponse({"error": "invalid_request", "error_description": f"logout token refused: {reason}"}, HTTPStatus.BAD_REQUEST)
+    detail = f"The logout token is refused: {reason}."
+    known = {"error": "invalid_request", "error_description": detail}
+    body = document(HTTPStatus.BAD_REQUEST, "logout-token-refused", detail, request.state.request_id) | known
+    return JSONResponse(body, HTTPStatus.BAD_REQUEST, media_type=MEDIA_TYPE)
 
 
 async def _logout_token(request: Request) -> str:

@@ -6,7 +6,6 @@ issuer nor audience), `userinfo` (puts one user's token into headers that all ca
 
 from __future__ import annotations
 
-import json
 import math
 import ssl
 from collections.abc import Coroutine, Mapping
@@ -18,17 +17,21 @@ from keycloak import KeycloakOpenID
 from keycloak.exceptions import KeycloakConnectionError, KeycloakError
 
 from bff.calls import Calls
-from bff.sealing import Tokens, pkce_challenge
+from bff.provider_answers import Answer, Discovery, MalformedAnswerError, TokenAnswer, is_endpoint_of, key_document, read, read_error
+from bff.sealing import pkce_challenge
 from bff.sessions import Clock, Grant
 from service_kit.settings import KeycloakSettings
+from service_kit.shares import Share, ShareFullError, Shares
 
 DISCOVERY_FRESH_S = 10
 """How long an answer of Keycloak's proves that it is up: a login is not sent to a server that does not answer."""
 
-CALLS_AT_MOST = 8
-"""Few, so that a Keycloak that has just come up answers some sessions in time instead of all too late."""
+CALLS = Share(total=8, each=8, queued_each=4096, queued_total=4096)
+"""Few at once, so that a Keycloak that has just come up answers some sessions in time instead of all too late. Nobody asks often: logins are limited by address,
+refreshes by the life of a token."""
 UI_LOCALES = ("en", "ru")
 T = TypeVar("T")
+A = TypeVar("A", bound=Answer)
 
 
 class ProviderDownError(Exception):
@@ -65,22 +68,30 @@ class Keycloak:
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=8, keepalive_expiry=20),
         )
         self._client.connection.timeout = math.ceil(deadline_s)
-        self._calls = Calls(CALLS_AT_MOST)
-        self._discovery: Mapping[str, Any] = {}
+        self._calls = Calls(Shares(CALLS))
+        self._discovery: Discovery | None = None
         self._answered_at = float("-inf")
 
-    async def require_available(self) -> Mapping[str, Any]:
-        """The discovery document, its issuer checked; asked for again when Keycloak has not answered lately."""
-        if self._clock() - self._answered_at > DISCOVERY_FRESH_S:
-            document = await self._ask(self._client.a_well_known())
-            check_issuer(document, self.issuer)
+    async def require_available(self) -> Discovery:
+        """The discovery document, checked; asked for again when Keycloak has not answered lately."""
+        if self._discovery is None or self._clock() - self._answered_at > DISCOVERY_FRESH_S:
+            document = _well_formed(Discovery, await self._ask(self._client.a_well_known()))
+            check_discovery(document, self.issuer)
             self._discovery, self._answered_at = document, self._clock()
         return self._discovery
 
     async def authorization_url(
-        self, *, redirect_uri: str, state: str, nonce: str, verifier: str, ui_locale: str | None, login_hint: str | None = None
+        self,
+        *,
+        redirect_uri: str,
+        state: str,
+        nonce: str,
+        verifier: str,
+        max_age_s: int,
+        ui_locale: str | None,
+        login_hint: str | None = None,
     ) -> str:
-        """Where to send the browser to log in."""
+        """Where to send the browser to log in. Keycloak asks for the password if it was last given more than *max_age_s* ago (OpenID Connect Core 3.1.2.1)."""
         document = await self.require_available()
         query = {
             "response_type": "code",
@@ -91,24 +102,27 @@ class Keycloak:
             "nonce": nonce,
             "code_challenge": pkce_challenge(verifier),
             "code_challenge_method": "S256",
+            "max_age": str(max_age_s),
         }
         if ui_locale in UI_LOCALES:
             query["ui_locales"] = ui_locale
         if login_hint:
             query["login_hint"] = login_hint
-        return f"{document['authorization_endpoint']}?{urlencode(query)}"
+        separator = "&" if "?" in document.authorization_endpoint else "?"
+        return f"{document.authorization_endpoint}{separator}{urlencode(query)}"
 
     async def exchange(self, code: str, verifier: str, redirect_uri: str) -> tuple[Grant, str]:
         """Tokens and the ID token (not yet validated) for an authorization code. Raises `GrantRefusedError`."""
-        answer = await self._ask(
-            self._client.a_token(grant_type="authorization_code", code=code, redirect_uri=redirect_uri, code_verifier=verifier)
-        )
-        return self._grant(answer), _required(answer, "id_token")
+        asked = self._client.a_token(grant_type="authorization_code", code=code, redirect_uri=redirect_uri, code_verifier=verifier)
+        answer = _well_formed(TokenAnswer, await self._ask(asked))
+        if answer.id_token is None:
+            raise ProviderMismatchError("Keycloak's answer has no id_token: compare the realm with deploy/keycloak/bionicpro-realm.json")
+        return self._grant(answer), answer.id_token
 
     async def refresh(self, refresh_token: str) -> tuple[Grant, str | None]:
         """New tokens, and the ID token if one came. Raises `GrantRefusedError`."""
-        answer = await self._ask(self._client.a_refresh_token(refresh_token))
-        return self._grant(answer), answer.get("id_token")
+        answer = _well_formed(TokenAnswer, await self._ask(self._client.a_refresh_token(refresh_token)))
+        return self._grant(answer), answer.id_token
 
     async def end_session(self, refresh_token: str) -> None:
         """End Keycloak's session and with it the refresh token. A session that is gone already raises `GrantRefusedError`."""
@@ -116,28 +130,32 @@ class Keycloak:
 
     async def keys(self) -> Mapping[str, Any]:
         """The JWKS document."""
-        return await self._ask(self._client.a_certs())
+        answer = await self._ask(self._client.a_certs())
+        try:
+            return key_document(answer)
+        except MalformedAnswerError as error:
+            raise ProviderMismatchError(f"Keycloak's key set is none; {error}") from None
 
     async def close(self) -> None:
         await self._calls.close()
         await self._client.connection.aclose()
 
-    def _grant(self, answer: Mapping[str, Any]) -> Grant:
-        now, lifetime = self._clock(), float(answer.get("expires_in", 0))
+    def _grant(self, answer: TokenAnswer) -> Grant:
+        now, lifetime = self._clock(), answer.expires_in
         # Of a short-lived token at most half is given up for renewing early.
         margin = min(self._refresh_margin_s, lifetime / 2)
-        tokens = Tokens(_required(answer, "access_token"), _required(answer, "refresh_token"))
-        return Grant(tokens, now + lifetime - margin, now + lifetime)
+        return Grant(answer.tokens, now + lifetime - margin, now + lifetime)
 
     async def _ask(self, call: Coroutine[Any, Any, T]) -> T:
         try:
             answer = await self._calls.wait(call, self._deadline_s)
-        except (KeycloakConnectionError, TimeoutError) as error:
+        except (KeycloakConnectionError, TimeoutError, ShareFullError) as error:
             raise ProviderDownError("Keycloak does not answer") from error
         except KeycloakError as error:
             raise failure(error.response_code or 0, error.response_body or b"") from None
-        except TypeError:
-            raise ProviderDownError("Keycloak's answer is no JSON object") from None
+        except (TypeError, ValueError, AttributeError, RecursionError) as error:
+            # What the client library stumbles over: no JSON, JSON of another kind, JSON that is nested without end.
+            raise ProviderDownError(f"Keycloak's answer cannot be read ({type(error).__name__})") from None
         self._note_answer()
         return answer
 
@@ -148,10 +166,7 @@ class Keycloak:
 
 def failure(status: int, body: bytes) -> Exception:
     """What an error response of Keycloak means. The body is read for its ``error`` alone and quoted nowhere."""
-    try:
-        code = json.loads(body).get("error", "")
-    except (ValueError, AttributeError):
-        code = ""
+    code = read_error(body)
     if code == "invalid_grant":
         return GrantRefusedError("Keycloak refuses the grant")
     if status in {400, 401, 403, 404}:
@@ -161,20 +176,24 @@ def failure(status: int, body: bytes) -> Exception:
     return ProviderDownError(f"Keycloak answers HTTP {status}")
 
 
-def check_issuer(document: Mapping[str, Any], issuer: str) -> None:
-    """Raise `ProviderMismatchError` unless the discovery document speaks for *issuer*."""
-    if document.get("issuer") != issuer:
+def check_discovery(document: Discovery, issuer: str) -> None:
+    """Raise `ProviderMismatchError` unless the discovery document speaks for *issuer* and sends browsers to its own server."""
+    if document.issuer != issuer:
         raise ProviderMismatchError(
-            f"Keycloak's issuer is {document.get('issuer')!r}, configured is {issuer!r}: "
+            f"Keycloak's issuer is {document.issuer!r}, configured is {issuer!r}: "
             "set BIONICPRO_KEYCLOAK__PUBLIC_URL and __REALM to match Keycloak's hostname"
+        )
+    if not is_endpoint_of(document.authorization_endpoint, issuer):
+        raise ProviderMismatchError(
+            "Keycloak's authorization endpoint is no address of its own server: compare Keycloak's hostname settings"
         )
 
 
-def _required(answer: Mapping[str, Any], name: str) -> str:
-    value = answer.get(name)
-    if not isinstance(value, str) or not value:
-        raise ProviderMismatchError(f"Keycloak's answer has no {name}: compare the realm with deploy/keycloak/bionicpro-realm.json")
-    return value
+def _well_formed(kind: type[A], answer: object) -> A:
+    try:
+        return read(kind, answer)
+    except MalformedAnswerError as error:
+        raise ProviderMismatchError(f"Keycloak's answer ({kind.__name__}) is malformed; {error}") from None
 
 
 def _trust(settings: KeycloakSettings) -> ssl.SSLContext:

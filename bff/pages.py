@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import mimetypes
+import re
 from http import HTTPStatus
 from pathlib import Path
 
@@ -11,12 +12,17 @@ from fastapi import APIRouter, Request
 from starlette.responses import FileResponse, HTMLResponse, Response
 
 from bff.context import bff_of
-from bff.problems import RefusalError
+from bff.problems import RefusalError, problem
 
 router = APIRouter()
 FORMS = {"br": ".br", "gzip": ".gz"}
 """Content codings in which the build leaves its files, the smallest first, and what their names end with."""
 
+PROGRAM_PATHS = ("/reports", "/users", "/auth/session", "/auth/logout", "/auth/backchannel-logout", "/health")
+"""Below these, programs ask; elsewhere people may."""
+PAGE_PATH = re.compile(r"/(?:[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}/)*(?:[A-Za-z0-9_-][A-Za-z0-9._-]{0,99})?")
+"""Addresses of the page and of its files, as they come on the wire: nothing encoded, no segment that begins with a dot, none longer than a file's name may be."""
+MAX_PAGE_PATH = 1024
 IMMUTABLE = "public, max-age=31536000, immutable"
 STYLE = """
 body { font: 1.05rem/1.5 system-ui, sans-serif; max-width: 34rem; margin: 18vh auto 0; padding: 0 1.5rem; color: #1b2733; background: #f6f8fa; }
@@ -63,7 +69,18 @@ def language(accept_language: str) -> str:
     return "en"
 
 
-def refusal_page(refusal: RefusalError, request: Request) -> HTMLResponse:
+def answer(refusal: RefusalError, request: Request, request_id: str) -> Response:
+    """A page where a person looks at the answer, problem details everywhere else."""
+    is_program = request.url.path.startswith(PROGRAM_PATHS) or not _is_for_a_person(request)
+    return problem(refusal, request_id) if is_program else refusal_page(refusal, request, request_id)
+
+
+def _is_for_a_person(request: Request) -> bool:
+    accepted = request.headers.get("accept", "text/html")
+    return ("text/html" in accepted or "*/*" in accepted) and request.headers.get("sec-fetch-mode", "navigate") == "navigate"
+
+
+def refusal_page(refusal: RefusalError, request: Request, request_id: str) -> HTMLResponse:
     """A page for a person: what happened and what to do, without a word that came with the request."""
     tongue = language(request.headers.get("accept-language", ""))
     texts = _TEXTS[tongue]
@@ -73,7 +90,7 @@ def refusal_page(refusal: RefusalError, request: Request) -> HTMLResponse:
         f'<!doctype html><html lang="{tongue}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<title>BionicPRO</title><link rel="stylesheet" href="/auth/page.css"></head><body><main><h1>{html.escape(texts["title"])}</h1>'
         f'<p>{html.escape(message)}</p><p class="action"><a href="{link}">{html.escape(label)}</a></p>'
-        f"<small>{html.escape(texts['request'])} {html.escape(request.state.request_id)}</small></main></body></html>"
+        f"<small>{html.escape(texts['request'])} {html.escape(request_id)}</small></main></body></html>"
     )
     return HTMLResponse(body, int(refusal.status), refusal.headers)
 
@@ -84,14 +101,18 @@ async def style() -> Response:
 
 
 @router.get("/{path:path}", include_in_schema=False)
-async def page(request: Request, path: str) -> Response:
+async def page(request: Request) -> Response:
     """A file of the built page; any other address that a browser navigates to is the page itself, which finds its way by the address."""
+    path = request.scope["raw_path"].decode("ascii", "replace")
+    if len(path) > MAX_PAGE_PATH or not PAGE_PATH.fullmatch(path):
+        raise _nothing_here()
     root = bff_of(request).settings.static_dir.resolve()
     file = _file(root, path)
+    is_asset = path.startswith("/assets/")
     if file is not None:
-        return served(request, file, IMMUTABLE if path.startswith("assets/") else "no-cache")
-    if path.startswith(("auth/", "assets/")) or "text/html" not in request.headers.get("accept", "text/html"):
-        raise RefusalError(HTTPStatus.NOT_FOUND, "not-found", "There is nothing at this address.")
+        return served(request, file, IMMUTABLE if is_asset else "no-cache")
+    if path.startswith("/auth/") or is_asset or "text/html" not in request.headers.get("accept", "text/html"):
+        raise _nothing_here()
     index = root / "index.html"
     if not index.is_file():
         raise RefusalError(HTTPStatus.SERVICE_UNAVAILABLE, "front-end-missing", "The page has not been built yet.", retry_after_s=30)
@@ -132,9 +153,14 @@ def _weight(parameter: str) -> float:
         return 0.0
 
 
+def _nothing_here() -> RefusalError:
+    return RefusalError(HTTPStatus.NOT_FOUND, "not-found", "There is nothing at this address.")
+
+
 def _file(root: Path, path: str) -> Path | None:
-    """The file *path* below *root*, or None; links and dots that lead outside lead nowhere."""
-    if not path or "\0" in path:
+    """The file of a *path* like `PAGE_PATH` below *root*, or None; links that lead outside lead nowhere."""
+    try:
+        file = (root / path[1:]).resolve()
+        return file if file.is_relative_to(root) and file.is_file() else None
+    except (OSError, RuntimeError):  # the names are too long together, or a link leads in a circle
         return None
-    file = (root / path).resolve()
-    return file if file.is_relative_to(root) and file.is_file() else None

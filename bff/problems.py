@@ -7,6 +7,10 @@ from http import HTTPStatus
 
 from starlette.responses import JSONResponse
 
+from service_kit.problem_details import MEDIA_TYPE, document
+from service_kit.shares import RETRY_AFTER_S as SHARE_FREE_AFTER_S
+from service_kit.shares import ShareFullError
+
 RETRY_AFTER_S = 5
 
 
@@ -51,15 +55,17 @@ def too_many(what: str, retry_after_s: int) -> RefusalError:
     return RefusalError(HTTPStatus.TOO_MANY_REQUESTS, "too-many-requests", f"Too many {what}. Wait a little.", retry_after_s=retry_after_s)
 
 
+def no_place(full: ShareFullError, what: str, retry_after_s: int = SHARE_FREE_AFTER_S) -> RefusalError:
+    """429 where the person's own share of *what* (plural, shown to the caller) is used up, 503 where nobody has a place left."""
+    if full.own:
+        return too_many(what, retry_after_s)
+    detail = f"Too many {what} are under way just now. Try again in a moment."
+    return RefusalError(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", detail, retry_after_s=retry_after_s)
+
+
 def problem(refusal: RefusalError, instance: str) -> JSONResponse:
     """``application/problem+json``; *instance* is the request's identifier, found in the log too."""
-    body: dict[str, object] = {
-        "type": f"urn:bionicpro:problem:{refusal.kind}",
-        "title": HTTPStatus(refusal.status).phrase,
-        "status": int(refusal.status),
-        "detail": refusal.detail,
-        "instance": f"urn:bionicpro:request:{instance}",
-    }
+    body = document(refusal.status, refusal.kind, refusal.detail, instance)
     if refusal.status == HTTPStatus.UNAUTHORIZED:
         body["login_url"] = "/auth/login"
-    return JSONResponse(body, int(refusal.status), refusal.headers, media_type="application/problem+json")
+    return JSONResponse(body, int(refusal.status), refusal.headers, media_type=MEDIA_TYPE)

@@ -15,13 +15,14 @@ from starlette.responses import Response
 from bff.allow_list import IdentityParameterError, Nature, QueryError, Target, own_target, support_target, upstream_query
 from bff.context import Bff, bff_of
 from bff.deadlines import DeadlineRoute, PassedOn
-from bff.problems import RefusalError, unavailable
+from bff.problems import RefusalError, no_place, unavailable
 from bff.redis_client import StoreDownError
 from bff.request_guard import BACKGROUND_HEADER, require_api_request, require_no_body
 from bff.session_api import require_counted_session
 from bff.sessions import Session
 from bff.streams import relay
 from bff.upstream import UpstreamError, body
+from service_kit.shares import ShareFullError
 
 SUPPORT_ROLE = "support"
 STREAM_SLACK_S = 30
@@ -92,7 +93,15 @@ async def _ask(request: Request, session: Session, target: Target, query: str, *
     bff = bff_of(request)
     asked = target.path + (f"?{query}" if query else "")
     try:
-        response = await bff.upstream.get(asked, _headers_up(request, session), head_s=bff.settings.request_deadline_s, silence_s=silence_s)
+        response = await bff.upstream.get(
+            asked,
+            _headers_up(request, session),
+            whose=session.identity.subject,
+            head_s=bff.settings.request_deadline_s,
+            silence_s=silence_s,
+        )
+    except ShareFullError as full:
+        raise no_place(full, "requests at once") from None
     except UpstreamError as error:
         log.warning("reports service does not answer", error=str(error))
         raise unavailable("The reports service") from None
@@ -122,38 +131,50 @@ def _headers_down(response: ClientResponse) -> dict[str, str]:
 
 
 async def _answer(request: Request, session: Session, target: Target, query: str) -> Response:
-    settings = bff_of(request).settings
-    response = await _ask(request, session, target, query, silence_s=settings.request_deadline_s)
-    return PassedOn(body(response), response.status, _headers_down(response), deadline_s=settings.export_deadline_s)
+    """Reports, or an export, which has a place of its own until its last byte."""
+    bff = bff_of(request)
+    async with AsyncExitStack() as stack:
+        if target.nature is Nature.EXPORT:
+            _take_export_place(bff, session, stack)
+        response = await _ask(request, session, target, query, silence_s=bff.settings.request_deadline_s)
+        stack.callback(response.close)
+        held = stack.pop_all()
+    return PassedOn(body(response), response.status, _headers_down(response), deadline_s=bff.settings.export_deadline_s, held=held)
+
+
+def _take_export_place(bff: Bff, session: Session, stack: AsyncExitStack) -> None:
+    try:
+        stack.enter_context(bff.exports.place_at_once(session.identity.subject))
+    except ShareFullError as full:
+        raise no_place(full, "exports") from None
 
 
 async def _stream(request: Request, session: Session, target: Target, query: str) -> Response:
     """Server-sent events, for as long as session and access token last."""
     bff = bff_of(request)
     async with AsyncExitStack() as stack:
-        ended = stack.enter_context(bff.streams.opened(session.key))
+        ended = stack.enter_context(bff.streams.opened(session.key, session.identity.subject))
         response = await _ask(request, session, target, query, silence_s=bff.settings.stream_silence_s)
         stack.callback(response.close)
-        kept = stack.pop_all()
-    events = _events(bff, session, response, ended, kept)
+        held = stack.pop_all()
+    events = _events(bff, session, response, ended)
     left_s = session.grant.access_expires_at - bff.clock()
-    return PassedOn(events, response.status, _headers_down(response), deadline_s=left_s + STREAM_SLACK_S)
+    return PassedOn(events, response.status, _headers_down(response), deadline_s=left_s + STREAM_SLACK_S, held=held)
 
 
-async def _events(bff: Bff, session: Session, response: ClientResponse, ended: asyncio.Event, kept: AsyncExitStack) -> AsyncIterator[bytes]:
+async def _events(bff: Bff, session: Session, response: ClientResponse, ended: asyncio.Event) -> AsyncIterator[bytes]:
     async def has_ended() -> bool:
         try:
             return await bff.end_if_timed_out(session)
         except StoreDownError:
             return False
 
-    async with kept:
-        chunks = relay(body(response), ended, until=session.grant.access_expires_at, clock=bff.clock, on_end=has_ended)
-        try:
-            async for chunk in chunks:
-                yield chunk
-        except UpstreamError as error:
-            # The service went away: the page opens the stream again and is told 503 until it is back.
-            log.info("live stream broke off", error=str(error))
-        finally:
-            await chunks.aclose()
+    chunks = relay(body(response), ended, until=session.grant.access_expires_at, clock=bff.clock, on_end=has_ended)
+    try:
+        async for chunk in chunks:
+            yield chunk
+    except UpstreamError as error:
+        # The service went away: the page opens the stream again and is told 503 until it is back.
+        log.info("live stream broke off", error=str(error))
+    finally:
+        await chunks.aclose()

@@ -100,7 +100,7 @@ class Refresher:
     async def _renewed(self, session: Session) -> Grant:
         grant, id_token = await self._keycloak.refresh(session.grant.tokens.refresh)
         if id_token is not None:
-            identity = await self._validator.identity(id_token, nonce=None)
+            identity = await self._validator.identity_of_refresh(id_token)
             if (identity.subject, identity.keycloak_sid) != (session.identity.subject, session.identity.keycloak_sid):
                 raise InvalidTokenError("the refreshed ID token speaks of another subject or session")
         return grant

@@ -32,10 +32,17 @@ def require_no_body(request: Request) -> None:
         raise RefusalError(HTTPStatus.BAD_REQUEST, "unexpected-body", "This request must not have a body.")
 
 
-def client_address(request: Request, trusted_proxies: tuple[str, ...]) -> str:
-    """The client's address, for rate limits and audit. ``X-Forwarded-For`` is believed from a trusted proxy alone, its last entry only."""
-    peer = request.client.host if request.client else "unknown"
-    if peer not in trusted_proxies:
-        return peer
-    forwarded = request.headers.get("x-forwarded-for", "").rsplit(",", 1)[-1].strip()
-    return forwarded[:64] or peer
+def require_navigation(request: Request) -> None:
+    """Raise `RefusalError` (403) unless a person's browser goes there in a window of its own, as far as it says.
+
+    A foreign page can load an address as an image, a frame or ahead of time as often as it likes; nothing may begin, and nothing be counted, for that.
+    """
+    headers = request.headers
+    ahead = "prefetch" in headers.get("sec-purpose", "") or headers.get("purpose") == "prefetch"
+    if ahead or headers.get("sec-fetch-mode", "navigate") != "navigate" or headers.get("sec-fetch-dest", "document") != "document":
+        raise RefusalError(HTTPStatus.FORBIDDEN, "not-a-navigation", "This address is for a person who goes there, in a window.")
+
+
+def comes_from_elsewhere(request: Request) -> bool:
+    """Whether another site has sent the browser here."""
+    return request.headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}

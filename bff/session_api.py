@@ -37,7 +37,7 @@ ANSWERS: dict[int | str, dict[str, Any]] = {200: {"model": SessionAnswer}}
 async def find_session(request: Request) -> tuple[Session, str] | None:
     """The live session of the request's cookie and its id. A session whose time is over is ended here, and at Keycloak."""
     bff = bff_of(request)
-    session_id = bff.cookies.session_id(request.cookies)
+    session_id = bff.cookies.session_id(request)
     if session_id is None:
         return None
     try:
@@ -55,7 +55,7 @@ async def require_session(request: Request) -> tuple[Session, str]:
 async def require_counted_session(request: Request) -> tuple[Session, str]:
     """As `require_session`, for a request that counts against its session's rate limit: raises `RefusalError` (429) above it."""
     bff = bff_of(request)
-    session_id = bff.cookies.session_id(request.cookies)
+    session_id = bff.cookies.session_id(request)
     if session_id is None:
         raise login_required()
     try:
@@ -92,7 +92,7 @@ async def session(request: Request) -> JSONResponse:
     found = await find_session(request)
     if found is None:
         response = _answer(SessionAnswer(authenticated=False))
-        if bff.cookies.session_name in request.cookies:
+        if bff.cookies.session_name in bff.cookies.sent(request):
             bff.cookies.clear_session(response)
         return response
     return _answer(_described(found[0]))

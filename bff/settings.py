@@ -9,7 +9,9 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from service_kit import addresses
 from service_kit.settings import KeycloakSettings, RedisSettings, Section, ServiceSettings
+from service_kit.shares import Share
 
 Seconds = Annotated[float, Field(gt=0)]
 
@@ -41,9 +43,17 @@ class BffSettings(Section):
 
     stream_silence_s: Seconds = 60
     stream_check_s: Seconds = 1
-    streams_total: int = Field(default=2000, ge=1)
-    streams_per_session: int = Field(default=6, ge=1)
-    upstream_connections: int = Field(default=64, ge=1)
+    request_receipt_s: Seconds = 10
+    """A request that has not come as a whole by then ends its connection."""
+
+    calls: Share = Share(total=64, each=8, queued_each=32, queued_total=512)
+    """Requests to the reports service without an answer yet, by person; exports have their own."""
+    exports: Share = Share(total=8, each=2)
+    """Exports under way, by person, until their last byte."""
+    streams: Share = Share(total=2000, each=8)
+    """Open live streams, by person."""
+    connections: Share = Share(total=4000, each=512)
+    """Connections of clients, by address; a trusted proxy may have all."""
     redis_connections: int = Field(default=64, ge=1)
 
     logins_per_minute: int = Field(default=120, ge=1)
@@ -51,7 +61,13 @@ class BffSettings(Section):
     logout_tokens_per_minute: int = Field(default=1200, ge=1)
 
     trusted_proxies: tuple[str, ...] = ()
-    """Addresses whose ``X-Forwarded-For`` names the client, for rate limits and audit alone; none by default."""
+    """Addresses or networks of reverse proxies, whose ``X-Forwarded-For`` names the client, for limits and audit alone; none by default."""
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
+        addresses.networks(texts)
+        return texts
 
     @field_validator("public_url", "reports_url")
     @classmethod
@@ -72,6 +88,19 @@ class BffSettings(Section):
         if self.identity_deadline_s >= self.request_deadline_s:
             raise ValueError("identity_deadline_s must be shorter than request_deadline_s, or a slow refresh could not be answered")
         return self
+
+    @property
+    def proxy_networks(self) -> tuple[addresses.Network, ...]:
+        return addresses.networks(self.trusted_proxies)
+
+    @property
+    def max_authentication_age_s(self) -> int:
+        """How long ago the person may have proven to Keycloak who they are when a session begins.
+
+        A session ends by time no earlier than its idle time after that proof, so no login without a password can follow one that has. The difference between
+        the two servers' clocks is taken off.
+        """
+        return max(1, int(self.session_idle_s - self.clock_leeway_s) - 1)
 
     @property
     def secure(self) -> bool:

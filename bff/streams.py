@@ -6,17 +6,18 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from http import HTTPStatus
 
 import structlog
 
-from bff.problems import RefusalError, too_many
+from bff.problems import no_place
 from bff.redis_client import StoreDownError
 from bff.sessions import Clock, Sessions
+from service_kit.shares import ShareFullError, Shares
 
 UNKNOWN_FOR_AT_MOST_S = 15
 """Streams are closed when Redis has not said for this long that their session lives."""
 
+RETRY_AFTER_S = 30
 SESSION_ENDED = b"event: session-ended\ndata: {}\n\n"
 log = structlog.get_logger("bff.streams")
 
@@ -24,10 +25,9 @@ log = structlog.get_logger("bff.streams")
 class LiveStreams:
     """Watches the sessions of this process's open streams. `watch` runs for as long as the process does."""
 
-    def __init__(self, sessions: Sessions, *, total: int, per_session: int, check_s: float, clock: Clock) -> None:
+    def __init__(self, sessions: Sessions, places: Shares, *, check_s: float, clock: Clock) -> None:
         self._sessions = sessions
-        self._total = total
-        self._per_session = per_session
+        self._places = places
         self._check_s = check_s
         self._clock = clock
         self._open: Counter[str] = Counter()
@@ -35,20 +35,19 @@ class LiveStreams:
         self._confirmed_at: dict[str, float] = {}
 
     @contextmanager
-    def opened(self, key: str) -> Iterator[asyncio.Event]:
-        """Count a stream of session *key*; the event is set when the session ends. Raises `RefusalError` (429, 503) at the limits."""
-        if self._open.total() >= self._total:
-            raise RefusalError(
-                HTTPStatus.SERVICE_UNAVAILABLE, "too-many-streams", "Too many live views are open just now.", retry_after_s=30
-            )
-        if self._open[key] >= self._per_session:
-            raise too_many("live views of this session", 30)
+    def opened(self, key: str, whose: str) -> Iterator[asyncio.Event]:
+        """Count a stream of session *key* of the person *whose*; the event is set when the session ends. Raises `RefusalError` (429, 503) at the limits."""
+        try:
+            self._places.take_at_once(whose)
+        except ShareFullError as full:
+            raise no_place(full, "live views", RETRY_AFTER_S) from None
         self._open[key] += 1
         self._confirmed_at.setdefault(key, self._clock())
         try:
             yield self._ended.setdefault(key, asyncio.Event())
         finally:
             self._closed(key)
+            self._places.release(whose)
 
     def _closed(self, key: str) -> None:
         self._open[key] -= 1

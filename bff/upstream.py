@@ -11,6 +11,7 @@ import aiohttp
 from yarl import URL
 
 from bff.calls import Calls
+from service_kit.shares import Shares
 
 KEEP_ALIVE_S = 15.0
 """Idle connections are closed before the service closes them (`service_kit.http_server.KEEP_ALIVE_S`)."""
@@ -21,15 +22,15 @@ class UpstreamError(Exception):
 
 
 class Upstream:
-    """Connections to *url*, at most *limit* requests without an answer at a time. Make it in the running event loop, and close it there.
+    """Connections to *url*, with as many requests without an answer as there are *places*. Make it in the running event loop, and close it there.
 
     No redirects, no cookies, no proxies of the environment, no headers but those given; bodies come as they were sent.
     """
 
-    def __init__(self, url: str, *, connect_s: float, limit: int) -> None:
+    def __init__(self, url: str, *, connect_s: float, places: Shares) -> None:
         self._url = url
         self._connect_s = connect_s
-        self._calls = Calls(limit)
+        self._calls = Calls(places)
         self._session = aiohttp.ClientSession(
             # Not bounded here: a live stream keeps its connection, and must not take an answer's place.
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S),
@@ -38,14 +39,14 @@ class Upstream:
             skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding"),
         )
 
-    async def get(self, target: str, headers: Mapping[str, str], *, head_s: float, silence_s: float) -> aiohttp.ClientResponse:
+    async def get(self, target: str, headers: Mapping[str, str], *, whose: str, head_s: float, silence_s: float) -> aiohttp.ClientResponse:
         """The answer's head, within *head_s*; its body may pause for *silence_s*. Read it with `body`, or ``close`` it.
 
-        *target*: path and query, encoded. Raises `UpstreamError`.
+        *target*: path and query, encoded; *whose*: the person who asks, of whose share a place is taken. Raises `UpstreamError`, `ShareFullError`.
         """
         call = self._ask(URL(self._url + target, encoded=True), headers, silence_s)
         try:
-            return await self._calls.wait(call, head_s, unwanted=_close)
+            return await self._calls.wait(call, head_s, whose=whose, unwanted=_close)
         except (aiohttp.ClientError, TimeoutError) as error:
             raise UpstreamError(type(error).__name__) from error
 

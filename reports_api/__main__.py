@@ -7,14 +7,14 @@ from types import FrameType
 import structlog
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
+from reports_api import gate
 from reports_api.app import create_app
-from reports_api.settings import Settings
+from reports_api.settings import ReportsSettings, Settings
 from service_kit import http_server
 from service_kit import logging as service_logging
 from service_kit.settings import load
-
-CONNECTIONS = 2_000
 
 
 class Server(uvicorn.Server):
@@ -27,14 +27,20 @@ class Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
+def listening(app: ASGIApp, own: ReportsSettings) -> uvicorn.Config:
+    """Configuration of a server for *app* where the settings say."""
+    doorway = http_server.Doorway(connections=own.connections, request_s=own.request_receipt_s, headers=gate.SECURITY_HEADERS)
+    return http_server.bounded(app, host=own.host, port=own.port, doorway=doorway)
+
+
 def server(settings: Settings) -> Server:
-    own = settings.reports
-    return Server(http_server.bounded(create_app(settings), host=own.host, port=own.port, connections=CONNECTIONS))
+    return Server(listening(create_app(settings), settings.reports))
 
 
 def main() -> None:
     settings = load(Settings)
     service_logging.configure("reports-api", settings.log)
+    http_server.allow_files(settings.reports.connections.total)
     structlog.get_logger(__name__).info("starting", host=settings.reports.host, port=settings.reports.port)
     server(settings).run()
 

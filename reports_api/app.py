@@ -26,6 +26,7 @@ from reports_api.repository import ReportRepository
 from reports_api.settings import Settings
 from reports_api.stream import Hub
 from reports_api.watermarks import WatermarkCache
+from service_kit.shares import Shares
 
 log = structlog.get_logger(__name__)
 TAGS = [
@@ -79,18 +80,13 @@ async def running(app: FastAPI, settings: Settings, clock: Clock) -> AsyncIterat
     pool = ClickHousePool(settings.clickhouse, size=own.pool_size, max_waiting=own.pool_max_waiting, deadline_s=own.query_deadline_s)
     repository = ReportRepository(pool)
     reports = Reports(repository, WatermarkCache(repository.watermarks, max_age_s=own.watermark_max_age_s), clock)
-    hub = Hub(
-        repository,
-        reports,
-        poll_s=own.stream_poll_s,
-        max_listeners=own.stream_max_listeners,
-        max_listeners_per_user=own.stream_max_listeners_per_user,
-    )
+    hub = Hub(repository, reports, Shares(own.streams), poll_s=own.stream_poll_s)
+    exports = Exports(reports, Shares(own.exports), deadline_s=own.export_deadline_s)
     keys = key_cache(settings)
     app.state.access = AccessControl(
         verifier(settings, keys, clock), RateLimiter(rate_per_s=own.rate_per_s, burst=own.rate_burst), own.support_role
     )
-    app.state.service = routes.Service(own, reports, hub, Exports(reports))
+    app.state.service = routes.Service(own, reports, hub, exports, Shares(own.answers))
     app.state.readiness = Readiness(repository, keys)
     tasks = [asyncio.create_task(keys.prepare()), asyncio.create_task(hub.run())]
     try:
@@ -100,6 +96,7 @@ async def running(app: FastAPI, settings: Settings, clock: Clock) -> AsyncIterat
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await exports.close()
         await pool.close()
 
 

@@ -98,7 +98,7 @@ class KeyCache:
                 keys = signature_keys(await self._download())
             if not keys:
                 raise ValueError("the document holds no usable key")
-        except (httpx.HTTPError, TimeoutError, ValueError) as error:
+        except (httpx.HTTPError, TimeoutError, ValueError, RecursionError) as error:
             metrics.JWKS_FETCHES.labels("failure").inc()
             self._next_fetch_at = self._clock() + self._retry_s
             self._retry_s = min(self._cool_down_s, self._retry_s * 2)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, timedelta
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from reports_api import paging, problems
 from reports_api.reports import MAX_RANGE_DAYS
@@ -13,7 +14,23 @@ from reports_api.summary import DayRange
 
 FIRST_DAY = date(2000, 1, 1)
 LAST_DAY = date(2199, 12, 31)
-Day = Annotated[date, Field(ge=FIRST_DAY, le=LAST_DAY)]
+ISO_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+WHOLE_NUMBER = re.compile(r"[0-9]{1,9}")
+
+
+def _spelled(form: re.Pattern[str], said: str) -> BeforeValidator:
+    """One spelling of a value: the framework would take seconds since 1970 for a date, and `+3_1.0 ` for a number."""
+
+    def check(value: object) -> object:
+        if isinstance(value, str) and not form.fullmatch(value):
+            raise ValueError(f"must be {said}")
+        return value
+
+    return BeforeValidator(check)
+
+
+Day = Annotated[date, _spelled(ISO_DAY, "a date, YYYY-MM-DD"), Field(ge=FIRST_DAY, le=LAST_DAY)]
+Limit = Annotated[int, _spelled(WHOLE_NUMBER, "a whole number"), Field(ge=1, le=100)]
 ProsthesisFilter = Annotated[
     str, Field(pattern=r"^[0-9a-f-]{1,36}$", description="Only this prosthesis: a decimal id, or a UUID in lower case", examples=["17"])
 ]
@@ -52,7 +69,7 @@ class PageParameters(RangeParameters):
     """A page of a range."""
 
     prosthesis_id: ProsthesisFilter | None = None
-    limit: int = Field(default=31, ge=1, le=100, description="Rows a page")
+    limit: Limit = Field(default=31, description="Rows a page")
     cursor: Annotated[str, Field(max_length=paging.MAX_CURSOR_CHARS)] | None = Field(
         default=None, description="`next_cursor` of the page before, with the same other parameters", examples=["MjAyNi0xMS0yMCAxNw"]
     )

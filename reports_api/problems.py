@@ -14,9 +14,10 @@ from starlette.responses import Response
 
 from reports_api.pool import StoreFailedError, StoreUnavailableError
 from reports_api.schemas import ParameterError, Problem
+from service_kit.problem_details import MEDIA_TYPE, document
+from service_kit.shares import RETRY_AFTER_S, ShareFullError
 
 log = structlog.get_logger(__name__)
-MEDIA_TYPE = "application/problem+json"
 MAX_ERRORS = 20
 
 
@@ -56,16 +57,16 @@ def unavailable(detail: str, retry_after_s: float) -> ProblemError:
     return ProblemError(503, "unavailable", detail, headers={"Retry-After": str(seconds)})
 
 
+def no_place(full: ShareFullError, kind: str, detail: str, retry_after_s: int = RETRY_AFTER_S) -> ProblemError:
+    """429 of that *kind* where the caller's own share is used up, 503 where nobody has a place left."""
+    if not full.own:
+        return unavailable(detail, retry_after_s)
+    return ProblemError(429, kind, detail, headers={"Retry-After": str(retry_after_s)})
+
+
 def response(problem: ProblemError, request_id: str) -> Response:
     """The HTTP answer of a problem."""
-    body = Problem(
-        type=f"urn:bionicpro:problem:{problem.kind}",
-        title=HTTPStatus(problem.status).phrase,
-        status=problem.status,
-        detail=problem.detail,
-        instance=f"urn:bionicpro:request:{request_id}",
-        errors=problem.errors,
-    )
+    body = msgspec.convert(document(problem.status, problem.kind, problem.detail, request_id) | {"errors": problem.errors}, Problem)
     return Response(msgspec.json.encode(body), problem.status, headers=problem.headers, media_type=MEDIA_TYPE)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import date
 from typing import Annotated, Any
 
@@ -17,12 +19,12 @@ from reports_api.access import Grant
 from reports_api.exports import Exports
 from reports_api.openapi import answers, file_answers, stream_answers
 from reports_api.parameters import Day, DocumentParameters, ExportParameters, NoParameters, PageParameters, RangeParameters
-from reports_api.problems import ProblemError
 from reports_api.reports import Reports
 from reports_api.schemas import Hours, Page, Summary, Today
 from reports_api.settings import ReportsSettings
 from reports_api.sse import EventStream
-from reports_api.stream import Hub, TooManyListenersError
+from reports_api.stream import ClosedError, Hub
+from service_kit.shares import RETRY_AFTER_S, ShareFullError, Shares
 
 audit = structlog.get_logger("audit")
 
@@ -34,6 +36,7 @@ LastEventId = Annotated[
 DEFAULT_PAGE_DAYS = 31
 DEFAULT_SUMMARY_DAYS = 7
 DEFAULT_EXPORT_DAYS = 31
+STREAM_RETRY_AFTER_S = 5
 
 
 def json_answer(body: Page | Today | Hours | Summary, tag: str, if_none_match: str | None) -> Response:
@@ -47,11 +50,37 @@ def json_answer(body: Page | Today | Hours | Summary, tag: str, if_none_match: s
 class Service:
     """What the endpoints use; one a process, in ``app.state.service``."""
 
-    def __init__(self, settings: ReportsSettings, reports: Reports, hub: Hub, exports: Exports) -> None:
+    def __init__(self, settings: ReportsSettings, reports: Reports, hub: Hub, exports: Exports, answers: Shares) -> None:
         self.settings = settings
         self.reports = reports
         self.hub = hub
-        self.exports = exports
+        self._exports = exports
+        self._answers = answers
+
+    @asynccontextmanager
+    async def turn(self, grant: Grant) -> AsyncIterator[None]:
+        """A place of the caller's share for one answer; waited for as long as a query may take. Raises ProblemError (429, 503)."""
+        caller = grant.caller.subject
+        try:
+            async with asyncio.timeout(self.settings.query_deadline_s):
+                await self._answers.take(caller)
+        except ShareFullError as full:
+            raise problems.no_place(full, "too-many-requests", "Too many requests are under way.") from None
+        except TimeoutError:
+            raise problems.unavailable("Too many requests are under way.", RETRY_AFTER_S) from None
+        try:
+            yield
+        finally:
+            self._answers.release(caller)
+
+    @asynccontextmanager
+    async def exporting(self, grant: Grant) -> AsyncIterator[Exports]:
+        """As `turn`, for an export: its share is one apart. A caller beyond it is refused at once."""
+        try:
+            async with self._exports.place(grant.caller.subject):
+                yield self._exports
+        except ShareFullError as full:
+            raise problems.no_place(full, "too-many-exports", "Too many exports are being made.") from None
 
 
 def _service(request: Request) -> Service:
@@ -80,10 +109,12 @@ def _add_page(routes: APIRouter, granted: Any, tag: str) -> None:
     async def list_reports(
         request: Request, query: Annotated[PageParameters, Query()], grant: Grant = granted, if_none_match: IfNoneMatch = None
     ) -> Response:
-        reports = _service(request).reports
-        days = query.days(domain.possible_dates(reports.clock())[1], DEFAULT_PAGE_DAYS)
+        service = _service(request)
+        days = query.days(domain.possible_dates(service.reports.clock())[1], DEFAULT_PAGE_DAYS)
         prosthesis_id = query.prosthesis_id or ""
-        page = await reports.page(grant.user_id, days, prosthesis_id=prosthesis_id, after=query.after(), limit=query.limit)
+        after = query.after()
+        async with service.turn(grant):
+            page = await service.reports.page(grant.user_id, days, prosthesis_id=prosthesis_id, after=after, limit=query.limit)
         scope = f"page {grant.user_id} {days.first} {days.last} {prosthesis_id} {query.cursor} {page.next_cursor}"
         return json_answer(page, etags.of_reports(scope, page.items), if_none_match)
 
@@ -93,7 +124,9 @@ def _add_today(routes: APIRouter, granted: Any, tag: str) -> None:
     async def today(
         request: Request, _: Annotated[NoParameters, Query()], grant: Grant = granted, if_none_match: IfNoneMatch = None
     ) -> Response:
-        body = await _service(request).reports.today(grant.user_id)
+        service = _service(request)
+        async with service.turn(grant):
+            body = await service.reports.today(grant.user_id)
         tag = etags.of_reports(f"today {grant.user_id} {body.report_date} {body.timezone}", body.items)
         return json_answer(body, tag, if_none_match)
 
@@ -108,9 +141,10 @@ def _add_summary(routes: APIRouter, granted: Any, tag: str) -> None:
     async def summary(
         request: Request, query: Annotated[RangeParameters, Query()], grant: Grant = granted, if_none_match: IfNoneMatch = None
     ) -> Response:
-        reports = _service(request).reports
-        days = query.days(await _last_day(reports, grant.user_id, query), DEFAULT_SUMMARY_DAYS)
-        body, versions = await reports.summary(grant.user_id, days)
+        service = _service(request)
+        async with service.turn(grant):
+            days = query.days(await _last_day(service.reports, grant.user_id, query), DEFAULT_SUMMARY_DAYS)
+            body, versions = await service.reports.summary(grant.user_id, days)
         return json_answer(body, etags.of_parts(f"summary {grant.user_id} {days.first} {days.last}", versions), if_none_match)
 
 
@@ -121,7 +155,9 @@ def _add_hours(routes: APIRouter, granted: Any, tag: str) -> None:
     async def hours(
         request: Request, day: DayPath, _: Annotated[NoParameters, Query()], grant: Grant = granted, if_none_match: IfNoneMatch = None
     ) -> Response:
-        body, versions = await _service(request).reports.hours(grant.user_id, day)
+        service = _service(request)
+        async with service.turn(grant):
+            body, versions = await service.reports.hours(grant.user_id, day)
         return json_answer(body, etags.of_parts(f"hours {grant.user_id} {day}", versions), if_none_match)
 
 
@@ -134,7 +170,7 @@ def _add_stream(routes: APIRouter, granted: Any, tag: str) -> None:
     ) -> Response:
         service = _service(request)
         lifetime = grant.caller.expires_at - service.reports.clock().timestamp()
-        return LiveStream(service.hub, grant.user_id, last_event_id, heartbeat_s=service.settings.stream_heartbeat_s, lifetime_s=lifetime)
+        return LiveStream(service.hub, grant, last_event_id, heartbeat_s=service.settings.stream_heartbeat_s, lifetime_s=lifetime)
 
 
 def _add_exports(routes: APIRouter, granted: Any, tag: str) -> None:
@@ -147,8 +183,9 @@ def _add_exports(routes: APIRouter, granted: Any, tag: str) -> None:
     )
     async def export_csv(request: Request, query: Annotated[ExportParameters, Query()], grant: Grant = granted) -> Response:
         service = _service(request)
-        days = query.days(await _last_day(service.reports, grant.user_id, query), DEFAULT_EXPORT_DAYS)
-        body = await service.exports.csv(grant.user_id, days, query.prosthesis_id or "")
+        async with service.exporting(grant) as exports:
+            days = query.days(await _last_day(service.reports, grant.user_id, query), DEFAULT_EXPORT_DAYS)
+            body = await exports.csv(grant.user_id, days, query.prosthesis_id or "")
         return _file(request, grant, body, "text/csv; charset=utf-8", f"bionicpro-{days.first}-{days.last}.csv")
 
     @routes.get(
@@ -160,8 +197,9 @@ def _add_exports(routes: APIRouter, granted: Any, tag: str) -> None:
     )
     async def export_pdf(request: Request, query: Annotated[DocumentParameters, Query()], grant: Grant = granted) -> Response:
         service = _service(request)
-        days = query.days(await _last_day(service.reports, grant.user_id, query), DEFAULT_EXPORT_DAYS)
-        body = await service.exports.pdf(grant.user_id, days, query.lang)
+        async with service.exporting(grant) as exports:
+            days = query.days(await _last_day(service.reports, grant.user_id, query), DEFAULT_EXPORT_DAYS)
+            body = await exports.pdf(grant.user_id, days, query.lang)
         return _file(request, grant, body, "application/pdf", f"bionicpro-{days.first}-{days.last}.pdf")
 
 
@@ -185,24 +223,28 @@ def _file(request: Request, grant: Grant, body: bytes, media_type: str, name: st
 class LiveStream(Response):
     """Listens at the hub for as long as the answer lasts."""
 
-    def __init__(self, hub: Hub, user_id: str, last_event_id: str | None, *, heartbeat_s: float, lifetime_s: float) -> None:
+    def __init__(self, hub: Hub, grant: Grant, last_event_id: str | None, *, heartbeat_s: float, lifetime_s: float) -> None:
         super().__init__()
         self._hub = hub
-        self._user_id = user_id
+        self._grant = grant
         self._last_event_id = last_event_id
         self._heartbeat_s = heartbeat_s
         self._lifetime_s = lifetime_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        user_id = self._grant.user_id
         try:
-            with self._hub.listen(self._user_id, self._last_event_id) as listener:
+            with self._hub.listen(user_id, self._last_event_id, self._grant.caller.subject) as listener:
                 events = EventStream(
                     listener.next_frame,
-                    lambda: self._hub.heartbeat(self._user_id),
+                    lambda: self._hub.heartbeat(user_id),
                     heartbeat_s=self._heartbeat_s,
                     lifetime_s=self._lifetime_s,
                 )
                 await events(scope, receive, send)
-        except TooManyListenersError:
-            refusal = ProblemError(429, "too-many-streams", "Too many live streams are open.", headers={"Retry-After": "5"})
+        except ShareFullError as full:
+            refusal = problems.no_place(full, "too-many-streams", "Too many live streams are open.", STREAM_RETRY_AFTER_S)
+            await problems.response(refusal, scope["state"]["request_id"])(scope, receive, send)
+        except ClosedError:
+            refusal = problems.unavailable("The service stops just now.", STREAM_RETRY_AFTER_S)
             await problems.response(refusal, scope["state"]["request_id"])(scope, receive, send)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from service_kit.settings import ClickHouseSettings, KeycloakSettings, Section, ServiceSettings
+from service_kit.shares import Share
 
 
 class ReportsSettings(Section):
@@ -28,13 +29,23 @@ class ReportsSettings(Section):
     query_deadline_s: float = Field(default=8.0, gt=0)
     watermark_max_age_s: float = Field(default=0.4, ge=0)
 
+    answers: Share = Share(total=6, each=2, queued_each=32, queued_total=256)
+    """Answers being read from the mart, by caller. Fewer than `pool_size`: live streams and exports read too."""
+    exports: Share = Share(total=2, each=1, queued_each=2, queued_total=16)
+    """Exports being read or made, by caller."""
+    streams: Share = Share(total=1000, each=8)
+    """Open live streams, by caller."""
+    connections: Share = Share(total=2000, each=1500)
+    """Connections, by address: all of a BFF's people come from its one."""
+    export_deadline_s: float = Field(default=20.0, gt=0)
+    request_receipt_s: float = Field(default=10.0, gt=0)
+    """A request that has not come as a whole by then ends its connection."""
+
     rate_per_s: float = Field(default=100.0, gt=0)
     rate_burst: int = Field(default=300, ge=1)
 
     stream_poll_s: float = Field(default=0.1, gt=0, le=0.2)
     stream_heartbeat_s: float = Field(default=10.0, gt=0)
-    stream_max_listeners: int = Field(default=1000, ge=1)
-    stream_max_listeners_per_user: int = Field(default=8, ge=1)
 
     max_header_bytes: int = Field(default=16_384, ge=1024)
     max_target_bytes: int = Field(default=4_096, ge=256)

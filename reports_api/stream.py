@@ -23,6 +23,7 @@ from reports_api.pool import StoreFailedError, StoreUnavailableError
 from reports_api.reports import Reports
 from reports_api.repository import ForeignRowError, ReportRepository
 from reports_api.schemas import Today
+from service_kit.shares import Shares
 
 log = structlog.get_logger(__name__)
 
@@ -38,8 +39,8 @@ class Snapshot(NamedTuple):
     frame: bytes
 
 
-class TooManyListenersError(Exception):
-    """The service or the user has as many open streams as allowed."""
+class ClosedError(Exception):
+    """The service stops: no new stream is opened."""
 
 
 class Listener:
@@ -77,14 +78,11 @@ class Listener:
 class Hub:
     """Polls while anybody listens, and pushes what changed. ``run`` is one task for the life of the service."""
 
-    def __init__(
-        self, repository: ReportRepository, reports: Reports, *, poll_s: float, max_listeners: int, max_listeners_per_user: int
-    ) -> None:
+    def __init__(self, repository: ReportRepository, reports: Reports, places: Shares, *, poll_s: float) -> None:
         self._repository = repository
         self._reports = reports
         self._poll_s = poll_s
-        self._max_listeners = max_listeners
-        self._max_per_user = max_listeners_per_user
+        self._places = places
         self._listeners: set[Listener] = set()
         self._per_user: Counter[str] = Counter()
         self._snapshots: dict[str, Snapshot] = {}
@@ -93,10 +91,14 @@ class Hub:
         self._closed = False
 
     @contextmanager
-    def listen(self, user_id: str, last_event_id: str | None) -> Iterator[Listener]:
-        """A listener for the time of the context. Raises TooManyListenersError."""
-        if self._closed or len(self._listeners) >= self._max_listeners or self._per_user[user_id] >= self._max_per_user:
-            raise TooManyListenersError
+    def listen(self, user_id: str, last_event_id: str | None, caller: str) -> Iterator[Listener]:
+        """A listener to *user_id*'s reports for the time of the context, counted as *caller*'s. Raises ShareFullError, ClosedError."""
+        if self._closed:
+            raise ClosedError
+        with self._places.place_at_once(caller):
+            yield from self._listening(user_id, last_event_id)
+
+    def _listening(self, user_id: str, last_event_id: str | None) -> Iterator[Listener]:
         listener = Listener(user_id, last_event_id)
         self._listeners.add(listener)
         self._per_user[user_id] += 1

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
+from pathlib import PurePath
 
 import structlog
 
@@ -38,3 +40,12 @@ def configure(service: str, settings: LogSettings) -> None:
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(service=service)
+
+
+FRAMES_SHOWN = 12
+
+
+def fault(error: BaseException) -> dict[str, object]:
+    """What a log may say of an *error* that nobody foresaw: its type and where it arose. Its message may quote a person's data, so it is left out."""
+    frames = traceback.extract_tb(error.__traceback__)[-FRAMES_SHOWN:]
+    return {"error": type(error).__name__, "at": [f"{PurePath(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames]}

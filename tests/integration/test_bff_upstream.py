@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from bff.upstream import Upstream, UpstreamError, body
+from service_kit.shares import Share, Shares
 from tests.support.waiting import eventually
 
 WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nSet-Cookie: planted=1; Path=/\r\n\r\nhi"
@@ -56,7 +57,7 @@ async def asked(*, limit: int = 4) -> AsyncIterator[tuple[Service, Upstream]]:
     server = await asyncio.start_server(service.serve, "127.0.0.1", 0)
     # By name: a client that keeps cookies keeps none of a bare address.
     service.url = f"http://localhost:{server.sockets[0].getsockname()[1]}"
-    upstream = Upstream(service.url, connect_s=2, limit=limit)
+    upstream = Upstream(service.url, connect_s=2, places=Shares(Share(total=limit, each=limit)))
     try:
         yield service, upstream
     finally:
@@ -66,7 +67,7 @@ async def asked(*, limit: int = 4) -> AsyncIterator[tuple[Service, Upstream]]:
 
 
 async def answer(upstream: Upstream, target: str = "/x", headers: dict[str, str] | None = None) -> bytes:
-    response = await upstream.get(target, headers or {}, head_s=2, silence_s=2)
+    response = await upstream.get(target, headers or {}, whose="w", head_s=2, silence_s=2)
     return b"".join([chunk async for chunk in body(response)])
 
 
@@ -91,7 +92,7 @@ async def test_nothing_of_one_answer_is_in_the_next_request_but_its_connection()
 async def test_a_redirect_is_not_followed() -> None:
     async with asked() as (service, upstream):
         service.answer = b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n"
-        response = await upstream.get("/x", {}, head_s=2, silence_s=2)
+        response = await upstream.get("/x", {}, whose="w", head_s=2, silence_s=2)
         response.close()
         assert response.status == 302
         assert len(service.heads) == 1
@@ -107,7 +108,7 @@ async def test_a_connection_that_the_service_has_just_closed_is_not_the_callers_
 async def test_an_answer_that_is_not_read_to_its_end_closes_its_connection() -> None:
     async with asked() as (service, upstream):
         service.answer = BEGUN
-        response = await upstream.get("/x", {}, head_s=2, silence_s=20)
+        response = await upstream.get("/x", {}, whose="w", head_s=2, silence_s=20)
         assert service.open == 1
         response.close()
         await eventually(lambda: service.open == 0)
@@ -132,7 +133,7 @@ async def test_an_answer_that_breaks_off_or_falls_silent_is_an_error(begun: byte
 
 
 async def read_for(upstream: Upstream, *, silence_s: float) -> None:
-    response = await upstream.get("/x", {}, head_s=2, silence_s=silence_s)
+    response = await upstream.get("/x", {}, whose="w", head_s=2, silence_s=silence_s)
     async for _ in body(response):
         pass
 
@@ -140,7 +141,7 @@ async def read_for(upstream: Upstream, *, silence_s: float) -> None:
 async def test_open_streams_take_no_answers_place() -> None:
     async with asked(limit=2) as (service, upstream):
         service.answer = BEGUN
-        streams = [await upstream.get("/x", {}, head_s=2, silence_s=20) for _ in range(5)]
+        streams = [await upstream.get("/x", {}, whose="w", head_s=2, silence_s=20) for _ in range(5)]
         service.answer = WHOLE
         assert await answer(upstream) == b"hi"
         for stream in streams:

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from service_kit.shares import Share
 from tests.support.reports_world import Issuer, Mart, Service, new_user, row, running, wait_for_answer
 from tests.support.tcp_gate import Gate
 
@@ -121,7 +122,7 @@ def test_listeners_of_two_users_get_only_their_own_reports(service: Service) -> 
 
 
 def test_thirty_listeners_cost_the_queries_of_one(mart: Mart, issuer: Issuer) -> None:
-    with running(mart, issuer, stream_max_listeners_per_user=40) as service, ExitStack() as open_streams:
+    with running(mart, issuer, streams=Share(total=100, each=40)) as service, ExitStack() as open_streams:
         user = new_user()
         mart.put(row(user, TODAY, version=1))
         streams = [open_streams.enter_context(listening(service, user)) for _ in range(30)]
@@ -136,14 +137,14 @@ def test_thirty_listeners_cost_the_queries_of_one(mart: Mart, issuer: Issuer) ->
 
 
 def test_streams_are_bounded_for_a_user_and_for_all(mart: Mart, issuer: Issuer) -> None:
-    with running(mart, issuer, stream_max_listeners_per_user=2, stream_max_listeners=3) as service:
+    with running(mart, issuer, streams=Share(total=3, each=2)) as service:
         user = new_user()
         with listening(service, user), listening(service, user):
             refused = service.own(user, "/stream")
             assert (refused.status_code, refused.headers["content-type"]) == (429, "application/problem+json")
             other = new_user()
             with listening(service, other):
-                assert service.own(new_user(), "/stream").status_code == 429
+                assert service.own(new_user(), "/stream").status_code == 503
         with listening(service, user) as events:
             events.next("report")
 
@@ -155,7 +156,7 @@ def test_a_stopping_service_says_so_and_stops(mart: Mart, issuer: Issuer) -> Non
             events.next("report")
             service.served._app.state.service.hub.close()
             assert events.next("end")["data"] == {"reason": "service-stopping"}
-            assert service.own(user, "/stream").status_code == 429
+            assert service.own(user, "/stream").status_code == 503
 
 
 def test_clickhouse_gone_is_a_503_with_retry_after_and_heals_by_itself(mart: Mart, issuer: Issuer, clickhouse_gate: Gate) -> None:

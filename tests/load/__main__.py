@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from cli.probe.percentiles import percentile
 from cli.probe.percentiles import told as percentiles
 from local import supervision
 from local import system as servers
@@ -29,6 +30,8 @@ ACCESS_TOKEN_S = 60
 START_LIMIT_S = 120
 SERVERS = ("clickhouse", "keycloak", "redis")
 SHOWN = 10
+MOST_SLOWER_BY = 2.0
+"""So many times as long as without may the others wait at p99 beside an abuser."""
 
 
 def progress(line: str) -> None:
@@ -45,14 +48,24 @@ def main(arguments: list[str] | None = None) -> int:
         with ExitStack() as stack:
             site = stack.enter_context(_site(system, options.bffs, options.logs or system.instance.logs))
             people = enrol(site.realm, options.users)
-            plan = Plan(options.seconds, options.pause)
+            plan = Plan(options.seconds, options.pause, options.abuse)
             tally = asyncio.run(run(site, people, plan, lambda: _restart_keycloak(system), progress))
     finally:
         backend.end()
     print(json.dumps(_document(options, tally)))
     for line in (*tally.wrong[:SHOWN], *tally.leaked[:SHOWN]):
         progress(line)
-    return 1 if tally.wrong or tally.leaked or not tally.statuses[200] else 0
+    noticed = slower_by(tally) > MOST_SLOWER_BY
+    if noticed:
+        progress(f"the abuser was noticed: p99 of the others grew {slower_by(tally):.1f}-fold; {MOST_SLOWER_BY:g} is allowed")
+    return 1 if tally.wrong or tally.leaked or noticed or not tally.statuses[200] else 0
+
+
+def slower_by(tally: Tally) -> float:
+    """How many times as long the others waited at p99 with the abuser as without; 1 where nobody abused."""
+    if not tally.calm_s or not tally.abused_s:
+        return 1.0
+    return percentile(tally.abused_s, 99) / percentile(tally.calm_s, 99)
 
 
 def _document(options: argparse.Namespace, tally: Tally) -> dict[str, object]:
@@ -67,6 +80,9 @@ def _document(options: argparse.Namespace, tally: Tally) -> dict[str, object]:
         "wrong_answers": len(tally.wrong),
         "leaked_sessions": len(tally.leaked),
         "ms": percentiles(tally.latencies_s),
+        "ms_without_abuser": percentiles(tally.calm_s),
+        "ms_beside_abuser": percentiles(tally.abused_s),
+        "abusers_statuses": {str(status): count for status, count in sorted(tally.abusers.items())},
         "keycloak_away_s": round(tally.outage_s, 1),
         "recovery_s": round(tally.recovery_s, 1),
     }
@@ -143,6 +159,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--users", type=_positive, default=200, help="people at once (default: 200)")
     parser.add_argument("--seconds", type=float, default=60.0, help="how long they ask (default: 60)")
     parser.add_argument("--pause", type=float, default=2.0, help="seconds between two questions of a person (default: 2)")
+    parser.add_argument(
+        "--abuse", type=float, default=20.0, help="seconds beside an abuser, and as many before without; 0: none (default: 20)"
+    )
     parser.add_argument("--bffs", type=_positive, default=2, help="BFF instances (default: 2)")
     parser.add_argument("--logs", type=Path, help="keep the logs of the services in this folder")
     return parser

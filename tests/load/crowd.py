@@ -21,6 +21,10 @@ from tests.support.endpoints import RedisEndpoint
 from tests.support.reports_world import Mart
 
 PATHS = ("/reports/today", "/reports", "/reports/summary")
+EXPORT = "/reports/export.pdf"
+WAVE = 100
+REQUESTS_A_SECOND = 18
+"""Below the 1,200 a minute of a session: no rate limit stops the abuser."""
 LOGINS_AT_ONCE = 4
 LISTENERS_EVERY = 10
 RECOVERY_LIMIT_S = 90.0
@@ -42,10 +46,11 @@ class Site:
 
 @dataclass(frozen=True)
 class Plan:
-    """*seconds* of asking, each person every *pause_s*."""
+    """*seconds* of asking, each person every *pause_s*; before it *abuse_s* without and *abuse_s* with an abuser among them."""
 
     seconds: float
     pause_s: float
+    abuse_s: float = 0.0
 
 
 @dataclass
@@ -59,6 +64,9 @@ class Tally:
     latencies_s: list[float] = field(default_factory=list)
     outage_s: float = 0.0
     recovery_s: float = 0.0
+    calm_s: list[float] = field(default_factory=list)
+    abused_s: list[float] = field(default_factory=list)
+    abusers: Counter[int] = field(default_factory=Counter)
 
 
 @dataclass
@@ -99,6 +107,8 @@ async def run(site: Site, people: Sequence[Person], plan: Plan, outage: Outage, 
         await _log_in(members)
         told(f"{len(members)} people are logged in")
         streams = [asyncio.create_task(_listen(member, tally)) for member in members[::LISTENERS_EVERY]]
+        if plan.abuse_s:
+            await _beside_an_abuser(members, plan, tally, told)
         await _ask_around(site, members, plan, outage, tally, told)
         told("logging everybody out")
         await _compare(site, members, tally)
@@ -147,6 +157,39 @@ async def _ask_around(site: Site, members: Sequence[Member], plan: Plan, outage:
         for task in (writing, *asking):
             task.cancel()
         await asyncio.gather(writing, *asking, return_exceptions=True)
+
+
+async def _beside_an_abuser(members: Sequence[Member], plan: Plan, tally: Tally, told: Callable[[str], None]) -> None:
+    """The others ask as ever, first without and then with one person who wants everything at once: nobody else may be refused, or wait much longer."""
+    abuser, *others = members
+    told("everybody asks, nobody abuses")
+    tally.calm_s = await _asked_by_all(others, plan, tally)
+    told("one person exports without end")
+    abusing = asyncio.create_task(_abuse(abuser, tally))
+    try:
+        tally.abused_s = await _asked_by_all(others, plan, tally)
+    finally:
+        abusing.cancel()
+        await asyncio.gather(abusing, return_exceptions=True)
+
+
+async def _asked_by_all(members: Sequence[Member], plan: Plan, tally: Tally) -> list[float]:
+    """The latencies of what *members* ask in ``abuse_s`` seconds; anything but 200 is wrong."""
+    until, period = time.monotonic() + plan.abuse_s, Tally()
+    await asyncio.gather(*(_ask(member, number, until, plan.pause_s, period) for number, member in enumerate(members)))
+    tally.statuses.update(period.statuses)
+    tally.wrong += period.wrong
+    tally.wrong += [f"{count} answers with {status}, though all was up" for status, count in period.statuses.items() if status != 200]
+    return period.latencies_s
+
+
+async def _abuse(member: Member, tally: Tally) -> None:
+    """Waves of exports at once, as many as the rate limit of a session lets through."""
+    while True:
+        began = time.monotonic()
+        answers = await asyncio.gather(*(member.browser.api(EXPORT) for _ in range(WAVE)), return_exceptions=True)
+        tally.abusers.update(answer.status_code if isinstance(answer, httpx.Response) else 0 for answer in answers)
+        await asyncio.sleep(max(0.0, WAVE / REQUESTS_A_SECOND - (time.monotonic() - began)))
 
 
 async def _keep_writing(mart: Mart, people: Sequence[Person]) -> None:

@@ -1,4 +1,4 @@
-"""Many people at once, and Keycloak going away in the middle: no wrong answer, no session left. `make load` does it with 200 for a minute."""
+"""Many people at once, an abuser among them, and Keycloak going away in the middle: no wrong answer, no session left. `make load` does it with 200 for a minute."""
 
 from __future__ import annotations
 
@@ -38,8 +38,11 @@ async def test_a_crowd_sees_its_own_reports_or_503_while_keycloak_is_away_and_no
         await asyncio.sleep(3)
         world.gate.status = None
 
-    tally = await run(site, enrol(world.realm, 12), Plan(seconds=6, pause_s=0.5), away, lambda _: None)
+    tally = await run(site, enrol(world.realm, 12), Plan(seconds=6, pause_s=0.5, abuse_s=1.5), away, lambda _: None)
     assert tally.wrong == []
     assert tally.leaked == []
     assert set(tally.statuses) == {200, 503}
     assert tally.events > 0
+    # One of them wanted a hundred exports at once, was refused most, and nobody else was.
+    assert set(tally.abusers) == {200, 429}
+    assert tally.abusers[429] > tally.abusers[200] > 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from service_kit.shares import Share
 from tests.support.bff_browser import Browser
 from tests.support.bff_world import Realm, World
 from tests.support.waiting import eventually
@@ -196,7 +197,7 @@ async def test_a_stream_does_not_outlive_the_access_token_that_opened_it(world: 
 
 
 async def test_streams_are_bounded(world: World) -> None:
-    world.start(streams_per_session=2)
+    world.start(streams=Share(total=10, each=2))
     async with await world.logged_in() as browser:
         streams = [await browser.stream("/reports/stream") for _ in range(3)]
         assert [stream.status_code for stream in streams] == [200, 200, 429]

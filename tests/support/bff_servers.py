@@ -26,30 +26,21 @@ def free_port() -> int:
 
 
 class Served:
-    """An ASGI application on a loopback port, in a thread with a loop of its own."""
+    """An ASGI application on a loopback port, in a thread with a loop of its own. *config* is how a service of ours listens; a helper of a test needs none."""
 
-    def __init__(self, app: ASGIApp, port: int | None = None, **options: Any) -> None:
+    def __init__(self, app: ASGIApp, port: int | None = None, config: uvicorn.Config | None = None) -> None:
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._app = app
-        self._options = options
+        self._config = config or uvicorn.Config(
+            app, "127.0.0.1", self.port, log_config=None, access_log=False, timeout_keep_alive=120, http="h11", ws="none"
+        )
+        self._config.timeout_graceful_shutdown = 1
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
 
     def start(self) -> Served:
-        config = uvicorn.Config(
-            self._app,
-            "127.0.0.1",
-            self.port,
-            log_config=None,
-            access_log=False,
-            timeout_graceful_shutdown=1,
-            timeout_keep_alive=120,
-            http="h11",
-            ws="none",
-            **self._options,
-        )
-        self._server = uvicorn.Server(config)
+        self._server = uvicorn.Server(self._config)
         self._thread = threading.Thread(target=self._server.run, daemon=True)
         self._thread.start()
         until = time.monotonic() + START_LIMIT_S
@@ -62,6 +53,10 @@ class Served:
     @property
     def stopped(self) -> bool:
         return self._server is None
+
+    def connections(self) -> list[object]:
+        """The connections that are open now."""
+        return list(self._server.server_state.connections) if self._server is not None else []
 
     def stop(self) -> None:
         if self._server is not None and self._thread is not None:
@@ -150,11 +145,14 @@ class KeycloakGate:
         self.delay_s = 0.0
         self.status: int | None = None
         self.tamper: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+        self.instead: dict[str, bytes] = {}
+        """The end of a path → the body that is answered there, with 200, in place of Keycloak's."""
         self.server = Served(Starlette(routes=[Route("/{path:path}", self._pass, methods=["GET", "POST"])]))
 
     def reset(self) -> None:
         self.grants.clear()
         self.id_tokens.clear()
+        self.instead.clear()
         self.key_fetches, self.delay_s, self.status, self.tamper = 0, 0.0, None, None
 
     async def _pass(self, request: Request) -> Response:
@@ -174,6 +172,9 @@ class KeycloakGate:
                 answer = await client.request(request.method, self._target + request.url.path, content=body or None, headers=head)
             except httpx.TransportError:
                 return Response(status_code=502)
+        for ending, content in self.instead.items():
+            if request.url.path.endswith(ending):
+                return Response(content, media_type="application/json")
         if is_token and answer.status_code == 200:
             self.id_tokens.append(answer.json()["id_token"])
             if self.tamper is not None:

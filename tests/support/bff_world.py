@@ -21,6 +21,7 @@ from keycloak import KeycloakAdmin
 
 from bff.app import create_app
 from bff.demo_users import DemoUser, admin, ensure_demo_users
+from bff.server import listening
 from bff.settings import BffSettings, Settings
 from service_kit.settings import KeycloakSettings, RedisSettings
 from tests.support.bff_browser import Browser
@@ -226,9 +227,7 @@ class World:
         chosen = port or (free_port() if self.instances else page_port)
         settings = self.settings(chosen, **own)
         app = create_app(settings, self.clock)
-        instance = Instance(
-            Served(app, chosen, h11_max_incomplete_event_size=65_536, server_header=False, proxy_headers=False).start(), app
-        )
+        instance = Instance(Served(app, chosen, listening(app, settings.bff)).start(), app)
         self.instances.append(instance)
         return instance
 

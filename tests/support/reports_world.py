@@ -24,11 +24,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from clickhouse.migrator import Migrator
+from reports_api.__main__ import listening
 from reports_api.app import create_app
 from reports_api.domain import MartRow
 from reports_api.examples import ROW
 from reports_api.settings import ReportsSettings, Settings
 from service_kit.settings import ClickHouseSettings, KeycloakSettings
+from service_kit.shares import Share
 from tests.support.bff_servers import Served, free_port
 from tests.support.endpoints import ClickHouseEndpoint
 
@@ -171,6 +173,7 @@ def settings_for(clickhouse: ClickHouseEndpoint, keycloak: KeycloakSettings, *, 
     defaults: dict[str, Any] = {
         "rate_per_s": 100_000,
         "rate_burst": 100_000,
+        "exports": Share(total=8, each=8, queued_each=200, queued_total=400),
         "stream_heartbeat_s": 0.5,
         "jwks_cool_down_s": 0.3,
         "watermark_max_age_s": 0.0,
@@ -188,9 +191,11 @@ def settings_for(clickhouse: ClickHouseEndpoint, keycloak: KeycloakSettings, *, 
 def running(mart: Mart, issuer: Issuer, *, port: int | None = None, **own: Any) -> Iterator[Service]:
     """A service that trusts *issuer*, ready to answer."""
     keycloak = KeycloakSettings(base_url=issuer.server.url, public_url=issuer.server.url)
+    chosen = free_port()
     settings = settings_for(mart.endpoint, keycloak, port=port, **own)
     clock = MovableClock()
-    served = Served(create_app(settings, clock), h11_max_incomplete_event_size=65_536, server_header=False, proxy_headers=False).start()
+    app = create_app(settings, clock)
+    served = Served(app, chosen, listening(app, settings.reports.model_copy(update={"port": chosen}))).start()
     service = Service(mart, issuer, settings, served, clock)
     try:
         yield service
