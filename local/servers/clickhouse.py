@@ -11,7 +11,7 @@ from local.instance import Instance, write_private
 from local.launch import answers
 from local.servers.program import Program
 
-USERS = ("migrator", "writer", "eraser", "reader", "auditor")
+USERS = ("migrator", "writer", "eraser", "watcher", "reader", "auditor")
 MEMORY_LIMIT_BYTES = 4 * 1024**3
 
 
