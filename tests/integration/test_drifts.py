@@ -91,7 +91,7 @@ def said_and_not_fresh(site: Drifting, what: str, *, do: str) -> None:
     line = site.wait_for_problem(what)
     assert do in line, line
     before = site.fresh_until()
-    newest = "SELECT max(as_of) FROM bionicpro_g{}.partition_progress FINAL WHERE topic = 'prosthesis.log'".format(site.serving())
+    newest = f"SELECT max(as_of) FROM bionicpro_g{site.serving()}.partition_progress FINAL WHERE topic = 'prosthesis.log'"
     until(lambda: site.auditor.execute(newest)[0][0] > before, "heartbeats arrive")
     assert site.fresh_until() == before
 
