@@ -5,6 +5,9 @@ The drifts are real ones, made by the owner of a source of a pipe of its own. No
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import date, datetime
 from typing import Any
@@ -12,9 +15,11 @@ from typing import Any
 import psycopg
 import pytest
 
+from local import supervision
+from local.servers import postgres
 from tests.support.expendable import Site
 from tests.support.operator import Operator
-from tests.support.processor import until
+from tests.support.processor import REPOSITORY, until
 from tests.support.processor_case import Case
 from tests.support.system import System
 
@@ -34,16 +39,25 @@ RIGHTS = f"""
 
 
 class Drifting(Site):
-    """The site with its watch running, and `status` asked for what the watch saw."""
+    """The site with a watch that looks every second, and `status` asked for what it saw."""
 
     def __init__(self, system: System) -> None:
         super().__init__(system)
-        system.start_services("watch")
+        self._watch = subprocess.Popen(
+            [sys.executable, "-m", "cli", "connectors", "watch"],
+            cwd=REPOSITORY,
+            env=os.environ | system.variables("watch") | {"BIONICPRO_WATCH__INTERVAL_S": "1"},
+        )
         self._watched = Operator({**self.operator.variables, "BIONICPRO_STATUS__MAX_CHECK_AGE_S": "120"})
 
     def problems(self) -> list[str]:
         result = self._watched("status", *WATCHED)
         return [line for line in result.output.splitlines() if " → " in line]
+
+    def close(self) -> None:
+        self._watch.terminate()
+        assert self._watch.wait(timeout=60) == 0
+        super().close()
 
     def all_problems(self) -> list[str]:
         """Those of dead letters among them, which other tests leave behind."""
@@ -54,6 +68,18 @@ class Drifting(Site):
         conninfo: dict[str, Any] = dict(self.system.postgres.conninfo(schema))
         with psycopg.connect(**conninfo, autocommit=True) as connection:
             connection.execute(statements.encode())
+
+    def position(self) -> int:
+        """The end of the log of the telemetry server, as the watch last stored it."""
+        query = "SELECT max(lsn) FROM source_checks FINAL WHERE source = 'telemetry' AND generation = %(g)s"
+        return int(self.auditor.execute(query, {"g": self.serving()})[0][0])
+
+    def stop_postgres(self) -> None:
+        supervision.stop_programs(self.system.instance, ["postgres"])
+
+    def start_postgres(self) -> None:
+        supervision.start_programs(self.system.instance, ["postgres"])
+        until(lambda: postgres.ready(self.system.instance), "PostgreSQL answers")
 
     def fresh_until(self) -> datetime:
         """What readers are told: up to when the data is known, at most."""
@@ -207,3 +233,43 @@ def test_a_table_that_was_made_a_partitioned_one_is_named_and_comes_back_with_it
         COMMIT""",
     )
     mended(site, case)
+
+
+def test_a_task_that_failed_is_started_again_by_the_watch_and_by_nobody_else(site: Drifting, case: Case) -> None:
+    site.owner("telemetry", "ALTER PUBLICATION bionicpro_telemetry RENAME TO elsewhere")
+    assert site.operator("connectors", "restart", "telemetry", "--deadline", "10").exit_code == 1
+    case.insert(case.prostheses[0], recorded_at=case.at(4, 9))
+    site.wait_for_problem("connector telemetry is")
+    site.owner("telemetry", "ALTER PUBLICATION elsewhere RENAME TO bionicpro_telemetry")
+    site.wait_until_well()
+    assert repaired(site, case)["verification"]["ok"]
+
+
+def test_a_server_restored_from_an_older_copy_is_named_and_a_rebuild_orders_its_changes_anew(site: Drifting, case: Case) -> None:
+    """Its log starts lower: what is changed from then on has positions that the tables take for old ones."""
+    data = postgres.data_directory(site.system.instance).resolve()
+    copy = data.with_name("postgres-copy")
+    site.stop_postgres()
+    subprocess.run(["cp", "-a", str(data), str(copy)], check=True, timeout=120)
+    site.start_postgres()
+    case.reconnect()
+    site.wait_until_well()
+    site.owner("telemetry", "SELECT pg_switch_wal()")
+    kept = [case.insert(prosthesis, recorded_at=case.at(2, 8)) for prosthesis in case.prostheses]
+    before = site.position()
+    until(lambda: site.position() > before, "the watch has seen it")
+    site.stop_postgres()
+    subprocess.run(["rm", "-rf", str(data)], check=True, timeout=120)
+    copy.rename(data)
+    site.start_postgres()
+    case.reconnect()
+    assert "`bionicpro rebuild --source postgres`" in site.wait_for_problem("the server of telemetry went back")
+    for name in ("crm", "telemetry"):
+        assert site.operator("connectors", "resnapshot", name, "--yes").exit_code == 0
+    assert site.operator(*site.rebuild, "--source", "postgres").exit_code == 0
+    site.wait_until_well()
+    assert case.verify().ok
+    changed = case.insert(case.prostheses[0], recorded_at=case.at(3, 8))
+    case.telemetry.execute(f"UPDATE {EVENTS} SET active_ms = 7 WHERE event_id = %s", (changed,))
+    assert changed <= max(kept), "an id is given again"
+    assert case.verify().ok
