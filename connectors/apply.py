@@ -145,6 +145,10 @@ class Connect:
         self._call("POST", f"/connectors/{name}/restart?includeTasks=true&onlyFailed=false")
         self._wait_until_running(name, polls=SETTLED_POLLS)
 
+    def restart_failed(self, name: str) -> None:
+        """Ask for a restart of what failed of a connector, without waiting for what comes of it."""
+        self._call("POST", f"/connectors/{name}/restart?includeTasks=true&onlyFailed=true")
+
     def _wait_until_running(self, name: str, polls: int) -> None:
         deadline = time.monotonic() + self._deadline_s
         settled = failing = 0

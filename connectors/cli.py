@@ -6,6 +6,9 @@ Exit codes: 0 all well (for ``plan``: nothing to change), 1 something is wrong o
 from __future__ import annotations
 
 import json
+import logging
+import signal
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -24,7 +27,9 @@ from connectors import apply as connect_api
 from connectors import topics as broker
 from connectors.plan import Step
 from connectors.resnapshot import resnapshot
+from connectors.watch import SourceSettings, WatchSettings, contracts, look, run
 from schemas.topics import CATALOGUE, CatalogueError, Topic, read_catalogue
+from service_kit.logging import configure
 from service_kit.settings import ConnectSettings, KafkaSettings, PostgresSettings, Section, ServiceSettings, load
 
 EXIT_WRONG = 1
@@ -64,13 +69,6 @@ class AccountSettings(ServiceSettings):
 
     kafka: KafkaSettings
     kafka_accounts: AccountSection
-
-
-class SourceSettings(ServiceSettings):
-    """Accounts that may look at the source databases: ``auditor``."""
-
-    crm_db: PostgresSettings
-    telemetry_db: PostgresSettings
 
 
 @topics_app.command("plan")
@@ -174,6 +172,41 @@ def resnapshot_connector(
         with _connect(60.0) as connect:
             resnapshot(connect, wanted[name], database, owner=owner, deadline_s=deadline, say=partial(typer.echo, err=True))
     typer.echo(f"connector {name} streams again; now `bionicpro repair`, which finds what was deleted meanwhile")
+
+
+@connectors_app.command("check")
+def check_sources(as_json: JsonOption = False) -> None:
+    """Look at both source databases once: whether every row of them can arrive. Exit code 1 where something drifted, with what to do.
+
+    Whether a database is still the one that the reports were made from is known to `connectors watch` alone, and said by `bionicpro status`.
+    """
+    settings = load(SourceSettings)
+    rows = [
+        {"source": source, **asdict(finding)}
+        for source, contract in contracts(settings.watch.mapping).items()
+        for finding in look(settings, contract, None).findings
+    ]
+    if as_json:
+        typer.echo(json.dumps(rows, ensure_ascii=False))
+    else:
+        typer.echo(
+            "\n".join(f"{row['source']}: {row['what']}; {row['means']} → {row['do']}" for row in rows)
+            or "both sources are as they should be"
+        )
+    raise typer.Exit(EXIT_WRONG if rows else 0)
+
+
+@connectors_app.command("watch")
+def watch_sources() -> None:
+    """Look at both source databases every few seconds until told to end, write down what drifted, and start failed connectors again."""
+    settings = load(WatchSettings)
+    configure("watch", settings.log)
+    # The driver logs each refused connection with its trace; ours says it in one line.
+    logging.getLogger("clickhouse_driver").setLevel(logging.CRITICAL)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    raise typer.Exit(run(settings, stop))
 
 
 def _owner(name: str, given: Path | None, operators: Path | None) -> PostgresSettings | None:

@@ -27,6 +27,7 @@ def all_of(instance: Instance) -> dict[str, dict[str, str]]:
     }
     captured = postgres(instance, "crm", "debezium") | postgres(instance, "telemetry", "debezium")
     auditor = postgres(instance, "crm", "auditor") | postgres(instance, "telemetry", "auditor")
+    watcher = postgres(instance, "crm", "watcher") | postgres(instance, "telemetry", "watcher")
     redis = {"BIONICPRO_REDIS__URL": f"redis://bff:{instance.secrets['redis_bff']}@{LOOPBACK}:{instance.ports['redis']}/0"}
     return {
         "connect": captured,
@@ -37,6 +38,7 @@ def all_of(instance: Instance) -> dict[str, dict[str, str]]:
         | listener(instance, "processor", "PROCESSOR")
         | processor(instance),
         "eraser": clickhouse(instance, "eraser"),
+        "watch": connect(instance) | watcher | clickhouse(instance, "watcher"),
         "reports-api": clickhouse(instance, "reader") | identity | listener(instance, "reports_api", "REPORTS"),
         "bff": identity | redis | listener(instance, "bff", "BFF") | bff(instance),
         "simulator": postgres(instance, "crm", "crm_app") | postgres(instance, "telemetry", "telemetry_ingest"),

@@ -13,6 +13,7 @@ from local.servers.program import Program, launched
 SERVICES: Sequence[tuple[str, tuple[str, ...], tuple[str, ...]]] = (
     ("processor", ("-m", "stream_processor"), ("kafka", "clickhouse")),
     ("eraser", ("-m", "eraser"), ("clickhouse",)),
+    ("watch", ("-m", "cli", "connectors", "watch"), ("postgres", "connect", "clickhouse")),
     ("reports-api", ("-m", "reports_api"), ("clickhouse",)),
     ("simulator", ("-m", "simulator", "simulate"), ("postgres",)),
     ("bff", ("-m", "bff"), ("keycloak", "redis", "reports_api")),

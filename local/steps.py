@@ -122,7 +122,7 @@ PIPE: tuple[Step, ...] = (
 )
 SIMULATOR_STARTED = Step("simulator started", (), start("simulator"))
 DEMO: tuple[Step, ...] = (
-    Step("processor, eraser and reports service started", (), start("processor", "eraser", "reports-api")),
+    Step("processor, eraser, watch and reports service started", (), start("processor", "eraser", "watch", "reports-api")),
     Step("90 days of history", (), python("-m", "simulator", "seed", env="simulator")),
     SIMULATOR_STARTED,
     Step("demo logins", ("keycloak",), ensure_users),

@@ -114,10 +114,20 @@ class Tail:
         return found
 
 
-def await_handled(topic: str, barriers: Mapping[int, int], handled: Callable[[str], Mapping[int, int]], deadline: float) -> None:
-    """Return when *handled* reports every partition of *topic* at or beyond its barrier; BarrierError names those behind at *deadline*."""
+def await_handled(
+    topic: str, barriers: Mapping[int, int], handled: Callable[[str], Mapping[int, int]], deadline: float, patience_s: float = 0.0
+) -> None:
+    """Return when *handled* reports every partition of *topic* at or beyond its barrier; BarrierError names those behind at *deadline*.
+
+    Whatever is handled on the way to the barrier gives *patience_s* more: a backlog, as a large repair makes one, is no standstill.
+    """
+    furthest: int | None = None
     while True:
         reached = handled(topic)
+        done = sum(min(reached.get(partition, -1), offset) for partition, offset in barriers.items())
+        if furthest is not None and done > furthest:
+            deadline = max(deadline, time.monotonic() + patience_s)
+        furthest = done if furthest is None else max(furthest, done)
         behind = {partition: offset for partition, offset in barriers.items() if reached.get(partition, -1) < offset}
         if not behind:
             return

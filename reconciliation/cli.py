@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
@@ -71,8 +70,8 @@ def _day(value: datetime | None) -> date | None:
 
 
 def _progress() -> Callable[[str], None]:
-    """Progress goes to standard error of a terminal; nobody reads it elsewhere."""
-    return (lambda line: typer.echo(line, err=True)) if sys.stderr.isatty() else (lambda _: None)
+    """Progress goes to standard error, whoever reads it; the outcome alone to standard output."""
+    return lambda line: typer.echo(line, err=True)
 
 
 @contextmanager

@@ -75,5 +75,5 @@ class Moments:
                     f"{heartbeats} has {marked} rows, topic {tail.topic} has {len(ends)} partitions: run the source migrations"
                 )
             barrier = tail.find(token, ends, deadline)
-            await_handled(tail.topic, barrier, self._mart.handled, deadline)
+            await_handled(tail.topic, barrier, self._mart.handled, deadline, self._settings.reconciliation.barrier_timeout_s)
             yield connection, barrier

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import NamedTuple
 from uuid import UUID
 
@@ -36,9 +37,14 @@ class RawDifference:
     missing: Mapping[EventKey, Content]
     different: Mapping[EventKey, Content]
     surplus: Mapping[EventKey, Content]
+    cut_after: date | None = None
+    """The last day that was looked at, where there was too much to look at more."""
 
     def __bool__(self) -> bool:
         return bool(self.missing or self.different or self.surplus)
+
+    def __len__(self) -> int:
+        return len(self.missing) + len(self.different) + len(self.surplus)
 
     def joined(self, other: RawDifference) -> RawDifference:
         """Both together."""
@@ -78,4 +84,5 @@ def settled(found: RawDifference, in_source: Mapping[EventKey, Content], in_raw:
         missing={key: content for key, content in found.missing.items() if key not in in_raw},
         different={**found.different, **unlike, **moved},
         surplus={key: content for key, content in found.surplus.items() if key not in in_source},
+        cut_after=found.cut_after,
     )

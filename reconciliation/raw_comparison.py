@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
 from reconciliation.day_range import DayRange
@@ -39,7 +39,10 @@ class RawComparison:
         limits = self.settings.reconciliation
         for window in windows(days, events, limits.window_events, limits.window_days):
             found = found.joined(self._window(window))
-            self.progress(f"raw telemetry {window.first} … {window.last}")
+            self.progress(f"raw telemetry {window.first} … {window.last}: {len(found)} events differ so far")
+            if len(found) >= limits.repair_rows and window.last < days.last:
+                found = replace(found, cut_after=window.last)
+                break
         # An event may have another time on the other side, in another window or outside them all: only the id tells.
         return settled(found, self._in_source(list(found.surplus)), self.mart.raw_contents(list(found.missing)))
 

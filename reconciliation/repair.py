@@ -20,7 +20,7 @@ from reconciliation.commands import ask_for_rows, send
 from reconciliation.day_range import DayRange
 from reconciliation.directory import CrmRepair, differing
 from reconciliation.fields import Key
-from reconciliation.mart import serving_mart
+from reconciliation.mart import Mart, serving_mart
 from reconciliation.moment import Moments
 from reconciliation.oracle import Oracle
 from reconciliation.raw import Content, EventKey, RawDifference, event_key, source_id
@@ -37,6 +37,7 @@ _DAY = timedelta(days=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _POLL_S = 0.2
+_TELL_S = 2.0
 
 
 class RepairError(RuntimeError):
@@ -89,6 +90,8 @@ class Plan:
     def lines(self) -> Iterable[str]:
         """The same for people."""
         yield f"raw telemetry: {len(self.raw.missing)} missing, {len(self.raw.different)} different, {len(self.raw.surplus)} surplus"
+        if self.raw.cut_after:
+            yield f"that is of the days up to {self.raw.cut_after}: those after it are looked at once these are mended"
         if self.owners:
             yield f"ownership: {len(self.owners)} prostheses belong to others than the CRM says"
         yield f"prostheses to recompute: {len(self.days_by_prosthesis())}"
@@ -119,10 +122,25 @@ def plan(
 
 
 def carry_out(settings: ReconciliationSettings, wanted: Plan, progress: Progress = lambda _: None) -> Plan:
-    """Do what *wanted* says and return the plan that is left: empty, and its verification equal, where all went well.
+    """Do what *wanted* says, and what comes up behind it, and return the plan that is left: empty, and its verification equal, where all went well.
 
-    Raises RepairError where rows do not arrive in time, CommandError, and what ``plan`` raises.
+    What is mended stays mended, so that a repair which was interrupted goes on where it was when it is started again.
+    Raises RepairError where rows do not arrive, CommandError, and what ``plan`` raises.
     """
+    while True:
+        _mend(settings, wanted, progress)
+        left = plan(settings, wanted.first, wanted.last, progress, wanted.generation)
+        if left.is_empty or not _goes_on(wanted.raw, left.raw):
+            return left
+        wanted = left
+
+
+def _goes_on(before: RawDifference, now: RawDifference) -> bool:
+    """Whether there are days that nobody has looked at yet: more of them than before, so that this ends."""
+    return before.cut_after is not None and (now.cut_after is None or now.cut_after > before.cut_after)
+
+
+def _mend(settings: ReconciliationSettings, wanted: Plan, progress: Progress) -> None:
     mapping = SourceMapping.read(settings.reconciliation.mapping)
     with serving_mart(settings.clickhouse, wanted.generation) as mart:
         oracle = Oracle(mapping, mart.erased())
@@ -132,15 +150,19 @@ def carry_out(settings: ReconciliationSettings, wanted: Plan, progress: Progress
         progress(f"ownership of {len(prostheses)} prostheses asked for again, {gone} rows of the CRM taken back")
         _await_ownership(settings, oracle, prostheses, wanted.generation)
     surplus = _still_absent(settings, oracle, wanted.raw.surplus)
-    days = wanted.days_by_prosthesis()
     send(settings.kafka, deletes(surplus))
-    again = {**wanted.raw.missing, **wanted.raw.different}
-    if again:
-        ids = [source_id(key, mapping.telemetry.event_id.type) for key in again]
-        progress(f"{len(ids)} rows asked for again with {ask_for_rows(settings.telemetry_db, mapping, ids)} signals")
-        _await_raw(settings, again, wanted.generation)
-    progress(f"{send(settings.kafka, recomputes(days, wanted.generation, wanted.unequal_keys()))} prostheses to recompute")
-    return plan(settings, wanted.first, wanted.last, progress, wanted.generation)
+    if surplus:
+        progress(f"{len(surplus)} events are taken out")
+    again = [*wanted.raw.missing.items(), *wanted.raw.different.items()]
+    for at in range(0, len(again), settings.reconciliation.repair_portion):
+        portion = dict(again[at : at + settings.reconciliation.repair_portion])
+        ids = [source_id(key, mapping.telemetry.event_id.type) for key in portion]
+        ask_for_rows(settings.telemetry_db, mapping, ids)
+        progress(f"{at + len(portion)} of {len(again)} rows asked for again")
+        Arrival(settings, oracle, progress, wanted.generation).wait(portion)
+    progress(
+        f"{send(settings.kafka, recomputes(wanted.days_by_prosthesis(), wanted.generation, wanted.unequal_keys()))} prostheses to recompute"
+    )
 
 
 def deletes(surplus: Iterable[EventKey]) -> list[Command]:
@@ -178,27 +200,50 @@ def recomputes(days: Mapping[str, DayRange], generation: int | None = None, repo
 
 def _still_absent(settings: ReconciliationSettings, oracle: Oracle, surplus: Mapping[EventKey, Content]) -> list[EventKey]:
     """Those of *surplus* that PostgreSQL lacks now too, or has in an erased time: what came since the plan's snapshot must not be deleted."""
-    ids = [source_id(key, oracle.mapping.telemetry.event_id.type) for key in surplus]
-    with psycopg.connect(**settings.telemetry_db.conninfo()) as telemetry:  # type: ignore[arg-type]  # keyword arguments of mixed types
-        there = {event_key(row[0], row[1]) for row in oracle.events_by_id(telemetry, ids)}
+    there = _in_source(settings, oracle, surplus)
     return [key for key in surplus if key not in there]
 
 
-def _await_raw(settings: ReconciliationSettings, wanted: Mapping[EventKey, Content], generation: int | None) -> None:
-    deadline = time.monotonic() + settings.reconciliation.repair_timeout_s
-    left = dict(wanted)
-    with serving_mart(settings.clickhouse, generation) as mart:
-        while True:
-            there = mart.raw_contents(list(left))
-            left = {key: content for key, content in left.items() if there.get(key) != content}
-            if not left:
-                return
-            if time.monotonic() > deadline:
-                raise RepairError(
-                    f"{len(left)} of {len(wanted)} rows that were asked for again did not arrive as PostgreSQL has them,"
-                    f" e.g. {next(iter(left))}: is the connector running? (`bionicpro status`); then repair again"
-                )
-            time.sleep(_POLL_S)
+def _in_source(settings: ReconciliationSettings, oracle: Oracle, keys: Iterable[EventKey]) -> dict[EventKey, Content]:
+    """What PostgreSQL has of *keys* now."""
+    ids = [source_id(key, oracle.mapping.telemetry.event_id.type) for key in keys]
+    with psycopg.connect(**settings.telemetry_db.conninfo()) as telemetry:  # type: ignore[arg-type]  # keyword arguments of mixed types
+        return {event_key(row[0], row[1]): tuple(row[2:]) for row in oracle.events_by_id(telemetry, ids)}
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """Waits for rows that were asked for again, for as long as some of them still come."""
+
+    settings: ReconciliationSettings
+    oracle: Oracle
+    progress: Progress
+    generation: int | None
+
+    def wait(self, wanted: Mapping[EventKey, Content]) -> None:
+        """Return when raw has *wanted*, but for what PostgreSQL has otherwise by now: such a change comes by itself."""
+        patience = self.settings.reconciliation.repair_timeout_s
+        left, deadline, told = dict(wanted), time.monotonic() + patience, time.monotonic()
+        with serving_mart(self.settings.clickhouse, self.generation) as mart:
+            while left := self._not_there(mart, before := left):
+                if len(left) < len(before):
+                    deadline = time.monotonic() + patience
+                if time.monotonic() > deadline:
+                    raise RepairError(
+                        f"{len(left)} of {len(wanted)} rows that were asked for again did not arrive as PostgreSQL has them,"
+                        f" e.g. {next(iter(left))}: is the connector running? (`bionicpro status`); then repair again"
+                    )
+                if time.monotonic() - told > _TELL_S:
+                    told = time.monotonic()
+                    self.progress(f"{len(wanted) - len(left)} of {len(wanted)} rows have arrived")
+                    now = _in_source(self.settings, self.oracle, left)
+                    left = {key: content for key, content in left.items() if now.get(key) == content}
+                time.sleep(_POLL_S)
+
+    @staticmethod
+    def _not_there(mart: Mart, wanted: Mapping[EventKey, Content]) -> dict[EventKey, Content]:
+        there = mart.raw_contents(list(wanted))
+        return {key: content for key, content in wanted.items() if there.get(key) != content}
 
 
 def _await_ownership(settings: ReconciliationSettings, oracle: Oracle, prostheses: Sequence[str], generation: int | None) -> None:

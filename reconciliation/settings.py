@@ -22,7 +22,11 @@ class ReconciliationSection(Section):
     window_events: int = Field(default=2_000_000, gt=0, description="events recomputed by one query")
     window_days: int = Field(default=92, gt=0, description="days recomputed by one query")
     allow_unverified: bool = False
-    repair_timeout_s: float = Field(default=300.0, gt=0, description="how long rows that were asked for again may take to arrive")
+    repair_timeout_s: float = Field(default=300.0, gt=0, description="how long none of the rows that were asked for again may arrive")
+    repair_rows: int = Field(
+        default=200_000, gt=0, description="differing events after which a repair mends what it has found before it looks at more days"
+    )
+    repair_portion: int = Field(default=20_000, gt=0, description="rows asked for at once")
 
 
 class ReconciliationSettings(ServiceSettings):

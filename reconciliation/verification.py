@@ -62,7 +62,11 @@ class Verification:
             "differences": by_field(self.found),
             "missing": _keys(self.found.missing),
             "surplus": _keys(self.found.surplus),
-            "unverified": {"rows": len(self.unverified_keys), "examples": _keys(sorted(self.unverified_keys)[:EXAMPLES])},
+            "unverified": {
+                "rows": len(self.unverified_keys),
+                "examples": _keys(sorted(self.unverified_keys)[:EXAMPLES]),
+                "more": max(0, len(self.unverified_keys) - EXAMPLES),
+            },
             "unverified_differences": by_field(self.unverified),
             "beyond_retention": {"before": str(self.beyond.since), "rows": self.beyond.rows} if self.beyond else None,
             "waiting_for_owner": self.waiting_for_owner,
@@ -84,7 +88,11 @@ class Verification:
 def by_field(comparison: Comparison) -> dict[str, Any]:
     """Field → how many rows differ in it, and a few of them with both values."""
     return {
-        name: {"rows": count, "examples": [_example(found) for found in comparison.differences if found.field == name][:EXAMPLES]}
+        name: {
+            "rows": count,
+            "examples": [_example(found) for found in comparison.differences if found.field == name][:EXAMPLES],
+            "more": max(0, count - EXAMPLES),
+        }
         for name, count in comparison.by_field().items()
     }
 
@@ -110,7 +118,11 @@ def _key(key: Key) -> dict[str, Any]:
 def _difference_lines(title: str, comparison: Comparison) -> Iterable[str]:
     for name, count in comparison.by_field().items():
         first = next(found for found in comparison.differences if found.field == name)
-        yield f"{title} {name}: {count} rows, e.g. {first.key}: oracle {_plain(first.expected)}, mart {_plain(first.actual)}"
+        yield f"{title} {name}: {count} rows, e.g. {first.key}: oracle {_plain(first.expected)}, mart {_plain(first.actual)}{_more(count, 1)}"
     for kind, keys in (("missing in the mart", comparison.missing), ("surplus in the mart", comparison.surplus)):
         if keys:
-            yield f"{title} {kind}: {len(keys)} rows, e.g. {keys[0]}"
+            yield f"{title} {kind}: {len(keys)} rows, e.g. {keys[0]}{_more(len(keys), 1)}"
+
+
+def _more(count: int, shown: int) -> str:
+    return f" (and {count - shown} more)" if count > shown else ""

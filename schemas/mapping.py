@@ -137,6 +137,11 @@ class CustomersTable(_Strict):
     name: str
     timezone: str
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that a row must have; null is another matter."""
+        return self.id, self.user_id, self.name, self.timezone
+
 
 class ContractsTable(_Strict):
     table: str
@@ -147,12 +152,22 @@ class ContractsTable(_Strict):
     starts_at: TimeColumn
     ends_at: TimeColumn
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that a row must have; null is another matter."""
+        return self.id, self.number, self.customer_id, self.prosthesis_id, self.starts_at.column, self.ends_at.column
+
 
 class ProsthesesTable(_Strict):
     table: str
     id: str
     model: str
     serial_number: str
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that a row must have; null is another matter."""
+        return self.id, self.model, self.serial_number
 
 
 class Crm(_Strict):

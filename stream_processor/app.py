@@ -242,7 +242,7 @@ class Processor:
                 ts_ms = change.source.ts_ms if isinstance(change, CrmEnvelope) else 0
                 handled = self._direct(change, event.message)
                 if handled.error:
-                    await self.send_dead_letters([DeadLetter(_CrmRecord(event.message), "invalid-row", handled.error)], CRM_TOPIC)
+                    await self.send_dead_letters([DeadLetter(_CrmRecord(event.message), handled.reason, handled.error)], CRM_TOPIC)
                 await self._send_documents(handled.documents)
                 await self._send_erasures(handled.erasures)
         as_of = max(ts_ms, self._crm_handled.as_of_ms if self._crm_handled else 0)

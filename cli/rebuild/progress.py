@@ -49,13 +49,16 @@ def decode(detail: str) -> Plan | None:
     return msgspec.json.decode(detail, type=Plan) if detail else None
 
 
-def begin(old: int, stored: Sequence[Progress], topics: Mapping[str, TopicPositions], source: str | None) -> Plan:
+def begin(
+    old: int, stored: Sequence[Progress], topics: Mapping[str, TopicPositions], source: str | None, another: str | None = None
+) -> Plan:
     """The plan of a new rebuild. *stored*: the old generation's positions; *topics*: the topics as they are; *source*: the operator's choice, if any.
 
-    Raises RebuildError where the tables were chosen and their positions are of another topic.
+    *another*: why the source is not the server that the old generation was filled from, so that its positions (LSNs) order nothing; None where it is.
+    Raises RebuildError where the tables were chosen and their positions are of another topic or server.
     """
     log = topics[LOG_TOPIC]
-    misfit = next(filter(None, (_misfit(stored, topics[name]) for name in (LOG_TOPIC, CRM_TOPIC))), None)
+    misfit = another or next(filter(None, (_misfit(stored, topics[name]) for name in (LOG_TOPIC, CRM_TOPIC))), None)
     if source == "tables" and misfit:
         raise RebuildError(f"generation {old} cannot be built on: {misfit}; leave --source out, or take --source postgres")
     if source == "postgres" or misfit:

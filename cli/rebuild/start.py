@@ -7,9 +7,12 @@ from cli.rebuild import progress as plans
 from cli.rebuild.progress import Plan, RebuildError
 from cli.rebuild.tables import Tables
 from clickhouse.migrator import Migrator
+from connectors.checks import Checks
+from connectors.contract import NEW_POSITIONS
 from schemas.generations import BUILDING, SERVING
 from schemas.keys import CRM_TOPIC, LOG_TOPIC
 from schemas.topics import catalogue
+from service_kit.clickhouse import connected
 from service_kit.settings import ClickHouseSettings
 
 
@@ -40,6 +43,13 @@ def begin(migrator: Migrator, account: ClickHouseSettings, broker: Broker, sourc
     new = max(one.number for one in found) + 1
     tables = Tables(account, old, new)
     try:
-        return new, plans.begin(old, tables.positions(), topics, source)
+        return new, plans.begin(old, tables.positions(), topics, source, _another_server(account, old))
     finally:
         tables.close()
+
+
+def _another_server(account: ClickHouseSettings, old: int) -> str | None:
+    """What the watch says of a source that is not the server that *old* was filled from; None where it says nothing of the kind."""
+    with connected(account, account.database) as client:
+        checks = Checks(client).last(old)
+    return next((finding.what for check in checks.values() for finding in check.findings if finding.do == NEW_POSITIONS), None)

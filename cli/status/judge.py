@@ -18,9 +18,12 @@ from cli.status.readings import (
     Reading,
     Readings,
     Service,
+    Sources,
     Unreachable,
 )
 from cli.status.settings import StatusSection
+from connectors.contract import SOURCES
+from schemas.dead_letters import INCOMPLETE
 from schemas.keys import CRM_TOPIC, LOG_TOPIC
 from schemas.topics import catalogue
 
@@ -94,6 +97,8 @@ def _of_part(part: str, reading: Reading, limits: StatusSection, now: datetime) 
             yield from _connect(part, reading)
         case ClickHouse():
             yield from _clickhouse(part, reading, limits, now)
+        case Sources():
+            yield from _sources(part, reading, limits, now)
         case DeadLetters():
             yield from _dead_letters(part, reading, limits)
         case Service():
@@ -179,11 +184,26 @@ def _erasures(part: str, clickhouse: ClickHouse, limits: StatusSection, now: dat
         yield Problem(part, what, "see the eraser's log; a generation that is built must reach the erasure, or be retired: docs/erasure.md")
 
 
+def _sources(part: str, sources: Sources, limits: StatusSection, now: datetime) -> Iterator[Problem]:
+    for source in SOURCES:
+        check = sources.checks.get(source)
+        age = None if check is None else (now - check.checked_at).total_seconds()
+        if check is None or age is None or age > limits.max_check_age_s:
+            when = "yet" if age is None else f"for {age:.0f} s"
+            yield Problem(part, f"{source} was not looked at {when}", "start the watch, or see its log: `bionicpro connectors watch`")
+            continue
+        for finding in check.findings:
+            yield Problem(part, f"{source}: {finding.what}; {finding.means}", finding.do)
+
+
 def _dead_letters(part: str, letters: DeadLetters, limits: StatusSection) -> Iterator[Problem]:
     if letters.count > limits.max_dead_letters:
         reasons = ", ".join(f"{reason} {count}" for reason, count in letters.reasons.items())
         what = f"{letters.count} records were refused ({reasons})"
         yield Problem(part, what, "`bionicpro dlq list`, then `bionicpro dlq replay` or `bionicpro dlq purge`")
+    if incomplete := sum(letters.reasons.get(reason, 0) for reason in INCOMPLETE):
+        what = f"{incomplete} changes did not say all that they are about, and reports may lack them"
+        yield Problem(part, what, "mend what `sources` names, then `bionicpro repair`, then `bionicpro dlq purge`")
 
 
 def _service(part: str, service: Service) -> Iterator[Problem]:

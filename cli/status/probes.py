@@ -19,11 +19,12 @@ from cli.dlq.topic import DeadLetterTopic
 from cli.erase.records import Records
 from cli.generations import serving_group
 from cli.status.judge import READ_TOPICS
-from cli.status.readings import ClickHouse, Connect, Database, DeadLetters, Kafka, NotAsked, Progress, Reading, Service, Slot
+from cli.status.readings import ClickHouse, Connect, Database, DeadLetters, Kafka, NotAsked, Progress, Reading, Service, Slot, Sources
 from cli.status.settings import StatusSettings
 from clickhouse.migrator import Migrator
 from connectors.apply import Connect as ConnectApi
 from connectors.apply import read_connectors
+from connectors.checks import Checks
 from schemas.generations import database_of
 from schemas.topics import catalogue
 from service_kit import listeners
@@ -54,6 +55,7 @@ def probes(settings: StatusSettings) -> dict[str, tuple[str, Probe]]:
         "kafka": (kafka, lambda: read_kafka(settings)),
         "connect": (settings.connect.url, lambda: read_connect(settings)),
         "clickhouse": (f"{settings.clickhouse.host}:{settings.clickhouse.port}", lambda: read_clickhouse(settings.clickhouse)),
+        "sources": (f"{settings.clickhouse.host}:{settings.clickhouse.port}", lambda: read_sources(settings.clickhouse)),
         "dead-letters": (kafka, lambda: read_dead_letters(settings)),
     }
     for name, (variable, url) in _services(settings).items():
@@ -136,6 +138,13 @@ def read_clickhouse(settings: ClickHouseSettings) -> ClickHouse:
         rows = [] if schema.generation is None else _progress(client, database_of(settings.database, schema.generation))
         erasures = {} if schema.pending else Records(client, settings.database).unfinished()
     return ClickHouse(version, tuple(schema.pending), schema.generation, tuple(rows), erasures)
+
+
+def read_sources(settings: ClickHouseSettings) -> Sources:
+    """What the watch wrote down about the sources of the generation that readers see."""
+    with connected(settings, settings.database, connect_timeout=HTTP_TIMEOUT_S, send_receive_timeout=HTTP_TIMEOUT_S) as client:
+        checks = Checks(client)
+        return Sources(checks.last(checks.serving()))
 
 
 def _progress(client: Client, generation: str) -> list[Progress]:

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from cli.broker import Group, TopicPositions
 from connectors.apply import ConnectorStatus
+from connectors.checks import Check
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,13 @@ class ClickHouse:
 
 
 @dataclass(frozen=True)
+class Sources:
+    """The last look of `connectors watch` at each source, by its name."""
+
+    checks: Mapping[str, Check]
+
+
+@dataclass(frozen=True)
 class DeadLetters:
     """*reasons* counts the newest *sampled* of all *count*."""
 
@@ -107,5 +115,5 @@ class Service:
     components: Mapping[str, str]
 
 
-Reading = Unreachable | NotAsked | Database | Kafka | Connect | ClickHouse | DeadLetters | Service
+Reading = Unreachable | NotAsked | Database | Kafka | Connect | ClickHouse | Sources | DeadLetters | Service
 Readings = Mapping[str, Reading]

@@ -17,6 +17,7 @@ from cli.status.readings import (
     Reading,
     Readings,
     Service,
+    Sources,
     Unreachable,
 )
 
@@ -73,6 +74,8 @@ def described(reading: Reading, now: datetime) -> str:
             text = _connect(reading)
         case ClickHouse():
             text = _clickhouse(reading, now)
+        case Sources():
+            text = _sources(reading, now)
         case DeadLetters():
             text = f"{reading.count}" + "".join(f", {reason}: {count}" for reason, count in reading.reasons.items())
         case Service():
@@ -103,6 +106,15 @@ def _connect(connect: Connect) -> str:
 def _clickhouse(clickhouse: ClickHouse, now: datetime) -> str:
     oldest = ", ".join(f"{topic} {max(by.values()):.1f} s" for topic, by in ages(clickhouse, now).items()) or "unknown"
     return f"{clickhouse.version}; generation {clickhouse.generation or 'none'}; data's age: {oldest}"
+
+
+def _sources(sources: Sources, now: datetime) -> str:
+    looked = (
+        f"{source} {'arrives' if check.arrives else f'is whole up to {check.whole_at:%Y-%m-%d %H:%M:%S} UTC only'}"
+        f", looked at {(now - check.checked_at).total_seconds():.0f} s ago"
+        for source, check in sorted(sources.checks.items())
+    )
+    return "; ".join(looked) or "not looked at yet"
 
 
 def _versions(readings: Readings) -> dict[str, str]:

@@ -29,6 +29,7 @@ class StatusSection(Section):
     max_age_s: float = Field(default=10.0, gt=0, description="older data is stale")
     max_lag: int = Field(default=20_000, ge=0, description="records of one topic that may wait for the processor")
     max_slot_bytes: int = Field(default=1 << 30, ge=0, description="WAL that a replication slot may keep from being removed")
+    max_check_age_s: float = Field(default=60.0, gt=0, description="within which both sources must have been looked at")
     max_erasure_s: float = Field(default=900.0, gt=0, description="within which an erasure must have its receipt")
     max_dead_letters: int = Field(default=0, ge=0)
 

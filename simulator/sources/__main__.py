@@ -21,6 +21,7 @@ class SourcePasswords(Section):
     telemetry_ingest: SecretStr
     debezium: SecretStr
     auditor: SecretStr
+    watcher: SecretStr
 
 
 class Settings(ServiceSettings):

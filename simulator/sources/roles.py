@@ -28,6 +28,7 @@ ROLES = (
     Role("telemetry_ingest", ("telemetry",)),
     Role("debezium", ("crm", "telemetry"), replication=True),
     Role("auditor", ("crm", "telemetry")),
+    Role("watcher", ("crm", "telemetry")),
 )
 
 

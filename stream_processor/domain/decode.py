@@ -15,11 +15,12 @@ import msgspec
 import numpy as np
 
 from schemas.commands import Command, decode_command
+from schemas.dead_letters import ABSENT_COLUMN, WITHOUT_IDENTITY
 from schemas.mapping import SourceMapping, bare
 from schemas.ownership import OwnershipDocument
 from schemas.ownership import decode as decode_document
 from stream_processor.domain.columns import Ints, TelemetryColumns
-from stream_processor.domain.rows import Row, RowReader, halves, identity_struct, row_struct
+from stream_processor.domain.rows import Row, RowReader, absent, halves, identity_struct, row_struct, tells_nothing
 
 T = TypeVar("T")
 
@@ -207,6 +208,7 @@ class LogDecoder:
         self._decode_row = msgspec.json.Decoder(row).decode
         self._decode_identity = msgspec.json.Decoder(identity_struct(mapping.telemetry)).decode
         self._reader = RowReader(mapping)
+        self._telemetry = mapping.telemetry
         self._table = bare(mapping.telemetry.table)
         self._heartbeats = bare(mapping.heartbeats.table)
 
@@ -279,19 +281,37 @@ class LogDecoder:
             batch.dead.append(DeadLetter(record, f"invalid-{kind[:32]}", str(error)))
 
     def _change(self, record: Record, before: Row | None, after: Row | None, source: Source, batch: _Slice) -> None:
-        """An update or delete. A new content that is invalid is a dead letter, and the old one leaves all the same."""
+        """An update or delete. A new content that is invalid is a dead letter, and the old one leaves all the same.
+
+        Of a row with an absent column nothing is known, so that nothing leaves for it; and a change that does not tell the old row needs a repair.
+        """
         batch.saw(record.partition, source)
         removed, _ = self._one(before, record, source)
         added, error = self._one(after, record, source)
+        unusable = [row for row, columns in ((after, added), (before, removed)) if row is not None and columns is None]
+        if incomplete := self._incomplete(record, before, after, unusable):
+            batch.dead.append(incomplete)
+            if after is None or incomplete.reason == ABSENT_COLUMN:
+                return
         if after is not None and added is None:
             batch.dead.append(DeadLetter(record, "invalid-row", error))
         row = after if after is not None else before
-        if row is None:
-            batch.dead.append(DeadLetter(record, "not-an-envelope", "a change without a row"))
-            return
-        if removed is None and added is None:
+        if row is None or (removed is None and added is None):
             return
         batch.changes.append(Change(record, row.prosthesis_id, removed, added, source.ts_ms))
+
+    def _incomplete(self, record: Record, before: Row | None, after: Row | None, unusable: list[Row]) -> DeadLetter | None:
+        """What a change does not say that it has to. *unusable*: those of its rows that are invalid for any reason."""
+        for row in unusable:
+            if names := absent(row):
+                return DeadLetter(record, ABSENT_COLUMN, f"the row has no column {', '.join(names)}: renamed, dropped or not published")
+        if before is None or (after is None and unusable and self._tells_nothing(record)):
+            return DeadLetter(record, WITHOUT_IDENTITY, "the old row is not told: the table has not REPLICA IDENTITY FULL")
+        return None
+
+    def _tells_nothing(self, record: Record) -> bool:
+        old = self._decode_loose(record.value or b"").before
+        return tells_nothing(msgspec.json.decode(old) or {}, self._telemetry)
 
     def _one(self, row: Row | None, record: Record, source: Source) -> tuple[TelemetryColumns | None, str]:
         if row is None:
@@ -319,6 +339,8 @@ class LogDecoder:
                 batch.dead.append(DeadLetter(record, "invalid-row", str(error)))
             if before is not None or after is not None:
                 self._change(record, before, after, loose.source, batch)
+            elif loose.op == "d" and self._tells_nothing(record):
+                batch.dead.append(DeadLetter(record, WITHOUT_IDENTITY, str(error)))
             return
         batch.saw(record.partition, loose.source)
         batch.dead.append(DeadLetter(record, "invalid-row", str(error)))
@@ -353,6 +375,9 @@ class LogDecoder:
         canonical = self._reader.read(rows, batch.committed_ms)
         at, columns = batch.insert_at, canonical.columns
         for i, reason in canonical.invalid:
+            if names := absent(rows[i]):
+                batch.dead.append(DeadLetter(batch.records[at[i]], ABSENT_COLUMN, f"the row has no column {', '.join(names)}"))
+                continue
             batch.dead.append(DeadLetter(batch.records[at[i]], "invalid-row", reason))
             self._retract(batch.records[at[i]], envelopes[i].op, sources[i], rows[i], batch)
         if canonical.invalid:

@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from schemas.commands import Erase
+from schemas.dead_letters import ABSENT_COLUMN, WITHOUT_IDENTITY
 from schemas.erasure import ErasureRequest, erasure_id, subject_of
 from schemas.mapping import SourceMapping, TimeColumn, bare
 from schemas.ownership import Ownership, OwnershipDocument
@@ -70,10 +71,11 @@ def decode_crm(value: bytes) -> CrmEnvelope | ErasureRequest:
 
 @dataclass(frozen=True, slots=True)
 class Handled:
-    """What one CRM record leads to: the documents to send, the erasures to send after them, and a reason where it could not be used."""
+    """What one CRM record leads to: the documents to send, the erasures to send after them, and where it could not be used what is wrong, and the reason of its dead letter."""
 
     documents: list[OwnershipDocument]
     error: str | None = None
+    reason: str = "invalid-row"
     erasures: list[Erase] = field(default_factory=list)
 
 
@@ -99,6 +101,7 @@ class Directory:
             bare(crm.prostheses.table): "prostheses",
         }
         self._ids = {"customers": crm.customers.id, "contracts": crm.contracts.id, "prostheses": crm.prostheses.id}
+        self._columns = {"customers": crm.customers.columns, "contracts": crm.contracts.columns, "prostheses": crm.prostheses.columns}
 
     def rows_after(self, changes: Iterable[CrmEnvelope]) -> dict[str, Row]:
         """What *changes*, all there were, leave in the table. Touches nothing, so it may run in any thread."""
@@ -108,7 +111,11 @@ class Directory:
             if key is None or row is None:
                 continue
             kind, _, number = key.partition(":")
-            if change.op != "d":
+            if change.op != "d" and self._absent(kind, row):
+                # Compaction may have taken the record with the row's last whole content.
+                if key not in rows and (known := self._table.get(key)) is not None and not self._absent(kind, known):
+                    rows[key] = known
+            elif change.op != "d":
                 rows.update(self._held(kind, rows.get(key), change))
                 rows[key] = row
             else:
@@ -173,7 +180,14 @@ class Directory:
             return Handled([])
         key, row = self._placed(envelope)
         if key is None or row is None:
-            return Handled([], f"{envelope.source.table}: op {envelope.op!r} without a row or its id")
+            return Handled([], f"{envelope.source.table}: op {envelope.op!r} without a row or its id", reason=self._reason(kind, envelope))
+        if envelope.op == "d":
+            # What is known of the row is whole, whatever the table's replica identity.
+            row = self._table.get(key, row)
+        if names := self._absent(kind, row):
+            return Handled(
+                [], f"{envelope.source.table}: the row has no column {', '.join(names)}: what was known stays", reason=ABSENT_COLUMN
+            )
         concerned = self._concerned(kind, key, row)
         erasures: list[Erase] = []
         if envelope.op != "d":
@@ -188,6 +202,17 @@ class Directory:
             self._forget(kind, key)
         concerned |= self._concerned(kind, key, row)
         return Handled(self._documents(concerned, offset), erasures=erasures)
+
+    def _absent(self, kind: str, row: Row) -> list[str]:
+        """The mapped columns that *row* has not at all. That is not null: they were renamed or dropped, and nothing may be concluded from it."""
+        return [name for name in self._columns[kind] if name not in row]
+
+    def _reason(self, kind: str, envelope: CrmEnvelope) -> str:
+        """Why a change has no row or no id."""
+        row = envelope.after if envelope.op != "d" else envelope.before
+        if row is not None and self._ids[kind] not in row:
+            return ABSENT_COLUMN
+        return WITHOUT_IDENTITY if envelope.op == "d" else "invalid-row"
 
     def request(self, request: ErasureRequest, offset: int) -> Handled:
         """An operator's erasure of a customer whom the CRM keeps. Of a customer who is not known there is nothing to erase."""

@@ -6,7 +6,7 @@ many decoded rows into columns. What is invalid is named, never dropped.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Annotated, Any, Literal
@@ -14,7 +14,7 @@ from uuid import UUID
 
 import msgspec
 import numpy as np
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from schemas.mapping import IdColumn, SourceMapping, TelemetryTable, TimeColumn
 from stream_processor.domain.columns import BATTERY, ERROR, LOCATION, SIGNAL, Ints, TelemetryColumns
@@ -63,7 +63,8 @@ def row_struct(table: TelemetryTable) -> type[msgspec.Struct]:
 
     def add(name: str, column: str, kind: Any) -> None:
         names[name] = column
-        fields.append((name, kind | None, None))
+        # A column that is absent is not null: it was renamed or dropped, and nothing is known of its value.
+        fields.append((name, kind | None | UnsetType, UNSET))
 
     add("event_id", table.event_id.column, _id_type(table.event_id))
     add("prosthesis_id", table.prosthesis_id.column, _id_type(table.prosthesis_id))
@@ -92,6 +93,24 @@ def identity_struct(table: TelemetryTable) -> type[msgspec.Struct]:
     columns = {"event_id": table.event_id, "prosthesis_id": table.prosthesis_id}
     fields = [(name, _id_type(column) | None, None) for name, column in columns.items()]
     return msgspec.defstruct("Identity", fields, rename={name: column.column for name, column in columns.items()}, gc=False)
+
+
+def absent(row: Row) -> list[str]:
+    """The mapped columns that a row, decoded by ``row_struct``'s struct, has not at all."""
+    return [field.encode_name for field in msgspec.structs.fields(row) if getattr(row, field.name) is UNSET]
+
+
+def tells_nothing(row: Mapping[str, Any], table: TelemetryTable) -> bool:
+    """Whether *row*, the old content of a deleted row, says nothing but its key: null, or what Debezium invents for columns that may not be null.
+
+    That is how it comes from a table whose replica identity is not FULL.
+    """
+    columns = (getattr(table, name) for name in TelemetryTable.model_fields if name not in ("table", "event_id"))
+    return all(_is_blank(row.get(column.column)) for column in columns if column is not None)
+
+
+def _is_blank(value: Any) -> bool:
+    return not value or (isinstance(value, str) and value.startswith("1970-01-01T00:00:00"))
 
 
 def halves(event_id: int | UUID) -> tuple[int, int]:
@@ -212,7 +231,10 @@ class RowReader:
                 raise InvalidRow(f"kind: {error.args[0]!r} is unknown") from None
         facets = np.zeros(len(rows), dtype=np.uint8)
         for bit, names in self._facet_fields.items():
-            present = np.array([value is not None for value in _values(rows, names[0])])
+            values = _values(rows, names[0])
+            if UNSET in values:
+                raise InvalidRow(f"{names[0]}: has no column")
+            present = np.array([value is not None for value in values])
             facets |= present.astype(np.uint8) * np.uint8(bit)
         if not facets.all():
             raise InvalidRow("row carries no facet")
@@ -259,7 +281,7 @@ def _values(rows: Iterable[Row], name: str) -> list[Any]:
 
 
 def _require(name: str, values: list[Any]) -> list[Any]:
-    if None in values:
+    if None in values or UNSET in values:
         raise InvalidRow(f"{name}: is missing")
     return values
 

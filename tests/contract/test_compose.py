@@ -22,6 +22,7 @@ from cli.schema import Settings as Migrator
 from cli.status.settings import StatusSettings
 from connectors.cli import AccountSettings
 from connectors.cli import Settings as Applier
+from connectors.watch import WatchSettings
 from local import environments, ports
 from local.instance import SECRETS, Instance
 from reconciliation.settings import ReconciliationSettings
@@ -50,11 +51,13 @@ SETTINGS: dict[str, tuple[type[ServiceSettings], ...]] = {
     "processor": (ProcessorSettings,),
     "reports-api": (ReportsProcess,),
     "bff": (BffProcess,),
+    "watch": (WatchSettings,),
     "operator": (ReconciliationSettings, Applier, StatusSettings, ProbeSettings),
 }
 # The process of local/ that each service is.
 COUNTERPARTS = {
     "eraser": "eraser",
+    "watch": "watch",
     "processor": "processor",
     "reports-api": "reports-api",
     "bff": "bff",
@@ -307,7 +310,7 @@ def test_servers_are_configured_as_in_local(server: str, theirs: str, ours: str)
 def test_clickhouse_has_the_accounts_of_local() -> None:
     ours, theirs = (ET.parse(file).getroot() for file in (DEPLOY / "clickhouse" / "users.xml", TEMPLATES / "clickhouse-users.xml"))
     assert ours.find("users/default").attrib == {"remove": "remove"}  # type: ignore[union-attr]
-    for account in ("migrator", "writer", "reader", "auditor"):
+    for account in ("migrator", "writer", "eraser", "watcher", "reader", "auditor"):
         assert rights(ours, account) == rights(theirs, account), account
         password = ours.find(f"users/{account}/password_sha256_hex")
         assert password is not None

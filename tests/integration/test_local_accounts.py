@@ -93,6 +93,20 @@ def test_the_eraser_may_do_nothing_else(clickhouse: ClickHouseEndpoint, tables: 
     "statement",
     [
         f"SELECT * FROM {DATABASE}.t",
+        f"INSERT INTO {DATABASE}.t SELECT 1",
+        "SELECT * FROM bionicpro.erasure_rules",
+        "ALTER TABLE bionicpro.source_checks DELETE WHERE 1",
+        "SELECT * FROM system.users",
+    ],
+)
+def test_the_watcher_writes_what_it_saw_and_sees_nothing_else(clickhouse: ClickHouseEndpoint, tables: None, statement: str) -> None:
+    assert refused(clickhouse, "watcher", statement) == ACCESS_DENIED
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        f"SELECT * FROM {DATABASE}.t",
         "SELECT * FROM system.users",
         "SELECT * FROM url('http://127.0.0.1:1/', 'LineAsString')",
         "SELECT * FROM file('/etc/passwd', 'LineAsString')",

@@ -38,6 +38,8 @@ def run(fresh: Sources, schema: str, role: str, statement: str) -> None:
         ("telemetry", "auditor", "SELECT * FROM telemetry.telemetry_events"),
         ("telemetry", "auditor", "UPDATE telemetry.pipeline_heartbeats SET barrier = 'b'"),
         ("telemetry", "auditor", "INSERT INTO telemetry.debezium_signals VALUES ('1', 't', '')"),
+        ("telemetry", "watcher", "SELECT count(*) FROM telemetry.pipeline_heartbeats"),
+        ("crm", "watcher", "SELECT system_identifier FROM pg_control_system()"),
         ("crm", "crm_app", "INSERT INTO crm.prostheses (model, serial_number) VALUES ('m', 's')"),
         ("crm", "crm_app", "DELETE FROM crm.contracts"),
         ("crm", "debezium", "UPDATE crm.pipeline_heartbeats SET beat_at = now()"),
@@ -72,6 +74,10 @@ def test_allowed(fresh: Sources, schema: str, role: str, statement: str) -> None
         ("telemetry", "auditor", INSERT),
         ("telemetry", "auditor", "DELETE FROM telemetry.telemetry_events"),
         ("telemetry", "auditor", "SELECT pg_read_file('/etc/passwd')"),
+        ("telemetry", "watcher", "SELECT * FROM telemetry.telemetry_events"),
+        ("telemetry", "watcher", "UPDATE telemetry.pipeline_heartbeats SET beat_at = now()"),
+        ("telemetry", "watcher", "INSERT INTO telemetry.debezium_signals VALUES ('1', 't', '')"),
+        ("crm", "watcher", "SELECT * FROM crm.customers"),
         ("crm", "crm_app", "SELECT * FROM crm.pipeline_heartbeats"),
         ("crm", "crm_app", "TRUNCATE crm.contracts"),
         ("crm", "crm_app", "CREATE TABLE crm.x (a int)"),
@@ -94,13 +100,13 @@ def test_an_account_of_one_source_cannot_enter_the_other(fresh: Sources, schema:
         run(fresh, schema, role, "SELECT 1")
 
 
-@pytest.mark.parametrize("role", ["debezium", "crm_app", "telemetry_ingest", "auditor"])
+@pytest.mark.parametrize("role", ["debezium", "crm_app", "telemetry_ingest", "auditor", "watcher"])
 def test_no_account_may_enter_the_maintenance_database(fresh: Sources, role: str) -> None:
     with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
         psycopg.connect(**fresh.postgres.conninfo("postgres", role))
 
 
-@pytest.mark.parametrize("role", ["debezium", "crm_app", "telemetry_ingest", "auditor"])
+@pytest.mark.parametrize("role", ["debezium", "crm_app", "telemetry_ingest", "auditor", "watcher"])
 def test_a_wrong_password_is_refused(fresh: Sources, role: str) -> None:
     schema = "crm" if role == "crm_app" else "telemetry"
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):

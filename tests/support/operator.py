@@ -15,7 +15,7 @@ from tests.support.system import System
 
 STARTED_WITHIN_S = 90.0
 # What the pipe has not, and what other tests leave behind.
-WITHOUT = tuple(argument for part in ("reports-api", "bff", "keycloak", "dead-letters") for argument in ("--without", part))
+WITHOUT = tuple(argument for part in ("reports-api", "bff", "keycloak", "dead-letters", "sources") for argument in ("--without", part))
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,12 @@ class Case:
         self.telemetry.close()
         self.auditor.disconnect()
 
+    def reconnect(self) -> None:
+        """After PostgreSQL was started again."""
+        self.crm.close()
+        self.telemetry.close()
+        self.crm, self.telemetry = _connection(self._system, "crm", "crm_app"), self.telemetry_connection()
+
     def telemetry_connection(self) -> psycopg.Connection[Row]:
         return _connection(self._system, "telemetry", "telemetry_ingest")
 

@@ -31,8 +31,8 @@ from tests.support.endpoints import (
 )
 
 LOOPBACK = "127.0.0.1"
-POSTGRES_ROLES = ("crm_owner", "crm_app", "telemetry_owner", "telemetry_ingest", "debezium", "auditor")
-CLICKHOUSE_USERS = ("migrator", "writer", "eraser", "reader", "auditor")
+POSTGRES_ROLES = ("crm_owner", "crm_app", "telemetry_owner", "telemetry_ingest", "debezium", "auditor", "watcher")
+CLICKHOUSE_USERS = ("migrator", "writer", "eraser", "watcher", "reader", "auditor")
 
 
 class Backend(Protocol):

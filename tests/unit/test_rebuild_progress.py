@@ -86,3 +86,9 @@ def test_what_stands_still_ends_and_what_moves_does_not(monkeypatch: pytest.Monk
     patience.until_few(lambda: next(numbers), 0, "things")
     with pytest.raises(RebuildError, match="7 things, and nothing moves"):
         Patience(0.1, lambda _: None, lambda: None).until_few(lambda: 7, 0, "things")
+
+
+def test_tables_filled_from_another_server_are_not_built_on() -> None:
+    assert begin(1, STORED, TOPICS, None, "the server of telemetry went back").source == "postgres"
+    with pytest.raises(RebuildError, match="the server of telemetry went back"):
+        begin(1, STORED, TOPICS, "tables", "the server of telemetry went back")

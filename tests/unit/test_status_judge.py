@@ -20,11 +20,14 @@ from cli.status.readings import (
     Reading,
     Service,
     Slot,
+    Sources,
     Unreachable,
 )
 from cli.status.report import document, lines
 from cli.status.settings import StatusSection
 from connectors.apply import ConnectorStatus
+from connectors.checks import Check
+from connectors.contract import Finding
 from schemas.keys import CRM_TOPIC, LOG_TOPIC
 from schemas.topics import catalogue
 
@@ -60,11 +63,17 @@ def connect(**statuses: ConnectorStatus) -> Connect:
     return Connect("4.3.1", "3.7.0", ("crm", "telemetry"), running | statuses)
 
 
+def sources(age_s: float = 1.0, *found: Finding) -> Sources:
+    at = NOW - timedelta(seconds=age_s)
+    return Sources({name: Check(name, 1, at, at, found if name == "crm" else (), None) for name in ("crm", "telemetry")})
+
+
 WELL: dict[str, Reading] = {
     "postgres-crm": database(Slot("bionicpro_crm", True, "reserved", 10)),
     "kafka": kafka(),
     "connect": connect(),
     "clickhouse": clickhouse(),
+    "sources": sources(),
     "dead-letters": DeadLetters(0, 0, {}),
     "bff": Service("http://bff/health/ready", 200, {"redis": "ok", "keycloak": "ok"}),
     "keycloak": Service("http://keycloak/health/ready", 200, {"Keycloak database": "UP"}),
@@ -107,6 +116,14 @@ def test_a_world_in_which_all_is_well_has_no_problem() -> None:
             "3 records were refused (invalid-row 2, not-an-envelope 1)",
         ),
         ("bff", Service("http://bff", 503, {"redis": "down"}), "redis: does not answer bff: down"),
+        ("dead-letters", DeadLetters(1, 1, {"without-identity": 1}), "1 changes did not say all that they are about"),
+        ("sources", sources(61), "telemetry was not looked at for 61 s"),
+        ("sources", Sources({}), "crm was not looked at yet"),
+        (
+            "sources",
+            sources(1, Finding("a table is gone", "nothing arrives", "bring it back")),
+            "crm: a table is gone; nothing arrives → bring",
+        ),
         ("bff", Service("http://bff", 500, {}), "answers 500"),
     ],
 )

@@ -92,6 +92,12 @@ def test_a_barrier_is_passed_when_every_partition_reached_it() -> None:
     assert next(looks, None) is None
 
 
+def test_a_barrier_is_waited_for_as_long_as_the_processor_comes_nearer() -> None:
+    looks = iter([{0: at} for at in range(1, 11)])
+    await_handled("t", {0: 10}, lambda _: next(looks), time.monotonic() + 0.01, patience_s=60)
+    assert next(looks, None) is None
+
+
 def test_the_verdict_is_good_only_if_something_was_compared_and_all_of_it_is_equal() -> None:
     equal = compare({KEY: ROW}, {KEY: ROW})
     assert verdict(equal)
@@ -114,7 +120,7 @@ def test_json_names_each_field_with_count_and_examples() -> None:
     keys = [Key("u", DAY, str(n)) for n in range(9)]
     found = Comparison(9, 99, tuple(Difference(key, "usage_ms_by_hour", (1, 2), (1, 3)) for key in keys), (), ())
     body = Verification("g", days(0, 1), 3, found, NOTHING, 4, 1.0).as_json()
-    assert body["differences"]["usage_ms_by_hour"]["rows"] == 9
+    assert (body["differences"]["usage_ms_by_hour"]["rows"], body["differences"]["usage_ms_by_hour"]["more"]) == (9, 4)
     example = {"user_id": "u", "report_date": "2026-11-20", "prosthesis_id": "0", "expected": [1, 2], "actual": [1, 3]}
     assert body["differences"]["usage_ms_by_hour"]["examples"][0] == example
     assert (body["ok"], body["waiting_for_owner"], body["from"], body["to"]) == (False, 4, "2026-11-20", "2026-11-21")
