@@ -3,7 +3,7 @@ import { decodeToday } from "../src/api/contract";
 import { retryAfter } from "../src/api/failures";
 import { type SessionState, INITIAL_SESSION, endsSoon, reduceSession } from "../src/domain/session";
 import { LONGEST_MS, SHORTEST_MS, delayAfter } from "../src/live/backoff";
-import { INITIAL_LIVE, ageOf, reduceLive } from "../src/live/state";
+import { INITIAL_LIVE, ageOf, causeOf, reduceLive } from "../src/live/state";
 import { todayJson } from "./support/reports";
 
 const today = decodeToday(todayJson());
@@ -19,7 +19,22 @@ describe("the live state", () => {
   it("forgets the failure with the next numbers", () => {
     const down = reduceLive(shown, { type: "down", failure: outage });
     const again = reduceLive(down, { type: "today", today, receivedAt: 2_000 });
-    expect(again).toMatchObject({ connection: "polling", failure: null });
+    expect(again).toMatchObject({ connection: "reconnecting", failure: null });
+  });
+
+  it("calls it polling only where the server answers without a stream", () => {
+    const live = reduceLive(shown, { type: "streaming" });
+    expect(reduceLive(live, { type: "stream-lost" }).connection).toBe("reconnecting");
+    expect(reduceLive(live, { type: "stream-refused" }).connection).toBe("polling");
+  });
+
+  it("is offline from the browser's word until something arrives", () => {
+    const offline = reduceLive(reduceLive(shown, { type: "streaming" }), { type: "offline" });
+    expect(offline.connection).toBe("offline");
+    expect(reduceLive(offline, { type: "stream-lost" })).toBe(offline);
+    expect(reduceLive(offline, { type: "down", failure: outage })).toBe(offline);
+    expect(reduceLive(offline, { type: "online" }).connection).toBe("reconnecting");
+    expect(reduceLive(offline, { type: "streaming" }).connection).toBe("live");
   });
 
   it("does not go back to yesterday", () => {
@@ -43,6 +58,38 @@ describe("the live state", () => {
     expect(ageOf({ today, receivedAt: 1_000 }, 4_000)).toBe(3_250);
     expect(ageOf({ today, receivedAt: 1_000 }, 0)).toBe(250);
     expect(ageOf({ today: { ...today, as_of: null }, receivedAt: 0 }, 1)).toBeNull();
+  });
+});
+
+describe("the cause of old numbers", () => {
+  const late = { ...today, freshness_ms: 31_000 };
+  const live = reduceLive(shown, { type: "streaming" });
+
+  it("is none while fresh numbers come, however they come", () => {
+    expect(causeOf(live)).toBeNull();
+    expect(causeOf(reduceLive(live, { type: "stream-refused" }))).toBeNull();
+    expect(causeOf(INITIAL_LIVE)).toBeNull();
+  });
+
+  it("is late data only where the server itself said so", () => {
+    const told = reduceLive(live, { type: "today", today: late, receivedAt: 2_000 });
+    expect(causeOf(told)).toEqual({ kind: "late", ms: 31_000 });
+  });
+
+  it("is a silent server, and not late data as well, once the stream fell silent", () => {
+    const told = reduceLive(live, { type: "today", today: late, receivedAt: 2_000 });
+    const lost = reduceLive(told, { type: "stream-lost" });
+    expect(causeOf(lost)).toEqual({ kind: "no-answer" });
+    expect(causeOf(reduceLive(lost, { type: "down", failure: outage }))).toEqual({ kind: "no-answer" });
+    expect(causeOf(reduceLive(lost, { type: "offline" }))).toEqual({ kind: "offline" });
+  });
+
+  it("is what the server said where it refused", () => {
+    const refused = { kind: "refused", status: 403, title: "" } as const;
+    expect(causeOf(reduceLive(live, { type: "down", failure: refused }))).toEqual({
+      kind: "refused",
+      status: 403,
+    });
   });
 });
 

@@ -23,9 +23,16 @@ export default function Dashboard({ sessionEndsAt, logOutFailed, onEnded, onStay
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
   return (
     <main className="page">
-      {logOutFailed && <Notice tone="danger">{t("session.logOutFailed")}</Notice>}
+      {logOutFailed && (
+        <Notice tone="danger" said={t("session.logOutFailed")}>
+          <p>{t("session.logOutFailed")}</p>
+        </Notice>
+      )}
       {sessionEndsAt !== null && (
-        <Notice tone="warning">
+        <Notice
+          tone="warning"
+          said={t("session.endsSoon", { time: formatHour(sessionEndsAt, zone, language) })}
+        >
           {t("session.endsSoon", { time: formatHour(sessionEndsAt, zone, language) })}{" "}
           <button type="button" className="link" data-testid="stay" onClick={onStay}>
             {t("session.stay")}
