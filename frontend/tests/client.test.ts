@@ -49,7 +49,8 @@ describe("the client", () => {
   it("sends the CSRF header with every request", async () => {
     says(200, todayJson(), { "Content-Type": "text/event-stream" });
     await getToday(forever);
-    await logOut(forever);
+    says(200, { logged_out: true, single_sign_on_ended: true }, { "Content-Type": "text/event-stream" });
+    expect(await logOut(forever)).toBe(true);
     await (await openStream("3:9", forever)).cancel();
     await getExport("csv", { from: "2026-11-01", to: "2026-11-02" }, "ru", forever);
     says(200, { authenticated: false });

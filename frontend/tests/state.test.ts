@@ -1,7 +1,14 @@
 import { describe, expect, it } from "vitest";
 import { decodeToday } from "../src/api/contract";
 import { retryAfter } from "../src/api/failures";
-import { type SessionState, INITIAL_SESSION, endsSoon, reduceSession } from "../src/domain/session";
+import {
+  INITIAL_SESSION,
+  type Member,
+  activityDue,
+  endingOf,
+  isSupportOnly,
+  reduceSession,
+} from "../src/domain/session";
 import { LONGEST_MS, SHORTEST_MS, delayAfter } from "../src/live/backoff";
 import { INITIAL_LIVE, ageOf, causeOf, reduceLive } from "../src/live/state";
 import { todayJson } from "./support/reports";
@@ -94,7 +101,7 @@ describe("the cause of old numbers", () => {
 });
 
 describe("the session state", () => {
-  const member: SessionState = { status: "in", name: "Anna", endsAt: null };
+  const member: Member = { status: "in", name: "Anna", roles: ["wearer"], endsAt: null, idleEndsAt: null };
   const nobody = { type: "answer", session: { authenticated: false } } as const;
 
   it("offers login without a word to whoever was never logged in", () => {
@@ -107,7 +114,7 @@ describe("the session state", () => {
   });
 
   it("does not call a logout an ended session afterwards", () => {
-    const out = reduceSession(member, { type: "logged-out" });
+    const out = reduceSession(member, { type: "logged-out", everywhere: true });
     expect(reduceSession(out, nobody)).toEqual({ status: "out", reason: "logged-out" });
   });
 
@@ -116,10 +123,35 @@ describe("the session state", () => {
     expect(reduceSession(INITIAL_SESSION, { type: "unavailable" })).toMatchObject({ unavailable: true });
   });
 
-  it("warns two minutes before the end", () => {
-    expect(endsSoon(120_001, 0)).toBe(false);
-    expect(endsSoon(120_000, 0)).toBe(true);
-    expect(endsSoon(null, 0)).toBe(false);
+  it("does not call somebody logged out whose login server does not know", () => {
+    const out = reduceSession(member, { type: "logged-out", everywhere: false });
+    expect(out).toEqual({ status: "out", reason: "logged-out-here" });
+  });
+
+  it.each([
+    [null, null, null],
+    [null, 120_001, null],
+    [600_000, 120_000, { at: 120_000, canStay: true }],
+    // Staying moves the idle end only, and never beyond the absolute one.
+    [120_000, 120_000, { at: 120_000, canStay: false }],
+    [90_000, null, { at: 90_000, canStay: false }],
+  ])(
+    "warns two minutes before the end (%j, idle %j) and offers to stay where that helps",
+    (end, idle, told) => {
+      expect(endingOf({ ...member, endsAt: end, idleEndsAt: idle }, 0)).toEqual(told);
+    },
+  );
+
+  it("tells at most once a minute that the person is there", () => {
+    expect(activityDue(null, 0)).toBe(true);
+    expect(activityDue(0, 59_999)).toBe(false);
+    expect(activityDue(0, 60_000)).toBe(true);
+  });
+
+  it("knows who has no reports of their own", () => {
+    expect(isSupportOnly(["support"])).toBe(true);
+    expect(isSupportOnly(["support", "wearer"])).toBe(false);
+    expect(isSupportOnly([])).toBe(false);
   });
 });
 

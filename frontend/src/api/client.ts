@@ -2,7 +2,15 @@
 
 import createClient from "openapi-fetch";
 import type { Language } from "../domain/format";
-import { type Page, type Session, type Today, decodePage, decodeSession, decodeToday } from "./contract";
+import {
+  type Page,
+  type Session,
+  type Today,
+  decodeLogOut,
+  decodePage,
+  decodeSession,
+  decodeToday,
+} from "./contract";
 import { ContractError } from "./decode";
 import { ApiError, failureOf } from "./failures";
 import type { paths } from "./openapi";
@@ -95,8 +103,9 @@ export function extendSession(signal: AbortSignal): Promise<Session> {
   return read((limited) => api().POST("/auth/session", { ...RAW, signal: limited }), decodeSession, signal);
 }
 
-export async function logOut(signal: AbortSignal): Promise<void> {
-  await api().POST("/auth/logout", { ...RAW, signal: within(DEADLINE_MS, signal) });
+/** Ends the session here; false where the login server could not be told, so that its own session may go on. */
+export function logOut(signal: AbortSignal): Promise<boolean> {
+  return read((limited) => api().POST("/auth/logout", { ...RAW, signal: limited }), decodeLogOut, signal);
 }
 
 /** The body is left to the caller, who checks it or hands it on. */

@@ -12,7 +12,12 @@ export const en = {
   "session.logOut": "Log out",
   "session.loggedOut": "You are logged out.",
   "session.ended": "Your session has ended. Log in again to go on.",
-  "session.endsSoon": "Your session ends at {time}.",
+  "session.loggedOutHere":
+    "You are logged out of this page. The login server could not be told yet, so on a shared device close the browser too.",
+  "session.endsSoon": "You have not used the page for a while: your session ends at {time}.",
+  "session.endsForGood": "Your session ends at {time} and cannot be made longer. Log in again to go on.",
+  "session.logInAgain": "Log in again",
+  "session.dismiss": "Close this message",
   "session.stay": "Stay logged in",
   "session.logOutFailed": "Logging out did not work, so you are still logged in. Please try again.",
   "session.unavailable": "The service cannot be reached just now. Trying again by itself.",
@@ -33,6 +38,10 @@ export const en = {
   "live.age": "{age} ago",
   "live.never": "no data yet",
   "live.lateText": "New data arrives late: these numbers are more than {age} old.",
+
+  "support.title": "Support",
+  "support.text":
+    "You are logged in as support staff, so there are no reports of your own here. Wearers’ reports are read through the audited support addresses of the API.",
 
   "today.title": "Today",
   "today.timezone": "Time zone {zone}",
