@@ -131,7 +131,7 @@ describe("the page", () => {
     find("logout")?.click();
     await until(() => document.body.textContent.includes("You are logged out"));
     expect(find("today-usage")).toBeNull();
-    expect(document.activeElement?.tagName).toBe("H1");
+    await until(() => document.activeElement?.tagName === "H1");
     await until(() => find("announcer")?.textContent === "You are logged out.");
   });
 

@@ -51,6 +51,7 @@ export const en = {
   "today.efficiency": "Recognised signals",
   "today.efficiencyOf": "{recognised} of {count}",
   "today.battery": "Battery",
+  "today.batteryLow": "Low: charge it soon.",
   "today.drain": "{percent} used today",
   "today.errors": "Errors",
   "today.critical": "{count} critical",

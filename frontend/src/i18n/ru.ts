@@ -52,6 +52,7 @@ export const ru: Catalogue = {
   "today.efficiency": "Распознано сигналов",
   "today.efficiencyOf": "{recognised} из {count}",
   "today.battery": "Заряд",
+  "today.batteryLow": "Низкий заряд: скоро понадобится зарядка.",
   "today.drain": "израсходовано за день: {percent}",
   "today.errors": "Ошибки",
   "today.critical": "критических: {count}",
