@@ -22,6 +22,7 @@ describe("the client", () => {
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
     vi.stubGlobal("location", { origin });
+    vi.stubGlobal("navigator", { language: "de-DE" });
   });
 
   afterEach(() => {
@@ -59,7 +60,7 @@ describe("the client", () => {
       "GET /reports/today",
       "POST /auth/logout",
       "GET /reports/stream",
-      "GET /reports/export.csv?from=2026-11-01&to=2026-11-02",
+      "GET /reports/export.csv?from=2026-11-01&to=2026-11-02&decimal=comma",
       "POST /auth/session",
     ]);
     expect(requests.every(({ headers }) => headers["x-bionicpro-csrf"] === "1")).toBe(true);

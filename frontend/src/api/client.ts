@@ -1,7 +1,7 @@
 /** Calls to the BFF. Every call carries the CSRF header and has a deadline; failures are ApiErrors. */
 
 import createClient from "openapi-fetch";
-import type { Language } from "../domain/format";
+import { type Language, decimalOf } from "../domain/format";
 import {
   type Page,
   type Session,
@@ -209,10 +209,13 @@ export async function getExport(
 ): Promise<Blob> {
   const limited = within(EXPORT_DEADLINE_MS, signal);
   const asked = { ...RAW, signal: limited };
-  // The table's columns are named for programs; only the printed summary has a language.
+  // The printed summary has the page's language; the table is written as the reader's spreadsheet reads numbers.
   const { response } =
     format === "csv"
-      ? await api().GET("/reports/export.csv", { ...asked, params: { query: range } })
+      ? await api().GET("/reports/export.csv", {
+          ...asked,
+          params: { query: { ...range, decimal: decimalOf(navigator.language) } },
+        })
       : await api().GET("/reports/export.pdf", { ...asked, params: { query: { ...range, lang: language } } });
   try {
     return await response.blob();
