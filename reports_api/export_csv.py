@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from typing import Literal
 
 from reports_api.domain import MartRow, Watermarks, is_complete, percent
 
@@ -26,6 +27,7 @@ def _iso(time: datetime) -> str:
     return time.isoformat()
 
 
+Decimal = Literal["point", "comma"]
 Cell = str | int | float | None
 COLUMNS: tuple[tuple[str, Callable[[MartRow], Cell]], ...] = (
     ("report_date", lambda r: r.report_date.isoformat()),
@@ -58,13 +60,20 @@ COLUMNS: tuple[tuple[str, Callable[[MartRow], Cell]], ...] = (
 )
 
 
-def render(rows: Iterable[MartRow], watermarks: Watermarks) -> bytes:
-    """The file: a header, then one line a row in the given order; times are ISO 8601 in UTC, units are in the column names."""
+def _number(cell: Cell, decimal: Decimal) -> Cell:
+    return f"{cell}".replace(".", ",") if decimal == "comma" and isinstance(cell, float) else cell
+
+
+def render(rows: Iterable[MartRow], watermarks: Watermarks, decimal: Decimal = "point") -> bytes:
+    """The file: a header, then one line a row in the given order; times are ISO 8601 in UTC, units are in the column names.
+
+    *decimal* is the reader's spreadsheet's: where that is a comma, cells are parted by semicolons, as it expects; otherwise all of a line lands in one cell.
+    """
     out = io.StringIO()
-    writer = csv.writer(out, quoting=csv.QUOTE_MINIMAL, lineterminator="\r\n")
+    writer = csv.writer(out, delimiter=";" if decimal == "comma" else ",", quoting=csv.QUOTE_MINIMAL, lineterminator="\r\n")
     writer.writerow([*(name for name, _ in COLUMNS), "complete", "as_of"])
     for row in rows:
         as_of = watermarks.get(row.log_partition)
         complete = "true" if is_complete(row.day_ends_at, as_of) else "false"
-        writer.writerow([*(cell(row) for _, cell in COLUMNS), complete, _iso(as_of) if as_of else ""])
+        writer.writerow([*(_number(cell(row), decimal) for _, cell in COLUMNS), complete, _iso(as_of) if as_of else ""])
     return (BYTE_ORDER_MARK + out.getvalue()).encode()

@@ -48,10 +48,10 @@ class Exports:
         except TimeoutError:
             raise StoreUnavailableError(f"the export was not made within {self._deadline_s:g} s", 5) from None
 
-    async def csv(self, user_id: str, days: DayRange, prosthesis_id: str) -> bytes:
+    async def csv(self, user_id: str, days: DayRange, prosthesis_id: str, decimal: export_csv.Decimal) -> bytes:
         """UTF-8 with a byte order mark, one line a report, newest day first."""
         rows, watermarks = await self._reports.rows(user_id, days, prosthesis_id)
-        return await self._made(partial(export_csv.render, rows, watermarks))
+        return await self._made(partial(export_csv.render, rows, watermarks, decimal))
 
     async def pdf(self, user_id: str, days: DayRange, language: Language) -> bytes:
         """One page."""

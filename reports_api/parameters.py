@@ -85,9 +85,10 @@ class PageParameters(RangeParameters):
 
 
 class ExportParameters(RangeParameters):
-    """A range to export."""
+    """A range to export, and how the reader's spreadsheet writes numbers: with a decimal comma, cells are parted by semicolons."""
 
     prosthesis_id: ProsthesisFilter | None = None
+    decimal: Literal["point", "comma"] = "point"
 
 
 class DocumentParameters(RangeParameters):

@@ -185,7 +185,7 @@ def _add_exports(routes: APIRouter, granted: Any, tag: str) -> None:
         service = _service(request)
         async with service.exporting(grant) as exports:
             days = query.days(await _last_day(service.reports, grant.user_id, query), DEFAULT_EXPORT_DAYS)
-            body = await exports.csv(grant.user_id, days, query.prosthesis_id or "")
+            body = await exports.csv(grant.user_id, days, query.prosthesis_id or "", query.decimal)
         return _file(request, grant, body, "text/csv; charset=utf-8", f"bionicpro-{days.first}-{days.last}.csv")
 
     @routes.get(

@@ -1,7 +1,11 @@
 import { Suspense, lazy } from "react";
 import { Header } from "./components/Header";
 import { SignedOut } from "./components/SignedOut";
-import { useSession } from "./hooks/useSession";
+import { Support } from "./components/Support";
+import type { Member } from "./domain/session";
+import { isSupportOnly } from "./domain/session";
+import { useActivity } from "./hooks/useActivity";
+import { type SessionControl, useSession } from "./hooks/useSession";
 import { useLanguage } from "./i18n/LanguageContext";
 
 // Whoever only sees the login page does not load the rest.
@@ -10,29 +14,31 @@ const Dashboard = lazy(() => import("./components/Dashboard"));
 export function App() {
   const control = useSession();
   const { session } = control;
-  const { t } = useLanguage();
-  if (session.status === "in") {
-    return (
-      <>
-        <a className="skip" href="#today">
-          {t("app.skip")}
-        </a>
-        <Header name={session.name} onLogOut={control.logOut} />
-        <Suspense fallback={<p className="welcome">{t("app.loading")}</p>}>
-          <Dashboard
-            sessionEndsAt={control.endsSoon ? session.endsAt : null}
-            logOutFailed={control.logOutFailed}
-            onEnded={control.markEnded}
-            onStay={control.stay}
-          />
-        </Suspense>
-      </>
-    );
-  }
+  if (session.status === "in") return <Inside member={session} control={control} />;
   return (
     <>
       <Header name={null} onLogOut={null} />
       <SignedOut session={session} />
+    </>
+  );
+}
+
+function Inside({ member, control }: { member: Member; control: SessionControl }) {
+  const { t } = useLanguage();
+  useActivity(control.stay);
+  return (
+    <>
+      <a className="skip" href="#today">
+        {t("app.skip")}
+      </a>
+      <Header name={member.name} onLogOut={control.logOut} />
+      {isSupportOnly(member.roles) ? (
+        <Support />
+      ) : (
+        <Suspense fallback={<p className="welcome">{t("app.loading")}</p>}>
+          <Dashboard control={control} />
+        </Suspense>
+      )}
     </>
   );
 }

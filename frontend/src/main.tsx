@@ -1,6 +1,7 @@
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { App } from "./App";
+import { Announcer } from "./components/Announcer";
 import { CrashNotice } from "./components/CrashNotice";
 import { LanguageProvider } from "./i18n/LanguageContext";
 import "./styles/tokens.css";
@@ -15,7 +16,9 @@ createRoot(root).render(
   <StrictMode>
     <LanguageProvider>
       <CrashNotice>
-        <App />
+        <Announcer>
+          <App />
+        </Announcer>
       </CrashNotice>
     </LanguageProvider>
   </StrictMode>,

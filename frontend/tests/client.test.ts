@@ -22,6 +22,7 @@ describe("the client", () => {
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
     vi.stubGlobal("location", { origin });
+    vi.stubGlobal("navigator", { language: "de-DE" });
   });
 
   afterEach(() => {
@@ -49,7 +50,8 @@ describe("the client", () => {
   it("sends the CSRF header with every request", async () => {
     says(200, todayJson(), { "Content-Type": "text/event-stream" });
     await getToday(forever);
-    await logOut(forever);
+    says(200, { logged_out: true, single_sign_on_ended: true }, { "Content-Type": "text/event-stream" });
+    expect(await logOut(forever)).toBe(true);
     await (await openStream("3:9", forever)).cancel();
     await getExport("csv", { from: "2026-11-01", to: "2026-11-02" }, "ru", forever);
     says(200, { authenticated: false });
@@ -58,7 +60,7 @@ describe("the client", () => {
       "GET /reports/today",
       "POST /auth/logout",
       "GET /reports/stream",
-      "GET /reports/export.csv?from=2026-11-01&to=2026-11-02",
+      "GET /reports/export.csv?from=2026-11-01&to=2026-11-02&decimal=comma",
       "POST /auth/session",
     ]);
     expect(requests.every(({ headers }) => headers["x-bionicpro-csrf"] === "1")).toBe(true);

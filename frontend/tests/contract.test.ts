@@ -40,18 +40,20 @@ describe("the answers of the API", () => {
 });
 
 describe("the session", () => {
-  it("ends with the earlier of its two ends", () => {
+  it("has two ends, of which the person moves one", () => {
     const session = decodeSession({
       authenticated: true,
       name: "Anna",
-      roles: [],
+      roles: ["wearer"],
       expires_at: "2026-11-23T20:00:00Z",
       idle_expires_at: "2026-11-23T12:00:00Z",
     });
     expect(session).toEqual({
       authenticated: true,
       name: "Anna",
-      ends_at: Date.parse("2026-11-23T12:00:00Z"),
+      roles: ["wearer"],
+      ends_at: Date.parse("2026-11-23T20:00:00Z"),
+      idle_ends_at: Date.parse("2026-11-23T12:00:00Z"),
     });
   });
 

@@ -92,6 +92,7 @@ describe("the feed", () => {
     expect(counts).toEqual([1, 2, 3]);
     expect(sleeps).toEqual([7_000, 7_000, 7_000]);
     expect(kinds).not.toContain("down");
+    expect(kinds.filter((kind) => kind.startsWith("stream"))).toEqual(Array(3).fill("stream-refused"));
   });
 
   it("backs off further with every failure in a row", async () => {
@@ -157,9 +158,9 @@ describe("the feed", () => {
     beforeEach(() => void vi.useFakeTimers());
     afterEach(() => void vi.useRealTimers());
 
-    it("takes it for dead after 45 seconds", async () => {
+    it("takes it for dead after 15 seconds, and says so at once", async () => {
       const running = run([day(1)], [(signal) => streamOf([sent(2)], signal, "stays")]);
-      await vi.advanceTimersByTimeAsync(44_000);
+      await vi.advanceTimersByTimeAsync(14_000);
       await vi.advanceTimersByTimeAsync(2_000);
       const { counts, kinds } = await running;
       expect(counts).toEqual([1, 2]);

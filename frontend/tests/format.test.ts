@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import {
+  decimalOf,
   durationParts,
   formatDate,
   formatHour,
@@ -34,6 +35,10 @@ describe("formatting", () => {
     expect(formatPercent(64.35, "en")).toMatch(/^64\.[34]%$/);
     expect(formatPercent(64, "en")).toBe("64%");
     expect(formatPoints(-0.0391, "en")).toBe("3.9");
+  });
+
+  it("knows whose spreadsheets have a decimal comma", () => {
+    expect(["de-DE", "ru-RU", "en-US", "en-GB"].map(decimalOf)).toEqual(["comma", "comma", "point", "point"]);
   });
 
   it("cuts durations into parts, whatever their sign", () => {

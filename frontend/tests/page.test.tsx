@@ -2,6 +2,7 @@
 import { type Root, createRoot } from "react-dom/client";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { App } from "../src/App";
+import { Announcer } from "../src/components/Announcer";
 import { LanguageProvider } from "../src/i18n/LanguageContext";
 import { HOUR, reportJson, todayJson } from "./support/reports";
 
@@ -52,7 +53,9 @@ describe("the page", () => {
     root = createRoot(host);
     root.render(
       <LanguageProvider>
-        <App />
+        <Announcer>
+          <App />
+        </Announcer>
       </LanguageProvider>,
     );
   };
@@ -121,10 +124,34 @@ describe("the page", () => {
     await until(() => find("today-usage") !== null);
     find("logout")?.click();
     await until(() => document.body.textContent.includes("you are still logged in"));
-    routes["POST /auth/logout"] = json({ logged_out: true });
+    find("dismiss")?.click();
+    await until(() => find("notice") === null);
+    expect(document.activeElement?.id).toBe("today");
+    routes["POST /auth/logout"] = json({ logged_out: true, single_sign_on_ended: true });
     find("logout")?.click();
     await until(() => document.body.textContent.includes("You are logged out"));
     expect(find("today-usage")).toBeNull();
+    await until(() => document.activeElement?.tagName === "H1");
+    await until(() => find("announcer")?.textContent === "You are logged out.");
+  });
+
+  it("offers to stay before the idle end, and to log in again before the absolute one", async () => {
+    const at = (ms: number) => new Date(Date.now() + ms).toISOString();
+    const ends = { ...member, expires_at: at(600_000), idle_expires_at: at(60_000) };
+    routes["GET /auth/session"] = json(ends);
+    routes["POST /auth/session"] = json({ ...ends, expires_at: at(90_000), idle_expires_at: at(90_000) });
+    open();
+    await until(() => find("stay") !== null);
+    find("stay")?.click();
+    expect(document.activeElement?.id).toBe("today");
+    await until(() => find("stay") === null && find("login-again") !== null);
+  });
+
+  it("tells support staff that they have no reports of their own, and asks for none", async () => {
+    routes = { "GET /auth/session": json({ ...member, roles: ["support"] }) };
+    open();
+    await until(() => find("support") !== null);
+    expect(find("today-empty")).toBeNull();
   });
 
   it("changes the language of everything, and remembers it", async () => {

@@ -1,9 +1,16 @@
 import { describe, expect, it } from "vitest";
 import { decodeToday } from "../src/api/contract";
 import { retryAfter } from "../src/api/failures";
-import { type SessionState, INITIAL_SESSION, endsSoon, reduceSession } from "../src/domain/session";
+import {
+  INITIAL_SESSION,
+  type Member,
+  activityDue,
+  endingOf,
+  isSupportOnly,
+  reduceSession,
+} from "../src/domain/session";
 import { LONGEST_MS, SHORTEST_MS, delayAfter } from "../src/live/backoff";
-import { INITIAL_LIVE, ageOf, reduceLive } from "../src/live/state";
+import { INITIAL_LIVE, ageOf, causeOf, reduceLive } from "../src/live/state";
 import { todayJson } from "./support/reports";
 
 const today = decodeToday(todayJson());
@@ -19,7 +26,22 @@ describe("the live state", () => {
   it("forgets the failure with the next numbers", () => {
     const down = reduceLive(shown, { type: "down", failure: outage });
     const again = reduceLive(down, { type: "today", today, receivedAt: 2_000 });
-    expect(again).toMatchObject({ connection: "polling", failure: null });
+    expect(again).toMatchObject({ connection: "reconnecting", failure: null });
+  });
+
+  it("calls it polling only where the server answers without a stream", () => {
+    const live = reduceLive(shown, { type: "streaming" });
+    expect(reduceLive(live, { type: "stream-lost" }).connection).toBe("reconnecting");
+    expect(reduceLive(live, { type: "stream-refused" }).connection).toBe("polling");
+  });
+
+  it("is offline from the browser's word until something arrives", () => {
+    const offline = reduceLive(reduceLive(shown, { type: "streaming" }), { type: "offline" });
+    expect(offline.connection).toBe("offline");
+    expect(reduceLive(offline, { type: "stream-lost" })).toBe(offline);
+    expect(reduceLive(offline, { type: "down", failure: outage })).toBe(offline);
+    expect(reduceLive(offline, { type: "online" }).connection).toBe("reconnecting");
+    expect(reduceLive(offline, { type: "streaming" }).connection).toBe("live");
   });
 
   it("does not go back to yesterday", () => {
@@ -46,8 +68,40 @@ describe("the live state", () => {
   });
 });
 
+describe("the cause of old numbers", () => {
+  const late = { ...today, freshness_ms: 31_000 };
+  const live = reduceLive(shown, { type: "streaming" });
+
+  it("is none while fresh numbers come, however they come", () => {
+    expect(causeOf(live)).toBeNull();
+    expect(causeOf(reduceLive(live, { type: "stream-refused" }))).toBeNull();
+    expect(causeOf(INITIAL_LIVE)).toBeNull();
+  });
+
+  it("is late data only where the server itself said so", () => {
+    const told = reduceLive(live, { type: "today", today: late, receivedAt: 2_000 });
+    expect(causeOf(told)).toEqual({ kind: "late", ms: 31_000 });
+  });
+
+  it("is a silent server, and not late data as well, once the stream fell silent", () => {
+    const told = reduceLive(live, { type: "today", today: late, receivedAt: 2_000 });
+    const lost = reduceLive(told, { type: "stream-lost" });
+    expect(causeOf(lost)).toEqual({ kind: "no-answer" });
+    expect(causeOf(reduceLive(lost, { type: "down", failure: outage }))).toEqual({ kind: "no-answer" });
+    expect(causeOf(reduceLive(lost, { type: "offline" }))).toEqual({ kind: "offline" });
+  });
+
+  it("is what the server said where it refused", () => {
+    const refused = { kind: "refused", status: 403, title: "" } as const;
+    expect(causeOf(reduceLive(live, { type: "down", failure: refused }))).toEqual({
+      kind: "refused",
+      status: 403,
+    });
+  });
+});
+
 describe("the session state", () => {
-  const member: SessionState = { status: "in", name: "Anna", endsAt: null };
+  const member: Member = { status: "in", name: "Anna", roles: ["wearer"], endsAt: null, idleEndsAt: null };
   const nobody = { type: "answer", session: { authenticated: false } } as const;
 
   it("offers login without a word to whoever was never logged in", () => {
@@ -60,7 +114,7 @@ describe("the session state", () => {
   });
 
   it("does not call a logout an ended session afterwards", () => {
-    const out = reduceSession(member, { type: "logged-out" });
+    const out = reduceSession(member, { type: "logged-out", everywhere: true });
     expect(reduceSession(out, nobody)).toEqual({ status: "out", reason: "logged-out" });
   });
 
@@ -69,10 +123,35 @@ describe("the session state", () => {
     expect(reduceSession(INITIAL_SESSION, { type: "unavailable" })).toMatchObject({ unavailable: true });
   });
 
-  it("warns two minutes before the end", () => {
-    expect(endsSoon(120_001, 0)).toBe(false);
-    expect(endsSoon(120_000, 0)).toBe(true);
-    expect(endsSoon(null, 0)).toBe(false);
+  it("does not call somebody logged out whose login server does not know", () => {
+    const out = reduceSession(member, { type: "logged-out", everywhere: false });
+    expect(out).toEqual({ status: "out", reason: "logged-out-here" });
+  });
+
+  it.each([
+    [null, null, null],
+    [null, 120_001, null],
+    [600_000, 120_000, { at: 120_000, canStay: true }],
+    // Staying moves the idle end only, and never beyond the absolute one.
+    [120_000, 120_000, { at: 120_000, canStay: false }],
+    [90_000, null, { at: 90_000, canStay: false }],
+  ])(
+    "warns two minutes before the end (%j, idle %j) and offers to stay where that helps",
+    (end, idle, told) => {
+      expect(endingOf({ ...member, endsAt: end, idleEndsAt: idle }, 0)).toEqual(told);
+    },
+  );
+
+  it("tells at most once a minute that the person is there", () => {
+    expect(activityDue(null, 0)).toBe(true);
+    expect(activityDue(0, 59_999)).toBe(false);
+    expect(activityDue(0, 60_000)).toBe(true);
+  });
+
+  it("knows who has no reports of their own", () => {
+    expect(isSupportOnly(["support"])).toBe(true);
+    expect(isSupportOnly(["support", "wearer"])).toBe(false);
+    expect(isSupportOnly([])).toBe(false);
   });
 });
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from reports_api import domain, etags, paging
 from reports_api.examples import ROW, WATERMARKS
+from reports_api.export_csv import render
 from reports_api.pdf_lines import figures
 from reports_api.pdf_texts import TEXTS
 from reports_api.summary import DayRange, summary
@@ -106,6 +108,17 @@ def test_drain_is_told_for_each_prosthesis_and_never_summed_over_them() -> None:
     assert body.change.drain_per_day_ratio_by_prosthesis == {"2": 1.0}
     lines = [line for line in figures(body, TEXTS["en"], {"1": "BH-1", "2": "BH-2"}) if "drain" in line[0]]
     assert [(line[0][-4:], line[1][:6], line[3]) for line in lines] == [("BH-1", "50.0 %", "–"), ("BH-2", "60.0 %", "+100.0 %")]
+
+
+def test_a_table_for_a_decimal_comma_has_semicolons_between_its_cells_and_the_same_values() -> None:
+    row = ROW._replace(battery_count=3, battery_drain_bp=4_250, customer_name="Weber; Lukas, Dr.")
+    point, comma = (render([row], WATERMARKS, decimal).decode("utf-8-sig").splitlines() for decimal in ("point", "comma"))
+    (plain,), (local,) = csv.DictReader(point), csv.DictReader(comma, delimiter=";")
+    assert (plain["battery_drain_percent"], local["battery_drain_percent"]) == ("42.5", "42,5")
+    assert local["customer_name"] == plain["customer_name"] == "Weber; Lukas, Dr."
+    assert {name: value.replace(",", ".") for name, value in local.items()} == {
+        name: value.replace(",", ".") for name, value in plain.items()
+    }
 
 
 @given(DAYS, st.integers(0, 400))

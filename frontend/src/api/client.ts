@@ -1,8 +1,16 @@
 /** Calls to the BFF. Every call carries the CSRF header and has a deadline; failures are ApiErrors. */
 
 import createClient from "openapi-fetch";
-import type { Language } from "../domain/format";
-import { type Page, type Session, type Today, decodePage, decodeSession, decodeToday } from "./contract";
+import { type Language, decimalOf } from "../domain/format";
+import {
+  type Page,
+  type Session,
+  type Today,
+  decodeLogOut,
+  decodePage,
+  decodeSession,
+  decodeToday,
+} from "./contract";
 import { ContractError } from "./decode";
 import { ApiError, failureOf } from "./failures";
 import type { paths } from "./openapi";
@@ -95,8 +103,9 @@ export function extendSession(signal: AbortSignal): Promise<Session> {
   return read((limited) => api().POST("/auth/session", { ...RAW, signal: limited }), decodeSession, signal);
 }
 
-export async function logOut(signal: AbortSignal): Promise<void> {
-  await api().POST("/auth/logout", { ...RAW, signal: within(DEADLINE_MS, signal) });
+/** Ends the session here; false where the login server could not be told, so that its own session may go on. */
+export function logOut(signal: AbortSignal): Promise<boolean> {
+  return read((limited) => api().POST("/auth/logout", { ...RAW, signal: limited }), decodeLogOut, signal);
 }
 
 /** The body is left to the caller, who checks it or hands it on. */
@@ -200,10 +209,13 @@ export async function getExport(
 ): Promise<Blob> {
   const limited = within(EXPORT_DEADLINE_MS, signal);
   const asked = { ...RAW, signal: limited };
-  // The table's columns are named for programs; only the printed summary has a language.
+  // The printed summary has the page's language; the table is written as the reader's spreadsheet reads numbers.
   const { response } =
     format === "csv"
-      ? await api().GET("/reports/export.csv", { ...asked, params: { query: range } })
+      ? await api().GET("/reports/export.csv", {
+          ...asked,
+          params: { query: { ...range, decimal: decimalOf(navigator.language) } },
+        })
       : await api().GET("/reports/export.pdf", { ...asked, params: { query: { ...range, lang: language } } });
   try {
     return await response.blob();

@@ -62,6 +62,7 @@ const page = shape<Wire["Page"]>()({ items: list(dailyReport), next_cursor: null
 const who = shape<Wire["SessionAnswer"]>()({ authenticated: flag });
 const member = shape<Wire["SessionAnswer"]>()({
   name: nullable(text),
+  roles: list(text),
   expires_at: nullable(instant),
   idle_expires_at: nullable(instant),
 });
@@ -72,8 +73,23 @@ export type DailyReport = Decoded<typeof dailyReport>;
 export type Freshness = Decoded<typeof freshness>;
 export type Today = Decoded<typeof today>;
 export type Page = Decoded<typeof page>;
+/** `ends_at` is the session's absolute end; `idle_ends_at` moves on with what the person does. */
 export type Session =
-  { authenticated: false } | { authenticated: true; name: string | null; ends_at: number | null };
+  | { authenticated: false }
+  | {
+      authenticated: true;
+      name: string | null;
+      roles: string[];
+      ends_at: number | null;
+      idle_ends_at: number | null;
+    };
+
+const leave = shape<Wire["LogoutAnswer"]>()({ single_sign_on_ended: flag });
+
+/** Whether the login server's own session has ended with ours. */
+export function decodeLogOut(value: unknown): boolean {
+  return leave(value, "").single_sign_on_ended;
+}
 
 export function decodeToday(value: unknown): Today {
   return today(value, "");
@@ -87,10 +103,9 @@ export function decodeFreshness(value: unknown): Freshness {
   return freshness(value, "");
 }
 
-/** `ends_at` is the earlier of the idle and the absolute end. */
+/** Nothing but the flag where nobody is logged in. */
 export function decodeSession(value: unknown): Session {
   if (!who(value, "").authenticated) return { authenticated: false };
-  const { name, expires_at, idle_expires_at } = member(value, "");
-  const ends = [expires_at, idle_expires_at].filter((end) => end !== null);
-  return { authenticated: true, name, ends_at: ends.length === 0 ? null : Math.min(...ends) };
+  const { name, roles, expires_at, idle_expires_at } = member(value, "");
+  return { authenticated: true, name, roles, ends_at: expires_at, idle_ends_at: idle_expires_at };
 }

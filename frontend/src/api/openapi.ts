@@ -1776,6 +1776,7 @@ export interface operations {
                 /** @description Last local day, included; today if left out */
                 readonly to?: string | null;
                 readonly prosthesis_id?: string | null;
+                readonly decimal?: "point" | "comma";
             };
             readonly header?: never;
             readonly path?: never;

@@ -1,37 +1,25 @@
-import { formatHour } from "../domain/format";
 import { useEarlierDays } from "../hooks/useEarlierDays";
 import { useLive } from "../hooks/useLive";
-import { useLanguage } from "../i18n/LanguageContext";
+import type { SessionControl } from "../hooks/useSession";
 import { Export } from "./Export";
 import { History } from "./History";
-import { Notice } from "./Notice";
+import { SessionNotices } from "./SessionNotices";
 import { Today } from "./Today";
 
-interface DashboardProps {
-  /** Instant (ms since 1970) where the session is about to end, else null. */
-  sessionEndsAt: number | null;
-  logOutFailed: boolean;
-  onEnded: () => void;
-  onStay: () => void;
-}
-
-export default function Dashboard({ sessionEndsAt, logOutFailed, onEnded, onStay }: DashboardProps) {
-  const { t, language } = useLanguage();
+export default function Dashboard({ control }: { control: SessionControl }) {
+  const onEnded = control.markEnded;
   const live = useLive(onEnded);
   const today = live.snapshot?.today ?? null;
   const earlier = useEarlierDays(today?.report_date ?? null, onEnded);
-  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
   return (
     <main className="page">
-      {logOutFailed && <Notice tone="danger">{t("session.logOutFailed")}</Notice>}
-      {sessionEndsAt !== null && (
-        <Notice tone="warning">
-          {t("session.endsSoon", { time: formatHour(sessionEndsAt, zone, language) })}{" "}
-          <button type="button" className="link" data-testid="stay" onClick={onStay}>
-            {t("session.stay")}
-          </button>
-        </Notice>
-      )}
+      <SessionNotices
+        ending={control.ending}
+        logOutFailed={control.logOutFailed}
+        timeZone={today?.timezone ?? null}
+        onStay={control.stay}
+        onDismiss={control.dismiss}
+      />
       <Today live={live} earlier={earlier.reports ?? []} />
       {today !== null && (
         <>

@@ -21,6 +21,7 @@ export function Export({ lastDay, onEnded }: ExportProps) {
   const [progress, setProgress] = useState<Progress>({ step: "idle" });
 
   const run = async (format: ExportFormat) => {
+    if (progress.step === "busy") return;
     setProgress({ step: "busy" });
     const range = { from: addDays(lastDay, 1 - days), to: lastDay };
     try {
@@ -59,7 +60,7 @@ export function Export({ lastDay, onEnded }: ExportProps) {
               type="button"
               className="button"
               data-testid={`export-${format}`}
-              disabled={progress.step === "busy"}
+              aria-disabled={progress.step === "busy"}
               onClick={() => void run(format)}
             >
               {t(format === "csv" ? "export.csv" : "export.pdf")}

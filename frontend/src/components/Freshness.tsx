@@ -1,29 +1,32 @@
-import { formatTime } from "../domain/format";
+import { formatHour } from "../domain/format";
 import { useTick } from "../hooks/useTick";
 import { useLanguage } from "../i18n/LanguageContext";
 import type { MessageKey } from "../i18n/en";
-import { durationText } from "../i18n/translate";
-import { type Connection, type LiveState, STALE_AFTER_MS, ageOf } from "../live/state";
+import type { Translate } from "../i18n/translate";
+import { type Cause, type Connection, type LiveState, LATE_AFTER_MS, ageOf, causeOf } from "../live/state";
 import { Notice } from "./Notice";
 
 const LABELS: Record<Connection, MessageKey> = {
   connecting: "live.connecting",
   live: "live.live",
+  reconnecting: "live.reconnecting",
   polling: "live.polling",
   down: "live.down",
+  offline: "live.offline",
 };
+const MINUTE_MS = 60_000;
 
-/** How the numbers come and how old they are. Only the connection's changes are announced, not every second. */
+/** How the numbers come and how old they are. It changes with the connection and with the minute, not with the second. */
 export function Freshness({ live }: { live: LiveState }) {
   const { t, language } = useLanguage();
-  const now = useTick(1_000);
+  const now = useTick(10_000);
   const { snapshot, connection } = live;
   const age = snapshot === null ? null : ageOf(snapshot, now);
   const asOf = snapshot?.today.as_of ?? null;
-  const stale = age !== null && age > STALE_AFTER_MS;
+  const late = connection === "live" && causeOf(live) !== null;
   return (
     <p className="freshness-line">
-      <span className={`dot ${stale && connection === "live" ? "late" : connection}`} aria-hidden="true" />
+      <span className={`dot ${late ? "late" : connection}`} aria-hidden="true" />
       <span className="freshness-state" role="status" data-testid="connection" data-value={connection}>
         {t(LABELS[connection])}
       </span>
@@ -31,24 +34,43 @@ export function Freshness({ live }: { live: LiveState }) {
         <span className="freshness-time" data-testid="as-of" data-value={asOf ?? ""} data-age-ms={age ?? ""}>
           {asOf === null
             ? t("live.never")
-            : t("live.asOf", { time: formatTime(asOf, snapshot.today.timezone, language) })}
-          {age !== null && `, ${t("live.age", { age: durationText(age, t) })}`}
+            : t("live.asOf", { time: formatHour(asOf, snapshot.today.timezone, language) })}
+          {age !== null && age >= MINUTE_MS && `, ${t("live.age", { age: minutes(age, t) })}`}
         </span>
       )}
     </p>
   );
 }
 
-/** The sentence changes once a minute at most, so that it is not read out every second. */
-export function StaleNotice({ live }: { live: LiveState }) {
+function minutes(ms: number, t: Translate): string {
+  return t("duration.wholeMinutes", { minutes: Math.floor(ms / MINUTE_MS) });
+}
+
+const TEXTS: Record<Cause["kind"], MessageKey> = {
+  offline: "live.offlineText",
+  "no-answer": "live.downText",
+  refused: "live.refusedText",
+  unreadable: "live.unreadableText",
+  late: "live.lateText",
+};
+
+/** Why the numbers are old, where they are: one cause, read out when it changes. */
+export function CauseNotice({ live }: { live: LiveState }) {
   const { t } = useLanguage();
-  const now = useTick(1_000);
-  const age = live.snapshot === null ? null : ageOf(live.snapshot, now);
-  if (age === null || age <= STALE_AFTER_MS) return null;
-  const minutes = Math.floor(age / 60_000);
-  const text =
-    minutes === 0
-      ? t("duration.seconds", { seconds: STALE_AFTER_MS / 1_000 })
-      : t("duration.wholeMinutes", { minutes });
-  return <Notice tone="warning">{t("live.stale", { age: text })}</Notice>;
+  const cause = causeOf(live);
+  if (cause === null) return null;
+  if (cause.kind === "refused" && cause.status === 404) return <p className="empty">{t("live.noneText")}</p>;
+  const text = t(TEXTS[cause.kind], {
+    status: cause.kind === "refused" ? cause.status : "",
+    age: cause.kind === "late" ? lateness(cause.ms, t) : "",
+  });
+  return (
+    <Notice tone={cause.kind === "late" ? "warning" : "danger"} said={text}>
+      <p>{text}</p>
+    </Notice>
+  );
+}
+
+function lateness(ms: number, t: Translate): string {
+  return ms < MINUTE_MS ? t("duration.seconds", { seconds: LATE_AFTER_MS / 1_000 }) : minutes(ms, t);
 }

@@ -19,7 +19,7 @@ export function Ring({ share }: { share: number }) {
   );
 }
 
-const LOW_PERCENT = 20;
+export const LOW_PERCENT = 20;
 
 export function BatteryGlyph({ percent }: { percent: number }) {
   const width = (Math.min(100, Math.max(0, percent)) / 100) * 26;

@@ -35,13 +35,14 @@ function LogOutButton({ onLogOut }: { onLogOut: () => Promise<void> }) {
   const { t } = useLanguage();
   const [busy, setBusy] = useState(false);
   const leave = () => {
+    if (busy) return;
     setBusy(true);
     void onLogOut().finally(() => {
       setBusy(false);
     });
   };
   return (
-    <button type="button" className="button quiet" data-testid="logout" disabled={busy} onClick={leave}>
+    <button type="button" className="button quiet" data-testid="logout" aria-disabled={busy} onClick={leave}>
       {t("session.logOut")}
     </button>
   );
@@ -62,13 +63,13 @@ function LanguageSwitch() {
           type="button"
           lang={option}
           aria-pressed={option === language}
-          aria-label={NAMES[option].long}
           data-testid={`language-${option}`}
           onClick={() => {
             choose(option);
           }}
         >
           {NAMES[option].short}
+          <span className="visually-hidden"> {NAMES[option].long}</span>
         </button>
       ))}
     </div>

@@ -31,23 +31,27 @@ function HistoryTable({ rows }: { rows: HistoryRow[] }) {
   const most = Math.max(1, ...rows.map((row) => row.totals?.usageMs ?? 0));
   return (
     <div className="card table-card">
-      <table className="history">
-        <thead>
-          <tr>
-            <th scope="col">{t("history.date")}</th>
-            <th scope="col">{t("history.usage")}</th>
-            <th scope="col" className="number">
+      <table className="history" role="table">
+        <thead role="rowgroup">
+          <tr role="row">
+            <th role="columnheader" scope="col">
+              {t("history.date")}
+            </th>
+            <th role="columnheader" scope="col">
+              {t("history.usage")}
+            </th>
+            <th role="columnheader" scope="col" className="number">
               {t("history.efficiency")}
             </th>
-            <th scope="col" className="number wide">
+            <th role="columnheader" scope="col" className="number">
               {t("history.drain")}
             </th>
-            <th scope="col" className="number">
+            <th role="columnheader" scope="col" className="number">
               {t("history.errors")}
             </th>
           </tr>
         </thead>
-        <tbody>
+        <tbody role="rowgroup">
           {rows.map((row, index) => (
             <Row key={row.date} row={row} most={most} isToday={index === 0} />
           ))}
@@ -60,19 +64,28 @@ function HistoryTable({ rows }: { rows: HistoryRow[] }) {
 function Row({ row, most, isToday }: { row: HistoryRow; most: number; isToday: boolean }) {
   const { t, language } = useLanguage();
   return (
-    <tr className={isToday ? "today" : ""} data-testid="history-row" data-date={row.date}>
-      <th scope="row">
+    <tr role="row" className={isToday ? "today" : ""} data-testid="history-row" data-date={row.date}>
+      <th role="rowheader" scope="row">
         <time dateTime={row.date}>{formatShortDate(row.date, language)}</time>
         {isToday && <span className="so-far">{t("history.today")}</span>}
       </th>
       {row.totals === null ? (
-        <td colSpan={4} className="none" data-testid="history-none">
+        <td role="cell" colSpan={4} className="none" data-testid="history-none">
           {t("history.none")}
         </td>
       ) : (
         <Cells totals={row.totals} most={most} />
       )}
     </tr>
+  );
+}
+
+/** The column's name beside the value where a row is a card; assistive technology has the column's head. */
+function Label({ text }: { text: string }) {
+  return (
+    <span className="cell-label" aria-hidden="true">
+      {text}
+    </span>
   );
 }
 
@@ -93,7 +106,8 @@ function Cells({ totals, most }: { totals: DayTotals; most: number }) {
   const none = t("value.none");
   return (
     <>
-      <td data-testid="history-usage" data-value={totals.usageMs}>
+      <td role="cell" data-testid="history-usage" data-value={totals.usageMs}>
+        <Label text={t("history.usage")} />
         <span className="usage-cell">
           <span>{durationText(totals.usageMs, t)}</span>
           <svg className="usage-bar" viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true">
@@ -102,11 +116,16 @@ function Cells({ totals, most }: { totals: DayTotals; most: number }) {
           </svg>
         </span>
       </td>
-      <td className="number">{efficiency === null ? none : formatShare(efficiency, language)}</td>
-      <td className="number wide" data-testid="history-drain">
+      <td role="cell" className="number">
+        <Label text={t("history.efficiency")} />
+        {efficiency === null ? none : formatShare(efficiency, language)}
+      </td>
+      <td role="cell" className="number" data-testid="history-drain">
+        <Label text={t("history.drain")} />
         <Drains drains={totals.drains} />
       </td>
-      <td className="number">
+      <td role="cell" className="number">
+        <Label text={t("history.errors")} />
         {formatInteger(totals.errors, language)}
         {totals.criticalErrors > 0 && (
           <span className="critical">

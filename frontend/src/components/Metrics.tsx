@@ -4,7 +4,7 @@ import type { Comparison } from "../domain/comparison";
 import { durationParts, formatInteger, formatPercent, formatPoints, formatShare } from "../domain/format";
 import { useLanguage } from "../i18n/LanguageContext";
 import { type Translate, durationText } from "../i18n/translate";
-import { BatteryGlyph, Ring } from "./Glyphs";
+import { BatteryGlyph, LOW_PERCENT, Ring } from "./Glyphs";
 
 interface MetricProps {
   report: DailyReport;
@@ -110,7 +110,10 @@ export function BatteryMetric({ report: { battery } }: { report: DailyReport }) 
       testId="today-battery"
       raw={battery?.last_percent ?? ""}
       glyph={<BatteryGlyph percent={battery?.last_percent ?? 0} />}
-      notes={[drain === null ? t("today.noBattery") : t("today.drain", { percent: drain })]}
+      notes={[
+        battery !== null && battery.last_percent <= LOW_PERCENT ? t("today.batteryLow") : null,
+        drain === null ? t("today.noBattery") : t("today.drain", { percent: drain }),
+      ]}
     >
       {battery === null ? t("value.none") : formatPercent(battery.last_percent, language)}
     </Frame>

@@ -1,22 +1,44 @@
+import { useEffect, useRef } from "react";
 import { LOGIN_URL } from "../api/client";
-import type { SessionState } from "../domain/session";
+import type { OutReason, SessionState } from "../domain/session";
 import { useLanguage } from "../i18n/LanguageContext";
+import type { MessageKey } from "../i18n/en";
+import { useAnnounce } from "./Announcer";
 import { Logo } from "./Logo";
 
 interface Props {
   session: Exclude<SessionState, { status: "in" }>;
 }
 
+const REASONS: Record<OutReason, MessageKey | null> = {
+  never: null,
+  "logged-out": "session.loggedOut",
+  "logged-out-here": "session.loggedOutHere",
+  ended: "session.ended",
+};
+
 export function SignedOut({ session }: Props) {
   const { t } = useLanguage();
+  const heading = useRef<HTMLHeadingElement>(null);
+  const announce = useAnnounce();
+  const note = noteOf(session);
+  const text = note === null ? null : t(note);
+  const left = session.status === "out" && session.reason !== "never";
+  // What had the focus is gone with the numbers; the keyboard goes on from the heading.
+  useEffect(() => {
+    if (left) heading.current?.focus();
+  }, [left]);
+  useEffect(() => {
+    if (text !== null) announce(text);
+  }, [announce, text]);
   return (
     <main className="welcome">
       <Logo />
-      <h1>{t("app.name")}</h1>
+      <h1 ref={heading} tabIndex={-1}>
+        {t("app.name")}
+      </h1>
       <p className="lead">{t("app.sentence")}</p>
-      <p className="welcome-note" role="status">
-        <Note session={session} />
-      </p>
+      <p className="welcome-note">{text}</p>
       {session.status === "out" && (
         <a className="button primary" href={LOGIN_URL} data-testid="login">
           {t("session.logIn")}
@@ -26,9 +48,7 @@ export function SignedOut({ session }: Props) {
   );
 }
 
-function Note({ session }: Props) {
-  const { t } = useLanguage();
-  if (session.status === "loading") return t(session.unavailable ? "session.unavailable" : "app.loading");
-  if (session.reason === "logged-out") return t("session.loggedOut");
-  return session.reason === "ended" ? t("session.ended") : null;
+function noteOf(session: Props["session"]): MessageKey | null {
+  if (session.status === "out") return REASONS[session.reason];
+  return session.unavailable ? "session.unavailable" : "app.loading";
 }

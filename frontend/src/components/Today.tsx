@@ -1,12 +1,9 @@
 import type { DailyReport } from "../api/contract";
-import type { Failure } from "../api/failures";
 import { compare } from "../domain/comparison";
 import { formatDate } from "../domain/format";
 import { useLanguage } from "../i18n/LanguageContext";
-import type { MessageKey } from "../i18n/en";
 import type { LiveState } from "../live/state";
-import { Freshness, StaleNotice } from "./Freshness";
-import { Notice } from "./Notice";
+import { CauseNotice, Freshness } from "./Freshness";
 import { ProsthesisCard } from "./ProsthesisCard";
 
 interface TodayProps {
@@ -31,8 +28,7 @@ export function Today({ live, earlier }: TodayProps) {
         </div>
         <Freshness live={live} />
       </div>
-      <StaleNotice live={live} />
-      {live.failure !== null && <FailureNotice failure={live.failure} />}
+      <CauseNotice live={live} />
       {snapshot === null && live.failure === null && <p className="empty">{t("app.loading")}</p>}
       {snapshot !== null && <Cards live={live} earlier={earlier} />}
     </section>
@@ -62,18 +58,4 @@ function Cards({ live, earlier }: TodayProps) {
       })}
     </div>
   );
-}
-
-const FAILURE_TEXT: Record<Failure["kind"], MessageKey> = {
-  "session-ended": "session.ended",
-  unavailable: "live.downText",
-  refused: "live.refusedText",
-  unreadable: "live.unreadableText",
-};
-
-function FailureNotice({ failure }: { failure: Failure }) {
-  const { t } = useLanguage();
-  const status = failure.kind === "refused" ? failure.status : "";
-  if (status === 404) return <p className="empty">{t("live.noneText")}</p>;
-  return <Notice tone="danger">{t(FAILURE_TEXT[failure.kind], { status })}</Notice>;
 }

@@ -7,6 +7,12 @@ const SECOND_MS = 1_000;
 const MINUTE_MS = 60_000;
 const HOUR_MS = 3_600_000;
 
+/** How a locale writes decimals, and with that what its spreadsheets expect of a table. */
+export function decimalOf(locale: string): "point" | "comma" {
+  const parts = new Intl.NumberFormat(locale).formatToParts(0.5);
+  return parts.some(({ type, value }) => type === "decimal" && value === ",") ? "comma" : "point";
+}
+
 export interface DurationParts {
   hours: number;
   minutes: number;

@@ -1,12 +1,29 @@
 import type { Session } from "../api/contract";
 
+export type OutReason =
+  | "never"
+  | "logged-out"
+  /** Logged out here, while the login server could not be told: its own session may go on. */
+  | "logged-out-here"
+  | "ended";
+
+/** Both ends are instants in ms since 1970: `idleEndsAt` moves on when the person does something, `endsAt` does not. */
+export interface Member {
+  status: "in";
+  name: string | null;
+  roles: readonly string[];
+  endsAt: number | null;
+  idleEndsAt: number | null;
+}
+
 export type SessionState =
-  | { status: "loading"; unavailable: boolean }
-  | { status: "out"; reason: "never" | "logged-out" | "ended" }
-  | { status: "in"; name: string | null; endsAt: number | null };
+  { status: "loading"; unavailable: boolean } | { status: "out"; reason: OutReason } | Member;
 
 export type SessionEvent =
-  { type: "answer"; session: Session } | { type: "unavailable" } | { type: "ended" } | { type: "logged-out" };
+  | { type: "answer"; session: Session }
+  | { type: "unavailable" }
+  | { type: "ended" }
+  | { type: "logged-out"; everywhere: boolean };
 
 export const INITIAL_SESSION: SessionState = { status: "loading", unavailable: false };
 
@@ -14,7 +31,8 @@ export function reduceSession(state: SessionState, event: SessionEvent): Session
   switch (event.type) {
     case "answer":
       if (event.session.authenticated) {
-        return { status: "in", name: event.session.name, endsAt: event.session.ends_at };
+        const { name, roles, ends_at, idle_ends_at } = event.session;
+        return { status: "in", name, roles, endsAt: ends_at, idleEndsAt: idle_ends_at };
       }
       return ended(state);
     case "unavailable":
@@ -23,7 +41,7 @@ export function reduceSession(state: SessionState, event: SessionEvent): Session
     case "ended":
       return ended(state);
     case "logged-out":
-      return { status: "out", reason: "logged-out" };
+      return { status: "out", reason: event.everywhere ? "logged-out" : "logged-out-here" };
   }
 }
 
@@ -34,7 +52,27 @@ function ended(state: SessionState): SessionState {
 
 const WARN_BEFORE_MS = 120_000;
 
-/** Whether the session ends so soon that the wearer should know. Instants in ms since 1970. */
-export function endsSoon(endsAt: number | null, now: number): boolean {
-  return endsAt !== null && endsAt - now <= WARN_BEFORE_MS;
+/** The session's near end; null while it is far. `canStay`: the person can move it, since it is not the absolute end. */
+export interface Ending {
+  at: number;
+  canStay: boolean;
+}
+
+export function endingOf({ endsAt, idleEndsAt }: Member, now: number): Ending | null {
+  const at = Math.min(endsAt ?? Infinity, idleEndsAt ?? Infinity);
+  if (at - now > WARN_BEFORE_MS) return null;
+  return { at, canStay: endsAt === null || at < endsAt };
+}
+
+/** The shortest time between two words to the server that the person is still there. */
+const ACTIVE_EVERY_MS = 60_000;
+
+/** Whether something that the person did at `now` is worth telling; `told` is when it was last, null never. */
+export function activityDue(told: number | null, now: number): boolean {
+  return told === null || now - told >= ACTIVE_EVERY_MS;
+}
+
+/** Somebody who helps wearers and has no reports of their own. */
+export function isSupportOnly(roles: readonly string[]): boolean {
+  return roles.includes("support") && !roles.includes("wearer");
 }

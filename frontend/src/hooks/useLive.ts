@@ -10,6 +10,12 @@ export function useLive(onEnded: () => void): LiveState {
   const [defect, setDefect] = useState<{ cause: unknown } | null>(null);
   useEffect(() => {
     const controller = new AbortController();
+    const { signal } = controller;
+    const told = (event: Event) => {
+      emit({ type: event.type === "online" ? "online" : "offline" });
+    };
+    window.addEventListener("online", told, { signal });
+    window.addEventListener("offline", told, { signal });
     const ports = {
       getToday,
       openStream,
@@ -18,7 +24,7 @@ export function useLive(onEnded: () => void): LiveState {
       now: () => performance.now(),
       chance: () => Math.random(),
     };
-    runFeed(ports, controller.signal).then(
+    runFeed(ports, signal).then(
       (reason) => {
         if (reason === "session-ended") onEnded();
       },

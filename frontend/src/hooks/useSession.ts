@@ -3,10 +3,11 @@ import { extendSession, getSession, logOut } from "../api/client";
 import { failureFrom } from "../api/failures";
 import { forgetAnswers } from "../api/remembered";
 import {
+  type Ending,
   INITIAL_SESSION,
   type SessionEvent,
   type SessionState,
-  endsSoon,
+  endingOf,
   reduceSession,
 } from "../domain/session";
 import { delayAfter } from "../live/backoff";
@@ -19,20 +20,22 @@ type Dispatch = (event: SessionEvent) => void;
 
 export interface SessionControl {
   session: SessionState;
-  endsSoon: boolean;
+  ending: Ending | null;
+  /** Until the person has read it, or tries again. */
   logOutFailed: boolean;
   /** The API answered 401. */
   markEnded: () => void;
   logOut: () => Promise<void>;
   /** The person wants to stay logged in. */
   stay: () => void;
+  /** The person has read that logging out failed. */
+  dismiss: () => void;
 }
 
 export function useSession(): SessionControl {
   const [session, dispatch] = useReducer(reduceSession, INITIAL_SESSION);
   const [logOutFailed, setLogOutFailed] = useState(false);
-  const [warned, setWarned] = useState(false);
-  const endsAt = session.status === "in" ? session.endsAt : null;
+  const ending = useEnding(session);
 
   useEffect(() => {
     if (session.status === "out") forgetAnswers();
@@ -46,17 +49,6 @@ export function useSession(): SessionControl {
     };
   }, []);
 
-  useEffect(() => {
-    const check = () => {
-      setWarned(endsSoon(endsAt, Date.now()));
-    };
-    check();
-    const timer = setInterval(check, 10_000);
-    return () => {
-      clearInterval(timer);
-    };
-  }, [endsAt]);
-
   const markEnded = useCallback(() => {
     dispatch({ type: "ended" });
   }, []);
@@ -64,10 +56,11 @@ export function useSession(): SessionControl {
   const leave = useCallback(async () => {
     setLogOutFailed(false);
     try {
-      await logOut(new AbortController().signal);
-      dispatch({ type: "logged-out" });
+      const everywhere = await logOut(new AbortController().signal);
+      dispatch({ type: "logged-out", everywhere });
     } catch (error) {
-      if (failureFrom(error).kind === "session-ended") dispatch({ type: "logged-out" });
+      // Nobody told the login server then.
+      if (failureFrom(error).kind === "session-ended") dispatch({ type: "logged-out", everywhere: false });
       else setLogOutFailed(true);
     }
   }, []);
@@ -76,7 +69,25 @@ export function useSession(): SessionControl {
     void tell(dispatch, extendSession, new AbortController().signal);
   }, []);
 
-  return { session, endsSoon: warned, logOutFailed, markEnded, logOut: leave, stay };
+  const dismiss = useCallback(() => {
+    setLogOutFailed(false);
+  }, []);
+
+  return { session, ending, logOutFailed, markEnded, logOut: leave, stay, dismiss };
+}
+
+/** The near end of the session, looked for every ten seconds. */
+function useEnding(session: SessionState): Ending | null {
+  const [now, setNow] = useState(() => Date.now());
+  useEffect(() => {
+    const timer = setInterval(() => {
+      setNow(Date.now());
+    }, 10_000);
+    return () => {
+      clearInterval(timer);
+    };
+  }, []);
+  return session.status === "in" ? endingOf(session, now) : null;
 }
 
 /** Asks at once, when the tab is shown again, and every minute; sooner while no answer has come. */

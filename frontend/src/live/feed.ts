@@ -20,8 +20,8 @@ export interface FeedPorts {
   emit: (event: LiveEvent) => void;
 }
 
-/** A stream silent for longer, heartbeats included, is taken for dead. */
-const LONGEST_SILENCE_MS = 45_000;
+/** A stream silent for longer is taken for dead: a heartbeat comes at least every ten seconds. */
+export const LONGEST_SILENCE_MS = 15_000;
 /** With heartbeats that do not tell freshness, numbers older than this are read again. */
 const REFRESH_AFTER_MS = 10_000;
 /** A connection that held this long counts as a success for the back-off. */
@@ -33,11 +33,13 @@ interface Progress {
   lastEventId: string;
   retryMs: number | null;
   shown: Snapshot | null;
+  /** Whether this attempt had a stream. */
+  opened: boolean;
 }
 
 /** Runs until `signal` aborts or the session has ended; resolves with the reason. Never throws for an outage. */
 export async function runFeed(ports: FeedPorts, signal: AbortSignal): Promise<"stopped" | "session-ended"> {
-  const progress: Progress = { lastEventId: "", retryMs: null, shown: null };
+  const progress: Progress = { lastEventId: "", retryMs: null, shown: null, opened: false };
   let failures = 0;
   let handedOver = false;
   while (!signal.aborted) {
@@ -58,7 +60,11 @@ export async function runFeed(ports: FeedPorts, signal: AbortSignal): Promise<"s
   return "stopped";
 }
 
-// A function, because the signal changes while awaiting and the compiler cannot know.
+// Functions, because both change while awaiting and the compiler cannot know.
+function hadStream(progress: Progress): boolean {
+  return progress.opened;
+}
+
 function isAborted(signal: AbortSignal): boolean {
   return signal.aborted;
 }
@@ -74,6 +80,7 @@ async function attempt(
   signal: AbortSignal,
 ): Promise<Failure | null> {
   const begun = ports.now();
+  progress.opened = false;
   try {
     if (!handedOver) await refresh(ports, progress, signal);
   } catch (error) {
@@ -89,7 +96,8 @@ async function attempt(
     return { kind: "unavailable", retryAfterMs: null };
   } catch (error) {
     if (signal.aborted) return { kind: "unavailable", retryAfterMs: null };
-    ports.emit({ type: "stream-lost" });
+    // Without a stream the server has just answered the read, unless there was none.
+    ports.emit({ type: hadStream(progress) || handedOver ? "stream-lost" : "stream-refused" });
     return failureFrom(error);
   }
 }
@@ -109,6 +117,7 @@ async function follow(ports: FeedPorts, progress: Progress, signal: AbortSignal)
   const linked = AbortSignal.any([signal, connection.signal]);
   try {
     const stream = await ports.openStream(progress.lastEventId, linked);
+    progress.opened = true;
     ports.emit({ type: "streaming" });
     await readAll(stream, ports, progress, linked);
   } finally {

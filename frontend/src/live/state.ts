@@ -7,7 +7,16 @@ export interface Snapshot {
   receivedAt: number;
 }
 
-export type Connection = "connecting" | "live" | "polling" | "down";
+export type Connection =
+  | "connecting"
+  | "live"
+  /** The stream fell silent or broke; whether the server can be reached is being found out. */
+  | "reconnecting"
+  /** The server answers, but gives no stream: numbers are read again and again. */
+  | "polling"
+  | "down"
+  /** The browser itself says that there is no network. */
+  | "offline";
 
 export interface LiveState {
   connection: Connection;
@@ -19,10 +28,14 @@ export type LiveEvent =
   | { type: "today"; today: Today; receivedAt: number }
   | { type: "fresh"; freshness: Freshness; receivedAt: number }
   | { type: "streaming" }
-  /** The stream is gone; numbers still come by polling. */
+  /** The stream fell silent or broke. */
   | { type: "stream-lost" }
-  /** Not even polling worked. */
-  | { type: "down"; failure: Failure };
+  /** The server answered just now, but not with a stream. */
+  | { type: "stream-refused" }
+  /** Not even reading worked. */
+  | { type: "down"; failure: Failure }
+  | { type: "offline" }
+  | { type: "online" };
 
 export const INITIAL_LIVE: LiveState = { connection: "connecting", snapshot: null, failure: null };
 
@@ -34,18 +47,31 @@ export function reduceLive(state: LiveState, event: LiveEvent): LiveState {
       return withFreshness(state, event.freshness, event.receivedAt);
     case "streaming":
       return { ...state, connection: "live", failure: null };
+    case "stream-refused":
+      return { ...state, connection: "polling", failure: null };
+    case "offline":
+      return { ...state, connection: "offline", failure: null };
+    case "online":
+      return state.connection === "offline" ? { ...state, connection: "reconnecting" } : state;
     case "stream-lost":
-      return { ...state, connection: "polling" };
+      return state.connection === "offline" ? state : { ...state, connection: "reconnecting" };
     case "down":
-      return { ...state, connection: "down", failure: event.failure };
+      // What the browser knows about its network explains the failure.
+      return state.connection === "offline"
+        ? state
+        : { ...state, connection: "down", failure: event.failure };
   }
 }
 
 function withToday(state: LiveState, today: Today, receivedAt: number): LiveState {
   // After midnight a late answer of yesterday must not take the new day's place.
   if (state.snapshot !== null && state.snapshot.today.report_date > today.report_date) return state;
-  const connection = state.connection === "down" ? "polling" : state.connection;
-  return { connection, failure: null, snapshot: { today, receivedAt } };
+  const back = state.connection === "down" || state.connection === "offline";
+  return {
+    connection: back ? "reconnecting" : state.connection,
+    failure: null,
+    snapshot: { today, receivedAt },
+  };
 }
 
 function withFreshness(state: LiveState, freshness: Freshness, receivedAt: number): LiveState {
@@ -60,4 +86,35 @@ export function ageOf({ today, receivedAt }: Snapshot, now: number): number | nu
   return Math.max(0, today.freshness_ms) + Math.max(0, now - receivedAt);
 }
 
-export const STALE_AFTER_MS = 30_000;
+export const LATE_AFTER_MS = 30_000;
+
+/** Why the numbers may not be today's latest; one cause at a time, the nearest to the person first. */
+export type Cause =
+  | { kind: "offline" }
+  | { kind: "no-answer" }
+  | { kind: "refused"; status: number }
+  | { kind: "unreadable" }
+  /** The connection is well: the numbers were that old (ms) when they were sent. */
+  | { kind: "late"; ms: number };
+
+export function causeOf({ connection, failure, snapshot }: LiveState): Cause | null {
+  if (connection === "offline") return { kind: "offline" };
+  if (failure !== null) return causeOfFailure(failure);
+  if (connection === "reconnecting") return { kind: "no-answer" };
+  const ms = snapshot?.today.freshness_ms ?? 0;
+  return ms > LATE_AFTER_MS ? { kind: "late", ms } : null;
+}
+
+function causeOfFailure(failure: Failure): Cause | null {
+  switch (failure.kind) {
+    case "unavailable":
+      return { kind: "no-answer" };
+    case "refused":
+      return { kind: "refused", status: failure.status };
+    case "unreadable":
+      return { kind: "unreadable" };
+    case "session-ended":
+      // The whole page says so.
+      return null;
+  }
+}
