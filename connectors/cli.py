@@ -203,6 +203,7 @@ def watch_sources() -> None:
     configure("watch", settings.log)
     # The driver logs each refused connection with its trace; ours says it in one line.
     logging.getLogger("clickhouse_driver").setLevel(logging.CRITICAL)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

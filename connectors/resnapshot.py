@@ -29,17 +29,18 @@ def resnapshot(
 ) -> None:
     """Stop, forget, begin anew; returns when the connector streams. May be killed and repeated at any point.
 
-    *database*: an account that may look at slots; *owner*: the connector's own, needed to drop a slot that is lost. Raises ConnectError, psycopg.Error.
+    *database*: an account that may look at slots; *owner*: the connector's own, which drops the slot: needed where it is lost, or keeps what cannot be read. Raises ConnectError, psycopg.Error.
     """
     slot = connector.config["slot.name"]
     say(f"stopping connector {connector.name}")
     connect.stop(connector.name)
     found = slots.state_of(database, slot)
-    if found is not None and found.lost:
-        if owner is None:
-            raise ConnectError(f"slot {slot} is lost and has to be dropped first: give the connector's account with --source-env FILE")
-        say(f"dropping the lost slot {slot}")
+    if found is not None and owner is not None:
+        # Nothing that it keeps is needed, and what it keeps may be what cannot be read: changes of a time in which the publication was not there.
+        say(f"dropping the slot {slot}")
         slots.drop(owner, slot)
+    elif found is not None and found.lost:
+        raise ConnectError(f"slot {slot} is lost and has to be dropped first: give the connector's account with --source-env FILE")
     connect.forget_offsets(connector.name)
     say("its offsets are forgotten; it begins with a snapshot of every row")
     connect.resume(connector.name)

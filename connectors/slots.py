@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 import psycopg
 
 from service_kit.settings import PostgresSettings
 
+DROP_LIMIT_S = 30.0
+LOOK_S = 0.2
 SLOT = "SELECT active, wal_status FROM pg_replication_slots WHERE slot_name = %s"
 
 
@@ -27,9 +30,18 @@ def state_of(database: PostgresSettings, slot: str) -> SlotState | None:
 
 
 def drop(database: PostgresSettings, slot: str) -> None:
-    """Drop a slot that nobody reads; the account needs REPLICATION. Raises psycopg.Error."""
+    """Drop a slot whose reader was told to end; the account needs REPLICATION. Raises psycopg.Error, also where somebody reads it for DROP_LIMIT_S."""
+    deadline = time.monotonic() + DROP_LIMIT_S
     with _connected(database) as connection:
-        connection.execute("SELECT pg_drop_replication_slot(%s)", (slot,))
+        while True:
+            try:
+                connection.execute("SELECT pg_drop_replication_slot(%s)", (slot,))
+            except psycopg.errors.ObjectInUse:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(LOOK_S)
+            else:
+                return
 
 
 def _connected(database: PostgresSettings) -> psycopg.Connection[tuple[object, ...]]:

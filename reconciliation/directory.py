@@ -58,7 +58,7 @@ class KnownRows:
         envelope = json.loads(value)
         name = envelope.get("source", {}).get("table", "")
         row = envelope.get("after") or envelope.get("before")
-        if name not in ids or row is None:
+        if name not in ids or row is None or ids[name] not in row:
             return
         known = self.by_table.setdefault(name, {})
         if envelope["op"] == "d":
@@ -87,8 +87,9 @@ class CrmRepair:
         contracts = known.by_table.get(bare(crm.contracts.table), {})
         customers = known.by_table.get(bare(crm.customers.table), {})
         bionics = known.by_table.get(bare(crm.prostheses.table), {})
-        about = {i: entry for i, entry in contracts.items() if str(entry[1][crm.contracts.prosthesis_id]) in set(prostheses)}
-        owners = {str(row[crm.contracts.customer_id]) for _, row in about.values()}
+        about = {i: entry for i, entry in contracts.items() if str(entry[1].get(crm.contracts.prosthesis_id)) in set(prostheses)}
+        # A row of a time in which a column had another name says nothing of it; the row is asked for again all the same.
+        owners = {str(row[crm.contracts.customer_id]) for _, row in about.values() if crm.contracts.customer_id in row}
         with psycopg.connect(**self._database.conninfo()) as connection:  # type: ignore[arg-type]  # keyword arguments of mixed types
             present = self._column(connection, crm.contracts.table, crm.contracts.customer_id, crm.contracts.prosthesis_id, prostheses)
             gone = [

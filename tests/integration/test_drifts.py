@@ -235,14 +235,25 @@ def test_a_table_that_was_made_a_partitioned_one_is_named_and_comes_back_with_it
     mended(site, case)
 
 
-def test_a_task_that_failed_is_started_again_by_the_watch_and_by_nobody_else(site: Drifting, case: Case) -> None:
+def test_a_publication_that_was_away_for_a_while_is_named_and_a_snapshot_goes_past_what_cannot_be_read(site: Drifting, case: Case) -> None:
+    """PostgreSQL reads changes with the catalogue of their time: those of a time without the publication stop the connector for good."""
     site.owner("telemetry", "ALTER PUBLICATION bionicpro_telemetry RENAME TO elsewhere")
-    assert site.operator("connectors", "restart", "telemetry", "--deadline", "10").exit_code == 1
     case.insert(case.prostheses[0], recorded_at=case.at(4, 9))
-    site.wait_for_problem("connector telemetry is")
+    assert "`bionicpro connectors resnapshot telemetry`" in site.wait_for_problem("publication bionicpro_telemetry does not exist")
     site.owner("telemetry", "ALTER PUBLICATION elsewhere RENAME TO bionicpro_telemetry")
+    account = str(site.system.instance.env_file("connect"))
+    assert site.operator("connectors", "resnapshot", "telemetry", "--yes", "--source-env", account).exit_code == 0
+    mended(site, case)
+
+
+def test_a_connector_that_could_not_log_in_runs_again_without_anybody(site: Drifting, case: Case) -> None:
+    site.owner("postgres", "ALTER ROLE debezium NOLOGIN")
+    assert site.operator("connectors", "restart", "telemetry", "--deadline", "10").exit_code == 1
+    case.insert(case.prostheses[0], recorded_at=case.at(4, 10))
+    site.wait_for_problem("connector telemetry is", "nobody reads slot bionicpro_telemetry")
+    site.owner("postgres", "ALTER ROLE debezium LOGIN")
     site.wait_until_well()
-    assert repaired(site, case)["verification"]["ok"]
+    assert case.verify().ok
 
 
 def test_a_server_restored_from_an_older_copy_is_named_and_a_rebuild_orders_its_changes_anew(site: Drifting, case: Case) -> None:
