@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from local import paths
+from local import paths, supervision
 from local.instance import Instance
 from tests.support.strangers import TRANSACTIONS, TRIES
 from tests.support.system import System
