@@ -14,13 +14,30 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from keycloak import KeycloakAdmin
 from keycloak.exceptions import KeycloakError
 
+T = TypeVar("T")
 BACK_OFF_S = (1, 2, 4, 8, 16, 32)
 TIMEOUT_S = 60
+CONFLICT = 409
+# Of the realm of administrators, which Keycloak makes itself: it is as guarded as the realm of the file.
+MASTER: dict[str, Any] = {
+    "bruteForceProtected": True,
+    "permanentLockout": False,
+    "failureFactor": 10,
+    "waitIncrementSeconds": 60,
+    "maxFailureWaitSeconds": 900,
+    "maxDeltaTimeSeconds": 43_200,
+    "minimumQuickLoginWaitSeconds": 60,
+    "quickLoginCheckMilliSeconds": 200,
+    "eventsEnabled": True,
+    "eventsExpiration": 2_592_000,
+    "adminEventsEnabled": True,
+    "adminEventsDetailsEnabled": False,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +80,11 @@ def ensure_demo_users(keycloak: KeycloakAdmin, users: Iterable[DemoUser], *, rea
     return sorted(added)
 
 
+def guard_master(keycloak: KeycloakAdmin) -> None:
+    """Give the realm of administrators its brute-force protection and its records of logins and changes. Idempotent."""
+    keycloak.update_realm("master", MASTER)
+
+
 def _align(keycloak: KeycloakAdmin, user: DemoUser) -> None:
     found = keycloak.get_user_id(user.username)
     if found != user.user_id:
@@ -96,13 +118,14 @@ def administrator(environment: Mapping[str, str]) -> KeycloakAdmin:
     )
 
 
-def insisting(work: Callable[[], list[str]]) -> list[str]:
+def insisting(work: Callable[[], T]) -> T:
     """Do *work*, again with a back-off where the server is too busy to answer. Raises the last KeycloakError."""
     for pause_s in BACK_OFF_S:
         try:
             return work()
         except KeycloakError as error:
-            if (error.response_code or 500) < 500:
+            # 409: what was asked before, and not waited for to its end, is still being done.
+            if (error.response_code or 500) < 500 and error.response_code != CONFLICT:
                 raise
             time.sleep(pause_s)
     return work()
@@ -118,6 +141,7 @@ def main(arguments: list[str] | None = None) -> int:
     file: Path = parser.parse_args(arguments).users
     users = [DemoUser(**entry | {"roles": tuple(entry.get("roles", ["wearer"]))}) for entry in json.loads(file.read_text())]
     try:
+        insisting(lambda: guard_master(administrator(os.environ)))
         added = insisting(lambda: ensure_demo_users(administrator(os.environ), users))
     except KeyError as error:
         print(f"demo users: the variable {error} is not set", file=sys.stderr)

@@ -76,7 +76,7 @@ def ensure(admin: AdminClient, passwords: Mapping[str, str]) -> tuple[int, int]:
     ]
     _done(admin.alter_user_scram_credentials(made, request_timeout=REQUEST_TIMEOUT_S))
     wanted = set(bindings())
-    found = set(admin.describe_acls(_every(), request_timeout=REQUEST_TIMEOUT_S).result(2 * REQUEST_TIMEOUT_S))
+    found = set(admin.describe_acls(every_right(), request_timeout=REQUEST_TIMEOUT_S).result(2 * REQUEST_TIMEOUT_S))
     if missing := wanted - found:
         _done(admin.create_acls(list(missing), request_timeout=REQUEST_TIMEOUT_S))
     if surplus := found - wanted:
@@ -90,7 +90,8 @@ def _binding(user: str, kind: str, name: str, operation: str) -> AclBinding:
     return AclBinding(resource, name.rstrip("*"), pattern, f"User:{user}", "*", AclOperation[operation], AclPermissionType.ALLOW)
 
 
-def _every() -> AclBindingFilter:
+def every_right() -> AclBindingFilter:
+    """What finds all of them."""
     anybody: Any = None
     return AclBindingFilter(ResourceType.ANY, anybody, ResourcePatternType.ANY, anybody, anybody, AclOperation.ANY, AclPermissionType.ANY)
 

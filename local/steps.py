@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from pydantic import SecretStr
 
+from bff.demo_users import MASTER
 from local import commands, paths, supervision
 from local.environments import secret_of
 from local.instance import Instance, ensure_secrets, write_private
@@ -78,7 +79,7 @@ def ensure_users(instance: Instance) -> None:
     ]
     text = json.dumps(users, ensure_ascii=False)
     file, done = instance.config("demo-users.json"), instance.config("demo-users.done")
-    digest = hashlib.sha256(text.encode()).hexdigest()
+    digest = hashlib.sha256((text + json.dumps(MASTER)).encode()).hexdigest()
     if done.exists() and done.read_text(encoding="utf-8") == digest:
         return  # setting ten passwords again would cost Keycloak seconds at every start
     write_private(file, text)
@@ -91,7 +92,9 @@ def python(*arguments: str, env: str) -> Callable[[Instance], None]:
 
     def run(instance: Instance) -> None:
         variables = parse_environment(instance.env_file(env).read_text(encoding="utf-8"))
-        with (instance.logs / "steps.log").open("a+", encoding="utf-8") as log:
+        file = instance.logs / "steps.log"
+        file.touch(mode=0o600)
+        with file.open("a+", encoding="utf-8") as log:
             began = log.seek(0, os.SEEK_END)
             finished = subprocess.run(
                 [sys.executable, *arguments], cwd=paths.REPOSITORY, env=os.environ | variables, stdout=log, stderr=log,

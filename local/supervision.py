@@ -98,17 +98,21 @@ def _spawn(command: list[str], log: Path, inherited: Sequence[int]) -> int:
     output = (os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for descriptor in inherited:
         os.set_inheritable(descriptor, True)
-    return os.posix_spawn(
-        command[0],
-        command,
-        os.environ,
-        setsid=True,
-        file_actions=[
-            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-            (os.POSIX_SPAWN_OPEN, 1, str(log), *output),
-            (os.POSIX_SPAWN_DUP2, 1, 2),
-        ],
-    )
+    before = os.umask(0o077)  # inherited by every program: what they write is their owner's alone
+    try:
+        return os.posix_spawn(
+            command[0],
+            command,
+            os.environ,
+            setsid=True,
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 1, str(log), *output),
+                (os.POSIX_SPAWN_DUP2, 1, 2),
+            ],
+        )
+    finally:
+        os.umask(before)
 
 
 def is_running(instance: Instance) -> bool:

@@ -72,7 +72,7 @@ def greeting(instance: Instance, seconds: float) -> str:
     )
     return (
         f"\n  BionicPRO Reports is up after {seconds:.0f} s\n\n  page      {instance.page}\n"
-        f"  Keycloak  {instance.keycloak_url}/admin (admin, password in {instance.folder / 'secrets.json'})\n"
+        f"  Keycloak  {instance.keycloak_url} (its administrator's password is in {instance.folder / 'secrets.json'})\n"
         f"  logs      {instance.logs}\n\n  logins\n{logins}\n\n  Ctrl-C stops everything.\n"
     )
 

@@ -84,6 +84,6 @@ def _format(instance: Instance, config: Path) -> None:
     command = [java(), "-Xmx256m", "-XX:TieredStopAtLevel=1", *JVM, logging_option(instance, "warn"), "-cp", class_path()]
     command += ["kafka.tools.StorageTool", "format", "--standalone", "-t", cluster, "-c", str(config)]
     environment = os.environ | paths.LOCALE | parse_environment(instance.env_file("kafka").read_text(encoding="utf-8"))
-    finished = commands.run(command, environment=environment)
+    finished = commands.run(command, environment=environment, umask=0o077)
     if finished.returncode != 0:
         raise RuntimeError(f"Kafka's storage could not be formatted: {(finished.stdout + finished.stderr).strip()[-600:]}")

@@ -17,7 +17,7 @@ from local.launch import answers
 from local.servers.program import Program, java, launched
 
 REALM = paths.REPOSITORY / "deploy" / "keycloak" / "bionicpro-realm.json"
-BUILD_OPTIONS = ("--db=dev-file", "--health-enabled=true", "--metrics-enabled=true")
+BUILD_OPTIONS = ("--db=dev-file", "--health-enabled=true", "--metrics-enabled=true", "--features-disabled=admin")
 JVM = (
     "-Xms64m",
     "-Xmx512m",
@@ -57,7 +57,7 @@ def prepare(instance: Instance) -> None:
     home = instance.data("keycloak")
     for part in ("conf", "data/import", "providers", "themes"):
         (home / part).mkdir(parents=True, exist_ok=True)
-    shutil.copy(built() / "conf" / "cache-ispn.xml", home / "conf" / "cache-ispn.xml")
+    write_private(home / "conf" / "cache-ispn.xml", (built() / "conf" / "cache-ispn.xml").read_text(encoding="utf-8"))
     library = home / "lib"
     library.unlink(missing_ok=True)
     library.symlink_to(built() / "lib")
@@ -94,8 +94,8 @@ def _arguments(instance: Instance) -> tuple[str, ...]:
         f"--http-management-port={instance.ports['keycloak_management']}",
         f"--hostname={instance.keycloak_url}",
         "--cache=local",
-        # H2 gives up a lock after a second or two; a busy machine needs longer.
-        "--db-url-properties=;LOCK_TIMEOUT=30000",
+        # H2 gives up a lock after a second or two; a busy machine needs longer. Unless told not to, it also listens for other processes, on every address.
+        "--db-url-properties=;LOCK_TIMEOUT=30000;AUTO_SERVER=FALSE",
         "--log-level=warn",
     )
 

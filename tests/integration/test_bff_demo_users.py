@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import pytest
 from keycloak import KeycloakAdmin
 
-from bff.demo_users import DemoUser, admin, ensure_demo_users
+from bff.demo_users import MASTER, DemoUser, admin, ensure_demo_users, guard_master
 from bff.realm_addresses import follow
 from tests.support.bff_world import REALM_FILE, realm_from_file
 from tests.support.endpoints import KeycloakEndpoint
@@ -80,3 +81,17 @@ def test_the_realms_client_follows_the_page_to_another_port_and_a_second_run_cha
 def client_of(realm: KeycloakAdmin) -> dict[str, Any]:
     found: dict[str, Any] = realm.get_client(realm.get_client_id("bionicpro-bff"))
     return found
+
+
+def test_the_realm_of_administrators_is_guarded_and_its_logins_are_recorded(keycloak: KeycloakEndpoint) -> None:
+    master = admin(keycloak.base_url, keycloak.admin.user, keycloak.admin.password, realm="master", timeout_s=60)
+    guard_master(master)
+    found = master.get_realm("master")
+    assert {name: found[name] for name in MASTER} == MASTER
+    assert found["bruteForceProtected"] is True
+    assert found["eventsEnabled"] is True
+
+
+def test_the_administrators_pages_are_not_on_the_public_address(keycloak: KeycloakEndpoint) -> None:
+    for path in ("/admin/", "/admin/master/console/", "/admin/bionicpro/console/"):
+        assert httpx.get(f"{keycloak.base_url}{path}", timeout=30, trust_env=False, follow_redirects=True).status_code == 404, path

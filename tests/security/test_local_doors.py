@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from local import paths
+from local import paths, supervision
 from local.instance import Instance
-from tests.support.strangers import TRIES
+from tests.support.strangers import TRANSACTIONS, TRIES
 from tests.support.system import System
 
 REPOSITORY = Path(__file__).parents[2]
@@ -70,6 +70,12 @@ def listening_ports(inodes: set[str]) -> set[int]:
     return {int(line[1].rpartition(":")[2], 16) for line in lines if line[3] == LISTENING and line[9] in inodes}
 
 
+def owners_of(port: int, instance: Instance) -> list[str]:
+    """The command lines of the processes that listen on *port*."""
+    holders = [pid for pid in started(instance) if port in listening_ports(sockets_of({pid}))]
+    return [Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()[-200:] for pid in holders]
+
+
 def unix_sockets(inodes: set[str]) -> set[str]:
     lines = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()[1:]]
     return {line[7] for line in lines if len(line) > 7 and line[6] in inodes}
@@ -82,10 +88,15 @@ def started(instance: Instance) -> set[int]:
 
 @pytest.mark.parametrize("account", STRANGERS)
 def test_no_listening_socket_serves_somebody_without_a_secret(demo: System, account: int) -> None:
-    names = {port: name for name, port in demo.instance.ports.items()}
     found = listening_ports(sockets_of(started(demo.instance)))
+    keycloak = next(state.pid for state in supervision.states_of(demo.instance) if state.name == "keycloak")
+    names = dict.fromkeys(listening_ports(sockets_of({keycloak})), TRANSACTIONS) | {
+        port: name for name, port in demo.instance.ports.items()
+    }
+    assert sum(name == TRANSACTIONS for name in names.values()) <= 1
     assert len(found) >= 10
-    assert {port for port in found if names.get(port) not in TRIES} == set(), "a listener that no test knows: say here what it must refuse"
+    unknown = {port: owners_of(port, demo.instance) for port in found if names.get(port) not in TRIES}
+    assert unknown == {}, "a listener that no test knows: say in tests/support/strangers.py what it must refuse"
     listeners = json.dumps({names[port]: port for port in found})
     command = [sys.executable, "-m", "tests.support.strangers", str(account)]
     done = subprocess.run(command, input=listeners, capture_output=True, text=True, timeout=LIMIT_S, check=True, cwd=REPOSITORY)

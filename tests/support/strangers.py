@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import socket
 import sys
 from collections.abc import Callable
 
@@ -21,6 +22,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 HOST = "127.0.0.1"
+TRANSACTIONS = "keycloak_transactions"
 ORIGIN = "https://elsewhere.example"
 PAGE = {"Origin": ORIGIN, "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}
 STEAL = {"connector.class": "io.debezium.connector.postgresql.PostgresConnector", "topic.prefix": "${env:BIONICPRO_CRM_DB__PASSWORD}"}
@@ -134,12 +136,24 @@ def redis_server(port: int) -> list[str]:
     return granted
 
 
+def unanswered(port: int) -> list[str]:
+    """A socket that is only there to be unique (Keycloak's transaction manager makes its process id of it): nobody reads what is sent."""
+    try:
+        with socket.create_connection((HOST, port), timeout=3) as connection:
+            connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            answer = connection.recv(100)
+    except OSError:
+        return []
+    return [f"an answer: {answer!r}"] if answer else []
+
+
 TRIES: dict[str, Callable[[int], list[str]]] = {
     "postgres": postgres,
     "kafka": kafka,
     "kafka_controller": kafka,
     "clickhouse": clickhouse,
     "redis": redis_server,
+    TRANSACTIONS: unanswered,
     **{name: http(name) for name in CLOSED},
 }
 
