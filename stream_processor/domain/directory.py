@@ -207,7 +207,7 @@ class Directory:
             self._forget(kind, key)
         concerned |= self._concerned(kind, key, row)
         documents, errors = self._documents(concerned, offset)
-        return Handled(documents, "; ".join(errors) or None, erasures)
+        return Handled(documents, "; ".join(errors) or None, erasures=erasures)
 
     def _absent(self, kind: str, row: Row) -> list[str]:
         """The mapped columns that *row* has not at all. That is not null: they were renamed or dropped, and nothing may be concluded from it."""

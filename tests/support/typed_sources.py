@@ -81,7 +81,7 @@ def captured_types(pipe: System, cases: Mapping[str, TypedCase]) -> Iterator[Typ
             _make(owner, cases)
             for name, case in cases.items():
                 _insert(owner, name, case.rows[:1], 0)
-            with _connector(pipe, sources) as topic, Tail(pipe.kafka.bootstrap_servers, topic, from_beginning=True) as tail:
+            with _connector(pipe, sources) as topic, Tail(pipe.kafka.client(), topic, from_beginning=True) as tail:
                 snapshot = tail.until(lambda found: len(found) >= len(cases), lambda _: True)
                 for name, case in cases.items():
                     _insert(owner, name, case.rows[1:], 1)
@@ -118,7 +118,7 @@ def _insert(owner: psycopg.Connection[Any], name: str, rows: Sequence[Mapping[st
 def _connector(pipe: System, sources: Sources) -> Iterator[str]:
     """The project's own telemetry connector, but for the database, the tables and the topic."""
     mark = secrets.token_hex(4)
-    topic = f"typed-{mark}"
+    topic = f"connect-typed-{mark}"  # of those that Connect may write
     (telemetry,) = [connector for connector in read_connectors() if connector.name == "telemetry"]
     changed = {
         "database.dbname": sources.databases["telemetry"],
@@ -133,7 +133,7 @@ def _connector(pipe: System, sources: Sources) -> Iterator[str]:
         "heartbeat.interval.ms": "0",
     }
     config = {name: value for name, value in {**telemetry.config, **changed}.items() if name != "heartbeat.action.query"}
-    admin = AdminClient({"bootstrap.servers": pipe.kafka.bootstrap_servers})
+    admin = AdminClient({**pipe.kafka.client(), "log_level": 0})
     admin.create_topics([NewTopic(topic, 1, 1)])[topic].result(15)
     try:
         with Connect(pipe.connect.url) as connect:
