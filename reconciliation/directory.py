@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import psycopg
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from psycopg import sql
@@ -20,7 +21,8 @@ from reconciliation.oracle import Interval
 from reconciliation.source_sql import table
 from schemas.keys import CRM_TOPIC
 from schemas.mapping import SourceMapping, bare
-from schemas.ownership import OwnershipDocument
+from schemas.ownership import Ownership, OwnershipDocument
+from schemas.ranges import EARLIEST_US, END_US
 from service_kit.settings import KafkaSettings, PostgresSettings
 
 _WAIT_S = 30.0
@@ -40,9 +42,18 @@ def differing(prostheses: Iterable[str], documents: Mapping[str, OwnershipDocume
 def _agrees(document: OwnershipDocument | None, intervals: Sequence[Interval]) -> bool:
     if document is None:
         return not intervals
-    said = [tuple(getattr(interval, name) for name in _FIELDS) for interval in document.intervals]
+    said = [tuple(getattr(interval, name) for name in _FIELDS) for interval in within_events(document.intervals)]
     attributes = {(interval["prosthesis_model"], interval["prosthesis_serial_number"]) for interval in intervals}
     return said == [tuple(i[name] for name in _FIELDS) for i in intervals] and attributes <= {(document.model, document.serial_number)}
+
+
+def within_events(intervals: Iterable[Ownership]) -> Iterator[Ownership]:
+    """The part of *intervals* that events can lie in: documents of an earlier version reach beyond it."""
+    for interval in intervals:
+        starts = max(interval.starts_us, EARLIEST_US)
+        ends = END_US if interval.ends_us is None else min(interval.ends_us, END_US)
+        if starts < ends:
+            yield msgspec.structs.replace(interval, starts_us=starts, ends_us=None if ends == END_US else ends)
 
 
 @dataclass

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -10,14 +11,17 @@ from typing import Any
 import msgspec
 from psycopg import Connection
 from psycopg.rows import dict_row, tuple_row
-from psycopg.sql import Composable, Composed
+from psycopg.sql import Composed
 
+from reconciliation.columns_sql import types_of
 from reconciliation.day_range import DayRange
 from reconciliation.erasures import Erased
 from reconciliation.fields import FIELDS, KEY_FIELDS, Key, Rows, Values, normal
-from reconciliation.source_sql import event_in, ownership_query, query, valid_events, within
-from reconciliation.zones import in_force, local_days
-from schemas.mapping import SourceMapping
+from reconciliation.source_sql import Which, ownership_query, query, table, valid_events
+from reconciliation.zones import local_days
+from schemas.mapping import IdType, SourceMapping
+from schemas.ranges import INTEGER_ID, MAX_INTEGER_ID, UUID_ID
+from schemas.zones import in_force
 
 Interval = dict[str, Any]
 """One effective ownership interval, as ``sql/ownership.sql`` names its columns."""
@@ -36,19 +40,20 @@ class Oracle:
     def intervals(self, crm: Connection[Any], prostheses: Sequence[str] | None = None) -> list[Interval]:
         """All effective ownership intervals, or those of *prostheses*."""
         with crm.cursor(row_factory=dict_row) as cursor:
-            rows = cursor.execute(ownership_query(self.mapping)).fetchall()
+            rows = cursor.execute(ownership_query(self.mapping, crm)).fetchall()
         chosen = None if prostheses is None else frozenset(prostheses)
-        return [row | {"timezone": in_force(row["timezone"])} for row in rows if chosen is None or row["prosthesis_id"] in chosen]
+        return in_one_zone([row for row in rows if chosen is None or row["prosthesis_id"] in chosen])
 
     def reports(
         self, telemetry: Connection[Any], intervals: Sequence[Interval], days: DayRange, prostheses: Sequence[str] | None = None
     ) -> Rows:
         """Every report of *days* with at least one event: of all prostheses that *intervals* name, or only of *prostheses*."""
-        events = self._valid_events(days, restricted=prostheses is not None)
+        first, end = days.instants()
+        events = self._valid(telemetry, Which(first, end, of_prostheses=prostheses is not None))
         parameters = {
             "intervals": _json(intervals),
             "days": _json(list(local_days((interval["timezone"] for interval in intervals), days))),
-            "prostheses": None if prostheses is None else list(prostheses),
+            "prostheses": None if prostheses is None else canonical(prostheses, self.mapping.telemetry.prosthesis_id.type),
         }
         rows: dict[Key, Values] = {}
         with telemetry.cursor(row_factory=tuple_row) as cursor:
@@ -61,36 +66,43 @@ class Oracle:
 
     def event_days(self, telemetry: Connection[Any], days: DayRange | None = None) -> dict[date, int]:
         """Valid events by UTC day, in order; of all time where *days* is None."""
-        statement = query("event_days", valid_events=self._valid_events(days, restricted=False))
+        statement = query("event_days", valid_events=self._valid(telemetry, Which(*days.instants()) if days else Which()))
         with telemetry.cursor(row_factory=tuple_row) as cursor:
             return dict(cursor.execute(statement, {}).fetchall())
 
     def unowned(self, telemetry: Connection[Any], intervals: Sequence[Interval], days: DayRange) -> int:
         """How many valid events, recorded in the UTC days *days*, wait for an owner."""
-        start, end = days.utc()
-        statement = query("unowned", valid_events=self._valid(within(self.mapping, start, end, restricted=False)))
+        statement = query("unowned", valid_events=self._valid(telemetry, Which(*days.utc())))
         with telemetry.cursor(row_factory=tuple_row) as cursor:
             found = cursor.execute(statement, {"intervals": _json(intervals)}).fetchone()
         return int(found[0]) if found else 0
 
     def events(self, telemetry: Connection[Any], first: datetime, end: datetime) -> Iterator[tuple[Any, ...]]:
         """Valid events recorded in [first, end): prosthesis, id as text, then the content that ``sql/events.sql`` lists."""
-        statement = query("events", valid_events=self._valid(within(self.mapping, first, end, restricted=False)))
+        statement = query("events", valid_events=self._valid(telemetry, Which(first, end)))
         with telemetry.cursor(row_factory=tuple_row) as cursor:
             yield from cursor.execute(statement, {})
 
     def events_by_id(self, telemetry: Connection[Any], ids: Sequence[str]) -> Iterator[tuple[Any, ...]]:
         """The valid ones of the events with *ids*, whenever recorded, as ``events`` gives them."""
-        statement = query("events", valid_events=self._valid(event_in(self.mapping.telemetry.event_id)))
+        statement = query("events", valid_events=self._valid(telemetry, Which(of_ids=True)))
         with telemetry.cursor(row_factory=tuple_row) as cursor:
-            yield from cursor.execute(statement, {"ids": list(ids)})
+            yield from cursor.execute(statement, {"ids": canonical(ids, self.mapping.telemetry.event_id.type)})
 
-    def _valid_events(self, days: DayRange | None, *, restricted: bool) -> Any:
-        start, end = days.instants() if days else (None, None)
-        return self._valid(within(self.mapping, start, end, restricted))
+    def _valid(self, telemetry: Connection[Any], which: Which) -> Composed:
+        return valid_events(self.mapping, which, types_of(telemetry, table(self.mapping.telemetry.table)), self.erased)
 
-    def _valid(self, which: Composable) -> Composed:
-        return valid_events(self.mapping, which, self.erased)
+
+def in_one_zone(intervals: Sequence[Interval]) -> list[Interval]:
+    """The zones in force, and one user's intervals of a prosthesis all in that of the first. *intervals* are in order of time."""
+    first: dict[tuple[str, str], str] = {}
+    return [i | {"timezone": first.setdefault((i["prosthesis_id"], i["user_id"]), in_force(i["timezone"]))} for i in intervals]
+
+
+def canonical(ids: Iterable[str], id_type: IdType) -> list[str]:
+    """Those of *ids* that a source's row can have: others, which a mart or a CRM may name, would not even be of the column's type."""
+    form = re.compile(UUID_ID if id_type == "uuid" else INTEGER_ID).fullmatch
+    return [i for i in ids if form(i) and (id_type == "uuid" or int(i) <= MAX_INTEGER_ID)]
 
 
 def _json(rows: Sequence[dict[str, Any]]) -> str:

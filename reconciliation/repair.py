@@ -125,7 +125,7 @@ def carry_out(settings: ReconciliationSettings, wanted: Plan, progress: Progress
     """Do what *wanted* says, and what comes up behind it, and return the plan that is left: empty, and its verification equal, where all went well.
 
     What is mended stays mended, so that a repair which was interrupted goes on where it was when it is started again.
-    Raises RepairError where rows do not arrive, CommandError, and what ``plan`` raises.
+    Raises RepairError where rows or ownership do not arrive, once everything else was mended; CommandError, and what ``plan`` raises.
     """
     while True:
         _mend(settings, wanted, progress)
@@ -144,11 +144,12 @@ def _mend(settings: ReconciliationSettings, wanted: Plan, progress: Progress) ->
     mapping = SourceMapping.read(settings.reconciliation.mapping)
     with serving_mart(settings.clickhouse, wanted.generation) as mart:
         oracle = Oracle(mapping, mart.erased())
+    unfinished: list[str] = []  # one damaged item holds up no other
     if wanted.owners:
         prostheses = sorted(wanted.owners)
         gone = CrmRepair(settings.kafka, settings.crm_db, mapping).run(prostheses)
         progress(f"ownership of {len(prostheses)} prostheses asked for again, {gone} rows of the CRM taken back")
-        _await_ownership(settings, oracle, prostheses, wanted.generation)
+        unfinished += _await_ownership(settings, oracle, prostheses, wanted.generation)
     surplus = _still_absent(settings, oracle, wanted.raw.surplus)
     send(settings.kafka, deletes(surplus))
     if surplus:
@@ -159,10 +160,12 @@ def _mend(settings: ReconciliationSettings, wanted: Plan, progress: Progress) ->
         ids = [source_id(key, mapping.telemetry.event_id.type) for key in portion]
         ask_for_rows(settings.telemetry_db, mapping, ids)
         progress(f"{at + len(portion)} of {len(again)} rows asked for again")
-        Arrival(settings, oracle, progress, wanted.generation).wait(portion)
+        unfinished += Arrival(settings, oracle, progress, wanted.generation).wait(portion)
     progress(
         f"{send(settings.kafka, recomputes(wanted.days_by_prosthesis(), wanted.generation, wanted.unequal_keys()))} prostheses to recompute"
     )
+    if unfinished:
+        raise RepairError("; ".join(unfinished) + ". Everything else was mended; repair again once these are")
 
 
 def deletes(surplus: Iterable[EventKey]) -> list[Command]:
@@ -220,8 +223,11 @@ class Arrival:
     progress: Progress
     generation: int | None
 
-    def wait(self, wanted: Mapping[EventKey, Content]) -> None:
-        """Return when raw has *wanted*, but for what PostgreSQL has otherwise by now: such a change comes by itself."""
+    def wait(self, wanted: Mapping[EventKey, Content]) -> list[str]:
+        """Return when raw has *wanted*, but for what PostgreSQL has otherwise by now: such a change comes by itself.
+
+        What is still missing when nothing comes any more is returned, in words. Raises RepairError where nothing came at all.
+        """
         patience = self.settings.reconciliation.repair_timeout_s
         left, deadline, told = dict(wanted), time.monotonic() + patience, time.monotonic()
         with serving_mart(self.settings.clickhouse, self.generation) as mart:
@@ -229,16 +235,20 @@ class Arrival:
                 if len(left) < len(before):
                     deadline = time.monotonic() + patience
                 if time.monotonic() > deadline:
-                    raise RepairError(
+                    missing = (
                         f"{len(left)} of {len(wanted)} rows that were asked for again did not arrive as PostgreSQL has them,"
-                        f" e.g. {next(iter(left))}: is the connector running? (`bionicpro status`); then repair again"
+                        f" e.g. {next(iter(left))}: is the connector running? (`bionicpro status`)"
                     )
+                    if len(left) == len(wanted) > 1:
+                        raise RepairError(f"{missing}; then repair again")
+                    return [missing]
                 if time.monotonic() - told > _TELL_S:
                     told = time.monotonic()
                     self.progress(f"{len(wanted) - len(left)} of {len(wanted)} rows have arrived")
                     now = _in_source(self.settings, self.oracle, left)
                     left = {key: content for key, content in left.items() if now.get(key) == content}
                 time.sleep(_POLL_S)
+        return []
 
     @staticmethod
     def _not_there(mart: Mart, wanted: Mapping[EventKey, Content]) -> dict[EventKey, Content]:
@@ -246,7 +256,8 @@ class Arrival:
         return {key: content for key, content in wanted.items() if there.get(key) != content}
 
 
-def _await_ownership(settings: ReconciliationSettings, oracle: Oracle, prostheses: Sequence[str], generation: int | None) -> None:
+def _await_ownership(settings: ReconciliationSettings, oracle: Oracle, prostheses: Sequence[str], generation: int | None) -> list[str]:
+    """Wait for the ownership of *prostheses* to be what the CRM says. Returns what is not when the time is over, in words."""
     deadline = time.monotonic() + settings.reconciliation.repair_timeout_s
     with serving_mart(settings.clickhouse, generation) as mart:
         while True:
@@ -254,10 +265,10 @@ def _await_ownership(settings: ReconciliationSettings, oracle: Oracle, prosthese
                 intervals = oracle.intervals(crm, prostheses)
             left = differing(prostheses, mart.documents(prostheses), intervals)
             if not left:
-                return
+                return []
             if time.monotonic() > deadline:
-                raise RepairError(
+                return [
                     f"the ownership of {len(left)} of {len(prostheses)} prostheses did not become what the CRM says, e.g. of {min(left)}:"
-                    " are the connector and the processor running? (`bionicpro status`); then repair again"
-                )
+                    " are the connector and the processor running? (`bionicpro status`; `bionicpro dlq list` says why one has no document)"
+                ]
             time.sleep(_POLL_S)

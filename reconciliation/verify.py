@@ -22,6 +22,7 @@ from reconciliation.settings import ReconciliationSettings
 from reconciliation.verification import Beyond, Verification
 from reconciliation.windows import span, windows
 from schemas.mapping import SourceMapping
+from schemas.ranges import FIRST_DAY, LAST_DAY
 
 Progress = Callable[[str], None]
 
@@ -112,7 +113,7 @@ class Verifier:
     def _whole(self, moment: Moment, first: date | None, last: date | None, state: _State) -> None:
         """The first round: every row of every day, window by window."""
         limits = self.settings.reconciliation
-        asked = DayRange(first or date.min, last or date.max) if first and last else None
+        asked = DayRange(max(first, FIRST_DAY), min(last, LAST_DAY)) if first and last else None
         events = moment.oracle.event_days(moment.telemetry, asked)
         state.days = span(events, self.mart.days(), first, last)
         if state.days is None:

@@ -1,37 +1,16 @@
-"""Local days of the pinned time-zone database: the ``tzdata`` package, whatever the machine and PostgreSQL have."""
+"""Local days, as docs/metrics.md cuts them, in the zones of ``schemas.zones``."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cache
-from importlib import resources
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from reconciliation.day_range import DayRange
+from schemas.zones import zone
 
-UNKNOWN = "UTC"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-
-
-@cache
-def names() -> frozenset[str]:
-    """Every name that the database knows."""
-    return frozenset(resources.files("tzdata").joinpath("zones").read_text("utf-8").split())
-
-
-def in_force(name: str) -> str:
-    """*name*, or ``UTC`` where the database does not know it."""
-    return name if name in names() else UNKNOWN
-
-
-@cache
-def zone(name: str) -> ZoneInfo:
-    """The zone of a known name. Read from the package itself: ``ZoneInfo(name)`` would prefer the machine's files."""
-    with resources.files("tzdata").joinpath("zoneinfo", *name.split("/")).open("rb") as file:
-        return ZoneInfo.from_file(file, key=name)
 
 
 def midnight_us(name: str, day: date) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from reports_api.schemas import (
     Amplitude,
@@ -20,6 +19,7 @@ from reports_api.schemas import (
     Today,
     Usage,
 )
+from schemas.zones import zone
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -171,14 +171,6 @@ def as_of_partitions(partitions: Iterable[int], watermarks: Watermarks) -> datet
 def freshness_ms(as_of: datetime | None, now: datetime) -> int | None:
     """Age of *as_of* in ms; a source clock ahead of ours counts as 0."""
     return None if as_of is None else max(0, (now - as_of) // timedelta(milliseconds=1))
-
-
-def zone(name: str) -> ZoneInfo:
-    """The time zone of that name; an unknown one is UTC, as everywhere in the pipeline."""
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return ZoneInfo("UTC")
 
 
 def local_date(now: datetime, timezone: str) -> date:

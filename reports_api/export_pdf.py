@@ -33,6 +33,7 @@ COLUMNS = (LEFT, LEFT + 88 * mm, LEFT + 125 * mm, RIGHT)
 MAX_PROSTHESES = 3
 CHART_HEIGHT: float = 42 * mm
 HOUR_MS = 3_600_000
+UNDRAWN = "[U+"  # before the number of a character that the font cannot draw
 
 
 @cache
@@ -45,9 +46,12 @@ def _register_fonts() -> None:
 
 
 def fit(text: str, font: str, size: float, width: float) -> str:
-    """*text* on one line without control characters, a question mark for what the font cannot draw, cut with an ellipsis where it is wider than *width* points."""
+    """*text* on one line without control characters, what the font cannot draw as its Unicode number, cut with an ellipsis where it is wider than *width* points.
+
+    A stand-in that looks like any other would make two people's names one.
+    """
     drawable = pdfmetrics.getFont(font).face.charToGlyph
-    line = "".join(c if ord(c) in drawable else "?" if c.isprintable() else " " for c in text[:400])
+    line = "".join(c if ord(c) in drawable else f"{UNDRAWN}{ord(c):04X}]" if c.isprintable() else " " for c in text[:400])
     if pdfmetrics.stringWidth(line, font, size) <= width:
         return line
     while line and pdfmetrics.stringWidth(line + "…", font, size) > width:
@@ -78,6 +82,7 @@ class _Page:
     def __init__(self, canvas: Canvas, texts: dict[str, str]) -> None:
         self.canvas = canvas
         self.texts = texts
+        self.undrawn = False  # whether some text holds what the font cannot draw
 
     def text(
         self, x: float, y: float, text: str, *, size: float = 9.5, bold: bool = False, quiet: bool = False, width: float = 500
@@ -85,7 +90,12 @@ class _Page:
         font = BOLD if bold else REGULAR
         self.canvas.setFont(font, size)
         self.canvas.setFillColor(QUIET if quiet else INK)
-        self.canvas.drawString(x, y, fit(text, font, size, width))
+        self.canvas.drawString(x, y, self._fit(text, font, size, width))
+
+    def _fit(self, text: str, font: str, size: float, width: float) -> str:
+        line = fit(text, font, size, width)
+        self.undrawn = self.undrawn or UNDRAWN in line
+        return line
 
     def rule(self, y: float) -> None:
         self.canvas.setStrokeColor(LINE)
@@ -119,7 +129,7 @@ class _Page:
         font = BOLD if bold else REGULAR
         self.canvas.setFont(font, 9.5)
         self.canvas.setFillColor(INK)
-        self.canvas.drawRightString(RIGHT, y, fit(text, font, 9.5, 26 * MM))
+        self.canvas.drawRightString(RIGHT, y, self._fit(text, font, 9.5, 26 * MM))
 
     def chart(self, rows: Sequence[MartRow], body: Summary, y: float) -> float:
         self.text(LEFT, y, self.texts["chart"], bold=True)
@@ -163,6 +173,8 @@ class _Page:
         ]
         if not body.current.complete:
             lines[0] += " " + self.texts["incomplete"]
+        if self.undrawn:
+            lines.append(self.texts["note_undrawn"])
         y = 16 * MM + len(lines) * 4 * MM
         self.rule(y + 4.5 * MM)
         for line in lines:

@@ -6,9 +6,17 @@ A command says what to do, never what the result is: handling one again leaves t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
+
+from schemas.ownership import Instant
+from schemas.ranges import END_US
+
+Half = Annotated[int, Meta(ge=0)]
 
 
 class Recompute(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="recompute"):
@@ -35,7 +43,7 @@ class Delete(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="d
 
     command_id: str
     prosthesis_id: str
-    event_ids: tuple[tuple[int, int], ...]
+    event_ids: tuple[tuple[Half, Half], ...]
     reason: str
 
 
@@ -49,9 +57,9 @@ class Erase(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="er
     command_id: str
     prosthesis_id: str
     subject: str
-    intervals: tuple[tuple[int, int], ...]
-    issued_us: int
-    parts: int
+    intervals: tuple[tuple[Instant, Instant], ...]
+    issued_us: Annotated[int, Meta(ge=0, le=END_US)]
+    parts: Annotated[int, Meta(ge=0, lt=1 << 32)]
     customer_gone: bool
     reason: str
 
@@ -59,5 +67,13 @@ class Erase(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="er
 Command = Recompute | Delete | Erase
 
 encode_command = msgspec.json.Encoder().encode
-decode_command = msgspec.json.Decoder(Command).decode
-"""Bytes of a record to the command. Raises msgspec.DecodeError for anything that is none."""
+_decode: Callable[[bytes], Command] = msgspec.json.Decoder(Command).decode
+
+
+def decode_command(value: bytes) -> Command:
+    """Bytes of a record to the command. Raises msgspec.DecodeError for anything that is none."""
+    command = _decode(value)
+    # The decoder knows no bound that needs more than 63 bits.
+    if isinstance(command, Delete) and any(half >> 64 for halves in command.event_ids for half in halves):
+        raise msgspec.ValidationError("event_ids: a half has more than 64 bits")
+    return command

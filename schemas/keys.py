@@ -7,14 +7,18 @@ which Debezium's producer uses by default. librdkafka needs ``partitioner=murmur
 
 from __future__ import annotations
 
+import re
 from itertools import count
 from uuid import UUID
+
+from schemas.ranges import INTEGER_ID, MAX_INTEGER_ID, UUID_ID
 
 LOG_TOPIC = "prosthesis.log"
 CRM_TOPIC = "crm.changes"
 DEAD_LETTER_TOPIC = "prosthesis.dead-letters"
 HEARTBEAT_PREFIX = "heartbeat-"
 
+_is_integer, _is_uuid = re.compile(INTEGER_ID).fullmatch, re.compile(UUID_ID).fullmatch
 _M = 0x5BD1E995
 _MASK = 0xFFFFFFFF
 
@@ -43,14 +47,12 @@ def partition_of(key: bytes, partitions: int) -> int:
 def prosthesis_key(prosthesis_id: int | str | UUID) -> bytes:
     """The record key of a prosthesis: the id in its one text form.
 
-    Raises ValueError for a negative integer, and for text that is neither a decimal integer nor a UUID in canonical form.
+    Raises ValueError for text that is neither a decimal integer 0 … 2^63−1 without sign or leading zeros nor a UUID in lower case with hyphens.
     """
     text = str(prosthesis_id)
-    if text.isascii() and text.isdigit() and (text == "0" or text[0] != "0"):
+    if (_is_integer(text) and int(text) <= MAX_INTEGER_ID) or _is_uuid(text):
         return text.encode()
-    if str(UUID(text)) != text:
-        raise ValueError(f"not a prosthesis id in canonical form: {text!r}")
-    return text.encode()
+    raise ValueError(f"not a prosthesis id in canonical form: {text[:64]!r}")
 
 
 def heartbeat_key(partition: int, partitions: int) -> str:

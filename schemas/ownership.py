@@ -5,16 +5,21 @@ A document is whole (all of a prosthesis's history) and carries the CRM offset i
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
+
+from schemas.ranges import MAX_INTEGER_ID, OUTERMOST_US
+
+Instant = Annotated[int, Meta(ge=-OUTERMOST_US, le=OUTERMOST_US)]
 
 
 class Ownership(msgspec.Struct, frozen=True):
     """One effective interval, half-open, in microseconds since the epoch; ``ends_us`` None means open. Intervals of one document are disjoint and sorted."""
 
-    starts_us: int
-    ends_us: int | None
+    starts_us: Instant
+    ends_us: Instant | None
     user_id: str
     customer_id: str
     customer_name: str
@@ -25,7 +30,7 @@ class Ownership(msgspec.Struct, frozen=True):
 
 class OwnershipDocument(msgspec.Struct, frozen=True):
     prosthesis_id: str
-    crm_offset: int
+    crm_offset: Annotated[int, Meta(ge=-1, le=MAX_INTEGER_ID)]
     model: str
     serial_number: str
     intervals: tuple[Ownership, ...]

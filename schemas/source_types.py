@@ -14,12 +14,12 @@ _INTEGERS = frozenset({"int2", "int4", "int8"})
 _TEXTS = frozenset({"text", "varchar", "bpchar", "enum"})
 
 USABLE: Mapping[Carries, frozenset[str]] = {
-    "id": _INTEGERS | _TEXTS | {"uuid"},
-    "integer id": _INTEGERS | {"numeric"},
+    "id": _INTEGERS | _TEXTS | {"uuid", "numeric"},
+    "integer id": _INTEGERS | {"numeric"} | _TEXTS,
     "uuid": frozenset({"uuid"}) | _TEXTS,
-    "timestamp": frozenset({"timestamptz"}),
+    "timestamp": frozenset({"timestamptz", "timestamp"}) | _TEXTS,
     "integer": _INTEGERS | {"numeric", "float4", "float8"} | _TEXTS,
-    "number": _INTEGERS | {"numeric", "float4", "float8"} | _TEXTS,
-    "boolean": frozenset({"bool"}),
+    "number": _INTEGERS | {"numeric", "float4", "float8", "money"} | _TEXTS,
+    "boolean": frozenset({"bool", "bit", "numeric"}) | _INTEGERS | _TEXTS,
     "text": _TEXTS | _INTEGERS | {"uuid"},
 }

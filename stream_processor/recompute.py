@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from schemas import commands
+from schemas.ranges import END_US, FIRST_DAY, LAST_DAY
 from stream_processor.domain.calendar import HOUR_US, day_number, local_day
 from stream_processor.domain.columns import Ints, TelemetryColumns
 from stream_processor.domain.decode import Change
@@ -25,6 +26,7 @@ WINDOW_DEVICES = 64
 WINDOW_EVENTS = 200_000
 WINDOW_DAYS_UNASKED = 7  # so few days are computed without asking how large they are
 ANY_OFFSET = 1 << 62
+_FIRST_DAY, _LAST_DAY = day_number(FIRST_DAY), day_number(LAST_DAY)
 
 
 @dataclass(slots=True)
@@ -150,7 +152,10 @@ class Recompute:
         self._store.write_telemetry(self._devices.prosthesis_ids[rows.device], rows, [event.former for _, event in gone])
 
     def _find_days(self, works: Mapping[int, Work]) -> None:
-        """Instants become local days, and "everything" the days that raw knows of, each with its neighbours: zones may have moved the cut."""
+        """Instants become local days, and "everything" the days that raw knows of, each with its neighbours: zones may have moved the cut.
+
+        Days that no report can have, which only a command can name, are left out.
+        """
         large = {
             device for device, work in works.items() if work.sizes is None and (work.everything or len(work.days) > WINDOW_DAYS_UNASKED)
         }
@@ -170,6 +175,7 @@ class Recompute:
                 if owner is not None:
                     work.add_day(local_day(owner.timezone, instant).number)
             work.instants.clear()
+            work.days = {day for day in work.days if _FIRST_DAY <= day <= _LAST_DAY}
 
     def _windows(self, works: Mapping[int, Work]) -> Iterator[tuple[Sequence[int], range]]:
         """Groups of prostheses and ranges of days that have something to do."""
@@ -207,6 +213,7 @@ class Recompute:
         events.device = np.array([index[prosthesis_id] for prosthesis_id in ids], dtype=np.int64)
         limit = np.array([works[device].offset for device in events.device.tolist()], dtype=np.int64)
         within = events.offset <= limit
+        within &= events.recorded_us < END_US  # an earlier version took later ones in
         erased = self._erasures.inside(events)
         self._read_events += len(events)
         return events.take(within if erased is None else within & ~erased)

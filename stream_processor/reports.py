@@ -55,12 +55,16 @@ class Reports:
     def _load(self, pages: Sequence[Page], index: dict[str, int]) -> None:
         rows = list(self._store.states([(day, self._devices[device].prosthesis_id) for device, day in pages]))
         usable = [row for row in rows if row.fold_format == FOLD_FORMAT]
-        slots = [self._add(index[row.prosthesis_id], row) for row in usable]
+        slots = [self._add(index[row.prosthesis_id], row, row.mark) for row in usable]
         self._states.folds.load(np.array(slots, dtype=np.int64), [row.fold for row in usable], [row.errors_by_code for row in usable])
+        for row in rows:
+            if row.fold_format != FOLD_FORMAT:
+                # Of a former layout: the report exists and is not known; it is computed from raw when it is next asked for.
+                self._add(index[row.prosthesis_id], row, NO_MARK)
 
-    def _add(self, device: int, row: StoredState) -> int:
+    def _add(self, device: int, row: StoredState, mark: int) -> int:
         cell = (device, row.day, row.user_id)
-        return self._states.add(cell, self._day_starts_us(cell), row.mark, row.highest_id, stored=True)
+        return self._states.add(cell, self._day_starts_us(cell), mark, row.highest_id, stored=True)
 
     def _day_starts_us(self, cell: CellKey) -> int:
         return (self._devices.day_of(cell) or day_of_date("UTC", cell[1])).starts_us

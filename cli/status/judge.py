@@ -91,6 +91,7 @@ def _of_part(part: str, reading: Reading, limits: StatusSection, now: datetime) 
             yield Problem(part, "not asked, its address is not known", f"set {reading.variable}, or leave it out: --without {part}")
         case Database():
             yield from _slot(part, reading, limits)
+            yield from _zones(part, reading)
         case Kafka():
             yield from _kafka(part, reading, limits)
         case Connect():
@@ -120,6 +121,16 @@ def _slot(part: str, database: Database, limits: StatusSection) -> Iterator[Prob
         if (slot.retained_bytes or 0) > limits.max_slot_bytes:
             what = f"slot {name} retains {slot.retained_bytes} bytes of WAL, {limits.max_slot_bytes} are allowed"
             yield Problem(part, what, "see why the connector is slow: `bionicpro connectors status`, Connect's log")
+
+
+def _zones(part: str, database: Database) -> Iterator[Problem]:
+    unknown = database.unknown_zones
+    if unknown:
+        shown = ", ".join(repr(name[:TRACE_END]) for name in list(unknown)[:5]) + (
+            f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
+        )
+        what = f"{sum(unknown.values())} customers have a time zone that nobody knows ({shown}): their days are cut in UTC"
+        yield Problem(part, what, "correct it in the CRM to an IANA name, letter by letter; their reports are then computed anew")
 
 
 def _kafka(part: str, kafka: Kafka, limits: StatusSection) -> Iterator[Problem]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ import httpx
 import psycopg
 from clickhouse_driver import Client
 from clickhouse_driver.errors import Error as DriverError
+from psycopg import sql
 
 from cli.broker import Broker
 from cli.dlq.letters import by_reason
@@ -26,10 +28,13 @@ from connectors.apply import Connect as ConnectApi
 from connectors.apply import read_connectors
 from connectors.checks import Checks
 from schemas.generations import database_of
+from schemas.mapping import SourceMapping
 from schemas.topics import catalogue
+from schemas.zones import is_known
 from service_kit import listeners
 from service_kit.clickhouse import connected
 from service_kit.settings import ClickHouseSettings, PostgresSettings
+from stream_processor.settings import ProcessorSection
 
 SAMPLE = 1000
 HTTP_TIMEOUT_S = 5.0
@@ -50,7 +55,7 @@ def probes(settings: StatusSettings) -> dict[str, tuple[str, Probe]]:
     """Every part by name: where it is, and how to ask it."""
     kafka = settings.kafka.bootstrap_servers
     asked: dict[str, tuple[str, Probe]] = {
-        "postgres-crm": (_server(settings.crm_db), lambda: database(settings.crm_db, "bionicpro_crm")),
+        "postgres-crm": (_server(settings.crm_db), lambda: crm(settings)),
         "postgres-telemetry": (_server(settings.telemetry_db), lambda: database(settings.telemetry_db, "bionicpro_telemetry")),
         "kafka": (kafka, lambda: read_kafka(settings)),
         "connect": (settings.connect.url, lambda: read_connect(settings)),
@@ -95,6 +100,18 @@ def database(settings: PostgresSettings, slot_name: str) -> Database:
         version = connection.info.parameter_status("server_version") or ""
         row = connection.execute(SLOT, (slot_name,)).fetchone()
     return Database(version.split(" ")[0], slot_name, Slot(*row) if row else None)
+
+
+def crm(settings: StatusSettings) -> Database:
+    """The CRM, and whose days are cut in UTC because nobody knows their time zone."""
+    customers = SourceMapping.read((settings.processor or ProcessorSection()).mapping).crm.customers
+    query = sql.SQL("SELECT coalesce({zone}::text, ''), count(*) FROM {table} GROUP BY 1").format(
+        zone=sql.Identifier(customers.timezone), table=sql.Identifier(*customers.table.split("."))
+    )
+    reading = database(settings.crm_db, "bionicpro_crm")
+    with psycopg.connect(**settings.crm_db.conninfo(), options="-c statement_timeout=5000") as connection:  # type: ignore[arg-type]  # keyword arguments of mixed types
+        found: dict[str, int] = dict(connection.execute(query).fetchall())
+    return replace(reading, unknown_zones={name: count for name, count in sorted(found.items()) if not is_known(name)})
 
 
 def read_kafka(settings: StatusSettings) -> Kafka:

@@ -38,11 +38,12 @@ class Slot:
 
 @dataclass(frozen=True)
 class Database:
-    """A source database; *slot* is None where it does not exist."""
+    """A source database; *slot* is None where it does not exist. *unknown_zones*: customers by a time zone that the pinned database does not have."""
 
     version: str
     slot_name: str
     slot: Slot | None
+    unknown_zones: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,7 @@ def described(reading: Reading, now: datetime) -> str:
             text = f"{reading.variable} is not set"
         case Database():
             text = f"{reading.version}; slot {reading.slot_name}: {_slot(reading)}"
+            text += f"; {sum(reading.unknown_zones.values())} customers of unknown time zones" if reading.unknown_zones else ""
         case Kafka():
             text = _kafka(reading)
         case Connect():
@@ -126,6 +127,8 @@ def _versions(readings: Readings) -> dict[str, str]:
 def _facts(reading: Reading) -> dict[str, Any]:
     """What is short enough to stand with the part; positions and progress stand in ``lag`` and ``age_s``."""
     match reading:
+        case Database():
+            return {"unknown_zones": dict(reading.unknown_zones)}
         case Kafka():
             return {"cluster_id": reading.cluster_id, "brokers": reading.brokers, "group": asdict(reading.group)}
         case Connect():

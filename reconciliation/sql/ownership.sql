@@ -1,14 +1,18 @@
 -- Who owned which prosthesis when, with the attributes that reports carry. Runs on the CRM database; names come from the source mapping.
--- Where contracts of one prosthesis overlap, the later beginning wins, then the higher contract id. Intervals are half-open, in microseconds.
+-- Where contracts of one prosthesis overlap, the later beginning wins, then the higher contract id. Intervals are half-open, in microseconds, within the time that
+-- events have; which contract wins is decided by where they really begin.
 WITH contracts AS MATERIALIZED (
     SELECT
-        k.{contract_prosthesis_id} AS prosthesis_id,
-        k.{contract_id} AS contract_id,
+        {contract_prosthesis_id} AS prosthesis_id,
+        {contract_id} AS contract_id,
+        {contract_customer_id} AS customer_id,
+        {contract_number} AS contract_number,
+        {begins} AS begins,
         {starts_us} AS starts_us,
-        coalesce({ends_us}, {forever_us}) AS ends_us
+        CASE WHEN {ends} IS NULL THEN {end_us} ELSE {ends_us} END AS ends_us
     FROM {contracts} AS k
-    JOIN {customers} AS c ON c.{customer_id} = k.{contract_customer_id}
-    WHERE {starts_us} < coalesce({ends_us}, {forever_us})
+    JOIN {customers} AS c ON {customer_id} = {contract_customer_id}
+    WHERE {customer_user_id} IS NOT NULL AND {starts_us} < CASE WHEN {ends} IS NULL THEN {end_us} ELSE {ends_us} END
 ),
 boundaries AS (
     SELECT prosthesis_id, starts_us AS at_us FROM contracts
@@ -27,7 +31,9 @@ owned AS (
     SELECT DISTINCT ON (s.prosthesis_id, s.starts_us) s.prosthesis_id, s.starts_us, s.ends_us, k.contract_id
     FROM segments AS s
     JOIN contracts AS k ON k.prosthesis_id = s.prosthesis_id AND k.starts_us <= s.starts_us AND k.ends_us >= s.ends_us
-    ORDER BY s.prosthesis_id, s.starts_us, k.starts_us DESC, k.contract_id DESC
+    -- Ids that are integers by value, above them other texts by their code points.
+    ORDER BY s.prosthesis_id, s.starts_us, k.begins DESC, k.contract_id !~ {ordered_id} DESC,
+        CASE WHEN k.contract_id ~ {ordered_id} THEN k.contract_id::numeric END DESC, k.contract_id COLLATE "C" DESC
 ),
 -- Neighbouring segments of one contract are one interval again.
 marked AS (
@@ -47,19 +53,19 @@ intervals AS (
     GROUP BY prosthesis_id, interval_no, contract_id
 )
 SELECT
-    i.prosthesis_id::text AS prosthesis_id,
+    i.prosthesis_id,
     i.starts_us,
-    nullif(i.ends_us, {forever_us}) AS ends_us,
-    c.{customer_user_id}::text AS user_id,
-    c.{customer_id}::text AS customer_id,
-    coalesce(c.{customer_name}::text, '') AS customer_name,
-    coalesce(c.{customer_timezone}::text, '') AS timezone,
-    k.{contract_id}::text AS contract_id,
-    coalesce(k.{contract_number}::text, '') AS contract_number,
-    coalesce(p.{prosthesis_model}::text, '') AS prosthesis_model,
-    coalesce(p.{prosthesis_serial_number}::text, '') AS prosthesis_serial_number
+    nullif(i.ends_us, {end_us}) AS ends_us,
+    {customer_user_id} AS user_id,
+    {customer_id} AS customer_id,
+    coalesce({customer_name}, '') AS customer_name,
+    coalesce({customer_timezone}, '') AS timezone,
+    i.contract_id,
+    coalesce(k.contract_number, '') AS contract_number,
+    coalesce({prosthesis_model}, '') AS prosthesis_model,
+    coalesce({prosthesis_serial_number}, '') AS prosthesis_serial_number
 FROM intervals AS i
-JOIN {contracts} AS k ON k.{contract_id} = i.contract_id
-JOIN {customers} AS c ON c.{customer_id} = k.{contract_customer_id}
-LEFT JOIN {prostheses} AS p ON p.{prosthesis_id} = i.prosthesis_id
+JOIN contracts AS k ON k.contract_id = i.contract_id
+JOIN {customers} AS c ON {customer_id} = k.customer_id
+LEFT JOIN {prostheses} AS p ON {prosthesis_id} = i.prosthesis_id
 ORDER BY i.prosthesis_id, i.starts_us

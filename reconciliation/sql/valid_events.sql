@@ -1,6 +1,6 @@
 -- Telemetry that docs/metrics.md calls valid, in its units: the first part of every other query on the telemetry database.
 -- {within} limits the rows read (times, prostheses); what erasure rules cover is left out; the expressions in braces come from the source mapping.
--- Values stay double precision until they have passed their range, so that no absurd input can overflow a cast.
+-- Numbers are double precision and NaN where they are out of range, so that no absurd input can overflow anything.
 SELECT
     event_id,
     prosthesis_id,
@@ -22,8 +22,8 @@ SELECT
         THEN (round(longitude_ud)::bigint - (round(longitude_ud)::bigint %% 100000 + 100000) %% 100000) / 100000 END AS lon_cell
 FROM (
     SELECT
-        e.{event_id}::text AS event_id,
-        e.{prosthesis_id}::text AS prosthesis_id,
+        {event_id} AS event_id,
+        {prosthesis_id} AS prosthesis_id,
         {recorded_us} AS recorded_us,
         {received_us} AS received_us,
         coalesce({has_signal}, false) AS has_signal,
@@ -32,6 +32,7 @@ FROM (
         coalesce({has_location}, false) AS has_location,
         {amplitude_uv} AS amplitude_uv,
         {recognised} AS recognised,
+        {recognised_absent} AS recognised_absent,
         {active_ms} AS active_ms,
         {battery_bp} AS battery_bp,
         {error_code} AS error_code,
@@ -41,21 +42,23 @@ FROM (
     FROM {telemetry} AS e
     WHERE {within}
 ) AS canonical
-WHERE prosthesis_id IS NOT NULL
+WHERE event_id IS NOT NULL
+    AND prosthesis_id IS NOT NULL
     AND (has_signal OR has_battery OR has_error OR has_location)
-    AND recorded_us >= 946684800000000  -- 2000-01-01 UTC
-    AND recorded_us < {forever_us}
-    AND (received_us IS NULL OR recorded_us <= received_us + {far_future_us})
+    AND recorded_us >= {earliest_us}
+    AND recorded_us < {end_us}
+    AND {in_time}
     AND {not_erased}
     -- What a kind must carry is there, and whatever is there is in range, also in columns of another kind.
     AND (NOT has_signal OR (amplitude_uv IS NOT NULL AND recognised IS NOT NULL AND active_ms IS NOT NULL))
     AND (NOT has_battery OR battery_bp IS NOT NULL)
     AND (NOT has_error OR (error_code IS NOT NULL AND error_severity IS NOT NULL))
     AND (NOT has_location OR (latitude_ud IS NOT NULL AND longitude_ud IS NOT NULL))
-    AND coalesce(amplitude_uv BETWEEN 0 AND 1000000, true)
-    AND coalesce(active_ms BETWEEN 0 AND 3600000, true)
-    AND coalesce(battery_bp BETWEEN 0 AND 10000, true)
-    AND coalesce(error_code COLLATE "C" ~ '^[A-Za-z0-9_.-]{{1,64}}$', true)
+    AND coalesce(amplitude_uv <> 'NaN', true)
+    AND (recognised IS NOT NULL OR recognised_absent)
+    AND coalesce(active_ms <> 'NaN', true)
+    AND coalesce(battery_bp <> 'NaN', true)
+    AND coalesce(error_code COLLATE "C" ~ {error_code_form}, true)
     AND coalesce(error_severity <> '', true)
-    AND coalesce(latitude_ud BETWEEN -90000000 AND 90000000, true)
-    AND coalesce(longitude_ud BETWEEN -180000000 AND 180000000, true)
+    AND coalesce(latitude_ud <> 'NaN', true)
+    AND coalesce(longitude_ud <> 'NaN', true)

@@ -1,21 +1,20 @@
 """Local days: which day and hour slot an instant belongs to in a time zone (``docs/metrics.md``, "Which day, which hour, whose").
 
-The time-zone database is the pinned ``tzdata`` package, never the machine's.
+The time-zone database is that of ``schemas.zones``, never the machine's.
 """
 
 from __future__ import annotations
 
-import zoneinfo
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 
-zoneinfo.reset_tzpath(to=())
+from schemas.zones import zone
 
 SECOND_US = 1_000_000
 QUARTER_US = 900 * SECOND_US
 HOUR_US = 3_600 * SECOND_US
-MAX_SLOTS = 26
+MAX_SLOTS = 27  # of the longest day that the database has between 2000 and 2100 (Antarctica/Casey 2018-03-11); a test computes it
 _EPOCH = date(1970, 1, 1)
 
 
@@ -29,7 +28,7 @@ class LocalDay:
 
     @property
     def slots(self) -> int:
-        """Hour slots of the day: 23, 24 or 25 (a half-hour change fills its last slot partly)."""
+        """Hour slots of the day: mostly 23, 24 or 25, at most MAX_SLOTS (a half-hour change fills its last slot partly)."""
         return -((self.starts_us - self.ends_us) // HOUR_US)
 
     @property
@@ -45,21 +44,6 @@ def day_number(day: date) -> int:
 def day_date(number: int) -> date:
     """The date of a day number."""
     return _EPOCH + timedelta(days=number)
-
-
-@lru_cache(maxsize=1024)
-def zone(name: str) -> zoneinfo.ZoneInfo:
-    """The zone of an IANA name; UTC where the name is unknown."""
-    try:
-        return zoneinfo.ZoneInfo(name)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        return zoneinfo.ZoneInfo("UTC")
-
-
-@lru_cache(maxsize=1024)
-def is_zone(name: str) -> bool:
-    """Whether *name* is an IANA zone of the pinned database."""
-    return name == "UTC" or zone(name).key == name
 
 
 @lru_cache(maxsize=65_536)

@@ -5,7 +5,7 @@ One typed decode a record is the hot path; only what it refuses is looked at aga
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from operator import attrgetter
@@ -20,7 +20,8 @@ from schemas.mapping import SourceMapping, bare
 from schemas.ownership import OwnershipDocument
 from schemas.ownership import decode as decode_document
 from stream_processor.domain.columns import Ints, TelemetryColumns
-from stream_processor.domain.rows import Row, RowReader, absent, halves, identity_struct, row_struct, tells_nothing
+from stream_processor.domain.envelopes import EnvelopeDecoder, Source
+from stream_processor.domain.rows import Row, RowReader, absent, halves, tells_nothing
 
 T = TypeVar("T")
 
@@ -48,17 +49,8 @@ class Record(Protocol):
     def value(self) -> bytes | None: ...
 
 
-class Source(msgspec.Struct, gc=False, frozen=True):
-    """Debezium's source block, as far as it is needed: ``lsn`` orders the changes of one row, ``ts_ms`` is the database's commit time."""
-
-    lsn: int | None = None
-    ts_ms: int = 0
-    table: str = ""
-
-
 SLICE = 1_500  # records decoded at once: what is made of them on the way stays in a core's cache, which a third of decoding's time hangs on
 
-_NO_SOURCE = Source()
 _INSERTED = frozenset({"c", "r"})
 _partition, _offset, _prosthesis_id = attrgetter("partition"), attrgetter("offset"), attrgetter("prosthesis_id")
 
@@ -178,35 +170,11 @@ def _chained(parts: Iterable[Iterable[T]]) -> list[T]:
     return list(chain.from_iterable(parts))
 
 
-class _LooseEnvelope(msgspec.Struct):
-    """An envelope whose rows are left as bytes, for records that the typed decode refused."""
-
-    op: str
-    after: msgspec.Raw = msgspec.Raw(b"null")
-    before: msgspec.Raw = msgspec.Raw(b"null")
-    source: Source = _NO_SOURCE
-
-
 class LogDecoder:
     """Decodes batches of one source mapping. Pure; may be shared by threads only if each call is alone."""
 
     def __init__(self, mapping: SourceMapping) -> None:
-        row = row_struct(mapping.telemetry)
-        envelope = msgspec.defstruct(
-            "Envelope",
-            [
-                ("op", str | None, None),
-                ("after", row | None, None),
-                ("before", row | None, None),
-                ("source", Source, _NO_SOURCE),
-                ("type", str | None, None),
-            ],
-            gc=False,
-        )
-        self._decode: Callable[[Any], Any] = msgspec.json.Decoder(envelope).decode
-        self._decode_loose = msgspec.json.Decoder(_LooseEnvelope).decode
-        self._decode_row = msgspec.json.Decoder(row).decode
-        self._decode_identity = msgspec.json.Decoder(identity_struct(mapping.telemetry)).decode
+        self._envelopes_of = EnvelopeDecoder(mapping.telemetry)
         self._reader = RowReader(mapping)
         self._telemetry = mapping.telemetry
         self._table = bare(mapping.telemetry.table)
@@ -226,15 +194,12 @@ class LogDecoder:
 
     def _envelopes(self, batch: _Slice) -> list[Any]:
         """The envelope of each record; None for those refused, which are dealt with on the way."""
-        values = [record.value for record in batch.records]
-        try:
-            return list(map(self._decode, values))
-        except (msgspec.DecodeError, TypeError):
-            return [self._envelope(record, batch) for record in batch.records]
+        envelopes = self._envelopes_of.many([record.value for record in batch.records])
+        return [self._envelope(record, batch) for record in batch.records] if envelopes is None else envelopes
 
     def _envelope(self, record: Record, batch: _Slice) -> Any:
         try:
-            return self._decode(record.value)
+            return self._envelopes_of.one(record.value)
         except (msgspec.DecodeError, TypeError) as error:
             self._refused(record, batch, error)
             return None
@@ -310,7 +275,7 @@ class LogDecoder:
         return None
 
     def _tells_nothing(self, record: Record) -> bool:
-        old = self._decode_loose(record.value or b"").before
+        old = self._envelopes_of.loose(record.value or b"").before
         return tells_nothing(msgspec.json.decode(old) or {}, self._telemetry)
 
     def _one(self, row: Row | None, record: Record, source: Source) -> tuple[TelemetryColumns | None, str]:
@@ -328,13 +293,13 @@ class LogDecoder:
     def _refused(self, record: Record, batch: _Slice, error: Exception) -> None:
         """The typed decode refused: a change whose one row is invalid still counts, everything else is a dead letter."""
         try:
-            loose = self._decode_loose(record.value or b"")
+            loose = self._envelopes_of.loose(record.value or b"")
         except msgspec.DecodeError:
             reason = "empty" if not record.value else "not-an-envelope"
             batch.dead.append(DeadLetter(record, reason, str(error)))
             return
         if loose.source.table == self._table and loose.op in ("u", "d"):
-            before, after = self._row_or_none(loose.before), self._row_or_none(loose.after)
+            before, after = self._envelopes_of.row(loose.before), self._envelopes_of.row(loose.after)
             if after is None and bytes(loose.after) != b"null":
                 batch.dead.append(DeadLetter(record, "invalid-row", str(error)))
             if before is not None or after is not None:
@@ -345,25 +310,12 @@ class LogDecoder:
         batch.saw(record.partition, loose.source)
         batch.dead.append(DeadLetter(record, "invalid-row", str(error)))
         if loose.source.table == self._table:
-            self._retract(record, loose.op, loose.source, self._identified(loose.after), batch)
+            self._retract(record, loose.op, loose.source, self._envelopes_of.ids(loose.after), batch)
 
     def _retract(self, record: Record, op: str, source: Source, row: Row | None, batch: _Slice) -> None:
         """An incremental snapshot says what a row is now, and if that is nothing that counts, what it was counts no more."""
         if op == "r" and source.lsn is None and row is not None and row.prosthesis_id is not None and row.event_id is not None:
             batch.retractions.append(Retraction(record, row.prosthesis_id, halves(row.event_id)))
-
-    def _identified(self, raw: msgspec.Raw) -> Row | None:
-        """The ids of a row of which something else is invalid."""
-        try:
-            return None if bytes(raw) == b"null" else self._decode_identity(raw)
-        except msgspec.DecodeError:
-            return None
-
-    def _row_or_none(self, raw: msgspec.Raw) -> Row | None:
-        try:
-            return None if bytes(raw) == b"null" else self._decode_row(raw)
-        except msgspec.DecodeError:
-            return None
 
     def _inserts(self, envelopes: list[Any], batch: _Slice) -> Decoded:
         """The columns of the inserted rows, invalid ones left out."""

@@ -1,6 +1,7 @@
 """The directory: changes of the CRM in, ownership documents out.
 
-It emits, it does not compare: every record makes the whole document of each prosthesis it concerns go out again, with the record's offset. So a crash, a
+A prosthesis with a contract whose bounds cannot be read gets no document: the ownership in force stays, and every change that concerns it is told as an error, until
+the row is mended. It emits, it does not compare: every record makes the whole document of each prosthesis it concerns go out again, with the record's offset. So a crash, a
 replay or a stale table cannot hide a change; receivers ignore offsets below the one they have.
 
 A customer who is deleted is erased: every prosthesis that was ever theirs gets an ``Erase`` command. Which time that is, is decided once and kept in the table under the
@@ -11,23 +12,27 @@ two ids, that a prosthesis was a customer's by a contract that was then correcte
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, MutableMapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from schemas.commands import Erase
 from schemas.dead_letters import ABSENT_COLUMN, WITHOUT_IDENTITY
 from schemas.erasure import ErasureRequest, erasure_id, subject_of
-from schemas.mapping import SourceMapping, TimeColumn, bare
+from schemas.keys import prosthesis_key
+from schemas.mapping import SourceMapping, bare
 from schemas.ownership import Ownership, OwnershipDocument
-from stream_processor.domain.calendar import HOUR_US, is_zone
+from schemas.ranges import EARLIEST_US, END_US
+from schemas.zones import in_force
+from stream_processor.domain.calendar import HOUR_US
+from stream_processor.domain.contracts import Bounds, UnreadableBounds, bounds_of, rank
 from stream_processor.domain.erasure import Claim, erased_intervals
-from stream_processor.domain.instants import NotAnInstant, read_times
-from stream_processor.domain.ownership import Contract, effective_intervals
+from stream_processor.domain.ownership import Contract, effective_intervals, in_one_zone
 
 Row = dict[str, Any]
-OPEN_ENDED = frozenset({None, "infinity"})
 # Foreign keys make a CRM delete contracts before their customer: so shortly before, that the one belongs to the other.
 TOGETHER_US = 24 * HOUR_US
 CUSTOMER_DELETED, OPERATOR = "customer deleted", "operator"
@@ -37,8 +42,8 @@ FORMER, HELD, ERASED = "former:", "held:", "erased:"
 
 class _Source(msgspec.Struct):
     table: str = ""
-    ts_ms: int = 0
-    ts_us: int | None = None
+    ts_ms: Annotated[int, Meta(ge=0, le=END_US // 1000)] = 0
+    ts_us: Annotated[int, Meta(ge=0, le=END_US)] | None = None
 
 
 class CrmEnvelope(msgspec.Struct):
@@ -201,7 +206,8 @@ class Directory:
                 self._keep_former(key, self._table.get(key) or row, envelope.committed_us)
             self._forget(kind, key)
         concerned |= self._concerned(kind, key, row)
-        return Handled(self._documents(concerned, offset), erasures=erasures)
+        documents, errors = self._documents(concerned, offset)
+        return Handled(documents, "; ".join(errors) or None, erasures=erasures)
 
     def _absent(self, kind: str, row: Row) -> list[str]:
         """The mapped columns that *row* has not at all. That is not null: they were renamed or dropped, and nothing may be concluded from it."""
@@ -222,15 +228,23 @@ class Directory:
             return Handled([])
         return Handled([], erasures=self._erase(key, customer, offset, request.issued_us, OPERATOR))
 
-    def _documents(self, prostheses: set[str], offset: int) -> list[OwnershipDocument]:
-        return [self.document(prosthesis_id, offset) for prosthesis_id in sorted(prostheses)]
+    def _documents(self, prostheses: set[str], offset: int) -> tuple[list[OwnershipDocument], list[str]]:
+        """The documents of *prostheses*, and why some get none."""
+        documents, errors = [], []
+        for prosthesis_id in sorted(prostheses):
+            try:
+                prosthesis_key(prosthesis_id)
+                documents.append(self.document(prosthesis_id, offset))
+            except ValueError as error:  # no id of a prosthesis, or UnreadableBounds
+                errors.append(f"prosthesis {prosthesis_id[:64]!r}: {error}")
+        return documents, errors
 
     def document(self, prosthesis_id: str, offset: int) -> OwnershipDocument:
-        """The whole ownership of one prosthesis, as the table has it now."""
+        """The whole ownership of one prosthesis, as the table has it now. Raises UnreadableBounds, naming the contract."""
         prosthesis = self._table.get(f"prostheses:{prosthesis_id}") or {}
         columns = self._crm.prostheses
         contracts = (self._contract(key) for key in sorted(self._contracts_of_prosthesis.get(prosthesis_id, ())))
-        intervals = effective_intervals(contract for contract in contracts if contract is not None)
+        intervals = in_one_zone(effective_intervals(contract for contract in contracts if contract is not None))
         model, serial = (str(prosthesis.get(name) or "") for name in (columns.model, columns.serial_number))
         return OwnershipDocument(prosthesis_id, offset, model, serial, intervals)
 
@@ -241,17 +255,23 @@ class Directory:
         if customer is None or customer.get(self._crm.customers.user_id) is None:
             return None
         bounds = self._bounds(row)
-        return None if bounds is None else Contract(_rank(row[columns.id]), self._interval(row, customer, *bounds))
-
-    def _bounds(self, row: Row) -> tuple[int, int | None] | None:
-        """Beginning and end (None: open) of a contract's row; None where they cannot be read."""
-        columns = self._crm.contracts
-        begins = _instant(row.get(columns.starts_at.column), columns.starts_at)
-        ends_at = row.get(columns.ends_at.column)
-        ends = None if ends_at in OPEN_ENDED else _instant(ends_at, columns.ends_at)
-        if begins is None or (ends is None and ends_at not in OPEN_ENDED):
+        if bounds is None:
             return None
-        return begins, ends
+        return Contract(rank(bounds.begins_us, row[columns.id]), self._interval(row, customer, bounds.starts_us, bounds.ends_us))
+
+    def _bounds(self, row: Row) -> Bounds | None:
+        """The bounds of a contract's row; None: it owns nothing. Raises UnreadableBounds, naming the contract."""
+        try:
+            return bounds_of(row, self._crm.contracts)
+        except UnreadableBounds as error:
+            raise UnreadableBounds(f"contract {row.get(self._crm.contracts.id)}: {error}") from None
+
+    def _bounds_or_all(self, row: Row) -> tuple[Bounds | None, bool]:
+        """The bounds, and whether they can be read. Those that cannot may be any time: what nobody else owns has to count as theirs."""
+        try:
+            return self._bounds(row), True
+        except UnreadableBounds:
+            return Bounds(EARLIEST_US, None, EARLIEST_US), False
 
     def _interval(self, row: Row, customer: Row, begins: int, ends: int | None) -> Ownership:
         of, columns = self._crm.customers, self._crm.contracts
@@ -262,7 +282,7 @@ class Directory:
             user_id=str(customer[of.user_id]),
             customer_id=str(customer[of.id]),
             customer_name=str(customer.get(of.name) or ""),
-            timezone=timezone if is_zone(timezone) else "UTC",
+            timezone=in_force(timezone),
             contract_id=str(row[columns.id]),
             contract_number=str(row.get(columns.number) or ""),
         )
@@ -301,22 +321,27 @@ class Directory:
         claims: dict[str, list[Claim]] = {self._table[held]["prosthesis_id"]: [] for held in self._held_by_customer.get(key, ())}
         for contract in self._contracts_of_customer.get(key, ()):
             row = self._table[contract]
-            bounds = self._bounds(row)
+            bounds, readable = self._bounds_or_all(row)
             for prosthesis_id in self._prosthesis_of(row):
                 if bounds is not None:
-                    claims.setdefault(prosthesis_id, []).append(Claim(_rank(row[self._crm.contracts.id]), *bounds, contends=True))
+                    place = rank(bounds.begins_us, row[self._crm.contracts.id])
+                    claims.setdefault(prosthesis_id, []).append(Claim(place, bounds.starts_us, bounds.ends_us, contends=readable))
         for former in self._former_of_customer.get(key, ()):
             row = self._table[former]
             together = moment_us - row["deleted_us"] <= TOGETHER_US
-            claim = Claim(_rank(former.partition(":")[2]), row["starts_us"], row["ends_us"], contends=together)
+            # Rows of an earlier version have the exact beginning in starts_us.
+            begins = row["begins_us"] if "begins_us" in row else row["starts_us"]
+            claim = Claim(rank(begins, former.partition(":")[2]), max(row["starts_us"], EARLIEST_US), row["ends_us"], contends=together)
             claims.setdefault(row["prosthesis_id"], []).append(claim)
         return {p: [list(i) for i in erased_intervals(mine, self._others(p, key), moment_us)] for p, mine in claims.items()}
 
     def _others(self, prosthesis_id: str, customer: str) -> Iterator[Contract]:
         for key in self._contracts_of_prosthesis.get(prosthesis_id, ()):
-            contract = self._contract(key)
-            if contract is not None and key not in self._contracts_of_customer.get(customer, ()):
-                yield contract
+            if key not in self._contracts_of_customer.get(customer, ()):
+                with suppress(UnreadableBounds):
+                    contract = self._contract(key)
+                    if contract is not None:
+                        yield contract
 
     def _keep_former(self, key: str, row: Row, deleted_us: int) -> None:
         """Remember a deleted contract, as ids and instants, for as long as its customer is there."""
@@ -327,17 +352,19 @@ class Directory:
                 self._former_of_customer.setdefault(customer, set()).add(former)
 
     def _former(self, key: str, row: Row, deleted_us: int) -> dict[str, Row]:
-        """What is kept of a deleted contract; nothing where its bounds cannot be read or it has no prosthesis."""
-        bounds = self._bounds(row)
+        """What is kept of a deleted contract; nothing where it owned nothing or it has no prosthesis."""
+        bounds, readable = self._bounds_or_all(row)
         if bounds is None:
             return {}
         return {
             FORMER + key.partition(":")[2]: {
                 "customer_id": str(row.get(self._crm.contracts.customer_id)),
                 "prosthesis_id": prosthesis_id,
-                "starts_us": bounds[0],
-                "ends_us": bounds[1],
-                "deleted_us": deleted_us,
+                "starts_us": bounds.starts_us,
+                "ends_us": bounds.ends_us,
+                "begins_us": bounds.begins_us,
+                # One that could not be read contends with nobody's, however soon its customer is deleted too.
+                "deleted_us": deleted_us if readable else 0,
             }
             for prosthesis_id in self._prosthesis_of(row)
         }
@@ -418,16 +445,3 @@ class Directory:
         self._contracts_of_customer.get(f"customers:{row.get(self._crm.contracts.customer_id)}", set()).discard(key)
         for prosthesis_id in self._prosthesis_of(row):
             self._contracts_of_prosthesis.get(prosthesis_id, set()).discard(key)
-
-
-def _instant(value: Any, column: TimeColumn) -> int | None:
-    try:
-        return int(read_times([value], column)[0])
-    except (NotAnInstant, ValueError, TypeError, OverflowError):
-        return None
-
-
-def _rank(contract_id: Any) -> tuple[int, str]:
-    """Integers order by value, other ids by text."""
-    text = str(contract_id)
-    return (int(text), "") if text.isdigit() else (0, text)

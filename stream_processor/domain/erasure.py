@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stream_processor.domain.columns import Ints
+from stream_processor.domain.contracts import Rank
 from stream_processor.domain.ownership import FOREVER_US, Contract
 
 Interval = tuple[int, int]
@@ -22,7 +23,7 @@ class Claim:
     One that was deleted long before its customer does not: the CRM had taken it back, so it counts only where nobody else owns the prosthesis.
     """
 
-    rank: tuple[int, str]
+    rank: Rank
     starts_us: int
     ends_us: int | None
     contends: bool

@@ -16,7 +16,7 @@ import numpy as np
 from stream_processor.domain.calendar import HOUR_US, MAX_SLOTS
 from stream_processor.domain.columns import BATTERY, ERROR, LOCATION, SIGNAL, Ints, TelemetryColumns
 
-FOLD_FORMAT = 1
+FOLD_FORMAT = 2  # 1 had 26 hour slots
 BUCKETS = 16
 NEVER = np.iinfo(np.int64).max
 CRITICAL = 3
@@ -59,6 +59,10 @@ def _identity(name: str) -> int:
     if name in _MINIMA:
         return int(NEVER)
     return -1 if name in _MAXIMA else 0
+
+
+class OutsideDay(RuntimeError):  # noqa: N818 - named for what it is
+    """An event lies before its report's day, or after the last hour slot: what was decided of the day and what is folded do not agree."""
 
 
 class FoldTable:
@@ -110,15 +114,19 @@ class FoldTable:
                 self.errors.pop(slot, None)
 
     def fold(self, slots: Ints, events: TelemetryColumns) -> None:
-        """Fold each event into the slot at its position in *slots*."""
+        """Fold each event into the slot at its position in *slots*. Raises OutsideDay, and changes nothing, where one lies outside its slot's day."""
         if not len(slots):
             return
+        since = events.recorded_us - self.day_starts_us[slots]
+        hours = since // HOUR_US
+        # The table is indexed flat: an hour beyond its row would be another person's.
+        if hours.min() < 0 or hours.max() >= MAX_SLOTS:
+            raise OutsideDay(_outside(slots, hours))
         of = self.columns
         np.add.at(of["event_count"], slots, 1)
         np.minimum.at(of["first_us"], slots, events.recorded_us)
         np.maximum.at(of["last_us"], slots, events.recorded_us)
-        since = events.recorded_us - self.day_starts_us[slots]
-        cells = slots * MAX_SLOTS + since // HOUR_US
+        cells = slots * MAX_SLOTS + hours
         self._fold_signals(slots, cells, events)
         self._fold_batteries(slots, cells, since, events)
         self._fold_errors(slots, events)
@@ -172,8 +180,13 @@ class FoldTable:
         np.maximum.at(self.columns["place"], slots[which], place)
 
 
+def _outside(slots: Ints, hours: Ints) -> str:
+    at = int(np.flatnonzero((hours < 0) | (hours >= MAX_SLOTS))[0])
+    return f"an event lies in hour {int(hours[at])} of the day of slot {int(slots[at])}; a day has hours 0 … {MAX_SLOTS - 1}"
+
+
 def bucket_of(amplitude: Ints) -> Ints:
-    """The histogram's bucket: ``min(15, bit_length(a))``. frexp's exponent is the bit length of a positive integer below 2^53."""
+    """The histogram's bucket, 0 … 15: ``min(15, bit_length(a))`` of amplitudes that are not negative. frexp's exponent is the bit length of a positive integer below 2^53."""
     return np.minimum(np.frexp(amplitude.astype(np.float64))[1], BUCKETS - 1).astype(np.int64)
 
 

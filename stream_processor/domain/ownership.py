@@ -7,17 +7,21 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from schemas.ownership import Ownership, OwnershipDocument
-from stream_processor.domain.calendar import LocalDay
+import msgspec
 
-FOREVER_US = (1 << 62) - 1
+from schemas.ownership import Ownership, OwnershipDocument
+from schemas.ranges import OUTERMOST_US
+from stream_processor.domain.calendar import LocalDay
+from stream_processor.domain.contracts import Rank
+
+FOREVER_US = OUTERMOST_US
 
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """A contract with its customer's attributes; *rank* orders contract ids (integers by value)."""
+    """A contract with its customer's attributes; *rank* says which of those that hold wins."""
 
-    rank: tuple[int, str]
+    rank: Rank
     interval: Ownership
 
 
@@ -39,6 +43,12 @@ def effective_intervals(contracts: Iterable[Contract]) -> tuple[Ownership, ...]:
             begin = pieces.pop().starts_us  # noqa: PLW2901 - the joined piece begins where its first part did
         pieces.append(_cut(winner, begin, end))
     return tuple(pieces)
+
+
+def in_one_zone(intervals: Iterable[Ownership]) -> tuple[Ownership, ...]:
+    """One user's intervals of a prosthesis all in the time zone of the first: its reports have one cut, also where several customers are one user."""
+    zones: dict[str, str] = {}
+    return tuple(msgspec.structs.replace(i, timezone=zones.setdefault(i.user_id, i.timezone)) for i in intervals)
 
 
 def _end(interval: Ownership) -> int:
@@ -64,7 +74,8 @@ class OwnershipHistory:
     __slots__ = ("_starts", "document")
 
     def __init__(self, document: OwnershipDocument) -> None:
-        self.document = document
+        # Said of whatever wrote the document: a day that is cut in one zone and counted in another would be another report's.
+        self.document = msgspec.structs.replace(document, intervals=in_one_zone(document.intervals))
         self._starts = [interval.starts_us for interval in document.intervals]
 
     def at(self, instant_us: int) -> Ownership | None:

@@ -16,19 +16,14 @@ import msgspec
 import numpy as np
 from msgspec import UNSET, Meta, UnsetType
 
-from schemas.mapping import IdColumn, SourceMapping, TelemetryTable, TimeColumn
+from schemas import ranges
+from schemas.mapping import IdColumn, SourceMapping, TelemetryTable
 from stream_processor.domain.columns import BATTERY, ERROR, LOCATION, SIGNAL, Ints, TelemetryColumns
-from stream_processor.domain.instants import packed, read_times
+from stream_processor.domain.instants import read_times
 
 FACET_BITS = {"signal": SIGNAL, "battery": BATTERY, "error": ERROR, "location": LOCATION}
 SEVERITIES = {"info": 1, "warning": 2, "critical": 3}
-EARLIEST_US = 946_684_800_000_000  # 2000-01-01 UTC
-LATEST_US = 32_503_680_000_000_000  # 3000-01-01 UTC: beyond it arithmetic on days could overflow
-MAX_AMPLITUDE_UV = 1_000_000
-MAX_ACTIVE_MS = 3_600_000
-MAX_BATTERY_BP = 10_000
 MICRODEGREES_PER_CELL = 100_000
-ERROR_CODE = r"^[A-Za-z0-9_.-]{1,64}\Z"
 _MASK64 = (1 << 64) - 1
 
 Row = Any  # an instance of the struct made by row_struct()
@@ -38,25 +33,32 @@ class InvalidRow(ValueError):  # noqa: N818 - named for what it is
     """A row that breaks a rule of docs/metrics.md; the message names the field."""
 
 
-def _number(upper: int, factor: int) -> Any:
+def _number(least: float, greatest: float) -> Any:
+    """An optional number within a range, whichever of its numeric types the source has."""
+    return Annotated[float, Meta(ge=least, le=greatest)] | None
+
+
+def _amount(upper: int, factor: int) -> Any:
     """An optional number of the source whose value times *factor* is within 0 … *upper*."""
-    if factor == 1:
-        return Annotated[int, Meta(ge=0, le=upper)] | None
-    return Annotated[float, Meta(ge=0, le=upper / factor)] | None
-
-
-def _id_type(column: IdColumn) -> Any:
-    return Annotated[int, Meta(ge=0, le=(1 << 63) - 1)] if column.type == "integer" else UUID
+    return _number(0, upper / factor)
 
 
 def _angle(limit: int, factor: int) -> Any:
-    if factor == 1:
-        return Annotated[int, Meta(ge=-limit * 1_000_000, le=limit * 1_000_000)] | None
-    return Annotated[float, Meta(ge=-limit, le=limit)] | None
+    return _number(-limit * 1_000_000 / factor, limit * 1_000_000 / factor)
 
 
-def row_struct(table: TelemetryTable) -> type[msgspec.Struct]:
-    """The struct of one row: canonical attribute names, the source's column names on the wire, ranges checked while decoding."""
+def _id_type(column: IdColumn, lax: bool) -> Any:
+    if column.type == "uuid":
+        return UUID
+    number = Annotated[int, Meta(ge=0, le=ranges.MAX_INTEGER_ID)]
+    return number | Annotated[str, Meta(pattern=rf"^{ranges.INTEGER_ID}\Z")] if lax else number
+
+
+def row_struct(table: TelemetryTable, *, lax: bool = False) -> type[msgspec.Struct]:
+    """The struct of one row: canonical attribute names, the source's column names on the wire, ranges checked while decoding.
+
+    *lax*: for a decoder that reads numbers and booleans out of texts too; ids keep the text they came as, see ``with_number_ids``.
+    """
     time = {"timestamp": str}
     fields: list[tuple[str, Any, Any]] = []
     names: dict[str, str] = {}
@@ -66,32 +68,42 @@ def row_struct(table: TelemetryTable) -> type[msgspec.Struct]:
         # A column that is absent is not null: it was renamed or dropped, and nothing is known of its value.
         fields.append((name, kind | None | UnsetType, UNSET))
 
-    add("event_id", table.event_id.column, _id_type(table.event_id))
-    add("prosthesis_id", table.prosthesis_id.column, _id_type(table.prosthesis_id))
+    add("event_id", table.event_id.column, _id_type(table.event_id, lax))
+    add("prosthesis_id", table.prosthesis_id.column, _id_type(table.prosthesis_id, lax))
     add("recorded_at", table.recorded_at.column, time.get(table.recorded_at.unit, int))
     if table.received_at:
         add("received_at", table.received_at.column, time.get(table.received_at.unit, int))
     if table.kind:
         add("kind", table.kind.column, Literal[tuple(table.kind.values)])
     if table.amplitude and table.recognised and table.active:
-        add("amplitude", table.amplitude.column, _number(MAX_AMPLITUDE_UV, table.amplitude.factor))
+        add("amplitude", table.amplitude.column, _amount(ranges.MAX_AMPLITUDE_UV, table.amplitude.factor))
         add("recognised", table.recognised.column, bool)
-        add("active", table.active.column, _number(MAX_ACTIVE_MS, table.active.factor))
+        add("active", table.active.column, _amount(ranges.MAX_ACTIVE_MS, table.active.factor))
     if table.battery:
-        add("battery", table.battery.column, _number(MAX_BATTERY_BP, table.battery.factor))
+        add("battery", table.battery.column, _amount(ranges.MAX_BATTERY_BP, table.battery.factor))
     if table.error_code and table.error_severity:
-        add("error_code", table.error_code.column, Annotated[str, Meta(pattern=ERROR_CODE)])
+        add("error_code", table.error_code.column, Annotated[str, Meta(pattern=rf"^{ranges.ERROR_CODE}\Z")])
         add("error_severity", table.error_severity.column, Literal[tuple(table.error_severity.values)])
     if table.latitude and table.longitude:
-        add("latitude", table.latitude.column, _angle(90, table.latitude.factor))
-        add("longitude", table.longitude.column, _angle(180, table.longitude.factor))
+        add("latitude", table.latitude.column, _angle(ranges.MAX_LATITUDE, table.latitude.factor))
+        add("longitude", table.longitude.column, _angle(ranges.MAX_LONGITUDE, table.longitude.factor))
     return msgspec.defstruct("Row", fields, rename=names, gc=False)
+
+
+def with_number_ids(row: Row | None) -> Row | None:
+    """*row*, whose integer ids may have come as text, with numbers in their place."""
+    if row is not None:
+        if isinstance(row.event_id, str):
+            row.event_id = int(row.event_id)
+        if isinstance(row.prosthesis_id, str):
+            row.prosthesis_id = int(row.prosthesis_id)
+    return row
 
 
 def identity_struct(table: TelemetryTable) -> type[msgspec.Struct]:
     """The struct of the two ids of a row alone, for rows of which something else is invalid."""
     columns = {"event_id": table.event_id, "prosthesis_id": table.prosthesis_id}
-    fields = [(name, _id_type(column) | None, None) for name, column in columns.items()]
+    fields = [(name, _id_type(column, lax=True) | None, None) for name, column in columns.items()]
     return msgspec.defstruct("Identity", fields, rename={name: column.column for name, column in columns.items()}, gc=False)
 
 
@@ -181,9 +193,8 @@ class RowReader:
         if not rows:
             return columns
         self._read_ids(rows, columns)
-        recorded_at = _values(rows, "recorded_at")
-        columns.recorded_us = read_times(recorded_at, self._table.recorded_at)
-        self._check_times(rows, recorded_at, columns.recorded_us, committed_ms)
+        columns.recorded_us = read_times(_values(rows, "recorded_at"), self._table.recorded_at)
+        self._check_times(rows, columns.recorded_us, committed_ms)
         columns.facets = self._facets(rows)
         self._read_signals(rows, columns)
         self._read_batteries(rows, columns)
@@ -195,32 +206,20 @@ class RowReader:
         _require("prosthesis_id", _values(rows, "prosthesis_id"))
         if self._table.event_id.type == "integer":
             columns.event_id_lo = _numbers("event_id", rows, np.uint64)
+            if columns.event_id_lo.max() > ranges.MAX_INTEGER_ID:
+                raise InvalidRow("event_id: out of range")
             return
         numbers = [value.int for value in _require("event_id", _values(rows, "event_id"))]
         columns.event_id_hi = np.array([number >> 64 for number in numbers], dtype=np.uint64)
         columns.event_id_lo = np.array([number & _MASK64 for number in numbers], dtype=np.uint64)
 
-    def _check_times(self, rows: Sequence[Row], recorded_at: list[Any], recorded_us: Ints, committed_ms: Ints) -> None:
-        if recorded_us.min() < EARLIEST_US or recorded_us.max() > LATEST_US:
+    def _check_times(self, rows: Sequence[Row], recorded_us: Ints, committed_ms: Ints) -> None:
+        if recorded_us.min() < ranges.EARLIEST_US or recorded_us.max() >= ranges.END_US:
             raise InvalidRow("recorded_at: out of range")
-        if self._table.received_at is None:
-            late = recorded_us > committed_ms * 1000 + self._far_future_us
-        else:
-            late = self._after_receipt(rows, recorded_at, recorded_us, self._table.received_at)
-        if late.any():
+        column = self._table.received_at
+        received_us = committed_ms * 1000 if column is None else read_times(_values(rows, "received_at"), column)
+        if (recorded_us > received_us + self._far_future_us).any():
             raise InvalidRow("recorded_at: too far in the future")
-
-    def _after_receipt(self, rows: Sequence[Row], recorded_at: list[Any], recorded_us: Ints, received: TimeColumn) -> Ints:
-        """Which events lie too far after their receipt. Texts are compared first: only an event that looks later than its receipt is parsed."""
-        received_at = _require("received_at", _values(rows, "received_at"))
-        suspects = np.arange(len(rows))
-        if received.unit == self._table.recorded_at.unit:
-            suspects = np.flatnonzero(_greater(recorded_at, received_at))
-        late = np.zeros(len(rows), dtype=bool)
-        if len(suspects):
-            receipts = read_times([received_at[i] for i in suspects.tolist()], received)
-            late[suspects] = recorded_us[suspects] > receipts + self._far_future_us
-        return late
 
     def _facets(self, rows: Sequence[Row]) -> Ints:
         if self._table.kind:
@@ -298,21 +297,9 @@ def _numbers(name: str, rows: Sequence[Row], dtype: type[np.generic]) -> Ints:
 
 
 def _scaled(name: str, rows: Sequence[Row], factor: int) -> Ints:
-    if factor == 1:
-        return _numbers(name, rows, np.int64)
     scaled: Ints = np.rint(_numbers(name, rows, np.float64) * factor).astype(np.int64)
     return scaled
 
 
 def _cells(name: str, rows: Sequence[Row], factor: int) -> Ints:
     return np.floor_divide(_scaled(name, rows, factor), MICRODEGREES_PER_CELL)
-
-
-def _greater(ones: list[Any], others: list[Any]) -> Ints:
-    """Where the value of *ones* is greater. Texts of one length are compared as bytes, all at once."""
-    if isinstance(ones[0], str):
-        left, right = packed(ones), packed(others)
-        if left is not None and right is not None:
-            greater: Ints = left > right
-            return greater
-    return np.array([one > other for one, other in zip(ones, others, strict=True)], dtype=bool)

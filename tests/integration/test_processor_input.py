@@ -30,6 +30,9 @@ BAD_ROWS: dict[str, dict[str, Any]] = {
     "no-time": {"recorded_at": None},
     "a-time-in-the-far-future": {"recorded_at": TOO_FAR},
     "an-infinite-time": {"recorded_at": "infinity"},
+    "a-time-that-the-mart-cannot-hold": {"recorded_at": datetime(2110, 6, 1, tzinfo=UTC), "received_at": datetime(2110, 6, 1, tzinfo=UTC)},
+    "a-time-before-christ": {"recorded_at": "0044-03-15 12:00Z BC"},
+    "a-position-beyond-arithmetic": {"kind": "location", "latitude": 1e308, "longitude": 2.0},
     "a-position-that-is-no-number": {"kind": "location", "latitude": float("nan"), "longitude": 2.0},
 }
 NO_ENVELOPES = {

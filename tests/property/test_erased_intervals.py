@@ -14,10 +14,10 @@ from stream_processor.domain.ownership import Contract, effective_intervals
 LAST = 30
 times = st.integers(0, LAST)
 ends = st.one_of(st.none(), times)
-claims = st.lists(st.builds(Claim, st.integers(1, 50).map(lambda i: (2 * i, "")), times, ends, st.booleans()), max_size=4)
+claims = st.lists(st.builds(Claim, st.integers(1, 50).map(lambda i: (0, 0, 2 * i, "")), times, ends, st.booleans()), max_size=4)
 others = st.lists(
     st.builds(
-        lambda i, begin, end: Contract((2 * i + 1, ""), Ownership(begin, end, "b", "b", "", "UTC", f"b{i}", "")),
+        lambda i, begin, end: Contract((0, 0, 2 * i + 1, ""), Ownership(begin, end, "b", "b", "", "UTC", f"b{i}", "")),
         st.integers(1, 50),
         times,
         ends,

@@ -23,9 +23,9 @@ class Captured:
 
 
 class Tail:
-    """Reads what is appended to *topic* after ``Tail`` was made."""
+    """Reads what is appended to *topic* after ``Tail`` was made, or all of it."""
 
-    def __init__(self, kafka: Mapping[str, Any], topic: str) -> None:
+    def __init__(self, kafka: Mapping[str, Any], topic: str, *, from_beginning: bool = False) -> None:
         self._consumer = Consumer(
             {
                 **kafka,
@@ -39,7 +39,7 @@ class Tail:
         ends = [
             TopicPartition(topic, p, self._consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=15)[1]) for p in range(count)
         ]
-        self._consumer.assign(ends)
+        self._consumer.assign([TopicPartition(topic, end.partition, 0) for end in ends] if from_beginning else ends)
 
     def __enter__(self) -> Tail:
         return self

@@ -90,6 +90,14 @@ def test_a_world_in_which_all_is_well_has_no_problem() -> None:
     assert lines(WELL, [], NOW)[-1] == "all is well"
 
 
+def test_customers_of_unknown_time_zones_are_counted_and_their_zones_named() -> None:
+    unknown = {f"europe/{n}": 2 for n in range(7)}
+    told = only("postgres-crm", replace(database(Slot("bionicpro_crm", True, "reserved", 10)), unknown_zones=unknown))
+    assert "14 customers have a time zone that nobody knows ('europe/0', " in told[0]
+    assert "and 2 more" in told[0]
+    assert "IANA name" in told[0]
+
+
 @pytest.mark.parametrize(
     ("part", "reading", "said"),
     [

@@ -1,0 +1,50 @@
+"""What a contract's row of the CRM says of its bounds and its rank (``docs/metrics.md``, "Which day, which hour, whose")."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from schemas.mapping import ContractsTable, TimeColumn
+from schemas.ranges import EARLIEST_US, END_US, is_ordered_id
+from stream_processor.domain.instants import NotAnInstant, read_times
+
+Rank = tuple[int, int, int, str]
+"""Which of two contracts that hold wins: the exact beginning, then the id: integers by value, above them other texts by their code points."""
+
+
+class UnreadableBounds(ValueError):  # noqa: N818 - named for what it is
+    """A beginning or an end that is no instant: nobody can tell from it who owned the prosthesis."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """*starts_us*, *ends_us* (None: open) within the time that events have; *begins_us* is where the contract really begins."""
+
+    starts_us: int
+    ends_us: int | None
+    begins_us: int
+
+
+def bounds_of(row: dict[str, Any], columns: ContractsTable) -> Bounds | None:
+    """The bounds of a contract's row; None where it has no beginning, or none before events end: it owns nothing. Raises UnreadableBounds."""
+    begins, ends = _instant(row, columns.starts_at), _instant(row, columns.ends_at)
+    if begins is None or begins >= END_US:
+        return None
+    return Bounds(max(begins, EARLIEST_US), None if ends is None or ends >= END_US else max(ends, EARLIEST_US), begins)
+
+
+def rank(begins_us: int, contract_id: Any) -> Rank:
+    """See ``Rank``."""
+    text = str(contract_id)
+    return (begins_us, 0, int(text), "") if is_ordered_id(text) else (begins_us, 1, 0, text)
+
+
+def _instant(row: dict[str, Any], column: TimeColumn) -> int | None:
+    value = row.get(column.column)
+    if value is None:
+        return None
+    try:
+        return int(read_times([value], column)[0])
+    except (NotAnInstant, ValueError, TypeError, OverflowError):
+        raise UnreadableBounds(f"{column.column}: {str(value)[:40]!r} is not an instant in UTC") from None
