@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from cli.dlq.letters import DeadLetter, Selection, by_reason, parse, pretty, refusal, summary
-from stream_processor.adapters.dead_letters import headers_of
+from stream_processor.adapters.dead_letters import letter_of
 from stream_processor.domain.decode import DeadLetter as Refused
 
 AT = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -23,7 +23,7 @@ def letter(offset: int = 0, topic: str = "prosthesis.log", reason: str = "invali
 
 
 def test_what_the_processor_writes_is_read_back_with_the_original_headers_alone() -> None:
-    read = parse(5, AT, Record.key, Record.value, headers_of(Refused(Record(), "invalid-row", "amplitude: -1"), "prosthesis.log"))
+    read = parse(5, AT, Record.key, Record.value, letter_of(Refused(Record(), "invalid-row", "amplitude: -1"), "prosthesis.log").headers)
     assert (read.topic, read.partition, read.origin_offset, read.reason, read.error) == (
         "prosthesis.log",
         3,
