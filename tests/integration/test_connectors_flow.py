@@ -33,7 +33,7 @@ def connection(pipe: System, database: str, user: str) -> psycopg.Connection[Any
 
 
 def kafka(pipe: System) -> KafkaSettings:
-    return KafkaSettings(bootstrap_servers=pipe.kafka.bootstrap_servers)
+    return pipe.kafka.settings()
 
 
 def auditor(pipe: System, database: str) -> PostgresSettings:
@@ -54,7 +54,7 @@ def test_messages_that_any_role_may_write_into_the_wal_are_left_out(pipe: System
 
 
 def test_a_row_with_a_value_of_more_than_a_megabyte_comes_cut_and_an_update_of_it_too(pipe: System) -> None:
-    with connection(pipe, "telemetry", "telemetry_ingest") as source, Tail(pipe.kafka.bootstrap_servers, LOG_TOPIC) as tail:
+    with connection(pipe, "telemetry", "telemetry_ingest") as source, Tail(pipe.kafka.client(), LOG_TOPIC) as tail:
         (event,) = source.execute(EVENT, (PROSTHESIS, LARGE)).fetchone() or (0,)
         source.execute("UPDATE telemetry.telemetry_events SET amplitude_uv = 1 WHERE event_id = %s", (event,))
         source.execute("DELETE FROM telemetry.telemetry_events WHERE event_id = %s", (event,))
@@ -68,7 +68,7 @@ def test_a_column_that_no_report_needs_is_not_captured_whatever_it_holds(pipe: S
     with connection(pipe, "telemetry", "telemetry_owner") as owner:
         owner.execute("ALTER TABLE telemetry.telemetry_events ADD COLUMN payload text")
         try:
-            with Tail(pipe.kafka.bootstrap_servers, LOG_TOPIC) as tail:
+            with Tail(pipe.kafka.client(), LOG_TOPIC) as tail:
                 (event,) = owner.execute(EVENT.replace("error_code", "payload"), (PROSTHESIS, LARGE)).fetchone() or (0,)
                 owner.execute("DELETE FROM telemetry.telemetry_events WHERE event_id = %s", (event,))
                 found = tail.until(lambda found: len(found) == 2, lambda record: record.key == str(PROSTHESIS).encode())
