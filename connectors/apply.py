@@ -52,6 +52,16 @@ class ConnectorStatus:
         return self.connector == "FAILED" or "FAILED" in self.tasks
 
 
+def cause_of(trace: str) -> str:
+    """What a Java trace says is at the bottom of it, on one line: the last two ``Caused by``, the first line where there is none.
+
+    Of a topic that is not there the last one says only that, and the one before says which.
+    """
+    lines = [line.strip() for line in trace.splitlines() if line.strip()]
+    causes = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
+    return "; ".join(causes[-2:]) if causes else next(iter(lines), "")
+
+
 def read_connectors(folder: Path = FOLDER) -> list[Connector]:
     """The connectors of *folder*, by name. Raises ConnectError for a file that is no ``{"name", "config"}`` of texts."""
     connectors: list[Connector] = []
@@ -75,7 +85,7 @@ def plan(wanted: Sequence[Connector], found: Mapping[str, Mapping[str, str]], st
         elif changed := (*differences(config, existing), *(f"{name}: remove" for name in sorted(existing.keys() - config.keys()))):
             steps.append(Step("alter", connector.name, changed))
         elif (status := statuses.get(connector.name)) is not None and status.failed:
-            steps.append(Step("restart", connector.name, tuple(trace.splitlines()[0] for trace in status.traces if trace)))
+            steps.append(Step("restart", connector.name, tuple(cause_of(trace) for trace in status.traces if trace)))
     return steps
 
 

@@ -25,6 +25,7 @@ from pydantic import SecretStr
 from connectors import accounts
 from connectors import apply as connect_api
 from connectors import topics as broker
+from connectors.flow import await_flow
 from connectors.plan import Step
 from connectors.resnapshot import resnapshot
 from connectors.watch import SourceSettings, WatchSettings, contracts, look, run
@@ -119,9 +120,13 @@ def plan_connectors(folder: FolderOption = connect_api.FOLDER, deadline: Deadlin
 
 @connectors_app.command("apply")
 def apply_connectors(folder: FolderOption = connect_api.FOLDER, deadline: DeadlineOption = 120.0) -> None:
-    """Create, alter or restart connectors, and wait until each runs."""
+    """Create, alter or restart connectors, and wait until changes of each one's source come through."""
     with _errors_to_exit_code(), _connect(deadline) as connect:
-        _print_steps(connect.apply(connect_api.read_connectors(folder)))
+        wanted = connect_api.read_connectors(folder)
+        steps = connect.apply(wanted)
+        for connector in wanted:
+            _await_flow(connect, connector, deadline)
+        _print_steps(steps)
 
 
 @connectors_app.command("status")
@@ -138,14 +143,20 @@ def show_connectors(folder: FolderOption = connect_api.FOLDER, deadline: Deadlin
 
 @connectors_app.command("restart")
 def restart_connector(
-    name: Annotated[str, typer.Argument(help="The connector: crm or telemetry.")], deadline: DeadlineOption = 120.0
+    name: Annotated[str, typer.Argument(help="The connector: crm or telemetry.")],
+    folder: FolderOption = connect_api.FOLDER,
+    deadline: DeadlineOption = 120.0,
 ) -> None:
-    """Restart one connector with its tasks, from its offsets: for one that runs and sends nothing, as after its topic was deleted under it."""
+    """Restart one connector with its tasks, from its offsets: for one that runs and sends nothing, as after its topic was deleted under it.
+
+    Done when a change of its source, written for the purpose, came through.
+    """
     with _errors_to_exit_code(), _connect(deadline) as connect:
         if name not in connect.statuses():
             raise connect_api.ConnectError(f"there is no connector {name}: `bionicpro connectors apply`")
         connect.restart(name)
-    typer.echo(f"connector {name} runs")
+        _await_flow(connect, _wanted(folder, name), deadline)
+    typer.echo(f"connector {name} runs, and changes of its source come through")
 
 
 @connectors_app.command("resnapshot")
@@ -162,15 +173,13 @@ def resnapshot_connector(
 ) -> None:
     """Heal a dropped or lost replication slot: stop the connector, forget its offsets, let it read every row again and stream. Then `bionicpro repair`."""
     with _errors_to_exit_code():
-        wanted = {connector.name: connector for connector in connect_api.read_connectors(folder)}
-        if name not in wanted:
-            raise typer.BadParameter(f"{name}: no such connector; there are {', '.join(wanted)}", param_hint="NAME")
+        connector = _wanted(folder, name)
         if not yes:
             typer.confirm(f"Let connector {name} forget its offsets and read every row again?", abort=True, err=True)
-        database = getattr(load(SourceSettings), f"{name}_db")
+        database = _source_of(name)
         owner = _owner(name, source_env, context.obj)
         with _connect(60.0) as connect:
-            resnapshot(connect, wanted[name], database, owner=owner, deadline_s=deadline, say=partial(typer.echo, err=True))
+            resnapshot(connect, connector, database, owner=owner, deadline_s=deadline, say=partial(typer.echo, err=True))
     typer.echo(f"connector {name} streams again; now `bionicpro repair`, which finds what was deleted meanwhile")
 
 
@@ -208,6 +217,26 @@ def watch_sources() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     raise typer.Exit(run(settings, stop))
+
+
+def _wanted(folder: Path, name: str) -> connect_api.Connector:
+    wanted = {connector.name: connector for connector in connect_api.read_connectors(folder)}
+    if name not in wanted:
+        raise typer.BadParameter(f"{name}: no such connector; there are {', '.join(wanted)}", param_hint="NAME")
+    return wanted[name]
+
+
+def _source_of(name: str) -> PostgresSettings:
+    """The source database of a connector, with an account that may write barriers."""
+    settings = load(SourceSettings)
+    databases = {"crm": settings.crm_db, "telemetry": settings.telemetry_db}
+    if name not in databases:
+        raise connect_api.ConnectError(f"connector {name}: its source is not known here; there are settings of {', '.join(databases)}")
+    return databases[name]
+
+
+def _await_flow(connect: connect_api.Connect, connector: connect_api.Connector, deadline_s: float) -> None:
+    await_flow(connect, connector, _source_of(connector.name), load(Settings).kafka, deadline_s)
 
 
 def _owner(name: str, given: Path | None, operators: Path | None) -> PostgresSettings | None:

@@ -15,6 +15,7 @@ from eraser.settings import EraserSettings
 from eraser.tables import EraserError, Tables
 from eraser.work import Work
 from service_kit.clickhouse import connected
+from service_kit.clickhouse_errors import Trouble, trouble_of
 from service_kit.logging import configure
 from service_kit.settings import load
 
@@ -39,7 +40,8 @@ def run(settings: EraserSettings, stop: threading.Event) -> int:
                     stop.wait(settings.eraser.poll_s)
         except (EraserError, DriverError, OSError, EOFError) as error:
             failing_since = failing_since or time.monotonic()
-            if time.monotonic() - failing_since > settings.eraser.store_deadline_s:
+            of_data = not isinstance(error, EraserError) and trouble_of(error) is Trouble.DATA
+            if of_data or time.monotonic() - failing_since > settings.eraser.store_deadline_s:
                 log.critical("the eraser stops", error=_line(error))
                 return EXIT_SOFTWARE
             log.warning("erasures wait", error=_line(error), again_in_s=backoff)

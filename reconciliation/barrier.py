@@ -95,14 +95,18 @@ class Tail:
         partitions = [TopicPartition(self.topic, partition) for partition in metadata.partitions]
         return {at.partition: self._consumer.get_watermark_offsets(at, timeout=_METADATA_TIMEOUT_S, cached=False)[1] for at in partitions}
 
-    def find(self, token: str, ends: Mapping[int, int], deadline: float) -> dict[int, int]:
-        """The offset of *token*'s heartbeat in each partition, looked for from *ends* on until *deadline* (of ``time.monotonic``)."""
+    def find(self, token: str, ends: Mapping[int, int], deadline: float, meanwhile: Callable[[], None] = lambda: None) -> dict[int, int]:
+        """The offset of *token*'s heartbeat in each partition, looked for from *ends* on until *deadline* (of ``time.monotonic``).
+
+        *meanwhile* is called again and again; what it raises ends the search.
+        """
         found: dict[int, int] = {}
         self._consumer.assign([TopicPartition(self.topic, partition, offset) for partition, offset in ends.items()])
         try:
             while found.keys() != ends.keys():
                 if time.monotonic() > deadline:
                     raise BarrierError(_not_delivered(self.topic, ends.keys() - found.keys()))
+                meanwhile()
                 for message in self._consumer.consume(num_messages=1000, timeout=_POLL_S):
                     if message.error() is not None:
                         raise KafkaException(message.error())

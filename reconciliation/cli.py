@@ -12,6 +12,7 @@ import typer
 from clickhouse_driver.errors import Error as ClickHouseError
 from confluent_kafka import KafkaException
 from psycopg import Error as PostgresError
+from psycopg import InterfaceError, OperationalError
 
 from reconciliation import repair as repairs
 from reconciliation import verify as verifies
@@ -19,6 +20,7 @@ from reconciliation.barrier import BarrierError
 from reconciliation.commands import CommandError
 from reconciliation.mart import MartError
 from reconciliation.settings import ReconciliationSettings
+from service_kit.clickhouse_errors import Trouble, trouble_of
 from service_kit.settings import load
 
 EXIT_UNEQUAL = 1
@@ -76,18 +78,19 @@ def _progress() -> Callable[[str], None]:
 
 @contextmanager
 def _explained() -> Iterator[None]:
-    """A server that cannot be asked is one line and exit code 69, not a traceback."""
+    """A server that cannot be asked is one line and exit code 69; one that refuses what it was asked is one line and 1. Never a traceback."""
+    code = EXIT_UNAVAILABLE
     try:
         yield
     except (BarrierError, MartError, CommandError, repairs.RepairError) as error:
         problem = str(error)
     except PostgresError as error:
-        problem = f"PostgreSQL: {error}"
+        problem, code = f"PostgreSQL: {error}", EXIT_UNAVAILABLE if isinstance(error, OperationalError | InterfaceError) else EXIT_UNEQUAL
     except ClickHouseError as error:
-        problem = f"ClickHouse: {error.message}"
+        problem, code = f"ClickHouse: {error.message}", EXIT_UNAVAILABLE if trouble_of(error) is Trouble.OUTAGE else EXIT_UNEQUAL
     except (KafkaException, OSError, EOFError) as error:
         problem = f"{type(error).__name__}: {error}"
     else:
         return
     typer.echo(problem, err=True)
-    raise typer.Exit(EXIT_UNAVAILABLE)
+    raise typer.Exit(code)

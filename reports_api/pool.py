@@ -18,6 +18,7 @@ import structlog
 from clickhouse_driver import Client, errors
 
 from service_kit import clickhouse
+from service_kit.clickhouse_errors import Trouble, trouble_of
 from service_kit.settings import ClickHouseSettings
 
 log = structlog.get_logger(__name__)
@@ -154,6 +155,9 @@ class ClickHousePool:
             raise StoreFailedError(error.code) from error
         except (errors.Error, EOFError, OSError) as error:
             client.disconnect()
+            if trouble_of(error) is not Trouble.OUTAGE:  # the server is well: waiting for it would help nobody
+                log.error("clickhouse's answer cannot be read", error=type(error).__name__)  # noqa: TRY400  the text may hold values
+                raise StoreFailedError(getattr(error, "code", 0)) from error
             if client not in self._given_up:  # else it is we who broke off, and the server may be well
                 self._back_off.failed()
             raise StoreUnavailableError(f"ClickHouse is unreachable: {type(error).__name__}", self._back_off.remaining()) from error

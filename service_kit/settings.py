@@ -21,6 +21,7 @@ from typing import Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+MESSAGE_MAX_BYTES = 5 << 20  # of a producer's request; `schemas.limits.OPERATOR_REQUEST`, which stands above every dead letter
 PLACEHOLDERS = frozenset({"", "change-me", "changeme", "secret", "password", "admin"})
 ClientConfig = dict[str, str | int | float | bool]
 EXIT_BAD_SETTINGS = 78  # EX_CONFIG of sysexits.h
@@ -69,6 +70,7 @@ class KafkaSettings(Section):
             "partitioner": "murmur2_random",
             "enable.idempotence": True,
             "delivery.timeout.ms": 30_000,
+            "message.max.bytes": MESSAGE_MAX_BYTES,
         }
 
 

@@ -26,17 +26,17 @@ from faust.web import Request, Response, View
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from yarl import URL
 
-from schemas.commands import Erase, encode_command
+from schemas import limits
+from schemas.commands import encode_command
 from schemas.erasure import ErasureRequest
 from schemas.generations import database_of, group_of
 from schemas.keys import CRM_TOPIC, DEAD_LETTER_TOPIC, LOG_TOPIC, partition_of
 from schemas.mapping import SourceMapping
-from schemas.ownership import OwnershipDocument
 from schemas.ownership import encode as encode_document
 from stream_processor import metrics
 from stream_processor.adapters.clickhouse import ClickHouseStore
 from stream_processor.adapters.crm_changes import values_before
-from stream_processor.adapters.dead_letters import headers_of
+from stream_processor.adapters.dead_letters import DeadLetterLimit, letter_of
 from stream_processor.adapters.generations import Situation, situation
 from stream_processor.adapters.intake import Delivery, Intake
 from stream_processor.adapters.kafka_transport import BatchConsumer, BatchTransport, PromptTableManager, credentials
@@ -46,6 +46,7 @@ from stream_processor.domain.calendar import day_number
 from stream_processor.domain.decode import DeadLetter
 from stream_processor.domain.directory import CrmEnvelope, Directory, Handled, decode_crm
 from stream_processor.engine import Engine, EngineSettings, Outcome
+from stream_processor.poison import POISON_A_MINUTE
 from stream_processor.ports import StoredProgress, StoreUnavailable
 from stream_processor.settings import ProcessorSettings
 from stream_processor.worker import Worker
@@ -88,6 +89,7 @@ class Processor:
         self._checked = asyncio.Event()  # whether the positions of the present assignment were looked at
         self.app = self._faust_app()
         self._intake = Intake(settings.processor.batch_records)
+        self._poison_limit = DeadLetterLimit(POISON_A_MINUTE)
         self._directory = Directory(self._mapping, self.app.Table(DIRECTORY_TABLE, partitions=self._crm.partitions))
         self._log_out = self.app.topic(LOG_TOPIC, key_serializer="raw", value_serializer="raw")
         self._dead_out = self.app.topic(DEAD_LETTER_TOPIC, key_serializer="raw", value_serializer="raw")
@@ -112,7 +114,7 @@ class Processor:
             value_serializer="json",
             consumer_auto_offset_reset="earliest",
             consumer_group_instance_id=conf.instance_id or None,
-            consumer_max_fetch_size=16 << 20,
+            consumer_max_fetch_size=limits.PARTITION_FETCH,
             broker_max_poll_records=conf.fetch_records,
             broker_max_poll_interval=max(300.0, 2 * conf.store_deadline_s),
             broker_session_timeout=conf.session_timeout_s,
@@ -131,6 +133,7 @@ class Processor:
             web_tables_enabled=False,
             producer_acks=-1,
             producer_compression_type="lz4",
+            producer_max_request_size=limits.PROCESSOR_REQUEST,
             logging_config=None,
         )
         urls = [URL(part) for part in broker.split(";")]
@@ -237,16 +240,37 @@ class Processor:
             try:
                 change = decode_crm(value)
             except ValueError as error:
-                await self.send_dead_letters([DeadLetter(_CrmRecord(event.message), "not-an-envelope", str(error))], CRM_TOPIC)
+                await self._refuse_crm(event.message, "not-an-envelope", str(error))
             else:
                 ts_ms = change.source.ts_ms if isinstance(change, CrmEnvelope) else 0
-                handled = self._direct(change, event.message)
-                if handled.error:
-                    await self.send_dead_letters([DeadLetter(_CrmRecord(event.message), handled.reason, handled.error)], CRM_TOPIC)
-                await self._send_documents(handled.documents)
-                await self._send_erasures(handled.erasures)
+                await self._handle_change(change, event.message)
         as_of = max(ts_ms, self._crm_handled.as_of_ms if self._crm_handled else 0)
         self._crm_handled = self._crm_progress(offset, as_of)
+
+    async def _handle_change(self, change: CrmEnvelope | ErasureRequest, message: Any) -> None:
+        """A change that the directory fails at is poison: it becomes a dead letter, and the directory is made anew without it."""
+        try:
+            handled = self._direct(change, message)
+            records = [*_documents(handled), *_erasures(handled)]
+        except Exception as error:
+            log.error("poison: a change of the CRM cannot be handled", offset=message.offset, error=type(error).__name__)  # noqa: TRY400
+            self._poison_limit.count(1, time.monotonic())
+            await self._refuse_crm(message, "poison", f"{type(error).__name__}: {error}")
+            await self._restore_directory(message.offset)
+            return
+        if handled.error:
+            await self._refuse_crm(message, handled.reason, handled.error)
+        for identity, parts in {(erase.command_id, erase.parts) for erase in handled.erasures}:
+            log.info("erasure", erasure_id=identity, prostheses=parts)
+        await self._send_down([record for record in records if len(record[1]) <= limits.OWN_RECORD])
+        for prosthesis_id, value in records:
+            if len(value) > limits.OWN_RECORD:
+                said = f"what it says of prosthesis {prosthesis_id} has {len(value)} bytes, {limits.OWN_RECORD} are allowed: its reports stay as they are"
+                log.error("a record of the directory is too large", offset=message.offset, bytes=len(value), allowed=limits.OWN_RECORD)
+                await self._refuse_crm(message, "ownership-too-large", said)
+
+    async def _refuse_crm(self, message: Any, reason: str, error: str) -> None:
+        await self.send_dead_letters([DeadLetter(_CrmRecord(message), reason, error)], CRM_TOPIC)
 
     def _direct(self, change: CrmEnvelope | ErasureRequest, message: Any) -> Handled:
         if isinstance(change, ErasureRequest):
@@ -256,15 +280,6 @@ class Processor:
 
     def _crm_progress(self, offset: int, as_of_ms: int) -> StoredProgress:
         return StoredProgress(CRM_TOPIC, 0, self._crm.topic_id, self._crm.partitions, offset, as_of_ms)
-
-    async def _send_documents(self, documents: Sequence[OwnershipDocument]) -> None:
-        await self._send_down([(document.prosthesis_id, encode_document(document)) for document in documents])
-
-    async def _send_erasures(self, erasures: Sequence[Erase]) -> None:
-        """After the documents, which no longer name the customer."""
-        for identity, parts in {(erase.command_id, erase.parts) for erase in erasures}:
-            log.info("erasure", erasure_id=identity, prostheses=parts)
-        await self._send_down([(erase.prosthesis_id, encode_command(erase)) for erase in erasures])
 
     async def _send_down(self, records: Sequence[tuple[str, bytes]]) -> None:
         """Append to the log, each under its prosthesis's key; returns when Kafka has acknowledged all."""
@@ -341,8 +356,8 @@ class Processor:
         for item in dead:
             log.warning("dead letter", topic=topic, partition=item.record.partition, offset=item.record.offset, reason=item.reason)
             metrics.DEAD_LETTERS.labels(item.reason).inc()
-            headers = headers_of(item, topic)
-            pending.append(await self._dead_out.send(key=item.record.key, value=item.record.value, headers=headers))
+            letter = letter_of(item, topic)
+            pending.append(await self._dead_out.send(key=letter.key, value=letter.value, headers=letter.headers))
         await asyncio.wait_for(asyncio.gather(*pending), SEND_DEADLINE_S)
 
     def observe(self, outcome: Outcome, seconds: float) -> None:
@@ -360,6 +375,15 @@ class _CrmRecord:
         self.key: bytes | None = message.key
         self.value: bytes | None = message.value
         self.headers = list(message.headers.items()) if isinstance(message.headers, dict) else list(message.headers or ())
+
+
+def _documents(handled: Handled) -> list[tuple[str, bytes]]:
+    return [(document.prosthesis_id, encode_document(document)) for document in handled.documents]
+
+
+def _erasures(handled: Handled) -> list[tuple[str, bytes]]:
+    """After the documents, which no longer name the customer."""
+    return [(erase.prosthesis_id, encode_command(erase)) for erase in handled.erasures]
 
 
 async def _fatal(work: Awaitable[None]) -> None:

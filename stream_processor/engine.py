@@ -13,7 +13,7 @@ Order of effects: erasure rules, raw, reports (tombstones among them), states, o
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -76,6 +76,12 @@ class Outcome:
     reports: int = 0
     unfinished: frozenset[int] = frozenset()  # partitions with a recompute that goes on in later calls
 
+    def add(self, part: Outcome) -> None:
+        """Count what *part* of the same batch did too; it left nothing unfinished."""
+        self.dead.extend(part.dead)
+        for name in (f.name for f in fields(Outcome) if f.type == "int"):
+            setattr(self, name, getattr(self, name) + getattr(part, name))
+
 
 class Engine:
     """Not safe for concurrent calls; everything it remembers is a cache of the store, valid for one assignment (*epoch*)."""
@@ -115,11 +121,24 @@ class Engine:
 
         Raises StoreUnavailable where the store fails; call ``forget`` and then process the same records again, any number of times.
         """
+        self._enter(epoch)
+        decoded = self._decoder.decode(records)
+        return self._carry_out(decoded, Outcome(dead=decoded.dead, records=len(records)), whole=whole)
+
+    def leave_out(self, record: Record, epoch: int, *, retract: bool) -> Outcome:
+        """Go on past a record that cannot be processed, which the caller has made a dead letter. Idempotent; raises as ``process`` does.
+
+        Attempts may have written its event to raw, and an update's former content is no longer what the source has: if *retract*, neither counts.
+        """
+        self._enter(epoch)
+        return self._carry_out(self._decoder.left_out(record, retract=retract), Outcome(records=1), whole=True)
+
+    def _enter(self, epoch: int) -> None:
         if epoch != self._epoch:
             self.forget()
             self._epoch = epoch
-        decoded = self._decoder.decode(records)
-        outcome = Outcome(dead=decoded.dead, records=len(records))
+
+    def _carry_out(self, decoded: Decoded, outcome: Outcome, *, whole: bool) -> Outcome:
         first_open_day = self._settings.first_open_day()
         if first_open_day is not None:
             refuse_closed(decoded, first_open_day)
@@ -177,7 +196,7 @@ class Engine:
             device = self._place(retraction.record, retraction.prosthesis_id, outcome)
             if device is not None:
                 work = batch.work(device, retraction.record.offset)
-                work.deletes.append((*retraction.event_id, retraction.record.offset))
+                work.deletes.append((*retraction.event_id, retraction.record.offset, retraction.lsn))
 
     def _leave_out_erased(self, batch: Batch, outcome: Outcome) -> None:
         """What erasure rules cover is neither written nor folded, whatever brings it: it does not go on from here."""
@@ -187,7 +206,9 @@ class Engine:
             # A row of an incremental snapshot is how the source has it now: what raw has elsewhere of the same event has left there.
             for i in np.flatnonzero(inside & inserts.unversioned).tolist():
                 events, offset = inserts.columns, int(inserts.columns.offset[i])
-                batch.work(int(events.device[i]), offset).deletes.append((int(events.event_id_hi[i]), int(events.event_id_lo[i]), offset))
+                batch.work(int(events.device[i]), offset).deletes.append(
+                    (int(events.event_id_hi[i]), int(events.event_id_lo[i]), offset, None)
+                )
             good = ~inside
             inserts.columns, inserts.live, inserts.unversioned = inserts.columns.take(good), inserts.live[good], inserts.unversioned[good]
             outcome.erased += int(inside.sum())
@@ -273,6 +294,9 @@ class Engine:
             earlier = in_flight.lsn_before(i)
             if batch.inserts.unversioned[i] and (event_id in known or earlier is not None):
                 self._take_snapshot_row(batch, i, known.get(event_id), earlier)
+                continue
+            if earlier is None and inserts.live[i] and event_id in known and known[event_id].was_left_out_at(int(events.lsn[i])):
+                batch.supersede(i, known[event_id])
                 continue
             verdict = judge(int(events.lsn[i]), int(mark[i]), known.get(event_id), earlier)
             if verdict is Verdict.DUPLICATE:

@@ -82,7 +82,8 @@ class ReportStore(Protocol):
     """One generation of tables, and the erasure rules that all generations share.
 
     Writes are idempotent: a row replaces the one of its key with a lower or equal version, never one with a higher. Reads see all earlier writes.
-    Every method raises StoreUnavailable where the server cannot be reached or does not answer in time; the write may or may not have happened.
+    Every method raises StoreUnavailable where the server cannot be reached, does not answer in time or is overloaded; StoreUnusable where it refuses whatever is asked of it. Anything
+    else that it raises is about the data at hand. The write may or may not have happened.
     """
 
     def ownership(self, prosthesis_ids: Sequence[str]) -> list[StoredOwnership]: ...
@@ -127,3 +128,7 @@ class ReportStore(Protocol):
 
 class StoreUnavailable(RuntimeError):  # noqa: N818 - named for what it is
     """The store cannot be reached or refused for now; the same call may succeed later."""
+
+
+class StoreUnusable(RuntimeError):  # noqa: N818 - named for what it is
+    """The store refuses the request whatever its data are (schema, rights, settings, a defect of ours): no record is to blame, and no retry helps."""

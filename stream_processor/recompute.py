@@ -13,7 +13,7 @@ from stream_processor.domain.calendar import HOUR_US, day_number, local_day
 from stream_processor.domain.columns import Ints, TelemetryColumns
 from stream_processor.domain.decode import Change
 from stream_processor.domain.devices import CellKey, Devices
-from stream_processor.domain.duplicates import EventId
+from stream_processor.domain.duplicates import EventId, KnownEvent
 from stream_processor.domain.states import Page, StateCache
 from stream_processor.erasures import Erasures
 from stream_processor.ports import ReportStore
@@ -33,14 +33,14 @@ _FIRST_DAY, _LAST_DAY = day_number(FIRST_DAY), day_number(LAST_DAY)
 class Work:
     """What has to be computed anew of one prosthesis: *days* are local day numbers, *instants* lie in days still to be found.
 
-    *deletes*: halves of event ids, and the offset up to which what raw has of the event is meant.
+    *deletes*: halves of event ids, the offset up to which what raw has of the event is meant, and the LSN that the delete bears (None: just above what raw has).
     """
 
     offset: int
     days: set[int] = field(default_factory=set)
     instants: list[int] = field(default_factory=list)
     everything: bool = False
-    deletes: list[tuple[int, int, int]] = field(default_factory=list)
+    deletes: list[tuple[int, int, int, int | None]] = field(default_factory=list)
     sizes: Mapping[int, int] | None = None  # events by UTC day, once asked for
     reports: set[tuple[str, int]] = field(default_factory=set)  # (user, day) that the mart may have without a state
     refused: int = 0  # days that were left as they are, because raw of them may have expired
@@ -70,7 +70,7 @@ class Work:
     def add_command(self, command: commands.Command) -> None:
         """A recompute without one of its bounds is one of everything: more is never wrong."""
         if isinstance(command, commands.Delete):
-            self.deletes.extend((*halves, ANY_OFFSET) for halves in command.event_ids)
+            self.deletes.extend((*halves, ANY_OFFSET, None) for halves in command.event_ids)
         elif isinstance(command, commands.Erase):
             self.add_all()
         else:
@@ -83,6 +83,11 @@ class Work:
             self.add_all()
         else:
             self.days.update(range(day_number(command.from_date), day_number(command.to_date) + 1))
+
+
+def _is_meant(event: KnownEvent, up_to: int, lsn: int | None) -> bool:
+    """Whether what raw has of an event is from no later than what is to be deleted."""
+    return event.offset <= up_to and (lsn is None or event.lsn <= lsn)
 
 
 def _leave_closed(works: Mapping[int, Work], first_open_day: int) -> None:
@@ -126,16 +131,16 @@ class Recompute:
         return written
 
     def _delete(self, works: Mapping[int, Work]) -> None:
-        """Mark events that the source no longer has as deleted, just above their own LSN, so that a redelivered insert stays below."""
-        ids: dict[EventId, tuple[int, int]] = {
-            (self._devices[device].prosthesis_id, hi, lo): (device, up_to)
+        """Mark events that count no more as deleted, at the LSN told, or just above their own, so that a redelivered insert stays below."""
+        ids: dict[EventId, tuple[int, int, int | None]] = {
+            (self._devices[device].prosthesis_id, hi, lo): (device, up_to, lsn)
             for device, work in works.items()
-            for hi, lo, up_to in work.deletes
+            for hi, lo, up_to, lsn in work.deletes
         }
         known = self._store.known_events(sorted(ids)) if ids else {}
         for work in works.values():
             work.deletes.clear()
-        meant = [(i, event) for i, event in known.items() if event.deleted or event.offset <= ids[i][1]]
+        meant = [(i, event) for i, event in known.items() if event.deleted or _is_meant(event, *ids[i][1:])]
         for event_id, event in meant:
             # Also where it is deleted already: a crash may have come between raw and the report.
             for instant in event.instants:
@@ -147,7 +152,8 @@ class Recompute:
         for i, (event_id, event) in enumerate(gone):
             device = ids[event_id][0]
             rows.event_id_hi[i], rows.event_id_lo[i] = event_id[1:]
-            rows.recorded_us[i], rows.lsn[i], rows.deleted[i] = event.recorded_us, event.lsn + 1, 1
+            told = ids[event_id][2]
+            rows.recorded_us[i], rows.lsn[i], rows.deleted[i] = event.recorded_us, event.lsn + 1 if told is None else told, 1
             rows.partition[i], rows.offset[i], rows.device[i] = self._devices[device].partition, works[device].offset, device
         self._store.write_telemetry(self._devices.prosthesis_ids[rows.device], rows, [event.former for _, event in gone])
 

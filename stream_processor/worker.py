@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import time
+import traceback
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Protocol
 
 import structlog
 
 from stream_processor.adapters.dead_letters import DeadLetterLimit
 from stream_processor.adapters.intake import Delivery, Intake
-from stream_processor.domain.decode import DeadLetter
+from stream_processor.domain.decode import DeadLetter, Record
 from stream_processor.engine import Engine, Outcome
-from stream_processor.ports import StoreUnavailable
+from stream_processor.poison import POISON_A_MINUTE, TRIES, search
+from stream_processor.ports import StoreUnavailable, StoreUnusable
 
 log = structlog.get_logger()
 
@@ -22,6 +26,8 @@ MAX_BACKOFF_S = 5.0
 HELD_RECORDS = 100_000  # more than this wait for no recompute in parts: it is finished at once
 ERASURES_EVERY_S = 30.0
 REPORTS_AT_ONCE = 5_000  # a batch of more of them is cut: each costs some KiB on its way, where an event costs some hundred bytes
+# Nobody's record is to blame for these: an outage beyond its deadline, a store that refuses everything, a machine that is full.
+HOPELESS = (StoreUnavailable, StoreUnusable, MemoryError)
 
 
 class Effects(Protocol):
@@ -57,6 +63,7 @@ class Worker:
         self._interval_s = interval_s
         self._store_deadline_s = store_deadline_s
         self._limit = DeadLetterLimit(dead_letters_a_minute)
+        self._poison_limit = DeadLetterLimit(min(POISON_A_MINUTE, dead_letters_a_minute))
         self._clock = clock
         self._sleep = sleep
         self._held: list[Delivery] = []  # of partitions with a recompute that goes on: handled, not to be acknowledged yet
@@ -65,7 +72,7 @@ class Worker:
         self._reports_a_record = 1.0  # of the last batch: what comes next is like it; of the first one nothing is known
 
     async def run(self) -> None:
-        """Until cancelled. Raises what stops the processor: StoreUnavailable after the deadline, TooManyDeadLetters, any defect."""
+        """Until cancelled. Raises what stops the processor: StoreUnavailable after the deadline, StoreUnusable, TooManyDeadLetters."""
         while True:
             began = self._clock()
             await self.handle(await self._intake.take(self._at_once(), wait=not self._held))
@@ -102,14 +109,65 @@ class Worker:
             await delivery.acknowledge()
 
     async def _process(self, current: Sequence[Delivery], epoch: int) -> Outcome:
-        """The engine's work in a thread, tried again with a back-off while the store is away."""
+        """The engine's work. A batch that fails again and again for another reason than the store is split, until the records that make it fail are found and left out."""
+        for left in reversed(range(TRIES)):
+            try:
+                return await self._attempt(partial(self._engine_work, current, epoch))
+            except HOPELESS:
+                raise
+            except Exception as error:
+                log.error("a batch failed", tries_left=left, **_seen(error))  # noqa: TRY400 - its text may hold values
+        records = [record for delivery in (*self._held, *current) for record in delivery.records]
+        return await self._process_in_parts(records, epoch)
+
+    async def _process_in_parts(self, records: Sequence[Record], epoch: int) -> Outcome:
+        """All of *records* but the poison among them; what is behind a part is done for good, so a part may be tried after a crash or a failure again."""
+        outcome, plan = Outcome(), search(len(records))
+        part = next(plan, None)
+        while part is not None and self._epoch() == epoch:
+            failed = await self._fails(records[part.start : part.stop], epoch, outcome)
+            try:
+                part = plan.send(failed)
+            except StopIteration:
+                part = None
+        self._memory = self._engine.memory
+        return outcome
+
+    async def _fails(self, records: Sequence[Record], epoch: int, outcome: Outcome) -> bool:
+        """Whether the part fails; a single record that does is left out."""
+        try:
+            outcome.add(await self._attempt(partial(self._engine.process, records, epoch, whole=True)))
+        except HOPELESS:
+            raise
+        except Exception as error:
+            if len(records) == 1:
+                await self._leave_out(records[0], error, epoch, outcome)
+            return True
+        return False
+
+    async def _leave_out(self, poison: Record, error: Exception, epoch: int, outcome: Outcome) -> None:
+        """The dead letter comes before the log goes on past the record: from there on it is the only trace of it."""
+        log.error("poison: a record cannot be processed", partition=poison.partition, offset=poison.offset, **_seen(error))
+        self._poison_limit.count(1, self._clock())
+        self._limit.count(1, self._clock())
+        await self._effects.send_dead_letters([DeadLetter(poison, "poison", f"{type(error).__name__}: {error}")])
+        try:
+            outcome.add(await self._attempt(partial(self._engine.leave_out, poison, epoch, retract=True)))
+        except HOPELESS:
+            raise
+        except Exception as again:
+            log.error("its event cannot be taken out of raw", partition=poison.partition, offset=poison.offset, **_seen(again))  # noqa: TRY400
+            outcome.add(await self._attempt(partial(self._engine.leave_out, poison, epoch, retract=False)))
+
+    async def _attempt(self, work: Callable[[], Outcome]) -> Outcome:
+        """*work* in a thread, tried again with a back-off while the store is away. After any failure the engine has no caches."""
         deadline, backoff = self._clock() + self._store_deadline_s, FIRST_BACKOFF_S
         while True:
             try:
-                return await asyncio.to_thread(self._engine_work, current, epoch)
-            except StoreUnavailable as error:
+                return await asyncio.to_thread(work)
+            except Exception as error:
                 self._engine.forget()
-                if self._clock() >= deadline:
+                if not isinstance(error, StoreUnavailable) or self._clock() >= deadline:
                     raise
                 log.warning("store is away, the batch waits", error=str(error), again_in_s=backoff)
             await self._sleep(backoff)
@@ -126,3 +184,9 @@ class Worker:
         outcome = self._engine.process(records, epoch, whole=whole)
         self._memory = self._engine.memory
         return outcome
+
+
+def _seen(error: Exception) -> dict[str, str]:
+    """The kind of an error and where it arose. Its text, which may hold somebody's values, goes into the dead letter alone."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return {"error": type(error).__name__, "at": f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""}

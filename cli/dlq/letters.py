@@ -21,7 +21,8 @@ class DeadLetter:
     """*offset* is its place among the dead letters; *key*, *value* and *headers* are the refused record's own, byte for byte.
 
     *topic*, *partition*, *origin_offset*: where it was refused; *reason* and *error*: why. A record without these headers is no
-    dead letter of ours: *topic* is empty then and it cannot be replayed.
+    dead letter of ours: *topic* is empty then and it cannot be replayed. *truncated*: which parts of it were cut, because it was too large for
+    a dead letter; then *whole_bytes* and *whole_sha256* are of the value as it was.
     """
 
     offset: int
@@ -34,6 +35,9 @@ class DeadLetter:
     key: bytes | None
     value: bytes | None
     headers: Headers
+    truncated: str = ""
+    whole_bytes: int | None = None
+    whole_sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,9 @@ def parse(offset: int, at: datetime, key: bytes | None, value: bytes | None, hea
         key=key,
         value=value,
         headers=original,
+        truncated=told.get("truncated", ""),
+        whole_bytes=_number(told["bytes"]) if "bytes" in told else None,
+        whole_sha256=told.get("sha256", ""),
     )
 
 
@@ -76,6 +83,11 @@ def refusal(letter: DeadLetter) -> str | None:
     Telemetry carries its own order (the LSN), so the log takes it at any later time. The CRM's topic is in commit order and compacted: an old row
     sent again would overwrite a newer one for good.
     """
+    if letter.truncated:
+        return (
+            f"it was too large for a dead letter, {letter.truncated} were cut: the whole record is at {letter.topic}/{letter.partition}, "
+            f"offset {letter.origin_offset}, for as long as the topic keeps it; touch the row in its source, so that it is sent anew"
+        )
     if letter.topic == LOG_TOPIC:
         return None
     if letter.topic == CRM_TOPIC:
@@ -96,7 +108,13 @@ def summary(letter: DeadLetter) -> dict[str, Any]:
         "key": text_of(letter.key),
         "value_bytes": None if letter.value is None else len(letter.value),
         "headers": {name: text_of(content) for name, content in letter.headers},
-    }
+    } | _cut(letter)
+
+
+def _cut(letter: DeadLetter) -> dict[str, Any]:
+    if not letter.truncated:
+        return {}
+    return {"truncated": letter.truncated, "whole_bytes": letter.whole_bytes, "whole_sha256": letter.whole_sha256}
 
 
 def text_of(content: bytes | None) -> str | None:

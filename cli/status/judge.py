@@ -22,6 +22,7 @@ from cli.status.readings import (
     Unreachable,
 )
 from cli.status.settings import StatusSection
+from connectors.apply import cause_of
 from connectors.contract import SOURCES
 from schemas.dead_letters import INCOMPLETE
 from schemas.keys import CRM_TOPIC, LOG_TOPIC
@@ -162,7 +163,7 @@ def _connect(part: str, connect: Connect) -> Iterator[Problem]:
         if status is None:
             yield Problem(part, f"connector {name} does not exist", "`bionicpro connectors apply`")
         elif not status.running:
-            trace = next((_shortened(trace.splitlines()[0]) for trace in status.traces if trace.strip()), "no trace")
+            trace = next((_shortened(cause_of(trace)) for trace in status.traces if trace.strip()), "no trace")
             tasks = ", ".join(status.tasks) or "none"
             yield Problem(part, f"connector {name} is {status.connector}, its tasks: {tasks} ({trace})", "`bionicpro connectors apply`")
 

@@ -13,22 +13,28 @@ from typing import Any, TypeVar
 
 import clickhouse_driver.numpy.helpers  # noqa: F401 - imports pandas, half a second; the driver would do it within the first batch
 import numpy as np
-from clickhouse_driver.errors import Error as DriverError
-from clickhouse_driver.errors import NetworkError, ServerException, SocketTimeoutError
+from clickhouse_driver.errors import ServerException
 
 from service_kit import clickhouse
+from service_kit.clickhouse_errors import Trouble, trouble_of
 from service_kit.settings import ClickHouseSettings
 from stream_processor.domain.calendar import QUARTER_US, day_date, day_number
 from stream_processor.domain.columns import Ints, TelemetryColumns
 from stream_processor.domain.duplicates import EventId, KnownEvent
 from stream_processor.domain.fold import FOLD_FORMAT
 from stream_processor.domain.report import MartColumns
-from stream_processor.ports import StateColumns, StoredErasure, StoredOwnership, StoredProgress, StoredState, StoreUnavailable
+from stream_processor.ports import (
+    StateColumns,
+    StoredErasure,
+    StoredOwnership,
+    StoredProgress,
+    StoredState,
+    StoreUnavailable,
+    StoreUnusable,
+)
 
 KEYS_A_QUERY = 5_000
 MAX_QUERY_BYTES = 16 << 20
-# Worth trying again; every other code is a defect of ours or of the set-up and must be seen.
-TRANSIENT_CODES = frozenset({159, 160, 202, 203, 209, 210, 241, 242, 252, 279, 285, 319, 425, 999})
 
 T = TypeVar("T")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -144,7 +150,7 @@ class ClickHouseStore:
         return [row for chunk in _chunks(keys) for row in self._query(query, {"ids": chunk, **parameters})]
 
     def _query(self, query: str, parameters: dict[str, Any], **options: Any) -> Any:
-        with _unavailability():
+        with _classified():
             return self._client.execute(query, parameters, **options)
 
     # -- writing --------------------------------------------------------------------------------------------------------
@@ -202,23 +208,26 @@ class ClickHouseStore:
 
     def _insert(self, table: str, names: Sequence[str], columns: Sequence[Any], *, use_numpy: bool = False) -> None:
         query = f"INSERT INTO {table} ({', '.join(names)}) VALUES"
-        with _unavailability():
+        with _classified():
             self._client.execute(query, columns, columnar=True, settings={"use_numpy": use_numpy})
 
 
 @contextmanager
-def _unavailability() -> Iterator[None]:
-    """Turn what may pass by itself into StoreUnavailable; let the rest through."""
+def _classified() -> Iterator[None]:
+    """Raise outages and refusals as ``ports.ReportStore`` promises; what is about the data goes on as it is."""
     try:
         yield
-    except ServerException as error:
-        if error.code in TRANSIENT_CODES:
-            raise StoreUnavailable(f"ClickHouse: code {error.code}") from error
+    except Exception as error:
+        trouble = trouble_of(error)
+        if trouble is Trouble.OUTAGE:
+            raise StoreUnavailable(f"ClickHouse: {_brief(error)}") from error
+        if trouble is Trouble.REFUSED:
+            raise StoreUnusable(f"ClickHouse: {_brief(error)}: {str(error).partition(chr(10))[0][:300]}") from error
         raise
-    except (NetworkError, SocketTimeoutError, EOFError, OSError) as error:
-        raise StoreUnavailable(f"ClickHouse: {type(error).__name__}") from error
-    except DriverError as error:
-        raise StoreUnavailable(f"ClickHouse: {type(error).__name__}") from error
+
+
+def _brief(error: Exception) -> str:
+    return f"code {error.code}" if isinstance(error, ServerException) else type(error).__name__
 
 
 def _chunks(keys: Sequence[T]) -> Iterator[list[T]]:

@@ -119,11 +119,15 @@ class PlacedCommand:
 
 @dataclass(slots=True)
 class Retraction:
-    """A row of an incremental snapshot is invalid: whatever is known of its event counts no more. *event_id*: its halves."""
+    """Whatever is known of an event counts no more: its row in an incremental snapshot is invalid, or its record is left out. *event_id*: its halves.
+
+    *lsn*: the change that is left out, which ranks like it would have; None: just above what is known.
+    """
 
     record: Record
     prosthesis_id: Any
     event_id: tuple[int, int]
+    lsn: int | None = None
 
 
 @dataclass(slots=True)
@@ -183,6 +187,26 @@ class LogDecoder:
     def decode(self, records: Sequence[Record]) -> Decoded:
         """Sort out *records*, which must be in offset order within each partition."""
         return Decoded.joined([self._decode_slice(records[i : i + SLICE]) for i in range(0, max(1, len(records)), SLICE)])
+
+    def left_out(self, record: Record, *, retract: bool) -> Decoded:
+        """What is left of a record that cannot be processed: it is behind us, and if *retract*, its event (where it names one) counts no more."""
+        decoded = self.decode([])
+        decoded.progress = {record.partition: Progress(record.partition, record.offset, None)}
+        if retract:
+            decoded.retractions = self._retractions_of(record)
+        return decoded
+
+    def _retractions_of(self, record: Record) -> list[Retraction]:
+        try:
+            loose = self._decode_loose(record.value or b"")
+        except msgspec.DecodeError:
+            return []
+        row = self._identified(loose.after) or self._identified(loose.before)
+        if loose.source.table != self._table or row is None or row.prosthesis_id is None or row.event_id is None:
+            return []
+        # A snapshot's row may bear the LSN of a delete that came right after the snapshot: it must not stand in its place.
+        lsn = None if loose.op == "r" else loose.source.lsn
+        return [Retraction(record, row.prosthesis_id, halves(row.event_id), lsn)]
 
     def _decode_slice(self, records: Sequence[Record]) -> Decoded:
         batch = _Slice(records)

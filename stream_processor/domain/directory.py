@@ -109,27 +109,31 @@ class Directory:
         self._columns = {"customers": crm.customers.columns, "contracts": crm.contracts.columns, "prostheses": crm.prostheses.columns}
 
     def rows_after(self, changes: Iterable[CrmEnvelope]) -> dict[str, Row]:
-        """What *changes*, all there were, leave in the table. Touches nothing, so it may run in any thread."""
+        """What *changes*, all there were, leave in the table. Touches nothing, so it may run in any thread. What cannot be used was a dead letter and leaves nothing."""
         rows: dict[str, Row] = {}
         for change in changes:
-            key, row = self._placed(change)
-            if key is None or row is None:
-                continue
-            kind, _, number = key.partition(":")
-            if change.op != "d" and self._absent(kind, row):
-                # Compaction may have taken the record with the row's last whole content.
-                if key not in rows and (known := self._table.get(key)) is not None and not self._absent(kind, known):
-                    rows[key] = known
-            elif change.op != "d":
-                rows.update(self._held(kind, rows.get(key), change))
-                rows[key] = row
-            else:
-                gone = rows.pop(key, row)
-                if kind == "contracts":
-                    rows.update(self._former(key, gone, change.committed_us))
-            if kind == "contracts" and change.op != "d":
-                rows.pop(FORMER + number, None)
+            with suppress(Exception):
+                self._take_in(change, rows)
         return {key: row for key, row in rows.items() if self._is_kept(key, row, rows)}
+
+    def _take_in(self, change: CrmEnvelope, rows: dict[str, Row]) -> None:
+        key, row = self._placed(change)
+        if key is None or row is None:
+            return
+        kind, _, number = key.partition(":")
+        if change.op != "d" and self._absent(kind, row):
+            # Compaction may have taken the record with the row's last whole content.
+            if key not in rows and (known := self._table.get(key)) is not None and not self._absent(kind, known):
+                rows[key] = known
+        elif change.op != "d":
+            rows.update(self._held(kind, rows.get(key), change))
+            rows[key] = row
+        else:
+            gone = rows.pop(key, row)
+            if kind == "contracts":
+                rows.update(self._former(key, gone, change.committed_us))
+        if kind == "contracts" and change.op != "d":
+            rows.pop(FORMER + number, None)
 
     def restore(self, rows: dict[str, Row]) -> None:
         """Make the table *rows*, see ``rows_after``. Needed at each assignment. Only rows that differ are written.

@@ -22,6 +22,10 @@ class KnownEvent:
     deleted: bool
     former: tuple[int, ...] = ()
 
+    def was_left_out_at(self, lsn: int) -> bool:
+        """Whether a live insert of this *lsn* was left out as poison: a delete of the source is another change, with an LSN above its insert's."""
+        return self.deleted and self.lsn == lsn
+
     @property
     def instants(self) -> tuple[int, ...]:
         """All times under which a report may have the event."""

@@ -22,6 +22,7 @@ from cli.schema import Settings as Migrator
 from cli.status.settings import StatusSettings
 from connectors.cli import AccountSettings
 from connectors.cli import Settings as Applier
+from connectors.watch import SourceSettings as SourceAccounts
 from connectors.watch import WatchSettings
 from local import environments, ports
 from local.instance import SECRETS, Instance
@@ -45,7 +46,7 @@ SETTINGS: dict[str, tuple[type[ServiceSettings], ...]] = {
     "schema": (Migrator,),
     "accounts": (AccountSettings,),
     "topics": (Applier,),
-    "connectors": (Applier,),
+    "connectors": (SourceAccounts, Applier),
     "seed": (SimulatorProcess,),
     "simulator": (SimulatorProcess,),
     "processor": (ProcessorSettings,),

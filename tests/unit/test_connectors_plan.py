@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from connectors.apply import ConnectError, Connector, ConnectorStatus, plan, read_connectors
+from connectors.apply import ConnectError, Connector, ConnectorStatus, cause_of, plan, read_connectors
 
 WANTED = Connector("c", {"a": "1"})
 RUNNING = ConnectorStatus("c", "RUNNING", ("RUNNING",))
@@ -49,3 +49,14 @@ def test_a_file_that_is_no_connector_is_refused_by_name(tmp_path: Path, document
     (tmp_path / "c.json").write_text(json.dumps(document), encoding="utf-8")
     with pytest.raises(ConnectError, match=r"c\.json"):
         read_connectors(tmp_path)
+
+
+def test_the_cause_of_a_failed_task_names_the_topic_that_is_not_there() -> None:
+    trace = (
+        "org.apache.kafka.connect.errors.ConnectException: Unrecoverable exception from producer send callback\n\tat a.B(C.java:1)\n"
+        "Caused by: org.apache.kafka.common.errors.TimeoutException: Topic no.such.topic not present in metadata after 3000 ms.\n"
+        "Caused by: org.apache.kafka.common.errors.UnknownTopicOrPartitionException: This server does not host this topic-partition.\n"
+    )
+    assert "Topic no.such.topic not present" in cause_of(trace)
+    assert cause_of("java.lang.IllegalStateException: alone\n\tat a.B(C.java:1)") == "java.lang.IllegalStateException: alone"
+    assert cause_of("") == ""

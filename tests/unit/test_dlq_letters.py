@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pytest
 
 from cli.dlq.letters import DeadLetter, Selection, by_reason, parse, pretty, refusal, summary
-from stream_processor.adapters.dead_letters import headers_of
+from schemas import limits
+from stream_processor.adapters.dead_letters import letter_of
 from stream_processor.domain.decode import DeadLetter as Refused
 
 AT = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -23,7 +26,7 @@ def letter(offset: int = 0, topic: str = "prosthesis.log", reason: str = "invali
 
 
 def test_what_the_processor_writes_is_read_back_with_the_original_headers_alone() -> None:
-    read = parse(5, AT, Record.key, Record.value, headers_of(Refused(Record(), "invalid-row", "amplitude: -1"), "prosthesis.log"))
+    read = parse(5, AT, Record.key, Record.value, letter_of(Refused(Record(), "invalid-row", "amplitude: -1"), "prosthesis.log").headers)
     assert (read.topic, read.partition, read.origin_offset, read.reason, read.error) == (
         "prosthesis.log",
         3,
@@ -74,3 +77,36 @@ def test_a_summary_tells_the_values_size_and_not_the_value() -> None:
 @pytest.mark.parametrize(("value", "shown"), [(b'{"a":1}', '{\n  "a": 1\n}'), (b"\xff{", "\\xff{"), (None, "(no value: a tombstone)")])
 def test_a_value_is_shown_whatever_it_is(value: bytes | None, shown: str) -> None:
     assert pretty(value) == shown
+
+
+@dataclass
+class Large:
+    """A record as no connector can write it."""
+
+    partition: int = 3
+    offset: int = 77
+    key: bytes = b"k" * 100_000
+    value: bytes = b"v" * (64 << 20)
+    headers: tuple[tuple[str, bytes], ...] = (("h", b"x" * 1_000_000),)
+
+
+def test_a_record_too_large_for_its_dead_letter_is_cut_and_says_what_it_was_and_where() -> None:
+    record = Large()
+    letter = letter_of(Refused(record, "invalid-row", "e"), "prosthesis.log")
+    size = len(letter.key or b"") + len(letter.value or b"") + sum(len(name) + len(content) for name, content in letter.headers)
+    assert size <= limits.DEAD_LETTER
+    read = parse(5, AT, letter.key, letter.value, letter.headers)
+    assert (read.topic, read.partition, read.origin_offset, read.reason) == ("prosthesis.log", 3, 77, "invalid-row")
+    assert (read.truncated, read.whole_bytes) == ("key,headers,value", 64 << 20)
+    assert read.whole_sha256 == hashlib.sha256(record.value).hexdigest()
+    said = refusal(read)
+    assert said is not None
+    assert "prosthesis.log/3, offset 77" in said
+    assert summary(read)["truncated"] == "key,headers,value"
+
+
+def test_a_record_as_large_as_the_log_takes_is_kept_whole() -> None:
+    record = Large(key=b"1", value=b"v" * limits.LOG_MESSAGE, headers=())
+    letter = letter_of(Refused(record, "invalid-row", "e"), "prosthesis.log")
+    assert (letter.key, letter.value) == (record.key, record.value)
+    assert parse(5, AT, letter.key, letter.value, letter.headers).truncated == ""

@@ -12,7 +12,7 @@ from stream_processor.adapters.dead_letters import TooManyDeadLetters
 from stream_processor.adapters.intake import Delivery, Intake
 from stream_processor.domain.decode import DeadLetter
 from stream_processor.engine import Outcome
-from stream_processor.ports import StoreUnavailable
+from stream_processor.ports import StoreUnavailable, StoreUnusable
 from stream_processor.worker import REPORTS_AT_ONCE, Worker
 from tests.support.log_model import LogRecord
 from tests.support.waiting import eventually
@@ -161,3 +161,51 @@ async def test_what_is_unfinished_is_dropped_with_its_assignment() -> None:
     scene.epoch += 1
     await scene.worker.handle([])
     assert scene.said == ["process 2"]
+
+
+class PoisonedScene(Scene):
+    """One whose engine fails at some *offsets*, each time."""
+
+    def __init__(self, *offsets: int, error: Exception | None = None, limit: int = 100) -> None:
+        super().__init__(limit=limit)
+        self._offsets = set(offsets)
+        self._error = error or OverflowError("too large")
+        self.letters: list[DeadLetter] = []
+
+    def process(self, records: Sequence[Any], epoch: int, *, whole: bool) -> Outcome:
+        if self._offsets & {record.offset for record in records}:
+            raise self._error
+        return super().process(records, epoch, whole=whole)
+
+    def leave_out(self, record: Any, epoch: int, *, retract: bool) -> Outcome:
+        self.said.append(f"leave out {record.offset}")
+        return Outcome(records=1)
+
+    async def send_dead_letters(self, dead: Sequence[DeadLetter]) -> None:
+        await super().send_dead_letters(dead)
+        self.letters += dead
+
+
+async def test_a_record_that_fails_its_batch_is_left_out_after_its_dead_letter_and_the_log_goes_on() -> None:
+    scene = PoisonedScene(2)
+    await scene.worker.handle([scene.delivery("a", 4)])
+    assert [said for said in scene.said if said != "forget"] == ["process 2", "dead 1", "leave out 2", "process 1", "acknowledge a"]
+    assert [(letter.reason, letter.error) for letter in scene.letters] == [("poison", "OverflowError: too large")]
+
+
+@pytest.mark.parametrize(
+    "error", [StoreUnavailable("away"), StoreUnusable("no such table"), MemoryError()], ids=lambda error: type(error).__name__
+)
+async def test_an_outage_and_what_no_record_is_to_blame_for_leave_nothing_out(error: Exception) -> None:
+    scene = PoisonedScene(2, error=error)
+    with pytest.raises(type(error)):
+        await scene.worker.handle([scene.delivery("a", 4)])
+    assert set(scene.said) <= {"forget"}
+
+
+async def test_where_record_after_record_fails_the_processor_stops_within_the_limit_of_dead_letters() -> None:
+    scene = PoisonedScene(*range(10), limit=3)
+    with pytest.raises(TooManyDeadLetters):
+        await scene.worker.handle([scene.delivery("a", 10)])
+    assert len(scene.letters) == 3
+    assert "acknowledge a" not in scene.said
