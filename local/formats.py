@@ -9,7 +9,12 @@ def valkey(value: str) -> str:
     """In double quotes where it is more than a plain word; backslash and quote are escaped."""
     if value and all(character.isascii() and (character.isalnum() or character in "_-./#") for character in value):
         return value
-    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return f'"{inside_quotes(value)}"'
+
+
+def inside_quotes(value: str) -> str:
+    """Between double quotes that stand in the template, as Java's login configuration and many others read it."""
+    return value.replace("\\", "\\\\").replace('"', '\\"')
 
 
 def supervisor(value: str) -> str:

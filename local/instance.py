@@ -30,6 +30,7 @@ MAX_SOCKET_PATH = 100  # of the 108 bytes that Linux allows
 WRITTEN: Mapping[str, Callable[[str], str]] = {
     "redis.conf": formats.valkey,
     "supervisord.conf": formats.supervisor,
+    "connect-jaas.conf": formats.inside_quotes,
     ".xml": formats.xml,
     ".properties": formats.java_properties,
 }

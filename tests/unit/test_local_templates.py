@@ -32,7 +32,11 @@ def rendered(template: str, value: str) -> str:
 def expected(template: str, value: str, pattern: str) -> dict[str, str]:
     """What stands behind each key that holds a name, with *value* put in."""
     text = (paths.TEMPLATES / template).read_text(encoding="utf-8")
-    return {found[1]: NAME.sub(lambda _: value, found[2]) for found in re.finditer(pattern, text, re.MULTILINE) if "$" in found[2]}
+    return {
+        found[1]: NAME.sub(lambda _: value, found[2]).replace("$$", "$")
+        for found in re.finditer(pattern, text, re.MULTILINE)
+        if "$" in found[2]
+    }
 
 
 def java_properties(text: str) -> dict[str, str]:
@@ -57,9 +61,15 @@ def supervisord(text: str) -> dict[str, str]:
     return {key: value % {} for name in parser.sections() for key, value in parser.items(name)}
 
 
+def jaas(text: str) -> dict[str, str]:
+    pairs = re.findall(r'(\w+)="((?:[^"\\]|\\.)*)"', text)
+    return {key: re.sub(r"\\(.)", r"\1", value) for key, value in pairs}
+
+
 READERS: dict[str, tuple[Callable[[str], dict[str, str]], str]] = {
     "redis.conf": (redis, r"^(\w+) (.*)$"),
     "supervisord.conf": (supervisord, r"^(\w+) = (.*)$"),
+    "connect-jaas.conf": (jaas, r'(?:^|\s)(\w+)="([^"]*)"'),
     "kafka.properties": (java_properties, r"^([\w.]+)=(.*)$"),
     "connect.properties": (java_properties, r"^([\w.]+)=(.*)$"),
 }
