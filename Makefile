@@ -1,6 +1,7 @@
 # A thin menu; what the commands do stands in local/, tests/ and cli/.
 PYTHON ?= python3
 VENV := .venv/bin
+SET_UP := test -x $(VENV)/python || { echo "nothing is set up here: run make up"; exit 1; }
 
 .DEFAULT_GOAL := help
 .PHONY: help prepare up down reset test chaos mutants load bench lint format types lock
@@ -15,9 +16,11 @@ up: prepare ## start the whole demo and stay in the foreground until Ctrl-C
 	@$(VENV)/python -m local up
 
 down: ## stop it from another terminal
+	@$(SET_UP)
 	@$(VENV)/python -m local stop
 
 reset: ## stop it and forget its data, secrets and ports (YES=1: do not ask)
+	@$(SET_UP)
 	@$(VENV)/python -m local reset $(if $(YES),--yes)
 
 test: ## run every test, real servers and a real browser included (ARGS=…: for pytest)

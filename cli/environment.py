@@ -20,9 +20,14 @@ def read(file: Path) -> dict[str, str]:
 
 def chosen(given: Path | None) -> Path | None:
     """The file to take: the one that was given, or the default one where no variable of ours is set and it exists."""
-    if given is None and not any(name.startswith("BIONICPRO_") for name in os.environ) and DEFAULT.exists():
+    if given is None and not has_variables() and DEFAULT.exists():
         return DEFAULT
     return given
+
+
+def has_variables() -> bool:
+    """Whether any variable of ours is set."""
+    return any(name.startswith("BIONICPRO_") for name in os.environ)
 
 
 def adopt(file: Path) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from cli.dlq.command import dlq_app
-from cli.environment import DEFAULT, adopt, chosen
+from cli.environment import DEFAULT, adopt, chosen, has_variables
 from cli.erase.command import erase
 from cli.probe.command import probe
 from cli.rebuild.command import rebuild
@@ -18,6 +20,8 @@ from cli.schema import schema_app
 from cli.status.command import status
 from connectors.cli import connectors_app, topics_app
 from reconciliation.cli import repair, verify
+from service_kit.loopback import without_proxy
+from service_kit.settings import EXIT_BAD_SETTINGS
 from simulator.cli import seed, simulate
 
 app = typer.Typer(no_args_is_help=True, help="BionicPRO Reports: operate the pipeline.", pretty_exceptions_enable=False)
@@ -33,10 +37,16 @@ def environment(
 ) -> None:
     """Variables that are set already win over those of the file."""
     # The driver logs each refused connection with its trace; the commands say it in one line.
+    os.environ.update(without_proxy(os.environ))
     logging.getLogger("clickhouse_driver").addHandler(logging.NullHandler())
     context.obj = chosen(env_file)
     if context.obj is not None:
         adopt(context.obj)
+    elif not has_variables() and "--help" not in sys.argv:
+        typer.echo(
+            f"there are no settings: no BIONICPRO_… variable is set and {DEFAULT} is not there. Run `make up`, or give --env-file", err=True
+        )
+        raise typer.Exit(EXIT_BAD_SETTINGS)
 
 
 app.add_typer(schema_app, name="schema")

@@ -8,15 +8,17 @@ import shutil
 import sys
 from pathlib import Path
 
-from local import fetch, machine, orphans, paths, steps, supervision, system, up
+from local import commands, fetch, machine, orphans, paths, steps, supervision, system, up
 from local.instance import Instance, existing, folder_of
+from service_kit.loopback import without_proxy
 
 KNOWN_ERRORS = (
+    commands.StoppedError,
+    OSError,
     fetch.FetchError,
     machine.MachineError,
     system.NotReadyError,
     steps.StepError,
-    FileNotFoundError,
     RuntimeError,
     ValueError,
 )
@@ -25,11 +27,15 @@ KNOWN_ERRORS = (
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     os.umask(0o077)  # what is written from here on, also by the programs that are started, is nobody else's to read
+    os.environ.update(without_proxy(os.environ))
     try:
         return int(options.run(folder_of(options.instance), options))
     except KNOWN_ERRORS as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("\nstopped", file=sys.stderr)
+        return 130
 
 
 def report(line: str) -> None:
@@ -68,13 +74,20 @@ def _reset(folder: Path, options: argparse.Namespace) -> int:
         print(f"nothing to reset in {folder}")
         return 0
     instance = existing(folder)
-    if not options.yes and input(f"Delete all data and secrets in {folder}? [y/N] ").strip().lower() not in {"y", "yes"}:
+    if not options.yes and not _agreed(f"Delete all data and secrets in {folder}? [y/N] "):
         print("nothing was deleted")
         return 1
     _ended(instance)
     forget(instance)
     print(f"{folder} is gone")
     return 0
+
+
+def _agreed(question: str) -> bool:
+    """Whether somebody at a terminal says yes. Raises RuntimeError where there is none to ask."""
+    if not sys.stdin.isatty():
+        raise RuntimeError("there is no terminal to ask at whether to delete everything: `make reset YES=1` does not ask")
+    return input(question).strip().lower() in {"y", "yes"}
 
 
 def forget(instance: Instance) -> None:

@@ -11,12 +11,12 @@ import json
 import os
 import secrets
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from string import Template
 
-from local import paths, ports
+from local import formats, paths, ports
 from local.ports import Reservation
 
 SECRET_BYTES = 24
@@ -25,6 +25,15 @@ TYPED_SECRET_BYTES = 12  # of a demo login: somebody types it
 PRIVATE = ("config", "logs", "env")
 PRIVATE_DATA = ("kafka", "clickhouse", "redis", "keycloak", "processor")
 MAX_SOCKET_PATH = 100  # of the 108 bytes that Linux allows
+
+# How a value is written, by template or its suffix: a path may hold blanks, quotes and letters of any language.
+WRITTEN: Mapping[str, Callable[[str], str]] = {
+    "redis.conf": formats.valkey,
+    "supervisord.conf": formats.supervisor,
+    "connect-jaas.conf": formats.inside_quotes,
+    ".xml": formats.xml,
+    ".properties": formats.java_properties,
+}
 
 SECRETS = (
     "postgres",
@@ -102,9 +111,10 @@ class Instance:
         return f"http://localhost:{self.ports['keycloak']}"
 
     def render(self, template: str, **values: object) -> str:
-        """The template's text with every ``$name`` replaced; an unknown name is an error."""
+        """The template's text with every ``$name`` replaced, each value as the template's format writes it; an unknown name is an error."""
         text = (paths.TEMPLATES / template).read_text(encoding="utf-8")
-        return Template(text).substitute({name: str(value) for name, value in values.items()})
+        written = WRITTEN.get(template, WRITTEN.get(Path(template).suffix, str))
+        return Template(text).substitute({name: written(str(value)) for name, value in values.items()})
 
 
 def folder_of(name: str) -> Path:
@@ -138,7 +148,7 @@ def wanted_ports(stored: Mapping[str, int], *, usual: bool) -> dict[str, list[in
 def existing(folder: Path) -> Instance:
     """The instance in *folder* as it was last started. Raises FileNotFoundError where there is none."""
     if not (folder / "instance.json").exists():
-        raise FileNotFoundError(f"there is no instance in {folder}: it was never started")
+        raise FileNotFoundError(f"there is no instance in {folder}: it was never started. Run `make up`")
     return Instance(folder, _stored_ports(folder), ensure_secrets(folder, ()))
 
 

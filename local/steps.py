@@ -8,9 +8,10 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from pathlib import Path
 
 from pydantic import SecretStr
 
@@ -25,7 +26,8 @@ from simulator.demo_data import USERS
 from simulator.sources import migrate
 from simulator.sources.roles import ROLES
 
-COMMAND_LIMIT_S = 300
+ATTEMPTS = 3
+EXIT_BAD_SETTINGS = 78
 
 Report = Callable[[str], None]
 
@@ -88,24 +90,39 @@ def ensure_users(instance: Instance) -> None:
 
 
 def python(*arguments: str, env: str) -> Callable[[Instance], None]:
-    """A step that runs our interpreter with *arguments* and the variables of the process *env*; its output goes to ``logs/steps.log``."""
+    """A step that runs our interpreter with *arguments* and the variables of the process *env*; its output goes to ``logs/steps.log``.
+
+    Every step can be repeated, so one that fails is: a server that is too busy to answer is no reason to give up the whole start.
+    """
 
     def run(instance: Instance) -> None:
         variables = parse_environment(instance.env_file(env).read_text(encoding="utf-8"))
-        file = instance.logs / "steps.log"
-        file.touch(mode=0o600)
-        with file.open("a+", encoding="utf-8") as log:
-            began = log.seek(0, os.SEEK_END)
-            finished = subprocess.run(
-                [sys.executable, *arguments], cwd=paths.REPOSITORY, env=os.environ | variables, stdout=log, stderr=log,
-                timeout=COMMAND_LIMIT_S, check=False,
-            )  # fmt: skip
-            log.seek(began)
-            words = log.read()
-        if finished.returncode != 0:
-            raise StepError(f"`{' '.join(arguments)}` ended with {finished.returncode}: {words.strip()[-800:]}")
+        for attempt in range(1, ATTEMPTS + 1):
+            code, words = _logged(arguments, variables, instance.logs / "steps.log")
+            if code == 0:
+                return
+            if code == EXIT_BAD_SETTINGS or attempt == ATTEMPTS:
+                raise StepError(f"`{' '.join(arguments)}` ended with {code}: {words.strip()[-800:]}")
+            commands.pause(2.0 * attempt)
 
     return run
+
+
+def _logged(arguments: Sequence[str], variables: Mapping[str, str], file: Path) -> tuple[int, str]:
+    """The exit code of our interpreter with *arguments*, and what it wrote; that is appended to *file*. Raises StuckError where it makes no progress."""
+    file.touch(mode=0o600)
+    with file.open("a+", encoding="utf-8") as log:
+        began = log.seek(0, os.SEEK_END)
+        process = subprocess.Popen(
+            [sys.executable, *arguments], cwd=paths.REPOSITORY, env=os.environ | variables, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        )
+        try:
+            commands.wait(process, arguments[-1], [log.fileno()])
+        except BaseException:
+            commands.end(process)
+            raise
+        log.seek(began)
+        return process.returncode, log.read()
 
 
 def bionicpro(*arguments: str, env: str) -> Callable[[Instance], None]:

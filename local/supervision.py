@@ -16,9 +16,11 @@ from typing import Any
 
 from supervisor.xmlrpc import Faults, SupervisorTransport
 
+from local import paths
 from local.instance import Instance, write_private
 from local.progress import WHOLE_S, Patience, sign
 from local.servers.program import Program
+from service_kit.loopback import without_proxy
 
 STOP_LIMIT_S = 600  # more than all programs together may take to stop
 LAST_WORDS = 400
@@ -103,7 +105,7 @@ def _spawn(command: list[str], log: Path, inherited: Sequence[int]) -> int:
         return os.posix_spawn(
             command[0],
             command,
-            os.environ,
+            os.environ | paths.LOCALE | without_proxy(os.environ),
             setsid=True,
             file_actions=[
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
@@ -174,16 +176,23 @@ def last_words(log: Path) -> str:
 
 def stop(instance: Instance) -> bool:
     """Stop every program and the supervisor; False if none ran. Only what this instance's supervisor started is touched."""
-    file = instance.folder / "supervisord.pid"
-    if not file.exists() or not is_running(instance):
+    pid = pid_of(instance)
+    if pid is None or not is_running(instance):
         return False
-    pid = int(file.read_text(encoding="utf-8"))
     with _supervisor(instance) as supervisor:
         supervisor.shutdown()
     if not wait_until(lambda: not alive(pid), STOP_LIMIT_S):
         os.kill(pid, signal.SIGKILL)
         raise RuntimeError(f"the supervisor (process {pid}) did not stop within {STOP_LIMIT_S} s and was killed")
     return True
+
+
+def pid_of(instance: Instance) -> int | None:
+    """The process id that the supervisor wrote down; None once it has ended by itself, or where it never ran."""
+    try:
+        return int((instance.folder / "supervisord.pid").read_text(encoding="ascii"))
+    except (FileNotFoundError, ValueError):
+        return None
 
 
 def alive(pid: int) -> bool:

@@ -6,16 +6,16 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from enum import Enum
 from pathlib import Path
 from types import FrameType
 
-from local import machine, orphans, services, steps, supervision, system
+from local import commands, machine, orphans, services, steps, supervision, system
 from local.environments import secret_of
 from local.instance import Instance, existing, open_instance
-from local.launch import wait_for
+from local.launch import answers
 from simulator.demo_data import USERS
 
-PAGE_LIMIT_S = 90
 STATUS_EVERY_S = 1.0
 QUIET_STATUS_EVERY_S = 60.0
 
@@ -46,20 +46,48 @@ def up(folder: Path, report: Report) -> int:
         signal.signal(number, _interrupt)
     began = time.monotonic()
     instance = supervised(folder, report)
+    ended = Ended.BY_US
     try:
         servers = system.starting(instance, list(system.SERVERS), report)
         steps.run_all(steps.STEPS, instance, servers, report)
-        silent = wait_for([f"{instance.page}/health/ready"], PAGE_LIMIT_S)
-        if silent:
-            raise system.NotReadyError(f"the page does not answer at {silent}; see {instance.logs / 'bff.log'}")
+        page = instance.ports["bff"]
+        system.await_program(instance, "bff", lambda: system.is_own(instance, page) and answers(f"{instance.page}/health/ready"), [page])
         print(greeting(existing(folder), time.monotonic() - began), flush=True)
-        _stay(instance)
+        ended = _stay(instance)
     except KeyboardInterrupt:
         print("\nstopping …", flush=True)
+    except supervision.UNREACHABLE as error:
+        ended = how_it_ended(instance)
+        if ended is Ended.BY_US:
+            raise RuntimeError(f"the supervisor does not answer: {error}; see {instance.logs / 'supervisord.log'}") from error
     finally:
-        supervision.stop(instance)
-    print("stopped", flush=True)
+        commands.stop_all()
+        left = 0 if supervision.stop(instance) else orphans.end(instance)
+    if ended is Ended.KILLED:
+        print(
+            f"\nerror: the supervisor was killed; the {left} processes that it left were ended too. `make up` starts again", file=sys.stderr
+        )
+        return 1
+    print("\nstopped from elsewhere" if ended is Ended.ELSEWHERE else "stopped", flush=True)
     return 0
+
+
+class Ended(Enum):
+    """How an instance came to its end."""
+
+    BY_US = "it runs, or we are about to stop it"
+    ELSEWHERE = "somebody told its supervisor to stop"
+    KILLED = "its supervisor was killed"
+
+
+def how_it_ended(instance: Instance) -> Ended:
+    """A supervisor that stops by itself removes its pid file last; one that was killed leaves it, and what it had started."""
+    if supervision.is_running(instance):
+        return Ended.BY_US
+    pid = supervision.pid_of(instance)
+    if pid is not None and supervision.wait_until(lambda: not supervision.alive(pid), supervision.STOP_LIMIT_S):
+        return Ended.KILLED if supervision.pid_of(instance) is not None else Ended.ELSEWHERE
+    return Ended.ELSEWHERE
 
 
 def greeting(instance: Instance, seconds: float) -> str:
@@ -84,7 +112,8 @@ def status_line(states: list[supervision.ProcessState]) -> str:
     return text + "".join(f"; {state.name}: {state.state}" for state in wrong)
 
 
-def _stay(instance: Instance) -> None:
+def _stay(instance: Instance) -> Ended:
+    """Show the state until the instance is stopped from elsewhere or killed; which it was."""
     last, told_at = "", 0.0
     terminal = sys.stdout.isatty()
     while supervision.is_running(instance):
@@ -96,7 +125,7 @@ def _stay(instance: Instance) -> None:
             told_at = time.monotonic()
         last = line
         time.sleep(STATUS_EVERY_S)
-    print("\nstopped from elsewhere", flush=True)
+    return how_it_ended(instance)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import settings as hypothesis_settings
 
 from local import steps
+from service_kit.loopback import without_proxy
 from tests.support.endpoints import (
     ClickHouseEndpoint,
     ConnectEndpoint,
@@ -50,6 +51,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    os.environ.update(without_proxy(os.environ))
     folder: Path | None = config.getoption("--instance")
     config.stash[SYSTEM] = System(RunningBackend(folder.resolve()) if folder else BACKENDS[config.getoption("--backend")]())
 

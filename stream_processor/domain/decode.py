@@ -198,10 +198,10 @@ class LogDecoder:
 
     def _retractions_of(self, record: Record) -> list[Retraction]:
         try:
-            loose = self._decode_loose(record.value or b"")
+            loose = self._envelopes_of.loose(record.value or b"")
         except msgspec.DecodeError:
             return []
-        row = self._identified(loose.after) or self._identified(loose.before)
+        row = self._envelopes_of.ids(loose.after) or self._envelopes_of.ids(loose.before)
         if loose.source.table != self._table or row is None or row.prosthesis_id is None or row.event_id is None:
             return []
         # A snapshot's row may bear the LSN of a delete that came right after the snapshot: it must not stand in its place.

@@ -31,6 +31,8 @@ from tests.support.endpoints import (
 )
 
 LOOPBACK = "127.0.0.1"
+# Somebody's home folder has a name like this: every server of every test runs in one.
+ODD_NAME = 'bionicpro-test it\'s "Отчёты" '
 POSTGRES_ROLES = ("crm_owner", "crm_app", "telemetry_owner", "telemetry_ingest", "debezium", "auditor", "watcher")
 CLICKHOUSE_USERS = ("migrator", "writer", "eraser", "watcher", "reader", "auditor")
 
@@ -80,7 +82,7 @@ class LocalBackend:
             forget(self._instance)
 
     def _open(self) -> Instance:
-        folder = Path(tempfile.mkdtemp(prefix="bionicpro-test-"))
+        folder = Path(tempfile.mkdtemp(prefix=ODD_NAME))
         instance, _ = open_instance(folder, usual_ports=False)
         programs = [server.program(instance) for server in servers.SERVERS.values()]
         try:
