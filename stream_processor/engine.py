@@ -125,13 +125,14 @@ class Engine:
         decoded = self._decoder.decode(records)
         return self._carry_out(decoded, Outcome(dead=decoded.dead, records=len(records)), whole=whole)
 
-    def leave_out(self, record: Record, epoch: int, *, retract: bool) -> Outcome:
+    def leave_out(self, record: Record, epoch: int, *, up_to: int | None) -> Outcome:
         """Go on past a record that cannot be processed, which the caller has made a dead letter. Idempotent; raises as ``process`` does.
 
-        Attempts may have written its event to raw, and an update's former content is no longer what the source has: if *retract*, neither counts.
+        Attempts may have written its event to raw and folded it, and an update's former content is no longer what the source has: neither counts, in
+        reports up to the offset *up_to*, which the attempts reached and up to which all other records have been processed. None: leave both.
         """
         self._enter(epoch)
-        return self._carry_out(self._decoder.left_out(record, retract=retract), Outcome(records=1), whole=True)
+        return self._carry_out(self._decoder.left_out(record, up_to=up_to), Outcome(records=1), whole=True)
 
     def _enter(self, epoch: int) -> None:
         if epoch != self._epoch:
@@ -195,7 +196,9 @@ class Engine:
         for retraction in decoded.retractions:
             device = self._place(retraction.record, retraction.prosthesis_id, outcome)
             if device is not None:
-                work = batch.work(device, retraction.record.offset)
+                work = batch.work(device, max(retraction.record.offset, retraction.reach))
+                for instant in retraction.instants:
+                    work.add_instant(instant)
                 work.deletes.append((*retraction.event_id, retraction.record.offset, retraction.lsn))
 
     def _leave_out_erased(self, batch: Batch, outcome: Outcome) -> None:

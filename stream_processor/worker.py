@@ -123,41 +123,51 @@ class Worker:
     async def _process_in_parts(self, records: Sequence[Record], epoch: int) -> Outcome:
         """All of *records* but the poison among them; what is behind a part is done for good, so a part may be tried after a crash or a failure again."""
         outcome, plan = Outcome(), search(len(records))
+        poison: list[Record] = []
         part = next(plan, None)
         while part is not None and self._epoch() == epoch:
-            failed = await self._fails(records[part.start : part.stop], epoch, outcome)
+            failed = await self._fails(records[part.start : part.stop], epoch, outcome, poison)
             try:
                 part = plan.send(failed)
             except StopIteration:
                 part = None
+        for record in poison:
+            if self._epoch() == epoch:
+                # Attempts at the whole batch may have folded its event into states that are as far as the batch: its removal must reach as far,
+                # and by now raw has everything up to there.
+                up_to = max(other.offset for other in records if other.partition == record.partition)
+                await self._leave_out(record, up_to, epoch, outcome)
         self._memory = self._engine.memory
         return outcome
 
-    async def _fails(self, records: Sequence[Record], epoch: int, outcome: Outcome) -> bool:
-        """Whether the part fails; a single record that does is left out."""
+    async def _fails(self, records: Sequence[Record], epoch: int, outcome: Outcome, poison: list[Record]) -> bool:
+        """Whether the part fails; a single record that does becomes a dead letter and is added to *poison*."""
         try:
             outcome.add(await self._attempt(partial(self._engine.process, records, epoch, whole=True)))
         except HOPELESS:
             raise
         except Exception as error:
             if len(records) == 1:
-                await self._leave_out(records[0], error, epoch, outcome)
+                await self._report_poison(records[0], error)
+                poison.append(records[0])
             return True
         return False
 
-    async def _leave_out(self, poison: Record, error: Exception, epoch: int, outcome: Outcome) -> None:
+    async def _report_poison(self, poison: Record, error: Exception) -> None:
         """The dead letter comes before the log goes on past the record: from there on it is the only trace of it."""
         log.error("poison: a record cannot be processed", partition=poison.partition, offset=poison.offset, **_seen(error))
         self._poison_limit.count(1, self._clock())
         self._limit.count(1, self._clock())
         await self._effects.send_dead_letters([DeadLetter(poison, "poison", f"{type(error).__name__}: {error}")])
+
+    async def _leave_out(self, poison: Record, up_to: int, epoch: int, outcome: Outcome) -> None:
         try:
-            outcome.add(await self._attempt(partial(self._engine.leave_out, poison, epoch, retract=True)))
+            outcome.add(await self._attempt(partial(self._engine.leave_out, poison, epoch, up_to=up_to)))
         except HOPELESS:
             raise
         except Exception as again:
             log.error("its event cannot be taken out of raw", partition=poison.partition, offset=poison.offset, **_seen(again))  # noqa: TRY400
-            outcome.add(await self._attempt(partial(self._engine.leave_out, poison, epoch, retract=False)))
+            outcome.add(await self._attempt(partial(self._engine.leave_out, poison, epoch, up_to=None)))
 
     async def _attempt(self, work: Callable[[], Outcome]) -> Outcome:
         """*work* in a thread, tried again with a back-off while the store is away. After any failure the engine has no caches."""

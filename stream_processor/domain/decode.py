@@ -6,6 +6,7 @@ One typed decode a record is the hot path; only what it refuses is looked at aga
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from operator import attrgetter
@@ -121,13 +122,16 @@ class PlacedCommand:
 class Retraction:
     """Whatever is known of an event counts no more: its row in an incremental snapshot is invalid, or its record is left out. *event_id*: its halves.
 
-    *lsn*: the change that is left out, which ranks like it would have; None: just above what is known.
+    *lsn*: the change that is left out, which ranks like it would have; None: just above what is known. *reach*: the offset up to which reports may
+    have the event; *instants*: times under which they may.
     """
 
     record: Record
     prosthesis_id: Any
     event_id: tuple[int, int]
     lsn: int | None = None
+    reach: int = -1
+    instants: tuple[int, ...] = ()
 
 
 @dataclass(slots=True)
@@ -188,15 +192,15 @@ class LogDecoder:
         """Sort out *records*, which must be in offset order within each partition."""
         return Decoded.joined([self._decode_slice(records[i : i + SLICE]) for i in range(0, max(1, len(records)), SLICE)])
 
-    def left_out(self, record: Record, *, retract: bool) -> Decoded:
-        """What is left of a record that cannot be processed: it is behind us, and if *retract*, its event (where it names one) counts no more."""
+    def left_out(self, record: Record, *, up_to: int | None) -> Decoded:
+        """What is left of a record that cannot be processed: it is behind us, and its event (where it names one) counts no more in reports up to *up_to*; None: that it is behind us."""
         decoded = self.decode([])
         decoded.progress = {record.partition: Progress(record.partition, record.offset, None)}
-        if retract:
-            decoded.retractions = self._retractions_of(record)
+        if up_to is not None:
+            decoded.retractions = self._retractions_of(record, up_to)
         return decoded
 
-    def _retractions_of(self, record: Record) -> list[Retraction]:
+    def _retractions_of(self, record: Record, up_to: int) -> list[Retraction]:
         try:
             loose = self._envelopes_of.loose(record.value or b"")
         except msgspec.DecodeError:
@@ -206,7 +210,16 @@ class LogDecoder:
             return []
         # A snapshot's row may bear the LSN of a delete that came right after the snapshot: it must not stand in its place.
         lsn = None if loose.op == "r" else loose.source.lsn
-        return [Retraction(record, row.prosthesis_id, halves(row.event_id), lsn)]
+        return [Retraction(record, row.prosthesis_id, halves(row.event_id), lsn, reach=up_to, instants=self._instants_of(loose, record))]
+
+    def _instants_of(self, loose: Any, record: Record) -> tuple[int, ...]:
+        """When the event was recorded, by either of its rows: an attempt may have written the new one to raw and nothing else."""
+        found: list[int] = []
+        for raw in (loose.before, loose.after):
+            with suppress(Exception):  # the row may be the very thing that cannot be processed, and then no attempt wrote it
+                columns, _ = self._one(self._envelopes_of.row(raw), record, loose.source)
+                found += [] if columns is None else columns.recorded_us.tolist()
+        return tuple(found)
 
     def _decode_slice(self, records: Sequence[Record]) -> Decoded:
         batch = _Slice(records)

@@ -69,9 +69,9 @@ class PoisonedEngine:
             raise OverflowError("injected after all writes")
         return outcome
 
-    def leave_out(self, record: Any, epoch: int, *, retract: bool) -> Outcome:
+    def leave_out(self, record: Any, epoch: int, *, up_to: int | None) -> Outcome:
         self._store.arm(False)
-        return self._engine.leave_out(record, epoch, retract=retract)
+        return self._engine.leave_out(record, epoch, up_to=up_to)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
