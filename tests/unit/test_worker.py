@@ -177,7 +177,7 @@ class PoisonedScene(Scene):
             raise self._error
         return super().process(records, epoch, whole=whole)
 
-    def leave_out(self, record: Any, epoch: int, *, retract: bool) -> Outcome:
+    def leave_out(self, record: Any, epoch: int, *, up_to: int | None) -> Outcome:
         self.said.append(f"leave out {record.offset}")
         return Outcome(records=1)
 
@@ -189,7 +189,7 @@ class PoisonedScene(Scene):
 async def test_a_record_that_fails_its_batch_is_left_out_after_its_dead_letter_and_the_log_goes_on() -> None:
     scene = PoisonedScene(2)
     await scene.worker.handle([scene.delivery("a", 4)])
-    assert [said for said in scene.said if said != "forget"] == ["process 2", "dead 1", "leave out 2", "process 1", "acknowledge a"]
+    assert [said for said in scene.said if said != "forget"] == ["process 2", "dead 1", "process 1", "leave out 2", "acknowledge a"]
     assert [(letter.reason, letter.error) for letter in scene.letters] == [("poison", "OverflowError: too large")]
 
 
