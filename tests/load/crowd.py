@@ -165,12 +165,9 @@ async def _beside_an_abuser(members: Sequence[Member], plan: Plan, tally: Tally,
     told("everybody asks, nobody abuses")
     tally.calm_s = await _asked_by_all(others, plan, tally)
     told("one person exports without end")
-    abusing = asyncio.create_task(_abuse(abuser, tally))
-    try:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_abuse(abuser, time.monotonic() + plan.abuse_s, tally))
         tally.abused_s = await _asked_by_all(others, plan, tally)
-    finally:
-        abusing.cancel()
-        await asyncio.gather(abusing, return_exceptions=True)
 
 
 async def _asked_by_all(members: Sequence[Member], plan: Plan, tally: Tally) -> list[float]:
@@ -183,9 +180,10 @@ async def _asked_by_all(members: Sequence[Member], plan: Plan, tally: Tally) -> 
     return period.latencies_s
 
 
-async def _abuse(member: Member, tally: Tally) -> None:
-    """Waves of exports at once, as many as the rate limit of a session lets through."""
-    while True:
+async def _abuse(member: Member, until: float, tally: Tally) -> None:
+    """Waves of exports at once, as many as the rate limit of a session lets through; one at least, and each to its end."""
+    began = 0.0
+    while began < until:
         began = time.monotonic()
         answers = await asyncio.gather(*(member.browser.api(EXPORT) for _ in range(WAVE)), return_exceptions=True)
         tally.abusers.update(answer.status_code if isinstance(answer, httpx.Response) else 0 for answer in answers)

@@ -126,6 +126,7 @@ def _connector(pipe: System, sources: Sources) -> Iterator[str]:
         "slot.name": f"typed_{mark}",
         "publication.name": "typed",
         "table.include.list": r"telemetry\.t_.*",
+        "column.include.list": r"telemetry\.t_.*",
         "message.key.columns": r"telemetry\.t_.*:prosthesis_id,event_id",
         "predicates.events.pattern": r".*\.telemetry\.t_.*",
         "transforms.route.regex": r".*\.telemetry\..*",
