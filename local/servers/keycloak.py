@@ -17,7 +17,7 @@ from local.launch import answers
 from local.servers.program import Program, java, launched
 
 REALM = paths.REPOSITORY / "deploy" / "keycloak" / "bionicpro-realm.json"
-BUILD_OPTIONS = ("--db=dev-file", "--health-enabled=true", "--metrics-enabled=true", "--features-disabled=admin")
+BUILD_OPTIONS = ("--db=dev-file", "--health-enabled=true", "--features-disabled=admin")
 JVM = (
     "-Xms64m",
     "-Xmx512m",

@@ -56,6 +56,9 @@ class Lane:
             if name == "kafka":
                 self._add_gated_listener()
             supervision.start_programs(instance, [name])
+            if name in servers.SETTLING:
+                self.wait(name)
+                servers.SETTLING[name](instance)  # its accounts, without which nobody else gets in
         for name in NAMES:
             self.wait(name)
         for step in steps.PIPE:

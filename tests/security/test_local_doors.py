@@ -77,7 +77,7 @@ def owners_of(port: int, instance: Instance) -> list[str]:
 
 
 def unix_sockets(inodes: set[str]) -> set[str]:
-    lines = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()[1:]]
+    lines = [line.split(maxsplit=7) for line in Path("/proc/net/unix").read_text().splitlines()[1:]]  # a path may have spaces
     return {line[7] for line in lines if len(line) > 7 and line[6] in inodes}
 
 
