@@ -37,7 +37,7 @@ def collect(settings: ReconciliationSettings, prostheses: Iterable[str], folder:
 def _log(settings: ReconciliationSettings, prosthesis: str) -> Iterable[dict[str, Any]]:
     key = prosthesis_key(prosthesis)
     partition = partition_of(key, log_partitions())
-    consumer = Consumer(settings.kafka.consumer("chaos-evidence") | {"enable.auto.commit": False, "enable.partition.eof": True})
+    consumer = Consumer(settings.kafka.consumer("bionicpro-chaos-evidence") | {"enable.auto.commit": False, "enable.partition.eof": True})
     try:
         end = consumer.get_watermark_offsets(TopicPartition(LOG_TOPIC, partition), timeout=30)[1]
         consumer.assign([TopicPartition(LOG_TOPIC, partition, 0)])

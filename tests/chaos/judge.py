@@ -123,7 +123,7 @@ class DeadLetters:
     kafka: KafkaSettings
 
     def __post_init__(self) -> None:
-        self._consumer = Consumer(self.kafka.consumer("chaos-dead-letters") | {"enable.auto.commit": False, "log_level": 0})
+        self._consumer = Consumer(self.kafka.consumer("bionicpro-chaos-dead-letters") | {"enable.auto.commit": False, "log_level": 0})
         at = TopicPartition(DEAD_LETTER_TOPIC, 0)
         self._begin = self._consumer.get_watermark_offsets(at, timeout=30)[1]
 

@@ -21,7 +21,7 @@ REPOSITORY = Path(__file__).parents[2]
 NOBODY = 65_533  # an account that owns nothing; PostgreSQL may run as `nobody` itself
 LISTENING = "0A"
 STRANGERS = (0, NOBODY) if os.geteuid() == 0 else (0,)
-LIMIT_S = 180
+LIMIT_S = 420
 OPEN_IT = """
 import json, os, sys
 paths, account = json.load(sys.stdin), int(sys.argv[1])
