@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from schemas.commands import Delete, encode_command
@@ -139,8 +139,21 @@ def chosen(sources: Sources, numbers: set[int]) -> set[Place]:
     return {places[number % len(places)] for number in numbers} if places else set()
 
 
+SIGNAL = {
+    "kind": "signal",
+    "amplitude_uv": 0,
+    "active_ms": 0,
+    "movement_recognised": False,
+    "prosthesis_id": 1,
+    "recorded_us": 1793318400000000,
+}
+
+
 @relaxed
 @given(quiet_worlds, cut_lists, st.sets(st.integers(0, 99), min_size=1, max_size=3), st.integers(1, 8), st.booleans())
+@example(
+    [("insert", SIGNAL), ("insert", SIGNAL)], [7, 1], {0}, 8, False
+)  # the failed attempt has folded the poison, and is as far as the batch
 def test_the_mart_is_the_fold_without_the_poison(
     steps: list[tuple[Any, ...]], cuts: list[int], numbers: set[int], at: int, after: bool
 ) -> None:
