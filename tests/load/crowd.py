@@ -196,7 +196,11 @@ async def _keep_writing(mart: Mart, people: Sequence[Person]) -> None:
     while True:
         await asyncio.sleep(1)
         version += 1
-        await asyncio.to_thread(write, mart, people[version % 2 :: 2], version)
+        writing = asyncio.create_task(asyncio.to_thread(write, mart, people[version % 2 :: 2], version))
+        try:
+            await asyncio.shield(writing)
+        finally:
+            await writing  # a thread goes on when it is cancelled: what is compared at rest must be at rest
 
 
 async def _ask(member: Member, number: int, until: float, pause_s: float, tally: Tally) -> None:
