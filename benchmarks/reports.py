@@ -22,7 +22,7 @@ from benchmarks.source import Fleet, Generator, connected, make_owners
 from benchmarks.worker import SubjectFailedError
 from benchmarks.world import World, progress
 from cli.probe.percentiles import told
-from reports_api.domain import MartRow
+from schemas.mart import MartRow
 
 BENCH = "reports"
 USERS = 20_000

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from schemas import mart, raw_telemetry
 from schemas.generations import BUILDING, DROPPED, FIRST_GENERATION, RETIRED, SERVING, database_of
 from schemas.retention import QUERY as RETENTION_QUERY
 from schemas.retention import TTL_MARGIN_DAYS, Retention
@@ -19,6 +20,15 @@ from service_kit.clickhouse import client
 from service_kit.settings import ClickHouseSettings
 
 SCHEMA = Path(__file__).parent / "schema"
+_MART = {name: column.type for name, column in mart.COLUMNS.items()}
+_CATALOGUES = {
+    "raw_columns": mart.definitions(raw_telemetry.COLUMNS),
+    "raw_additions": mart.additions(raw_telemetry.COLUMNS),
+    "mart_columns": mart.definitions(_MART),
+    "mart_additions": mart.additions(_MART),
+    "mart_row": ", ".join(mart.MartRow._fields),
+    "row_version": ", ".join(mart.RowVersion._fields),
+}
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}\Z")
 
 
@@ -63,14 +73,14 @@ def migrations() -> list[Migration]:
 
 
 def statements(sql: str, names: dict[str, str]) -> Iterator[str]:
-    """The statements of a file with ``{name}`` replaced. Names are plain identifiers, so nothing has to be quoted."""
+    """The statements of a file with ``{name}`` replaced, by *names* or by a list of columns of the catalogues. Names are plain identifiers, so nothing has to be quoted."""
     for value in names.values():
         if not _NAME.match(value):
             raise SchemaError(f"not a database or user name: {value!r}")
     without_comments = "\n".join(line.split("--")[0].rstrip() for line in sql.splitlines())
     for statement in without_comments.split(";"):
         if statement.strip():
-            yield statement.strip().format(**names)
+            yield statement.strip().format(**names, **_CATALOGUES)
 
 
 class Migrator:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from datetime import date
 from typing import NamedTuple
 
+from schemas import mart
+
 Value = str | int | None | tuple[int, ...] | Mapping[str, int]
 """Times are whole numbers too: days' instants in seconds, events' in microseconds since 1970-01-01 UTC."""
 
@@ -23,40 +25,8 @@ class Key(NamedTuple):
 
 KEY_FIELDS = Key._fields
 
-FIELDS = (
-    "customer_id",
-    "customer_name",
-    "timezone",
-    "contract_id",
-    "contract_number",
-    "prosthesis_model",
-    "prosthesis_serial_number",
-    "day_starts_at",
-    "day_ends_at",
-    "event_count",
-    "first_event_at",
-    "last_event_at",
-    "usage_ms",
-    "usage_ms_by_hour",
-    "signal_count",
-    "recognised_count",
-    "amplitude_uv_sum",
-    "amplitude_uv_min",
-    "amplitude_uv_max",
-    "amplitude_histogram",
-    "battery_count",
-    "battery_min_bp",
-    "battery_max_bp",
-    "battery_first_bp",
-    "battery_last_bp",
-    "battery_drain_bp",
-    "error_count",
-    "critical_error_count",
-    "errors_by_code",
-    "location_lat_cell",
-    "location_lon_cell",
-)
-"""Every field that is compared: the mart's columns without the key, ``log_partition``, ``version`` and ``is_deleted``."""
+FIELDS = mart.COMPARED
+"""Every field that is compared, in one order: the mart's columns without the key, ``log_partition``, ``version`` and ``is_deleted``."""
 
 Values = tuple[Value, ...]
 Rows = Mapping[Key, Values]

@@ -12,7 +12,8 @@ from clickhouse_driver import Client
 
 from reconciliation.day_range import DayRange
 from reconciliation.erasures import Erased, read_erased
-from reconciliation.fields import Key, Rows, Values, normal
+from reconciliation.fields import FIELDS, Key, Rows, Values, normal
+from schemas import mart, raw_telemetry
 from schemas.generations import database_of
 from schemas.ownership import OwnershipDocument
 from schemas.ownership import decode as decode_document
@@ -23,6 +24,8 @@ from service_kit.settings import ClickHouseSettings
 
 _EPOCH = date(1970, 1, 1)
 _KEYS_A_QUERY = 2_000
+_COMPARED = ",\n    ".join(mart.exact(name) for name in FIELDS)
+_CONTENT = ",\n    ".join(raw_telemetry.whole(name) for name in raw_telemetry.CONTENT)
 
 
 class MartError(RuntimeError):
@@ -153,7 +156,8 @@ class Mart:
 
 
 def _query(name: str) -> str:
-    return resources.files("reconciliation").joinpath("sql", f"{name}.sql").read_text("utf-8")
+    text = resources.files("reconciliation").joinpath("sql", f"{name}.sql").read_text("utf-8")
+    return text.replace("{fields}", _COMPARED).replace("{content}", _CONTENT)
 
 
 def _number(day: date) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import NamedTuple
 
 from reports_api.schemas import (
     Amplitude,
@@ -19,6 +18,7 @@ from reports_api.schemas import (
     Today,
     Usage,
 )
+from schemas.mart import MartRow, RowVersion
 from schemas.zones import zone
 
 HOUR = timedelta(hours=1)
@@ -26,56 +26,6 @@ DAY = timedelta(days=1)
 
 Watermarks = Mapping[int, datetime]
 """The source time up to which each log partition is handled."""
-
-
-class MartRow(NamedTuple):
-    """What is read of a mart row; the field names are the columns. Times are aware UTC."""
-
-    user_id: str
-    report_date: date
-    prosthesis_id: str
-    customer_name: str
-    timezone: str
-    contract_number: str
-    prosthesis_model: str
-    prosthesis_serial_number: str
-    day_starts_at: datetime
-    day_ends_at: datetime
-    event_count: int
-    first_event_at: datetime
-    last_event_at: datetime
-    usage_ms: int
-    usage_ms_by_hour: Sequence[int]
-    signal_count: int
-    recognised_count: int
-    amplitude_uv_sum: int
-    amplitude_uv_min: int
-    amplitude_uv_max: int
-    amplitude_histogram: Sequence[int]
-    battery_count: int
-    battery_min_bp: int
-    battery_max_bp: int
-    battery_first_bp: int
-    battery_last_bp: int
-    battery_drain_bp: int
-    error_count: int
-    critical_error_count: int
-    errors_by_code: Mapping[str, int]
-    location_lat_cell: int | None
-    location_lon_cell: int | None
-    log_partition: int
-    version: int
-
-
-class RowVersion(NamedTuple):
-    """Enough of a mart row to see that it changed."""
-
-    user_id: str
-    report_date: date
-    prosthesis_id: str
-    timezone: str
-    log_partition: int
-    version: int
 
 
 def amplitude(count: int, total: int, low: int, high: int) -> Amplitude | None:

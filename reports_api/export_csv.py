@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable
-from datetime import datetime
-from typing import Literal
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date
+from typing import Literal, cast
 
-from reports_api.domain import MartRow, Watermarks, is_complete, percent
+from reports_api.domain import Watermarks, is_complete, percent
+from schemas.mart import READ, MartRow
 
 BYTE_ORDER_MARK = "\ufeff"
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
@@ -19,45 +20,41 @@ def inert(text: str) -> str:
     return f"'{text}" if text.startswith(FORMULA_STARTS) or text.lstrip().startswith(FORMULA_STARTS) else text
 
 
-def _errors(row: MartRow) -> str:
-    return inert(" ".join(f"{code}:{count}" for code, count in sorted(row.errors_by_code.items())))
-
-
-def _iso(time: datetime) -> str:
-    return time.isoformat()
-
-
 Decimal = Literal["point", "comma"]
 Cell = str | int | float | None
-COLUMNS: tuple[tuple[str, Callable[[MartRow], Cell]], ...] = (
-    ("report_date", lambda r: r.report_date.isoformat()),
-    ("timezone", lambda r: inert(r.timezone)),
-    ("prosthesis_id", lambda r: inert(r.prosthesis_id)),
-    ("prosthesis_model", lambda r: inert(r.prosthesis_model)),
-    ("prosthesis_serial_number", lambda r: inert(r.prosthesis_serial_number)),
-    ("customer_name", lambda r: inert(r.customer_name)),
-    ("contract_number", lambda r: inert(r.contract_number)),
-    ("day_starts_at", lambda r: _iso(r.day_starts_at)),
-    ("day_ends_at", lambda r: _iso(r.day_ends_at)),
-    ("usage_ms", lambda r: r.usage_ms),
-    ("signal_count", lambda r: r.signal_count),
-    ("recognised_count", lambda r: r.recognised_count),
-    ("amplitude_uv_min", lambda r: r.amplitude_uv_min if r.signal_count else None),
-    ("amplitude_uv_max", lambda r: r.amplitude_uv_max if r.signal_count else None),
-    ("amplitude_uv_mean", lambda r: round(r.amplitude_uv_sum / r.signal_count, 3) if r.signal_count else None),
-    ("battery_first_percent", lambda r: percent(r.battery_first_bp) if r.battery_count else None),
-    ("battery_last_percent", lambda r: percent(r.battery_last_bp) if r.battery_count else None),
-    ("battery_min_percent", lambda r: percent(r.battery_min_bp) if r.battery_count else None),
-    ("battery_max_percent", lambda r: percent(r.battery_max_bp) if r.battery_count else None),
-    ("battery_drain_percent", lambda r: percent(r.battery_drain_bp) if r.battery_count else None),
-    ("error_count", lambda r: r.error_count),
-    ("critical_error_count", lambda r: r.critical_error_count),
-    ("errors_by_code", _errors),
-    ("event_count", lambda r: r.event_count),
-    ("first_event_at", lambda r: _iso(r.first_event_at)),
-    ("last_event_at", lambda r: _iso(r.last_event_at)),
-    ("version", lambda r: r.version),
-)
+EXPORTED = (
+    "report_date", "timezone", "prosthesis_id", "prosthesis_model", "prosthesis_serial_number", "customer_name", "contract_number",
+    "day_starts_at", "day_ends_at", "usage_ms", "signal_count", "recognised_count", "amplitude_uv_min", "amplitude_uv_max", "amplitude_uv_mean",
+    "battery_first_bp", "battery_last_bp", "battery_min_bp", "battery_max_bp", "battery_drain_bp", "error_count", "critical_error_count",
+    "errors_by_code", "event_count", "first_event_at", "last_event_at", "version",
+)  # fmt: skip
+"""What the file shows, in its order: columns of the catalogue (``schemas/mart.py``), and those derived."""
+DERIVED: Mapping[str, Callable[[MartRow], Cell]] = {
+    "amplitude_uv_mean": lambda row: round(row.amplitude_uv_sum / row.signal_count, 3) if row.signal_count else None,
+}
+
+
+def heading(name: str) -> str:
+    """The name of the file's column: basis points are shown as percent."""
+    return f"{name.removesuffix('_bp')}_percent" if name.endswith("_bp") else name
+
+
+def _cell(row: MartRow, name: str) -> Cell:
+    """The value as the file shows it; empty where the report has none, which the mart stores as zero."""
+    if name in DERIVED:
+        return DERIVED[name](row)
+    column, value = READ[name], getattr(row, name)
+    if column.only_with and not getattr(row, column.only_with):
+        return None
+    return percent(value) if column.unit == "bp" else _text(value)
+
+
+def _text(value: object) -> Cell:
+    if isinstance(value, date):  # a datetime is one too
+        return value.isoformat()
+    if isinstance(value, Mapping):
+        return inert(" ".join(f"{code}:{count}" for code, count in sorted(value.items())))
+    return inert(value) if isinstance(value, str) else cast(int, value)
 
 
 def _number(cell: Cell, decimal: Decimal) -> Cell:
@@ -71,9 +68,9 @@ def render(rows: Iterable[MartRow], watermarks: Watermarks, decimal: Decimal = "
     """
     out = io.StringIO()
     writer = csv.writer(out, delimiter=";" if decimal == "comma" else ",", quoting=csv.QUOTE_MINIMAL, lineterminator="\r\n")
-    writer.writerow([*(name for name, _ in COLUMNS), "complete", "as_of"])
+    writer.writerow([*map(heading, EXPORTED), "complete", "as_of"])
     for row in rows:
         as_of = watermarks.get(row.log_partition)
         complete = "true" if is_complete(row.day_ends_at, as_of) else "false"
-        writer.writerow([*(_number(cell(row), decimal) for _, cell in COLUMNS), complete, _iso(as_of) if as_of else ""])
+        writer.writerow([*(_number(_cell(row, name), decimal) for name in EXPORTED), complete, as_of.isoformat() if as_of else ""])
     return (BYTE_ORDER_MARK + out.getvalue()).encode()

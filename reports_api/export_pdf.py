@@ -19,10 +19,10 @@ from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
 
-from reports_api.domain import MartRow
 from reports_api.pdf_lines import error_lines, figures
 from reports_api.pdf_texts import TEXTS, Language
 from reports_api.schemas import Summary
+from schemas.mart import MartRow
 
 REGULAR, BOLD = "Roboto", "Roboto-Bold"
 INK, QUIET, LINE, BAR = HexColor("#1a2233"), HexColor("#5b6577"), HexColor("#cfd6e1"), HexColor("#2f6fde")

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Protocol, TypeVar
 
-from reports_api.domain import MartRow, RowVersion
 from reports_api.paging import START, Cursor, windows
 from reports_api.pool import Parameters, Rows
 from schemas.keys import LOG_TOPIC
+from schemas.mart import MartRow, RowVersion
 
 _ASKED = "(users = {users:Array(String)}, first = {first:Date32}, last = {last:Date32})"
 # The texts are built of constants of this module only; values are parameters. Rows are bounded by the days asked for and by the reader's

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
-from reports_api.domain import MartRow, Watermarks, amplitude, as_of_partitions, efficiency, freshness_ms, is_complete, percent
+from reports_api.domain import Watermarks, amplitude, as_of_partitions, efficiency, freshness_ms, is_complete, percent
 from reports_api.schemas import BatteryTotals, Change, Errors, Period, SignalTotals, Summary, UsageTotals
+from schemas.mart import MartRow
 
 
 class DayRange(NamedTuple):

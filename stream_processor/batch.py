@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from stream_processor.domain.columns import Ints, TelemetryColumns
+from schemas.raw_telemetry import Ints, TelemetryColumns
 from stream_processor.domain.decode import Change, Document, Inserts
 from stream_processor.domain.devices import CellKey
 from stream_processor.domain.duplicates import KnownEvent

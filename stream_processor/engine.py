@@ -22,8 +22,8 @@ from schemas import commands
 from schemas.commands import Command, Erase
 from schemas.generations import FIRST_GENERATION
 from schemas.mapping import SourceMapping
+from schemas.raw_telemetry import Ints, TelemetryColumns
 from stream_processor.batch import Batch, InFlight, identity_of, raw_of
-from stream_processor.domain.columns import Ints, TelemetryColumns
 from stream_processor.domain.decode import DeadLetter, Decoded, Document, LogDecoder, Progress, Record
 from stream_processor.domain.devices import NOTHING, CellKey, Devices, Misplaced
 from stream_processor.domain.duplicates import KnownEvent, Verdict, judge, suspects

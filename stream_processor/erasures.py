@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from schemas.commands import Erase
-from stream_processor.domain.columns import Ints, TelemetryColumns
+from schemas.raw_telemetry import Ints, TelemetryColumns
 from stream_processor.domain.decode import Change, Record
 from stream_processor.domain.devices import Devices
 from stream_processor.domain.erasure import ErasedTimes

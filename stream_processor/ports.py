@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from stream_processor.domain.columns import Ints, TelemetryColumns
+from schemas.raw_telemetry import Ints, TelemetryColumns
 from stream_processor.domain.duplicates import EventId, KnownEvent
-from stream_processor.domain.report import MartColumns
+from stream_processor.domain.facets.base import MartColumns
 
 
 @dataclass(frozen=True, slots=True)

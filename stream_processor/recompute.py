@@ -9,8 +9,8 @@ import numpy as np
 
 from schemas import commands
 from schemas.ranges import END_US, FIRST_DAY, LAST_DAY
+from schemas.raw_telemetry import Ints, TelemetryColumns
 from stream_processor.domain.calendar import HOUR_US, day_number, local_day
-from stream_processor.domain.columns import Ints, TelemetryColumns
 from stream_processor.domain.decode import Change
 from stream_processor.domain.devices import CellKey, Devices
 from stream_processor.domain.duplicates import EventId, KnownEvent

@@ -8,8 +8,8 @@ import numpy as np
 
 from schemas.ownership import OwnershipDocument
 from schemas.ownership import decode as decode_document
+from schemas.raw_telemetry import Ints, TelemetryColumns
 from stream_processor.domain.calendar import QUARTER_US, day_of_date
-from stream_processor.domain.columns import Ints, TelemetryColumns
 from stream_processor.domain.devices import NOT_ASKED, NOTHING, CellKey, Device, Devices
 from stream_processor.domain.fold import FOLD_FORMAT, FoldTable
 from stream_processor.domain.ownership import OwnershipHistory

@@ -5,27 +5,10 @@ CREATE DATABASE IF NOT EXISTS {generation_database};
 
 -- Telemetry as canonical events, one row an event of the source; the greatest lsn wins. A deleted event keeps its row
 -- with deleted = 1, so that a redelivered insert cannot bring it back. event_id is split in two so that UUID ids are
--- exact and both halves travel as NumPy columns; integer ids have event_id_hi = 0.
+-- exact and both halves travel as NumPy columns; integer ids have event_id_hi = 0. Columns: schemas/raw_telemetry.py.
 CREATE TABLE IF NOT EXISTS {generation_database}.telemetry_events
 (
-    prosthesis_id   String,
-    event_id_hi     UInt64 CODEC(Delta, LZ4),
-    event_id_lo     UInt64 CODEC(Delta, LZ4),
-    recorded_at     DateTime64(6, 'UTC') CODEC(Delta, LZ4),
-    facets          UInt8,               -- 1 signal, 2 battery, 4 error, 8 location
-    amplitude_uv    UInt32,
-    recognised      UInt8,
-    active_ms       UInt32,
-    battery_bp      UInt16,
-    error_code      LowCardinality(String),
-    error_severity  UInt8,
-    lat_cell        Int16,
-    lon_cell        Int16,
-    deleted         UInt8,
-    lsn             UInt64 CODEC(Delta, LZ4),
-    log_partition   UInt16,
-    log_offset      UInt64 CODEC(Delta, LZ4),
-    former_us       Array(Int64),        -- times under which it was found before, where only a look-up told (see stream_processor/engine.py)
+    {raw_columns},
     INDEX by_time recorded_at TYPE minmax GRANULARITY 1
 )
 ENGINE = ReplacingMergeTree(lsn)
@@ -34,7 +17,7 @@ SETTINGS index_granularity = 1024, old_parts_lifetime = 60;
 
 -- The fold of one (prosthesis, day, user). next_offset is the first log offset that is not in it (Kafka's way to say how far): one above the
 -- report's version; 0 where nothing is folded yet and the row only says that the report may exist. `fold` is the fixed layout of
--- stream_processor/domain/fold.py, whose number is fold_format; another number is read as absent (recomputed from raw).
+-- stream_processor/domain/fold.py, whose number is fold_format; a state of another number is computed again from raw.
 CREATE TABLE IF NOT EXISTS {generation_database}.report_state
 (
     report_date     Date32,
@@ -78,50 +61,17 @@ ENGINE = ReplacingMergeTree(handled_offset)
 ORDER BY (topic, log_partition)
 SETTINGS index_granularity = 256;
 
--- The mart. version = the log offset that the row includes; the same version means the same content.
+-- The mart; its columns are in schemas/mart.py. version = the log offset that the row includes; the same version means the same content.
 CREATE TABLE IF NOT EXISTS {generation_database}.user_daily_reports
 (
-    user_id                   String,
-    report_date               Date32,
-    prosthesis_id             String,
-    customer_id               String,
-    customer_name             String,
-    timezone                  LowCardinality(String),
-    contract_id               String,
-    contract_number           String,
-    prosthesis_model          LowCardinality(String),
-    prosthesis_serial_number  String,
-    day_starts_at             DateTime('UTC'),
-    day_ends_at               DateTime('UTC'),
-    event_count               UInt64,
-    first_event_at            DateTime64(6, 'UTC'),
-    last_event_at             DateTime64(6, 'UTC'),
-    usage_ms                  UInt64,
-    usage_ms_by_hour          Array(UInt64),
-    signal_count              UInt64,
-    recognised_count          UInt64,
-    amplitude_uv_sum          UInt64,
-    amplitude_uv_min          UInt32,
-    amplitude_uv_max          UInt32,
-    amplitude_histogram       Array(UInt64),
-    battery_count             UInt64,
-    battery_min_bp            UInt16,
-    battery_max_bp            UInt16,
-    battery_first_bp          UInt16,
-    battery_last_bp           UInt16,
-    battery_drain_bp          UInt32,
-    error_count               UInt64,
-    critical_error_count      UInt64,
-    errors_by_code            Map(String, UInt32),
-    location_lat_cell         Nullable(Int16),
-    location_lon_cell         Nullable(Int16),
-    log_partition             UInt16,
-    version                   UInt64,
-    is_deleted                UInt8
+    {mart_columns}
 )
 ENGINE = ReplacingMergeTree(version, is_deleted)
 ORDER BY (user_id, report_date, prosthesis_id)
 SETTINGS index_granularity = 256, old_parts_lifetime = 60;
 
 -- Columns that came later: this file is run again on the generation that serves.
-ALTER TABLE {generation_database}.telemetry_events ADD COLUMN IF NOT EXISTS former_us Array(Int64) AFTER log_offset;
+ALTER TABLE {generation_database}.telemetry_events
+    {raw_additions};
+ALTER TABLE {generation_database}.user_daily_reports
+    {mart_additions};

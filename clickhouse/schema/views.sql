@@ -12,21 +12,13 @@ AS WITH (
 SELECT * REPLACE (if(toUnixTimestamp64Milli(whole_until) = 0, as_of, least(as_of, whole_until)) AS as_of) FROM {generation_database}.partition_progress FINAL;
 
 -- What the reports service sees of the mart, and all that it sees: the rows of users whom it names, of the days that it names. There is no way to ask for
--- everybody's. One column, a tuple in the order of MartRow and RowVersion (reports_api/domain.py): a view costs the server planning for each column.
+-- everybody's. One column, a tuple in the order of MartRow and RowVersion (schemas/mart.py): a view costs the server planning for each column.
 CREATE OR REPLACE VIEW {shared}.reports_of_users DEFINER = {definer} SQL SECURITY DEFINER
-AS SELECT tuple(
-    user_id, report_date, prosthesis_id, customer_name, timezone, contract_number, prosthesis_model,
-    prosthesis_serial_number, day_starts_at, day_ends_at, event_count, first_event_at,
-    last_event_at, usage_ms, usage_ms_by_hour, signal_count, recognised_count, amplitude_uv_sum,
-    amplitude_uv_min, amplitude_uv_max, amplitude_histogram, battery_count, battery_min_bp,
-    battery_max_bp, battery_first_bp, battery_last_bp, battery_drain_bp, error_count,
-    critical_error_count, errors_by_code, location_lat_cell, location_lon_cell, log_partition,
-    version
-) AS report
+AS SELECT tuple({mart_row}) AS report
 FROM {generation_database}.user_daily_reports FINAL
 WHERE user_id IN {{users:Array(String)}} AND report_date BETWEEN {{first:Date32}} AND {{last:Date32}};
 
 CREATE OR REPLACE VIEW {shared}.report_versions_of_users DEFINER = {definer} SQL SECURITY DEFINER
-AS SELECT tuple(user_id, report_date, prosthesis_id, timezone, log_partition, version) AS report
+AS SELECT tuple({row_version}) AS report
 FROM {generation_database}.user_daily_reports FINAL
 WHERE user_id IN {{users:Array(String)}} AND report_date BETWEEN {{first:Date32}} AND {{last:Date32}};

@@ -1,40 +1,10 @@
--- ClickHouse: the reports of a range of days (as numbers of days since 1970-01-01), of every prosthesis or of some; fields as in fields.py.
+-- ClickHouse: the reports of a range of days (as numbers of days since 1970-01-01), of every prosthesis or of some; fields in the order of fields.py.
 SELECT
     user_id,
     toInt32(report_date),
     prosthesis_id,
     log_partition,
     version,
-    customer_id,
-    customer_name,
-    timezone,
-    contract_id,
-    contract_number,
-    prosthesis_model,
-    prosthesis_serial_number,
-    toUnixTimestamp(day_starts_at),
-    toUnixTimestamp(day_ends_at),
-    event_count,
-    toUnixTimestamp64Micro(first_event_at),
-    toUnixTimestamp64Micro(last_event_at),
-    usage_ms,
-    usage_ms_by_hour,
-    signal_count,
-    recognised_count,
-    amplitude_uv_sum,
-    amplitude_uv_min,
-    amplitude_uv_max,
-    amplitude_histogram,
-    battery_count,
-    battery_min_bp,
-    battery_max_bp,
-    battery_first_bp,
-    battery_last_bp,
-    battery_drain_bp,
-    error_count,
-    critical_error_count,
-    errors_by_code,
-    location_lat_cell,
-    location_lon_cell
+    {fields}
 FROM user_daily_reports FINAL
 WHERE toInt32(report_date) BETWEEN %(first)s AND %(last)s AND (%(every)s OR prosthesis_id IN %(prostheses)s)

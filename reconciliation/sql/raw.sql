@@ -3,17 +3,8 @@ SELECT
     prosthesis_id,
     event_id_hi,
     event_id_lo,
-    toUnixTimestamp64Micro(recorded_at) AS recorded_us,
-    facets,
-    amplitude_uv,
-    recognised,
-    active_ms,
-    battery_bp,
-    error_code,
-    error_severity,
-    lat_cell,
-    lon_cell,
+    {content},
     log_partition,
     log_offset
 FROM telemetry_events FINAL
-WHERE deleted = 0 AND recorded_us >= %(first_us)s AND recorded_us < %(end_us)s
+WHERE deleted = 0 AND toUnixTimestamp64Micro(recorded_at) >= %(first_us)s AND toUnixTimestamp64Micro(recorded_at) < %(end_us)s

@@ -3,15 +3,6 @@ SELECT
     prosthesis_id,
     event_id_hi,
     event_id_lo,
-    toUnixTimestamp64Micro(recorded_at),
-    facets,
-    amplitude_uv,
-    recognised,
-    active_ms,
-    battery_bp,
-    error_code,
-    error_severity,
-    lat_cell,
-    lon_cell
+    {content}
 FROM telemetry_events FINAL
 WHERE deleted = 0 AND (prosthesis_id, event_id_hi, event_id_lo) IN %(keys)s

@@ -15,14 +15,15 @@ import clickhouse_driver.numpy.helpers  # noqa: F401 - imports pandas, half a se
 import numpy as np
 from clickhouse_driver.errors import ServerException
 
+from schemas import raw_telemetry
+from schemas.raw_telemetry import STORED, Ints, TelemetryColumns
 from service_kit import clickhouse
 from service_kit.clickhouse_errors import Trouble, trouble_of
 from service_kit.settings import ClickHouseSettings
 from stream_processor.domain.calendar import QUARTER_US, day_date, day_number
-from stream_processor.domain.columns import Ints, TelemetryColumns
 from stream_processor.domain.duplicates import EventId, KnownEvent
+from stream_processor.domain.facets.base import MartColumns
 from stream_processor.domain.fold import FOLD_FORMAT
-from stream_processor.domain.report import MartColumns
 from stream_processor.ports import (
     StateColumns,
     StoredErasure,
@@ -39,17 +40,12 @@ MAX_QUERY_BYTES = 16 << 20
 T = TypeVar("T")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-_TELEMETRY = """
-SELECT prosthesis_id, event_id_hi, event_id_lo, toUnixTimestamp64Micro(recorded_at) AS recorded_us, facets, amplitude_uv, recognised, active_ms, battery_bp,
-       toString(error_code) AS error_code, error_severity, lat_cell, lon_cell, deleted, lsn, log_partition, toInt64(log_offset) AS log_offset
+_TELEMETRY = f"""
+SELECT prosthesis_id, {", ".join(raw_telemetry.whole(name) for name in STORED)}
 FROM telemetry_events FINAL
 WHERE prosthesis_id IN %(ids)s AND recorded_at >= fromUnixTimestamp64Micro(%(from_us)s) AND recorded_at < fromUnixTimestamp64Micro(%(to_us)s) AND deleted = 0
 """
-
-_RAW_COLUMNS = (
-    "prosthesis_id", "event_id_hi", "event_id_lo", "recorded_at", "facets", "amplitude_uv", "recognised", "active_ms", "battery_bp",
-    "error_code", "error_severity", "lat_cell", "lon_cell", "deleted", "lsn", "log_partition", "log_offset",
-)  # fmt: skip
+_RAW_COLUMNS = ("prosthesis_id", *STORED.values())
 _STATE_COLUMNS = (
     "report_date",
     "prosthesis_id",
@@ -167,11 +163,9 @@ class ClickHouseStore:
         self._insert(self._rules, _ERASURE_COLUMNS, list(zip(*rows, strict=True)))
 
     def write_telemetry(self, prosthesis_ids: Ints, events: TelemetryColumns, former: Sequence[tuple[int, ...]] | None = None) -> None:
-        columns = [
-            prosthesis_ids, events.event_id_hi, events.event_id_lo, events.recorded_us.astype("datetime64[us]"),
-            events.facets, events.amplitude_uv, events.recognised, events.active_ms, events.battery_bp, events.error_code, events.error_severity,
-            events.lat_cell, events.lon_cell, events.deleted, events.lsn, events.partition, events.offset.astype(np.uint64),
-        ]  # fmt: skip
+        of = {name: getattr(events, name) for name in STORED}
+        of |= {"recorded_us": events.recorded_us.astype("datetime64[us]"), "offset": events.offset.astype(np.uint64)}
+        columns = [prosthesis_ids, *of.values()]
         if former is None:
             self._insert("telemetry_events", _RAW_COLUMNS, columns, use_numpy=True)
         else:  # arrays are none of the driver's NumPy columns
@@ -251,11 +245,7 @@ def _erasure(row: Any) -> StoredErasure:
 
 def _events(columns: Sequence[Any]) -> TelemetryColumns:
     events = TelemetryColumns.blank(len(columns[0]))
-    names = (
-        "event_id_hi", "event_id_lo", "recorded_us", "facets", "amplitude_uv", "recognised", "active_ms", "battery_bp",
-        "error_code", "error_severity", "lat_cell", "lon_cell", "deleted", "lsn", "partition", "offset",
-    )  # fmt: skip
-    for name, values in zip(names, columns[1:], strict=True):
+    for name, values in zip(STORED, columns[1:], strict=True):
         target: Ints = getattr(events, name)
         target[:] = values
     return events

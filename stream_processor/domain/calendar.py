@@ -1,4 +1,4 @@
-"""Local days: which day and hour slot an instant belongs to in a time zone (``docs/metrics.md``, "Which day, which hour, whose").
+"""Local days: which day and hour an instant belongs to in a time zone (``docs/metrics.md``, "Which day, which hour, whose").
 
 The time-zone database is that of ``schemas.zones``, never the machine's.
 """
@@ -14,7 +14,7 @@ from schemas.zones import zone
 SECOND_US = 1_000_000
 QUARTER_US = 900 * SECOND_US
 HOUR_US = 3_600 * SECOND_US
-MAX_SLOTS = 27  # of the longest day that the database has between 2000 and 2100 (Antarctica/Casey 2018-03-11); a test computes it
+MAX_HOURS = 27  # of the longest day that the database has between 2000 and 2100 (Antarctica/Casey 2018-03-11); a test computes it
 _EPOCH = date(1970, 1, 1)
 
 
@@ -27,8 +27,8 @@ class LocalDay:
     ends_us: int
 
     @property
-    def slots(self) -> int:
-        """Hour slots of the day: mostly 23, 24 or 25, at most MAX_SLOTS (a half-hour change fills its last slot partly)."""
+    def hours(self) -> int:
+        """Hours of the day: mostly 23, 24 or 25, at most MAX_HOURS (a half-hour change fills its last hour partly)."""
         return -((self.starts_us - self.ends_us) // HOUR_US)
 
     @property

@@ -20,9 +20,10 @@ from schemas.dead_letters import ABSENT_COLUMN, WITHOUT_IDENTITY
 from schemas.mapping import SourceMapping, bare
 from schemas.ownership import OwnershipDocument
 from schemas.ownership import decode as decode_document
-from stream_processor.domain.columns import Ints, TelemetryColumns
+from schemas.raw_telemetry import Ints, TelemetryColumns
 from stream_processor.domain.envelopes import EnvelopeDecoder, Source
-from stream_processor.domain.rows import Row, RowReader, absent, halves, tells_nothing
+from stream_processor.domain.rows import RowReader, absent, halves, tells_nothing
+from stream_processor.domain.values import SourceRow
 
 T = TypeVar("T")
 
@@ -282,7 +283,7 @@ class LogDecoder:
         except msgspec.DecodeError as error:
             batch.dead.append(DeadLetter(record, f"invalid-{kind[:32]}", str(error)))
 
-    def _change(self, record: Record, before: Row | None, after: Row | None, source: Source, batch: _Slice) -> None:
+    def _change(self, record: Record, before: SourceRow | None, after: SourceRow | None, source: Source, batch: _Slice) -> None:
         """An update or delete. A new content that is invalid is a dead letter, and the old one leaves all the same.
 
         Of a row with an absent column nothing is known, so that nothing leaves for it; and a change that does not tell the old row needs a repair.
@@ -302,7 +303,9 @@ class LogDecoder:
             return
         batch.changes.append(Change(record, row.prosthesis_id, removed, added, source.ts_ms))
 
-    def _incomplete(self, record: Record, before: Row | None, after: Row | None, unusable: list[Row]) -> DeadLetter | None:
+    def _incomplete(
+        self, record: Record, before: SourceRow | None, after: SourceRow | None, unusable: list[SourceRow]
+    ) -> DeadLetter | None:
         """What a change does not say that it has to. *unusable*: those of its rows that are invalid for any reason."""
         for row in unusable:
             if names := absent(row):
@@ -315,7 +318,7 @@ class LogDecoder:
         old = self._envelopes_of.loose(record.value or b"").before
         return tells_nothing(msgspec.json.decode(old) or {}, self._telemetry)
 
-    def _one(self, row: Row | None, record: Record, source: Source) -> tuple[TelemetryColumns | None, str]:
+    def _one(self, row: SourceRow | None, record: Record, source: Source) -> tuple[TelemetryColumns | None, str]:
         if row is None:
             return None, ""
         canonical = self._reader.read((row,), np.array([source.ts_ms]))
@@ -349,7 +352,7 @@ class LogDecoder:
         if loose.source.table == self._table:
             self._retract(record, loose.op, loose.source, self._envelopes_of.ids(loose.after), batch)
 
-    def _retract(self, record: Record, op: str, source: Source, row: Row | None, batch: _Slice) -> None:
+    def _retract(self, record: Record, op: str, source: Source, row: SourceRow | None, batch: _Slice) -> None:
         """An incremental snapshot says what a row is now, and if that is nothing that counts, what it was counts no more."""
         if op == "r" and source.lsn is None and row is not None and row.prosthesis_id is not None and row.event_id is not None:
             batch.retractions.append(Retraction(record, row.prosthesis_id, halves(row.event_id)))

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from schemas.keys import partition_of, prosthesis_key
+from schemas.raw_telemetry import Ints
 from stream_processor.domain.calendar import LocalDay, day_of_date, local_day
-from stream_processor.domain.columns import Ints
 from stream_processor.domain.ownership import OwnershipHistory
 from stream_processor.domain.report import ReportKey
 

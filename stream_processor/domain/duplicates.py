@@ -7,7 +7,7 @@ from enum import Enum
 
 import numpy as np
 
-from stream_processor.domain.columns import Ints
+from schemas.raw_telemetry import Ints
 
 EventId = tuple[str, int, int]  # (prosthesis_id, high half, low half)
 

@@ -11,7 +11,8 @@ from msgspec import Meta
 
 from schemas.mapping import TelemetryTable
 from schemas.ranges import END_US, MAX_INTEGER_ID
-from stream_processor.domain.rows import Row, identity_struct, row_struct, with_number_ids
+from stream_processor.domain.rows import identity_struct, row_struct, with_number_ids
+from stream_processor.domain.values import SourceRow
 
 
 class Source(msgspec.Struct, gc=False, frozen=True):
@@ -73,13 +74,13 @@ class EnvelopeDecoder:
         with_number_ids(envelope.before)
         return envelope
 
-    def row(self, raw: msgspec.Raw) -> Row | None:
+    def row(self, raw: msgspec.Raw) -> SourceRow | None:
         """A row by itself; None where there is none or it is invalid."""
         with suppress(msgspec.DecodeError):
             return None if bytes(raw) == b"null" else with_number_ids(self._row(raw))
         return None
 
-    def ids(self, raw: msgspec.Raw) -> Row | None:
+    def ids(self, raw: msgspec.Raw) -> SourceRow | None:
         """The ids of a row of which something else is invalid; None where they are invalid too."""
         with suppress(msgspec.DecodeError):
             return None if bytes(raw) == b"null" else with_number_ids(self._ids(raw))

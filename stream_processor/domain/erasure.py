@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stream_processor.domain.columns import Ints
+from schemas.raw_telemetry import Ints
 from stream_processor.domain.contracts import Rank
 from stream_processor.domain.ownership import FOREVER_US, Contract
 

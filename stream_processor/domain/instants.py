@@ -17,7 +17,7 @@ import numpy as np
 
 from schemas.mapping import MICROSECONDS, TimeColumn
 from schemas.ranges import OUTERMOST_US
-from stream_processor.domain.columns import Ints
+from schemas.raw_telemetry import Ints
 
 _FORM = "0000-00-00T00:00:00.000000Z"
 LENGTH = len(_FORM)

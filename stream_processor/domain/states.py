@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from stream_processor.domain.columns import Ints
+from schemas.raw_telemetry import Ints
 from stream_processor.domain.devices import CellKey
 from stream_processor.domain.fold import FoldTable
 

@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from clickhouse.migrator import statements
 from schemas import ranges, zones
-from stream_processor.domain.calendar import SECOND_US, day_number, local_day
-from stream_processor.domain.columns import DTYPES
-from stream_processor.domain.fold import BATTERY_MASK, LAT_BITS, LAT_SHIFT, LON_BITS, LON_SHIFT, MAX_SLOTS, PLACE_BITS
+from schemas.raw_telemetry import RAW
+from stream_processor.domain.calendar import MAX_HOURS, SECOND_US, day_number, local_day
+from stream_processor.domain.facets.battery import LEVEL_MASK
+from stream_processor.domain.facets.location import GEO_CELL_BITS, LAT_BITS, LAT_SHIFT, LON_BITS, LON_SHIFT
 
 SCHEMA = Path(__file__).parents[2] / "clickhouse" / "schema" / "generation.sql"
 METRICS = Path(__file__).parents[2] / "docs" / "metrics.md"
@@ -52,7 +54,7 @@ ACCEPTED = {
     "usage_ms": (0, MOST_EVENTS * ranges.MAX_ACTIVE_MS),
     "amplitude_uv_sum": (0, MOST_EVENTS * ranges.MAX_AMPLITUDE_UV),
     "amplitude_uv_max": (0, ranges.MAX_AMPLITUDE_UV),
-    "battery_drain_bp": (0, 2 * MAX_SLOTS * ranges.MAX_BATTERY_BP),
+    "battery_drain_bp": (0, 2 * MAX_HOURS * ranges.MAX_BATTERY_BP),
     "battery_max_bp": (0, ranges.MAX_BATTERY_BP),
 }
 
@@ -60,7 +62,8 @@ ACCEPTED = {
 def columns() -> dict[str, str]:
     """The type of every column of a generation's tables; where two tables have one, both have the same."""
     found: dict[str, str] = {}
-    for body in re.findall(r"CREATE TABLE [^(]*\n\((.*?)\n\)", SCHEMA.read_text("utf-8"), re.DOTALL):
+    created = "\n".join(statements(SCHEMA.read_text("utf-8"), {"generation_database": "g", "shared": "s", "definer": "d"}))
+    for body in re.findall(r"CREATE TABLE [^(]*\n\((.*?)\n\)", created, re.DOTALL):
         for line in body.strip().splitlines():
             column = re.match(r"\s*([a-z]\w*)\s+([A-Z]\w*(?:\([^)]*\)+)?)", line)
             if column:
@@ -82,11 +85,11 @@ def test_no_local_day_of_an_event_lies_outside_the_days_of_reports() -> None:
 
 def test_the_columns_of_a_batch_and_the_packed_values_of_a_fold_hold_it_too() -> None:
     for name in ("amplitude_uv", "active_ms", "battery_bp", "lat_cell", "lon_cell"):
-        assert np.iinfo(DTYPES[name]).max >= ACCEPTED[name][1], name
-    assert BATTERY_MASK >= ranges.MAX_BATTERY_BP
+        assert np.iinfo(RAW[name].dtype).max >= ACCEPTED[name][1], name
+    assert LEVEL_MASK >= ranges.MAX_BATTERY_BP
     assert ACCEPTED["lat_cell"][1] + LAT_SHIFT < 1 << LAT_BITS
     assert ACCEPTED["lon_cell"][1] + LON_SHIFT < 1 << LON_BITS
-    assert MAX_SLOTS * 3_600 * SECOND_US << PLACE_BITS < 1 << 63
+    assert MAX_HOURS * 3_600 * SECOND_US << GEO_CELL_BITS < 1 << 63
 
 
 def test_the_page_of_metrics_says_the_same() -> None:

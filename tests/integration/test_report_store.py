@@ -15,9 +15,9 @@ from clickhouse_driver import Client
 from pydantic import SecretStr
 
 from clickhouse.migrator import Migrator
+from schemas.raw_telemetry import Ints, TelemetryColumns
 from service_kit.settings import ClickHouseSettings
 from stream_processor.adapters.clickhouse import ClickHouseStore
-from stream_processor.domain.columns import Ints, TelemetryColumns
 from stream_processor.domain.duplicates import KnownEvent
 from stream_processor.domain.fold import FOLD_FORMAT
 from stream_processor.ports import ReportStore, StateColumns, StoredErasure, StoredOwnership, StoredProgress, StoredState, StoreUnavailable

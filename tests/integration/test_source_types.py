@@ -11,7 +11,7 @@ import pytest
 
 from reconciliation.oracle import Oracle
 from schemas.mapping import SourceMapping
-from stream_processor.domain.columns import TelemetryColumns
+from schemas.raw_telemetry import TelemetryColumns
 from stream_processor.domain.decode import LogDecoder, LogRecord
 from stream_processor.domain.devices import Devices
 from tests.support.system import System

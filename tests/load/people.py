@@ -10,7 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 from bff.demo_users import DemoUser, ensure_demo_users
-from reports_api.domain import MartRow
+from schemas.mart import MartRow
 from tests.support.bff_world import Realm
 from tests.support.reports_world import Mart, row
 

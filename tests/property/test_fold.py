@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 import stream_processor
 from schemas import ranges, zones
-from stream_processor.domain.calendar import HOUR_US, MAX_SLOTS, day_number, day_of_date, local_day
-from stream_processor.domain.columns import TelemetryColumns
+from schemas.raw_telemetry import TelemetryColumns
+from stream_processor.domain.calendar import HOUR_US, MAX_HOURS, day_number, day_of_date, local_day
 from stream_processor.domain.fold import FoldTable, OutsideDay
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -48,20 +48,20 @@ def data_goes_on(name: str) -> bool:
     return b"," in footer
 
 
-def test_the_longest_day_of_the_pinned_database_has_as_many_hour_slots_as_the_table() -> None:
+def test_the_longest_day_of_the_pinned_database_has_as_many_hours_as_the_table() -> None:
     lengths: dict[float, tuple[str, date]] = {}
     for name in sorted(zones.names()):
         for day in days_of_change(name):
             found = day_of_date(name, day_number(day))
             lengths.setdefault((found.ends_us - found.starts_us) / HOUR_US, (name, day))
     assert set(lengths) - {0} == LENGTHS
-    assert max(-(-length // 1) for length in lengths) == MAX_SLOTS
+    assert max(-(-length // 1) for length in lengths) == MAX_HOURS
 
 
 @pytest.mark.parametrize(("name", "day", "hours"), [("Antarctica/Casey", "2018-03-11", 27), ("Antarctica/Davis", "2009-10-18", 26)])
 def test_the_last_hour_of_a_long_day_is_its_own_reports(name: str, day: str, hours: int) -> None:
     long = day_of_date(name, day_number(date.fromisoformat(day)))
-    assert long.slots == hours
+    assert long.hours == hours
     table = FoldTable(3)
     table.day_starts_us[:] = long.starts_us
     last = long.ends_us - 1
@@ -71,7 +71,7 @@ def test_the_last_hour_of_a_long_day_is_its_own_reports(name: str, day: str, hou
     assert untouched(table, [0, 2])
 
 
-@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, MAX_SLOTS * HOUR_US - 1)), min_size=1, max_size=20))
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, MAX_HOURS * HOUR_US - 1)), min_size=1, max_size=20))
 def test_no_value_of_any_column_reaches_another_report(placed: list[tuple[int, int]]) -> None:
     table = FoldTable(11)
     table.day_starts_us[:] = ranges.EARLIEST_US
@@ -82,7 +82,7 @@ def test_no_value_of_any_column_reaches_another_report(placed: list[tuple[int, i
     assert untouched(table, [slot for slot in range(11) if slot not in set(slots.tolist())])
 
 
-@pytest.mark.parametrize("outside", [-1, MAX_SLOTS * HOUR_US])
+@pytest.mark.parametrize("outside", [-1, MAX_HOURS * HOUR_US])
 def test_an_event_outside_its_day_is_refused_before_anything_is_folded(outside: int) -> None:
     table = FoldTable(3)
     table.day_starts_us[:] = ranges.EARLIEST_US
@@ -103,7 +103,11 @@ def test_flat_indexes_are_made_in_the_fold_alone_and_scattered_writes_where_they
                 if source.endswith((".reshape", ".ravel")) or source.startswith("np."):
                     found.setdefault(path.name, set()).add(source.rpartition(".")[2])
     assert found == {
-        "fold.py": {"at", "reshape"},  # hours are checked, buckets are bounded
+        "fold.py": {"at"},  # by the row; hours are checked here for all facets
+        "signal.py": {"at", "reshape"},  # hours are checked, buckets are bounded
+        "battery.py": {"at", "reshape"},  # hours are checked
+        "error.py": {"at"},
+        "location.py": {"at"},
         "instants.py": {"reshape"},  # a matrix of digits
         "decode.py": {"at"},  # by partition, from np.unique
         "batch.py": {"at"},  # by prosthesis

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from schemas.raw_telemetry import RAW, Ints, TelemetryColumns
 from stream_processor.domain.calendar import QUARTER_US, day_date
-from stream_processor.domain.columns import DTYPES, Ints, TelemetryColumns
 from stream_processor.domain.duplicates import EventId, KnownEvent
+from stream_processor.domain.facets.base import MartColumns
 from stream_processor.domain.fold import FOLD_FORMAT
-from stream_processor.domain.report import MartColumns
 from stream_processor.ports import StateColumns, StoredErasure, StoredOwnership, StoredProgress, StoredState, StoreUnavailable
 
 DAY_US = 96 * QUARTER_US
@@ -80,7 +80,7 @@ class MemoryStore:
             for event_id, row in self.raw.items()
             if event_id[0] in prosthesis_ids and from_us <= row["recorded_us"] < to_us and not row["deleted"]
         ]
-        columns = {name: np.array([row[name] for _, row in chosen], dtype=dtype) for name, dtype in DTYPES.items()}
+        columns = {name: np.array([row[name] for _, row in chosen], dtype=raw.dtype) for name, raw in RAW.items()}
         return [prosthesis for prosthesis, _ in chosen], TelemetryColumns(**columns)
 
     def progress(self, topic: str) -> list[StoredProgress]:
@@ -100,7 +100,7 @@ class MemoryStore:
     def write_telemetry(self, prosthesis_ids: Ints, events: TelemetryColumns, former: Sequence[tuple[int, ...]] | None = None) -> None:
         part: dict[EventId, dict[str, Any]] = {}
         for i, prosthesis in enumerate(prosthesis_ids):
-            row = {name: getattr(events, name)[i] for name in DTYPES}
+            row = {name: getattr(events, name)[i] for name in RAW}
             row = {name: value.item() if hasattr(value, "item") else value for name, value in row.items()} | {"device": 0}
             row["former"] = former[i] if former is not None else ()
             key = (prosthesis, row["event_id_hi"], row["event_id_lo"])

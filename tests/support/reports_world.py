@@ -26,9 +26,9 @@ from starlette.routing import Route
 from clickhouse.migrator import Migrator
 from reports_api.__main__ import listening
 from reports_api.app import create_app
-from reports_api.domain import MartRow
 from reports_api.examples import ROW
 from reports_api.settings import ReportsSettings, Settings
+from schemas.mart import MartRow
 from service_kit.settings import ClickHouseSettings, KeycloakSettings
 from service_kit.shares import Share
 from tests.support.bff_servers import Served, free_port
