@@ -9,11 +9,12 @@ import msgspec
 
 from reports_api import domain, schemas
 from reports_api.summary import DayRange, summary
+from schemas.mart import MartRow
 
 USER_ID = "0b8f7f0e-5b0e-4b8e-9a4e-0d3c3b5a1f01"
 NOW = datetime(2026, 11, 23, 13, 30, 0, 420_000, UTC)
 WATERMARKS = {7: NOW - timedelta(milliseconds=420)}
-ROW = domain.MartRow(
+ROW = MartRow(
     user_id=USER_ID,
     report_date=date(2026, 11, 23),
     prosthesis_id="17",

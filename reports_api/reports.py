@@ -11,6 +11,7 @@ from reports_api.repository import ReportRepository
 from reports_api.schemas import Heartbeat, Hours, Page, Summary, Today
 from reports_api.summary import DayRange, summary
 from reports_api.watermarks import WatermarkCache
+from schemas.mart import MartRow
 
 Clock = Callable[[], datetime]
 """The present moment, aware UTC."""
@@ -50,7 +51,7 @@ class Reports:
         """The local today of each of *users*, in their order, in one query for those who were active around now."""
         watermarks = await self._watermarks.get()
         first, last = domain.possible_dates(self.clock())
-        by_user: dict[str, list[domain.MartRow]] = {user: [] for user in users}
+        by_user: dict[str, list[MartRow]] = {user: [] for user in users}
         for row in await self._repository.days_of_users(users, first, last):
             by_user[row.user_id].append(row)
         return [await self._today(user, by_user[user], watermarks) for user in users]
@@ -64,7 +65,7 @@ class Reports:
         as_of = domain.as_of_partitions(partitions, watermarks)
         return Heartbeat(as_of=as_of, freshness_ms=domain.freshness_ms(as_of, self.clock()))
 
-    async def _today(self, user_id: str, rows: list[domain.MartRow], watermarks: domain.Watermarks) -> Today:
+    async def _today(self, user_id: str, rows: list[MartRow], watermarks: domain.Watermarks) -> Today:
         before = [] if rows else await self._latest(user_id)
         rows.sort(key=lambda row: (len(row.prosthesis_id), row.prosthesis_id))
         return domain.today(
@@ -76,7 +77,7 @@ class Reports:
             partitions_before=[row.log_partition for row in before],
         )
 
-    async def _latest(self, user_id: str) -> list[domain.MartRow]:
+    async def _latest(self, user_id: str) -> list[MartRow]:
         """The user's newest rows within a year: one a prosthesis as far as they lie on the newest day. Empty for a new user."""
         last = domain.possible_dates(self.clock())[1]
         for days in LOOK_BACK_DAYS:
@@ -101,13 +102,13 @@ class Reports:
         rows = await self._repository.days(user_id, days.before().first, days.last)
         return summary(user_id, days, rows, watermarks, self.clock()), _versions(rows, watermarks)
 
-    async def rows(self, user_id: str, days: DayRange, prosthesis_id: str) -> tuple[list[domain.MartRow], domain.Watermarks]:
+    async def rows(self, user_id: str, days: DayRange, prosthesis_id: str) -> tuple[list[MartRow], domain.Watermarks]:
         """All rows of a range, for exports, newest day first, with the watermarks read before them."""
         watermarks = await self._watermarks.get()
         return await self._repository.days(user_id, days.first, days.last, prosthesis_id=prosthesis_id), watermarks
 
 
-def _versions(rows: Sequence[domain.MartRow], watermarks: domain.Watermarks) -> list[str]:
+def _versions(rows: Sequence[MartRow], watermarks: domain.Watermarks) -> list[str]:
     return [
         f"{row.report_date}/{row.prosthesis_id}/{row.version}/{domain.is_complete(row.day_ends_at, watermarks.get(row.log_partition)):d}"
         for row in rows

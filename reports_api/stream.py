@@ -23,6 +23,7 @@ from reports_api.pool import StoreFailedError, StoreUnavailableError
 from reports_api.reports import Reports
 from reports_api.repository import ForeignRowError, ReportRepository
 from reports_api.schemas import Today
+from schemas.mart import RowVersion
 from service_kit.shares import Shares
 
 log = structlog.get_logger(__name__)
@@ -165,13 +166,13 @@ class Hub:
     async def _changed(self, users: Sequence[str]) -> list[str]:
         """Those of *users* whose today is not what they were offered last; always those who were offered nothing yet."""
         now = self._reports.clock()
-        rows: dict[str, list[domain.RowVersion]] = {user: [] for user in users}
+        rows: dict[str, list[RowVersion]] = {user: [] for user in users}
         for row in await self._repository.versions_of_users(users, *domain.possible_dates(now)):
             rows[row.user_id].append(row)
         self._partitions.update((user, frozenset(row.log_partition for row in rows[user])) for user in users if user in self._per_user)
         return [user for user in users if self._differs(user, rows[user], now)]
 
-    def _differs(self, user_id: str, rows: list[domain.RowVersion], now: datetime) -> bool:
+    def _differs(self, user_id: str, rows: list[RowVersion], now: datetime) -> bool:
         last = self._snapshots.get(user_id)
         if last is None:
             return True

@@ -45,7 +45,8 @@ from stream_processor.adapters.topics import WrongTopic, check_positions, identi
 from stream_processor.domain.calendar import day_number
 from stream_processor.domain.decode import DeadLetter
 from stream_processor.domain.directory import CrmEnvelope, Directory, Handled, decode_crm
-from stream_processor.engine import Engine, EngineSettings, Outcome
+from stream_processor.engine import Engine, EngineSettings
+from stream_processor.outcome import Outcome
 from stream_processor.poison import POISON_A_MINUTE
 from stream_processor.ports import StoredProgress, StoreUnavailable
 from stream_processor.settings import ProcessorSettings

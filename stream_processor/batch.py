@@ -1,64 +1,94 @@
-"""A batch of the log on its way through the engine: what has been decided of it, and what is in flight within it."""
+"""A batch of the log whose records have found their prostheses. Pure, but that prostheses not seen before are given an index."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
+from schemas.commands import Command, Erase
 from schemas.raw_telemetry import Ints, TelemetryColumns
-from stream_processor.domain.decode import Change, Document, Inserts
-from stream_processor.domain.devices import CellKey
-from stream_processor.domain.duplicates import KnownEvent
-from stream_processor.recompute import Work
+from stream_processor.domain.decode import Change, DeadLetter, Decoded, Document, Inserts, Progress, Record
+from stream_processor.domain.devices import Devices, Misplaced
+from stream_processor.outcome import Outcome
+from stream_processor.work import Work
 
-Identity = tuple[int, int, int]  # (device, high half, low half) of an event
+Identity = tuple[int, int, int]
+"""(device, high half, low half) of an event."""
 
 
+@dataclass(slots=True)
 class Batch:
-    """What has been decided of the batch at hand."""
+    """What a batch holds, by prosthesis (its index in ``Devices``). *works*: what has to be computed anew whatever the store says, what is unfinished of earlier batches among it.
 
-    cells: list[CellKey]
-    report: Ints
-    slot: Ints
-    beyond: Ints
-    duplicate: Ints
+    *erasures*: the commands whose rules begin to hold here. *outcome*: dead letters and counts so far.
+    """
 
-    def __init__(self, inserts: Inserts, unfinished: dict[int, Work]) -> None:
-        self.inserts = inserts
-        self.changes: list[tuple[int, Change]] = []
-        self.documents: dict[int, list[Document]] = {}
-        self.works = dict(unfinished)
-        self.former: dict[Identity, tuple[int, ...]] = {}
-
-    def first_inserts(self, devices: int) -> Ints:
-        """The offset of the first insert of each of *devices* prostheses; beyond every offset where there is none."""
-        first: Ints = np.full(devices, np.iinfo(np.int64).max)
-        np.minimum.at(first, self.inserts.columns.device, self.inserts.columns.offset)
-        return first
-
-    def supersede(self, i: int, known: KnownEvent | None) -> None:
-        """The insert at *i* takes the place of what raw knows of the event, whose reports have to be computed anew.
-
-        Its raw row says where that was: once it is written nothing else would tell, and a crash may come before the reports are.
-        """
-        events = self.inserts.columns
-        work = self.work(int(events.device[i]), int(events.offset[i]))
-        if known is not None:
-            for instant in known.instants:
-                work.add_instant(instant)
-            identity = identity_of(events, i)
-            left = {*known.instants, *self.former.get(identity, ())} - {int(events.recorded_us[i])}
-            if left:
-                self.former[identity] = tuple(sorted(left))
+    inserts: Inserts
+    progress: dict[int, Progress]
+    works: dict[int, Work]
+    outcome: Outcome
+    changes: list[tuple[int, Change]] = field(default_factory=list)
+    documents: dict[int, list[Document]] = field(default_factory=dict)
+    erasures: list[tuple[Erase, Record]] = field(default_factory=list)
 
     def work(self, device: int, offset: int) -> Work:
         """The recompute of a prosthesis, reaching at least *offset*."""
-        work = self.works.get(device)
-        if work is None:
-            work = self.works[device] = Work(offset)
-        work.reach(offset)
-        return work
+        return work_of(self.works, device, offset)
+
+
+def work_of(works: dict[int, Work], device: int, offset: int) -> Work:
+    """The work of *device*, made where there is none, reaching at least *offset*."""
+    work = works.get(device)
+    if work is None:
+        work = works[device] = Work(offset)
+    work.reach(offset)
+    return work
+
+
+def place(decoded: Decoded, devices: Devices, unfinished: dict[int, Work], outcome: Outcome, is_for_us: Callable[[Command], bool]) -> Batch:
+    """Find the prosthesis of each record; one whose key or partition is another's becomes a dead letter. *is_for_us*: commands may be meant for another generation."""
+    _place_inserts(decoded.inserts, devices, outcome)
+    works = {device: work.copy() for device, work in unfinished.items()}
+    batch = Batch(decoded.inserts, decoded.progress, works, outcome)
+
+    def find(record: Record, prosthesis_id: Any) -> int | None:
+        try:
+            return devices.index_of(record.key or b"", record.partition, prosthesis_id)
+        except Misplaced as error:
+            outcome.dead.append(DeadLetter(record, "misplaced", str(error)))
+            return None
+
+    for change in decoded.changes:
+        if (device := find(change.record, change.prosthesis_id)) is not None:
+            batch.changes.append((device, change))
+            batch.work(device, change.record.offset).add_change(change)
+    for item in decoded.documents:
+        if (device := find(item.record, item.document.prosthesis_id)) is not None:
+            batch.documents.setdefault(device, []).append(item)
+    for placed in decoded.commands:
+        if (device := find(placed.record, placed.command.prosthesis_id)) is not None and is_for_us(placed.command):
+            batch.work(device, placed.record.offset).add_command(placed.command)
+            if isinstance(placed.command, Erase):
+                batch.erasures.append((placed.command, placed.record))
+    for retraction in decoded.retractions:
+        if (device := find(retraction.record, retraction.prosthesis_id)) is not None:
+            batch.work(device, max(retraction.record.offset, retraction.reach)).add_retraction(retraction)
+    return batch
+
+
+def _place_inserts(inserts: Inserts, devices: Devices, outcome: Outcome) -> None:
+    columns = inserts.columns
+    columns.device, misplaced = devices.indices([record.key for record in inserts.records], inserts.ids, columns.partition)
+    if misplaced:
+        outcome.dead.extend(DeadLetter(inserts.records[i], "misplaced", reason) for i, reason in misplaced)
+        inserts.keep(columns.device >= 0)
+
+
+def identity_of(events: TelemetryColumns, i: int) -> Identity:
+    return int(events.device[i]), int(events.event_id_hi[i]), int(events.event_id_lo[i])
 
 
 def raw_of(change: Change, device: int) -> TelemetryColumns:
@@ -74,29 +104,8 @@ def raw_of(change: Change, device: int) -> TelemetryColumns:
     return row
 
 
-class InFlight:
-    """The events of a batch by identity, to find what came earlier in the log than one of them. LSNs are read when asked: ranks are given on the way."""
-
-    def __init__(self, events: TelemetryColumns, at: Ints, changes: Sequence[tuple[int, Change]]) -> None:
-        self._events = events
-        wanted = {identity_of(events, i) for i in at.tolist()}
-        self._inserts: dict[Identity, list[int]] = {}
-        identities = zip(events.device.tolist(), events.event_id_hi.tolist(), events.event_id_lo.tolist(), strict=True)
-        for i, identity in enumerate(identities):
-            if identity in wanted:
-                self._inserts.setdefault(identity, []).append(i)
-        self._changes: dict[Identity, list[tuple[int, int]]] = {}
-        for device, change in changes:
-            row = raw_of(change, device)
-            self._changes.setdefault(identity_of(row, 0), []).append((int(row.offset[0]), int(row.lsn[0])))
-
-    def lsn_before(self, i: int) -> int | None:
-        """The greatest LSN of the same event earlier in the batch than the event at *i*, None if there is none."""
-        events, identity, own = self._events, identity_of(self._events, i), int(self._events.offset[i])
-        found = [int(events.lsn[k]) for k in self._inserts.get(identity, ()) if int(events.offset[k]) < own]
-        found.extend(lsn for offset, lsn in self._changes.get(identity, ()) if offset < own)
-        return max(found, default=None)
-
-
-def identity_of(events: TelemetryColumns, i: int) -> Identity:
-    return int(events.device[i]), int(events.event_id_hi[i]), int(events.event_id_lo[i])
+def first_offsets(events: TelemetryColumns, devices: int) -> Ints:
+    """The offset of the first event of each of *devices* prostheses; beyond every offset where there is none."""
+    first: Ints = np.full(devices, np.iinfo(np.int64).max)
+    np.minimum.at(first, events.device, events.offset)
+    return first

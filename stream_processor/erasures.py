@@ -19,7 +19,6 @@ class Erasures:
         self._store = store
         self._devices = devices
         self._times: ErasedTimes | None = None
-        self._new: list[StoredErasure] = []
 
     @property
     def times(self) -> ErasedTimes:
@@ -34,16 +33,10 @@ class Erasures:
         known, self._times = self._times, None
         return known is not None and known != self.times
 
-    def accept(self, command: Erase, record: Record, topic_id: str) -> None:
-        """From now on the rule is in force; ``write`` stores it."""
+    def accept(self, command: Erase, record: Record, topic_id: str) -> StoredErasure:
+        """From now on the rule is in force here; the row that is returned is to be stored before anything else is written, so that nobody who comes later can lack it."""
         self.times.add(command.prosthesis_id, command.intervals)
-        self._new.append(stored_erasure(command, record, topic_id))
-
-    def write(self) -> None:
-        """Store what was accepted since the last call: before anything else is written, so that nobody who comes later can lack it."""
-        if self._new:
-            self._store.write_erasures(self._new)
-            self._new = []
+        return stored_erasure(command, record, topic_id)
 
     def inside(self, events: TelemetryColumns) -> Ints | None:
         """Which events (their ``device`` is known) lie in an erased time, as a mask; None where none do."""

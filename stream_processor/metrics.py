@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import Counter, Histogram
 
-from stream_processor.engine import Outcome
+from stream_processor.outcome import Outcome
 
 RECORDS = Counter("bionicpro_processor_records_total", "Records of prosthesis.log handled")
 FOLDED = Counter("bionicpro_processor_folded_total", "Events folded into a report")

@@ -13,12 +13,12 @@ from stream_processor.domain.facets.base import MartColumns
 
 @dataclass(frozen=True, slots=True)
 class StoredState:
-    """A row of ``report_state``; *day* is days since 1970-01-01. *mark* is the highest offset in the fold, −1 where the row only says that the report may exist."""
+    """A row of ``report_state``; *day* is days since 1970-01-01. *folded_to* is the highest offset in the fold, −1 where the row only says that the report may exist."""
 
     day: int
     prosthesis_id: str
     user_id: str
-    mark: int
+    folded_to: int
     highest_id: int
     fold_format: int
     fold: bytes
@@ -33,7 +33,7 @@ class StateColumns:
     day: Sequence[int]
     prosthesis_id: Sequence[str]
     user_id: Sequence[str]
-    mark: Sequence[int]
+    folded_to: Sequence[int]
     highest_id: Sequence[int]
     fold: Sequence[bytes]
     errors_by_code: Sequence[dict[str, int]]

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 
-from schemas import commands
 from schemas.ranges import END_US, FIRST_DAY, LAST_DAY
 from schemas.raw_telemetry import Ints, TelemetryColumns
 from stream_processor.domain.calendar import HOUR_US, day_number, local_day
-from stream_processor.domain.decode import Change
-from stream_processor.domain.devices import CellKey, Devices
+from stream_processor.domain.devices import Devices, ReportId
 from stream_processor.domain.duplicates import EventId, KnownEvent
 from stream_processor.domain.states import Page, StateCache
 from stream_processor.erasures import Erasures
 from stream_processor.ports import ReportStore
 from stream_processor.reports import Reports
+from stream_processor.work import Work
 
 DAY_US = 24 * HOUR_US
 ZONE_SPAN_US = 15 * HOUR_US  # no zone is further from UTC
@@ -25,64 +23,7 @@ WINDOW_DAYS = 31
 WINDOW_DEVICES = 64
 WINDOW_EVENTS = 200_000
 WINDOW_DAYS_UNASKED = 7  # so few days are computed without asking how large they are
-ANY_OFFSET = 1 << 62
 _FIRST_DAY, _LAST_DAY = day_number(FIRST_DAY), day_number(LAST_DAY)
-
-
-@dataclass(slots=True)
-class Work:
-    """What has to be computed anew of one prosthesis: *days* are local day numbers, *instants* lie in days still to be found.
-
-    *deletes*: halves of event ids, the offset up to which what raw has of the event is meant, and the LSN that the delete bears (None: just above what raw has).
-    """
-
-    offset: int
-    days: set[int] = field(default_factory=set)
-    instants: list[int] = field(default_factory=list)
-    everything: bool = False
-    deletes: list[tuple[int, int, int, int | None]] = field(default_factory=list)
-    sizes: Mapping[int, int] | None = None  # events by UTC day, once asked for
-    reports: set[tuple[str, int]] = field(default_factory=set)  # (user, day) that the mart may have without a state
-    refused: int = 0  # days that were left as they are, because raw of them may have expired
-
-    def reach(self, offset: int) -> None:
-        self.offset = max(self.offset, offset)
-
-    def add_day(self, day: int) -> None:
-        self.days.add(day)
-
-    def add_instant(self, instant_us: int) -> None:
-        self.instants.append(instant_us)
-
-    def add_all(self) -> None:
-        self.everything, self.sizes = True, None  # asked for again: an earlier part may have been computed under another document
-
-    def size(self, days: range) -> int:
-        """About how many events lie in local *days*; 0 where it was not asked."""
-        sizes = self.sizes or {}
-        return sum(sizes.get(day, 0) for day in days if day in self.days)
-
-    def add_change(self, change: Change) -> None:
-        for content in (change.removed, change.added):
-            if content is not None:
-                self.instants.extend(content.recorded_us.tolist())
-
-    def add_command(self, command: commands.Command) -> None:
-        """A recompute without one of its bounds is one of everything: more is never wrong."""
-        if isinstance(command, commands.Delete):
-            self.deletes.extend((*halves, ANY_OFFSET, None) for halves in command.event_ids)
-        elif isinstance(command, commands.Erase):
-            self.add_all()
-        else:
-            self._add_recompute(command)
-
-    def _add_recompute(self, command: commands.Recompute) -> None:
-        self.reports.update((user_id, day_number(day)) for user_id, day in command.reports)
-        self.days.update(day for _, day in self.reports)
-        if command.from_date is None or command.to_date is None:
-            self.add_all()
-        else:
-            self.days.update(range(day_number(command.from_date), day_number(command.to_date) + 1))
 
 
 def _is_meant(event: KnownEvent, up_to: int, lsn: int | None) -> bool:
@@ -144,7 +85,7 @@ class Recompute:
         for event_id, event in meant:
             # Also where it is deleted already: a crash may have come between raw and the report.
             for instant in event.instants:
-                works[ids[event_id][0]].add_instant(instant)
+                works[ids[event_id][0]].instants.append(instant)
         gone = [(event_id, event) for event_id, event in meant if not event.deleted]
         if not gone:
             return
@@ -192,23 +133,23 @@ class Recompute:
             for start in sorted({day - day % WINDOW_DAYS for day in days}):
                 yield from _split(devices, range(start, start + WINDOW_DAYS), works)
 
-    def _compute(self, pages: Sequence[Page], works: Mapping[int, Work]) -> set[CellKey]:
+    def _compute(self, pages: Sequence[Page], works: Mapping[int, Work]) -> set[ReportId]:
         """Fold raw into the reports of *pages*; reports that raw has nothing of become empty. Returns all of them."""
         if not pages:
             return set()
         self._reports.load(pages)
         events = self._read(pages, works)
-        cells, report = self._devices.cells(events.device, events.recorded_us)
+        reports, index = self._devices.reports_of(events.device, events.recorded_us)
         wanted = set(pages)
-        known = {cell for page in pages for cell in self._states.cells_of(page)}
-        found = {cell for cell in cells if cell[:2] in wanted}
+        known = {report for page in pages for report in self._states.reports_of_page(page)}
+        found = {report for report in reports if report[:2] in wanted}
         named = {(device, day, user) for device, work in works.items() for user, day in work.reports if (device, day) in wanted}
         touched = sorted(known | found | named)
-        slots = dict(zip(touched, self._reports.slots_of(touched).tolist(), strict=True))
+        rows = dict(zip(touched, self._reports.rows_of(touched).tolist(), strict=True))
         # A state that includes more than this work must not go back; it is only written again.
-        open_cells = [cell for cell in touched if self._states.mark[slots[cell]] <= works[cell[0]].offset]
-        self._clear(open_cells, slots, works)
-        self._fold(events, report, cells, {cell: slots[cell] for cell in open_cells})
+        open_reports = [report for report in touched if self._states.folded_to[rows[report]] <= works[report[0]].offset]
+        self._clear(open_reports, rows, works)
+        self._fold(events, index, reports, {report: rows[report] for report in open_reports})
         return set(touched)
 
     def _read(self, pages: Sequence[Page], works: Mapping[int, Work]) -> TelemetryColumns:
@@ -224,20 +165,20 @@ class Recompute:
         self._read_events += len(events)
         return events.take(within if erased is None else within & ~erased)
 
-    def _clear(self, cells: Sequence[CellKey], slots: Mapping[CellKey, int], works: Mapping[int, Work]) -> None:
+    def _clear(self, reports: Sequence[ReportId], rows: Mapping[ReportId, int], works: Mapping[int, Work]) -> None:
         """Empty the reports; what they have seen stays seen, and now is all that raw has of the prosthesis, moved and deleted events included."""
-        at = np.array([slots[cell] for cell in cells], dtype=np.int64)
+        at = np.array([rows[report] for report in reports], dtype=np.int64)
         self._states.folds.reset(at)
-        np.maximum.at(self._states.highest_id, at, self._reports.highest_raw(np.array([cell[0] for cell in cells], dtype=np.int64)))
-        self._states.mark[at] = [works[cell[0]].offset for cell in cells]
-        for cell in cells:
-            day = self._devices.day_of(cell)
+        np.maximum.at(self._states.highest_id, at, self._reports.highest_raw(np.array([report[0] for report in reports], dtype=np.int64)))
+        self._states.folded_to[at] = [works[report[0]].offset for report in reports]
+        for report in reports:
+            day = self._devices.day_of(report)
             if day is not None:
-                self._states.folds.day_starts_us[slots[cell]] = day.starts_us
+                self._states.folds.day_starts_us[rows[report]] = day.starts_us
 
-    def _fold(self, events: TelemetryColumns, report: Ints, cells: Sequence[CellKey], slots: Mapping[CellKey, int]) -> None:
-        slot_of_report = np.array([slots.get(cell, -1) for cell in cells] or [-1], dtype=np.int64)
-        at = np.where(report >= 0, slot_of_report[report], -1)
+    def _fold(self, events: TelemetryColumns, index: Ints, reports: Sequence[ReportId], rows: Mapping[ReportId, int]) -> None:
+        row_of_report = np.array([rows.get(report, -1) for report in reports] or [-1], dtype=np.int64)
+        at = np.where(index >= 0, row_of_report[index], -1)
         chosen = np.flatnonzero(at >= 0)
         self._states.folds.fold(at[chosen], events.take(chosen))
 

@@ -15,7 +15,8 @@ import structlog
 from stream_processor.adapters.dead_letters import DeadLetterLimit
 from stream_processor.adapters.intake import Delivery, Intake
 from stream_processor.domain.decode import DeadLetter, Record
-from stream_processor.engine import Engine, Outcome
+from stream_processor.engine import Engine
+from stream_processor.outcome import Outcome
 from stream_processor.poison import POISON_A_MINUTE, TRIES, search
 from stream_processor.ports import StoreUnavailable, StoreUnusable
 
@@ -67,7 +68,6 @@ class Worker:
         self._clock = clock
         self._sleep = sleep
         self._held: list[Delivery] = []  # of partitions with a recompute that goes on: handled, not to be acknowledged yet
-        self._memory = engine.memory
         self._erasures_read = clock()
         self._reports_a_record = 1.0  # of the last batch: what comes next is like it; of the first one nothing is known
 
@@ -85,7 +85,7 @@ class Worker:
     async def handle(self, deliveries: Sequence[Delivery]) -> None:
         """Process the deliveries of the present assignment and acknowledge them, last of all.
 
-        What is held back is none of the engine's business twice, unless it forgot what it had begun.
+        Deliveries of a partition whose recompute goes on are held back. They are not processed again, unless the engine failed and so has forgotten what it had begun.
         """
         epoch = self._epoch()
         current = [delivery for delivery in deliveries if delivery.epoch == epoch]
@@ -137,7 +137,6 @@ class Worker:
                 # and by now raw has everything up to there.
                 up_to = max(other.offset for other in records if other.partition == record.partition)
                 await self._leave_out(record, up_to, epoch, outcome)
-        self._memory = self._engine.memory
         return outcome
 
     async def _fails(self, records: Sequence[Record], epoch: int, outcome: Outcome, poison: list[Record]) -> bool:
@@ -170,13 +169,12 @@ class Worker:
             outcome.add(await self._attempt(partial(self._engine.leave_out, poison, epoch, up_to=None)))
 
     async def _attempt(self, work: Callable[[], Outcome]) -> Outcome:
-        """*work* in a thread, tried again with a back-off while the store is away. After any failure the engine has no caches."""
+        """*work* in a thread, tried again with a back-off while the store is away. After any failure the engine begins anew."""
         deadline, backoff = self._clock() + self._store_deadline_s, FIRST_BACKOFF_S
         while True:
             try:
                 return await asyncio.to_thread(work)
             except Exception as error:
-                self._engine.forget()
                 if not isinstance(error, StoreUnavailable) or self._clock() >= deadline:
                     raise
                 log.warning("store is away, the batch waits", error=str(error), again_in_s=backoff)
@@ -188,12 +186,11 @@ class Worker:
         if self._clock() - self._erasures_read >= ERASURES_EVERY_S:
             self._engine.reload_erasures()
             self._erasures_read = self._clock()
-        again = self._held if self._engine.memory != self._memory else ()
+        # What is held back was handled, unless the engine has forgotten what it had begun.
+        again = [delivery for delivery in self._held if delivery.partition not in self._engine.unfinished]
         records = [record for delivery in (*again, *current) for record in delivery.records]
         whole = sum(len(delivery.records) for delivery in self._held) > HELD_RECORDS
-        outcome = self._engine.process(records, epoch, whole=whole)
-        self._memory = self._engine.memory
-        return outcome
+        return self._engine.process(records, epoch, whole=whole)
 
 
 def _seen(error: Exception) -> dict[str, str]:

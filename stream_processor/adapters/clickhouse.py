@@ -178,7 +178,7 @@ class ClickHouseStore:
 
     def write_states(self, states: StateColumns) -> None:
         days = {day: day_date(day) for day in set(states.day)}
-        next_offset = [mark + 1 for mark in states.mark]
+        next_offset = [offset + 1 for offset in states.folded_to]
         formats = [FOLD_FORMAT] * len(states.day)
         columns = [
             [days[day] for day in states.day], states.prosthesis_id, states.user_id, next_offset, states.highest_id,

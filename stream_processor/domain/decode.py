@@ -143,6 +143,13 @@ class Progress:
     offset: int
     as_of_ms: int | None
 
+    def after(self, before: Progress | None) -> Progress:
+        """This one, which came after *before*: neither the offset nor the source's time goes back."""
+        if before is None:
+            return self
+        as_of = max(self.as_of_ms or 0, before.as_of_ms or 0)
+        return Progress(self.partition, max(self.offset, before.offset), as_of or None)
+
 
 @dataclass(slots=True)
 class Decoded:
@@ -161,9 +168,7 @@ class Decoded:
             return parts[0]
         progress: dict[int, Progress] = {}
         for new in _chained(part.progress.values() for part in parts):
-            before = progress.get(new.partition)
-            as_of = max(new.as_of_ms or 0, (before and before.as_of_ms) or 0)
-            progress[new.partition] = Progress(new.partition, new.offset, as_of or None)
+            progress[new.partition] = new.after(progress.get(new.partition))
         return cls(
             inserts=Inserts.joined([part.inserts for part in parts]),
             changes=_chained(part.changes for part in parts),

@@ -17,9 +17,10 @@ from schemas.keys import partition_of, prosthesis_key
 from schemas.raw_telemetry import Ints
 from stream_processor.domain.calendar import LocalDay, day_of_date, local_day
 from stream_processor.domain.ownership import OwnershipHistory
-from stream_processor.domain.report import ReportKey
+from stream_processor.domain.report import ReportAttributes
 
-CellKey = tuple[int, int, str]  # (device, day number, user_id): one report
+ReportId = tuple[int, int, str]
+"""(device, day number, user id): names one report."""
 
 NOT_ASKED = -2  # of highest_raw
 NOTHING = -1
@@ -28,17 +29,17 @@ NOT_AN_INTEGER = -1
 
 @dataclass(slots=True)
 class Device:
-    """One prosthesis. ``history`` None: no ownership document is known. ``cell`` is the report of the instants in ``from_us … to_us``;
-    ``report_keys`` what rows say beside their numbers."""
+    """One prosthesis. ``history`` None: no ownership document is known. ``report`` is the report of the instants in ``from_us … to_us``;
+    ``attributes`` what rows say beside their numbers."""
 
     index: int
     prosthesis_id: str
     partition: int
     history: OwnershipHistory | None = None
-    cell: CellKey | None = None
+    report: ReportId | None = None
     from_us: int = 0
     to_us: int = 0
-    report_keys: dict[CellKey, ReportKey] = field(default_factory=dict)
+    attributes: dict[ReportId, ReportAttributes] = field(default_factory=dict)
 
 
 class Misplaced(ValueError):  # noqa: N818 - named for what it is
@@ -151,30 +152,32 @@ class Devices:
         device = self._all[index]
         self.ownership_loaded[index] = True
         device.history = history
-        device.report_keys.clear()
+        device.attributes.clear()
         self._remember(device, None, 0, 0)
 
-    def cells(self, device: Ints, recorded_us: Ints) -> tuple[list[CellKey], Ints]:
+    def reports_of(self, device: Ints, recorded_us: Ints) -> tuple[list[ReportId], Ints]:
         """The reports that events belong to, and for each event its index into them (−1: nobody owned it)."""
-        keys: dict[CellKey, int] = {}
+        keys: dict[ReportId, int] = {}
         result = np.full(len(device), -1, np.int64)
         inside = (recorded_us >= self._from_us[device]) & (recorded_us < self._to_us[device])
         at = np.flatnonzero(inside)
         if len(at):
             unique, inverse = np.unique(device[at], return_inverse=True)
-            owned = (self._all[i].cell for i in unique.tolist())
-            result[at] = np.array([-1 if cell is None else keys.setdefault(cell, len(keys)) for cell in owned], dtype=np.int64)[inverse]
+            owned = (self._all[i].report for i in unique.tolist())
+            result[at] = np.array([-1 if report is None else keys.setdefault(report, len(keys)) for report in owned], dtype=np.int64)[
+                inverse
+            ]
         outside = np.flatnonzero(~inside)
         for i, index, instant in zip(outside.tolist(), device[outside].tolist(), recorded_us[outside].tolist(), strict=True):
-            cell = self._cell(self._all[index], instant)
-            if cell is not None:
-                result[i] = keys.setdefault(cell, len(keys))
+            report = self._report(self._all[index], instant)
+            if report is not None:
+                result[i] = keys.setdefault(report, len(keys))
         return list(keys), result
 
-    def _cell(self, device: Device, instant_us: int) -> CellKey | None:
+    def _report(self, device: Device, instant_us: int) -> ReportId | None:
         """The report of one instant; its time range is remembered."""
         if device.from_us <= instant_us < device.to_us:
-            return device.cell
+            return device.report
         if device.history is None:
             return None
         owner, begin, end = device.history.around(instant_us)
@@ -183,14 +186,14 @@ class Devices:
         else:
             day = local_day(owner.timezone, instant_us)
             self._remember(device, (device.index, day.number, owner.user_id), max(begin, day.starts_us), min(end, day.ends_us))
-        return device.cell
+        return device.report
 
-    def _remember(self, device: Device, cell: CellKey | None, from_us: int, to_us: int) -> None:
-        device.cell, device.from_us, device.to_us = cell, from_us, to_us
+    def _remember(self, device: Device, report: ReportId | None, from_us: int, to_us: int) -> None:
+        device.report, device.from_us, device.to_us = report, from_us, to_us
         self._from_us[device.index], self._to_us[device.index] = from_us, to_us
 
-    def day_of(self, cell: CellKey) -> LocalDay | None:
+    def day_of(self, report: ReportId) -> LocalDay | None:
         """The local day of a report, None where its user owns nothing of the prosthesis (any more)."""
-        history = self._all[cell[0]].history
-        timezone = next((i.timezone for i in history.document.intervals if i.user_id == cell[2]), None) if history else None
-        return None if timezone is None else day_of_date(timezone, cell[1])
+        history = self._all[report[0]].history
+        timezone = next((i.timezone for i in history.document.intervals if i.user_id == report[2]), None) if history else None
+        return None if timezone is None else day_of_date(timezone, report[1])

@@ -1,4 +1,4 @@
-"""The worker's cache of report states: which report lies in which slot of the fold table, its mark and highest event id."""
+"""The worker's cache of report states: which report lies in which row of the fold table, the offset that is folded into it, and its highest event id."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from schemas.raw_telemetry import Ints
-from stream_processor.domain.devices import CellKey
+from stream_processor.domain.devices import ReportId
 from stream_processor.domain.fold import FoldTable
 
-NO_MARK = -1
-GROW_AT_MOST = 4_096  # slots: doubling a large table would leave half of it empty
+NOTHING_FOLDED = -1
+GROW_AT_MOST = 4_096  # rows: doubling a large table would leave half of it empty
 Page = tuple[int, int]  # (device, day number): what is read from the store at once, all users of it
 
 
 class StateCache:
-    """Least recently used (device, day) pages leave first. Slots of pages touched by the batch at hand are never evicted."""
+    """Least recently used (device, day) pages leave first. Rows of pages touched by the batch at hand are never evicted."""
 
     def __init__(self, limit: int) -> None:
         self.folds = FoldTable()
-        self.mark: Ints = np.full(self.folds.capacity, NO_MARK, np.int64)
+        self.folded_to: Ints = np.full(self.folds.capacity, NOTHING_FOLDED, np.int64)
         self.highest_id: Ints = np.full(self.folds.capacity, -1, np.int64)
         self.stored: Ints = np.zeros(self.folds.capacity, bool)  # whether the store has a row for the report
         self._limit = limit
-        self._slots: dict[CellKey, int] = {}
-        self._pages: OrderedDict[Page, list[CellKey]] = OrderedDict()
+        self._rows: dict[ReportId, int] = {}
+        self._pages: OrderedDict[Page, list[ReportId]] = OrderedDict()
         self._free: list[int] = list(range(self.folds.capacity - 1, -1, -1))
 
     def __len__(self) -> int:
-        return len(self._slots)
+        return len(self._rows)
 
     def missing(self, pages: Iterable[Page]) -> list[Page]:
         """Which of *pages* are not cached. The others count as used now."""
@@ -46,31 +46,33 @@ class StateCache:
         """From now on *page* counts as read: reports of it that are not added do not exist in the store."""
         self._pages[page] = []
 
-    def slot(self, cell: CellKey) -> int | None:
-        return self._slots.get(cell)
+    def row(self, report: ReportId) -> int | None:
+        return self._rows.get(report)
 
-    def cells_of(self, page: Page) -> Sequence[CellKey]:
+    def reports_of_page(self, page: Page) -> Sequence[ReportId]:
         """The reports known of a cached page."""
         return tuple(self._pages[page])
 
-    def add(self, cell: CellKey, day_starts_us: int, mark: int = NO_MARK, highest_id: int = -1, *, stored: bool = False) -> int:
-        """A slot for a report of a cached page, holding the identity."""
+    def add(
+        self, report: ReportId, day_starts_us: int, folded_to: int = NOTHING_FOLDED, highest_id: int = -1, *, stored: bool = False
+    ) -> int:
+        """A row for a report of a cached page, holding the identity."""
         if not self._free:
             self._grow()
-        slot = self._free.pop()
-        self._slots[cell] = slot
-        self._pages[cell[:2]].append(cell)
-        self.folds.day_starts_us[slot] = day_starts_us
-        self.mark[slot] = mark
-        self.highest_id[slot] = highest_id
-        self.stored[slot] = stored
-        return slot
+        row = self._free.pop()
+        self._rows[report] = row
+        self._pages[report[:2]].append(report)
+        self.folds.day_starts_us[row] = day_starts_us
+        self.folded_to[row] = folded_to
+        self.highest_id[row] = highest_id
+        self.stored[row] = stored
+        return row
 
     def _grow(self) -> None:
         old = self.folds.capacity
         new = old + min(old, GROW_AT_MOST)
         self.folds.grow(new)
-        self.mark = np.concatenate([self.mark, np.full(new - old, NO_MARK, np.int64)])
+        self.folded_to = np.concatenate([self.folded_to, np.full(new - old, NOTHING_FOLDED, np.int64)])
         self.highest_id = np.concatenate([self.highest_id, np.full(new - old, -1, np.int64)])
         self.stored = np.concatenate([self.stored, np.zeros(new - old, bool)])
         self._free.extend(range(new - 1, old - 1, -1))
@@ -88,9 +90,9 @@ class StateCache:
     def _evict(self, limit: int, spare: int = 0) -> None:
         """All but the *spare* last used pages may go."""
         released: list[int] = []
-        while len(self._pages) > spare and max(len(self._slots), len(self._pages)) > limit:
-            _, cells = self._pages.popitem(last=False)
-            released.extend(self._slots.pop(cell) for cell in cells)
+        while len(self._pages) > spare and max(len(self._rows), len(self._pages)) > limit:
+            _, reports = self._pages.popitem(last=False)
+            released.extend(self._rows.pop(report) for report in reports)
         if released:
             self.folds.reset(np.array(released, dtype=np.int64))
             self._free.extend(released)

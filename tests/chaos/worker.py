@@ -17,7 +17,7 @@ from stream_processor.adapters.intake import Delivery, Intake
 from stream_processor.adapters.kafka_transport import BatchConsumer
 from stream_processor.app import LOG_TOPIC, Processor
 from stream_processor.domain.decode import DeadLetter
-from stream_processor.domain.states import NO_MARK
+from stream_processor.domain.states import NOTHING_FOLDED
 from stream_processor.settings import ProcessorSettings
 from tests.chaos.armory import Armory
 
@@ -51,7 +51,7 @@ class DyingStore:
 
     def write_states(self, states: Any) -> None:
         self._store.write_states(states)
-        announced = bool((np.asarray(states.mark) == NO_MARK).all())
+        announced = bool((np.asarray(states.folded_to) == NOTHING_FOLDED).all())
         self._reach(self._phase("after-announce" if announced else "after-states"))
 
     def write_ownership(self, documents: Any) -> None:

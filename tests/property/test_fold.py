@@ -111,7 +111,7 @@ def test_flat_indexes_are_made_in_the_fold_alone_and_scattered_writes_where_they
         "instants.py": {"reshape"},  # a matrix of digits
         "decode.py": {"at"},  # by partition, from np.unique
         "batch.py": {"at"},  # by prosthesis
-        "engine.py": {"at"},  # by the cache's slot
+        "apply.py": {"at"},  # by the row of the cache
         "recompute.py": {"at"},
         "reports.py": {"at"},
     }

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from schemas.commands import Delete, encode_command
 from stream_processor.adapters.intake import Delivery, Intake
 from stream_processor.domain.decode import DeadLetter
-from stream_processor.engine import Engine, Outcome
+from stream_processor.engine import Engine
+from stream_processor.outcome import Outcome
 from stream_processor.worker import Worker
 from tests.property.test_engine import batches, cut_lists, engine, quiet_worlds, relaxed, world
 from tests.support.log_model import PARTITIONS, LogRecord, Sources

@@ -135,16 +135,16 @@ class MemoryStore:
             states.day,
             states.prosthesis_id,
             states.user_id,
-            states.mark,
+            states.folded_to,
             states.highest_id,
             states.fold,
             states.errors_by_code,
             states.partition,
         )
-        for day, prosthesis, user, mark, highest, fold, errors, partition in zip(*columns, strict=True):
-            state = StoredState(day, prosthesis, user, mark, highest, FOLD_FORMAT, fold, dict(errors), partition)
+        for day, prosthesis, user, folded_to, highest, fold, errors, partition in zip(*columns, strict=True):
+            state = StoredState(day, prosthesis, user, folded_to, highest, FOLD_FORMAT, fold, dict(errors), partition)
             key = (state.day, state.prosthesis_id, state.user_id)
-            if key not in self.state or state.mark >= self.state[key].mark:
+            if key not in self.state or state.folded_to >= self.state[key].folded_to:
                 self.state[key] = state
 
     def write_ownership(self, documents: Sequence[StoredOwnership]) -> None:
@@ -171,7 +171,7 @@ class MemoryStore:
                     del self.reports[key]
             for place, state in list(self.state.items()):
                 report_key = (user_id, day_date(place[0]), rule.prosthesis_id)
-                if place[1:] == (rule.prosthesis_id, user_id) and (state.mark < rule.offset or report_key not in self.reports):
+                if place[1:] == (rule.prosthesis_id, user_id) and (state.folded_to < rule.offset or report_key not in self.reports):
                     del self.state[place]
 
     def live_reports(self) -> dict[tuple[str, Any, str], dict[str, Any]]:

@@ -14,7 +14,8 @@ from schemas.ownership import Ownership
 from schemas.retention import Retention
 from stream_processor.domain.calendar import day_number
 from stream_processor.domain.retention import REASON
-from stream_processor.engine import Engine, EngineSettings, Outcome
+from stream_processor.engine import Engine, EngineSettings
+from stream_processor.outcome import Outcome
 from tests.support.log_model import PARTITIONS, LogRecord, Sources, micro
 from tests.support.memory_store import MemoryStore
 

@@ -15,7 +15,7 @@ def filled(limit: int, pages: int) -> StateCache:
 
 
 def cached(cache: StateCache, pages: int) -> list[Page]:
-    return [(device, 0) for device in range(pages) if cache.slot((device, 0, "user")) is not None]
+    return [(device, 0) for device in range(pages) if cache.row((device, 0, "user")) is not None]
 
 
 def test_room_is_made_for_what_comes() -> None:
@@ -30,7 +30,7 @@ def test_what_comes_and_is_cached_stays_however_long_ago_it_was_used() -> None:
     assert cached(cache, 4) == [(0, 0), (1, 0)]
 
 
-def test_after_a_batch_the_limit_holds_again_and_slots_are_used_anew() -> None:
+def test_after_a_batch_the_limit_holds_again_and_rows_are_used_anew() -> None:
     cache = filled(4, 1_000)
     before = cache.folds.capacity
     cache.evict()

@@ -11,7 +11,7 @@ import pytest
 from stream_processor.adapters.dead_letters import TooManyDeadLetters
 from stream_processor.adapters.intake import Delivery, Intake
 from stream_processor.domain.decode import DeadLetter
-from stream_processor.engine import Outcome
+from stream_processor.outcome import Outcome
 from stream_processor.ports import StoreUnavailable, StoreUnusable
 from stream_processor.worker import REPORTS_AT_ONCE, Worker
 from tests.support.log_model import LogRecord
@@ -31,8 +31,8 @@ class Scene:
         self._dead = dead
         self._failures = failures
         self._moves = moves
-        self._unfinished = list(unfinished)
-        self.memory = 0
+        self._to_leave = list(unfinished)
+        self.unfinished: frozenset[int] = frozenset()
         self.reports_a_record = 0
         self.epoch = EPOCH
         self.intake = Intake(10)
@@ -52,17 +52,14 @@ class Scene:
     def process(self, records: Sequence[Any], epoch: int, *, whole: bool) -> Outcome:
         if self._failures:
             self._failures -= 1
+            self.unfinished = frozenset()
             raise StoreUnavailable("away")
         self.said.append(f"process {len(records)}")
         if self._moves:
             self.epoch += 1
-        left = frozenset(self._unfinished.pop(0) if self._unfinished else ())
+        self.unfinished = frozenset(self._to_leave.pop(0) if self._to_leave else ())
         dead = [DeadLetter(record, "invalid-row", "") for record in records[: self._dead]]
-        return Outcome(dead=dead, records=len(records), reports=len(records) * self.reports_a_record, unfinished=left)
-
-    def forget(self) -> None:
-        self.memory += 1
-        self.said.append("forget")
+        return Outcome(dead=dead, records=len(records), reports=len(records) * self.reports_a_record, unfinished=self.unfinished)
 
     async def send_dead_letters(self, dead: Sequence[DeadLetter]) -> None:
         self.said.append(f"dead {len(dead)}")
@@ -112,10 +109,10 @@ async def test_a_batch_that_fails_is_never_acknowledged() -> None:
     assert "acknowledge a" not in scene.said
 
 
-async def test_a_batch_that_is_tried_again_begins_without_caches() -> None:
+async def test_a_batch_that_failed_is_tried_again() -> None:
     scene = Scene(failures=1)
     await scene.worker.handle([scene.delivery("a")])
-    assert scene.said == ["forget", "process 1", "acknowledge a"]
+    assert scene.said == ["process 1", "acknowledge a"]
 
 
 async def test_a_batch_of_an_earlier_assignment_is_dropped() -> None:
@@ -152,7 +149,7 @@ async def test_what_is_unfinished_is_processed_again_where_the_engine_forgot_it(
     await scene.worker.handle([scene.delivery("a", 2)])
     scene.fail_next()
     await scene.worker.handle([scene.delivery("b", 3, partition=1)])
-    assert scene.said == ["process 2", "forget", "process 5", "acknowledge a", "acknowledge b"]
+    assert scene.said == ["process 2", "process 5", "acknowledge a", "acknowledge b"]
 
 
 async def test_what_is_unfinished_is_dropped_with_its_assignment() -> None:
@@ -189,7 +186,7 @@ class PoisonedScene(Scene):
 async def test_a_record_that_fails_its_batch_is_left_out_after_its_dead_letter_and_the_log_goes_on() -> None:
     scene = PoisonedScene(2)
     await scene.worker.handle([scene.delivery("a", 4)])
-    assert [said for said in scene.said if said != "forget"] == ["process 2", "dead 1", "process 1", "leave out 2", "acknowledge a"]
+    assert scene.said == ["process 2", "dead 1", "process 1", "leave out 2", "acknowledge a"]
     assert [(letter.reason, letter.error) for letter in scene.letters] == [("poison", "OverflowError: too large")]
 
 
@@ -200,7 +197,7 @@ async def test_an_outage_and_what_no_record_is_to_blame_for_leave_nothing_out(er
     scene = PoisonedScene(2, error=error)
     with pytest.raises(type(error)):
         await scene.worker.handle([scene.delivery("a", 4)])
-    assert set(scene.said) <= {"forget"}
+    assert scene.said == []
 
 
 async def test_where_record_after_record_fails_the_processor_stops_within_the_limit_of_dead_letters() -> None:

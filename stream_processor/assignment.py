@@ -1,0 +1,41 @@
+"""What a worker remembers while it has one assignment of partitions: everything here is a cache of the store, or work begun and not finished.
+
+A new assignment makes a new one, and so does any failure: nothing is ever cleared by hand.
+"""
+
+from __future__ import annotations
+
+from stream_processor.domain.decode import Progress
+from stream_processor.domain.devices import Devices
+from stream_processor.domain.states import StateCache
+from stream_processor.erasures import Erasures
+from stream_processor.ports import ReportStore, StoredOwnership
+from stream_processor.recompute import Recompute
+from stream_processor.reports import Reports
+from stream_processor.work import Work
+
+
+class Assignment:
+    """*epoch*: the consumer group's generation, in which it is valid."""
+
+    def __init__(self, epoch: int, store: ReportStore, *, partitions: int, cached_states: int, integer_ids: bool) -> None:
+        self.epoch = epoch
+        self.store = store
+        self.integer_ids = integer_ids
+        self.devices = Devices(partitions)
+        self.states = StateCache(cached_states)
+        self.reports = Reports(store, self.devices, self.states, integer_ids=integer_ids)
+        self.erasures = Erasures(store, self.devices)
+        self.recompute = Recompute(store, self.devices, self.states, self.reports, self.erasures)
+        self.as_of: dict[int, int] | None = None
+        """The source's time up to which each partition is handled, in milliseconds; None: not read yet."""
+        self.unfinished: dict[int, Work] = {}
+        """Recomputes that go on, by prosthesis."""
+        self.ownership: dict[int, StoredOwnership] = {}
+        """Documents whose recompute is unfinished: they are stored after it."""
+        self.progress: dict[int, Progress] = {}
+        """How far partitions are whose recompute is unfinished: it is stored after it."""
+
+    @property
+    def unfinished_partitions(self) -> frozenset[int]:
+        return frozenset(self.devices[device].partition for device in self.unfinished)

@@ -1,0 +1,155 @@
+"""Gathering: everything that has to be read of the store before a batch can be planned.
+
+The order is that of dependence: erasure rules, then who owned what, then which reports the events belong to and what their states say, then what raw telemetry has of events that may
+have been seen before. What is read stays in the assignment's caches, so that in normal running nothing is read at all. A recompute reads raw telemetry later, a window at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from schemas.raw_telemetry import Ints
+from stream_processor.assignment import Assignment
+from stream_processor.batch import Batch, Identity, first_offsets, identity_of
+from stream_processor.domain.decode import Document
+from stream_processor.domain.devices import NOTHING, ReportId
+from stream_processor.domain.duplicates import KnownEvent, suspects
+from stream_processor.domain.ownership import OwnershipHistory
+from stream_processor.ports import StoredErasure, StoredOwnership
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """What the store says about a batch.
+
+    *reports*: those that its inserted events belong to. For each event: *report*, the index into them (−1: nobody owned it); *row*, where the report's state is
+    cached; *folded_to*, the highest offset in that state; *beyond*, whether the event comes after it. *looked_up*: events that may have been seen before, and
+    *known* what raw has of them. *unseen*: reports without a state of which raw has events. *documents*: those accepted, by prosthesis; *rules*: erasure rules that are new.
+    """
+
+    reports: Sequence[ReportId]
+    report: Ints
+    row: Ints
+    folded_to: Ints
+    beyond: Ints
+    looked_up: Ints
+    known: Mapping[Identity, KnownEvent]
+    unseen: Sequence[ReportId]
+    documents: Mapping[int, StoredOwnership]
+    rules: Sequence[StoredErasure]
+
+
+def gather(batch: Batch, assignment: Assignment, topic: str, topic_id: str) -> Gathered:
+    """Read what *batch* needs. Leaves out of it what erasure rules cover, and adds the works that accepted documents ask for. Raises what the store raises."""
+    _load_as_of(assignment, topic)
+    rules = [assignment.erasures.accept(command, record, topic_id) for command, record in batch.erasures]
+    _leave_out_erased(batch, assignment)
+    documents = _accept_documents(batch, assignment)
+    events, states = batch.inserts.columns, assignment.states
+    reports, report = assignment.devices.reports_of(events.device, events.recorded_us)
+    pages = [one[:2] for one in reports]
+    states.make_room(pages)
+    assignment.reports.load(pages)
+    rows = assignment.reports.rows_of(reports)
+    row = np.where(report >= 0, rows[report], -1) if reports else np.full(len(events), -1, np.int64)
+    folded_to = np.where(row >= 0, states.folded_to[row], -1)
+    beyond = (row >= 0) & (events.offset > folded_to)
+    looked_up = _to_look_up(batch, assignment, report, row, beyond)
+    fresh = [one for one in reports if assignment.reports.is_fresh(one)]
+    unseen = assignment.reports.with_raw(fresh) if fresh else []
+    return Gathered(reports, report, row, folded_to, beyond, looked_up, _look_up(batch, assignment, looked_up), unseen, documents, rules)
+
+
+def _load_as_of(assignment: Assignment, topic: str) -> None:
+    if assignment.as_of is None:
+        assignment.as_of = {row.partition: row.as_of_ms for row in assignment.store.progress(topic)}
+
+
+def _leave_out_erased(batch: Batch, assignment: Assignment) -> None:
+    """What erasure rules cover is neither written nor folded, whatever brings it: it does not go on from here."""
+    inserts = batch.inserts
+    inside = assignment.erasures.inside(inserts.columns)
+    if inside is not None:
+        # A row of an incremental snapshot is how the source has it now: what raw has elsewhere of the same event has left there.
+        for i in np.flatnonzero(inside & inserts.unversioned).tolist():
+            device, high, low = identity_of(inserts.columns, i)
+            offset = int(inserts.columns.offset[i])
+            batch.work(device, offset).deletes.append((high, low, offset, None))
+        inserts.keep(~inside)
+        batch.outcome.erased += int(inside.sum())
+    left = [(device, change) for device, change in batch.changes if assignment.erasures.cut(device, change)]
+    batch.outcome.erased += len(batch.changes) - len(left)
+    batch.changes = left
+
+
+def _accept_documents(batch: Batch, assignment: Assignment) -> dict[int, StoredOwnership]:
+    """The newest document of each prosthesis, unless what is stored is as new: then its recompute has been done."""
+    concerned = np.concatenate([batch.inserts.columns.device, [*batch.works, *batch.documents]]).astype(np.int64)
+    assignment.reports.load_ownership(concerned)
+    beginning = _beginning(batch, assignment)
+    accepted: dict[int, StoredOwnership] = {}
+    for device, items in batch.documents.items():
+        newest = max(items, key=lambda item: (item.document.crm_offset, item.record.offset))
+        known = assignment.devices[device].history
+        if known is not None and known.document.crm_offset >= newest.document.crm_offset:
+            continue
+        assignment.devices.set_history(device, OwnershipHistory(newest.document))
+        # Up to the last document, not the newest: a re-sent older one must not split what the batch computes.
+        for item in items if device not in beginning else ():
+            batch.work(device, item.record.offset).add_all()
+        accepted[device] = stored_ownership(newest)
+    return accepted
+
+
+def _beginning(batch: Batch, assignment: Assignment) -> set[int]:
+    """Prostheses that begin with their first document: nothing came before it, so nothing has to be computed anew. Where a log is read from its beginning, these are nearly all."""
+    if not assignment.integer_ids:
+        return set()
+    without = (device for device in batch.documents if device not in batch.works and assignment.devices[device].history is None)
+    new = np.fromiter(without, np.int64)
+    bare = new[assignment.reports.highest_raw(new) == NOTHING].tolist()
+    first = first_offsets(batch.inserts.columns, len(assignment.devices))
+    return {device for device in bare if max(item.record.offset for item in batch.documents[device]) < first[device]}
+
+
+def _to_look_up(batch: Batch, assignment: Assignment, report: Ints, row: Ints, beyond: Ints) -> Ints:
+    """Events that may have been seen before. In normal running there are none."""
+    inserts = batch.inserts
+    # A snapshot's row is also looked up where its prosthesis has changes in this batch (raw does not have those yet); one of an
+    # incremental snapshot always: for the rank it is to be given, and because a state does not tell whether the day it left was written.
+    changed = ~inserts.live & np.isin(inserts.columns.device, list(batch.works))
+    return np.union1d(_suspects(batch, assignment, report, row, np.flatnonzero(beyond)), np.flatnonzero(changed | inserts.unversioned))
+
+
+def _suspects(batch: Batch, assignment: Assignment, report: Ints, row: Ints, beyond: Ints) -> Ints:
+    if not assignment.integer_ids or not len(beyond):
+        return beyond
+    events = batch.inserts.columns
+    ids = events.event_id_lo[beyond].astype(np.int64)
+    found = suspects(report[beyond], ids, assignment.states.highest_id[row[beyond]])
+    snapshot = ~batch.inserts.live[beyond]
+    if snapshot.any():
+        # A snapshot's row may be known under another day, from a change that never came: so look at the prosthesis as a whole.
+        device = events.device[beyond]
+        of_device = suspects(device, ids, assignment.reports.highest_raw(device))
+        found = np.union1d(found, of_device[snapshot[of_device]])
+    return beyond[found]
+
+
+def _look_up(batch: Batch, assignment: Assignment, at: Ints) -> dict[Identity, KnownEvent]:
+    """What raw has of the events at the positions *at*."""
+    if not len(at):
+        return {}
+    batch.outcome.lookups += len(at)
+    ids = {identity_of(batch.inserts.columns, i) for i in at.tolist()}
+    asked = {(assignment.devices[device].prosthesis_id, high, low): (device, high, low) for device, high, low in ids}
+    return {asked[event_id]: known for event_id, known in assignment.store.known_events(sorted(asked)).items()}
+
+
+def stored_ownership(item: Document) -> StoredOwnership:
+    """The row that makes a document the one in force."""
+    document, record = item.document, item.record
+    return StoredOwnership(document.prosthesis_id, document.crm_offset, record.partition, record.offset, record.value or b"")

@@ -1,0 +1,73 @@
+"""What has to be computed anew of a prosthesis, and up to where. Pure: ``recompute.py`` carries it out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from schemas import commands
+from stream_processor.domain.calendar import day_number
+from stream_processor.domain.decode import Change, Retraction
+
+ANY_OFFSET = 1 << 62
+
+
+@dataclass(slots=True)
+class Work:
+    """What has to be computed anew of one prosthesis: *days* are local day numbers, *instants* lie in days still to be found.
+
+    *deletes*: halves of event ids, the offset up to which what raw has of the event is meant, and the LSN that the delete bears (None: just above what raw has).
+    """
+
+    offset: int
+    days: set[int] = field(default_factory=set)
+    instants: list[int] = field(default_factory=list)
+    everything: bool = False
+    deletes: list[tuple[int, int, int, int | None]] = field(default_factory=list)
+    sizes: Mapping[int, int] | None = None  # events by UTC day, once asked for
+    reports: set[tuple[str, int]] = field(default_factory=set)  # (user, day) that the mart may have without a state
+    refused: int = 0  # days that were left as they are, because raw of them may have expired
+
+    def copy(self) -> Work:
+        """An equal work that can be added to without changing this one."""
+        return replace(self, days=set(self.days), instants=list(self.instants), deletes=list(self.deletes), reports=set(self.reports))
+
+    def reach(self, offset: int) -> None:
+        self.offset = max(self.offset, offset)
+
+    def add_day(self, day: int) -> None:
+        self.days.add(day)
+
+    def add_all(self) -> None:
+        self.everything, self.sizes = True, None  # asked for again: an earlier part may have been computed under another document
+
+    def size(self, days: range) -> int:
+        """About how many events lie in local *days*; 0 where it was not asked."""
+        sizes = self.sizes or {}
+        return sum(sizes.get(day, 0) for day in days if day in self.days)
+
+    def add_change(self, change: Change) -> None:
+        for content in (change.removed, change.added):
+            if content is not None:
+                self.instants.extend(content.recorded_us.tolist())
+
+    def add_retraction(self, retraction: Retraction) -> None:
+        self.instants.extend(retraction.instants)
+        self.deletes.append((*retraction.event_id, retraction.record.offset, retraction.lsn))
+
+    def add_command(self, command: commands.Command) -> None:
+        """A recompute without one of its bounds is one of everything: more is never wrong."""
+        if isinstance(command, commands.Delete):
+            self.deletes.extend((*halves, ANY_OFFSET, None) for halves in command.event_ids)
+        elif isinstance(command, commands.Erase):
+            self.add_all()
+        else:
+            self._add_recompute(command)
+
+    def _add_recompute(self, command: commands.Recompute) -> None:
+        self.reports.update((user_id, day_number(day)) for user_id, day in command.reports)
+        self.days.update(day for _, day in self.reports)
+        if command.from_date is None or command.to_date is None:
+            self.add_all()
+        else:
+            self.days.update(range(day_number(command.from_date), day_number(command.to_date) + 1))
