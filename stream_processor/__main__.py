@@ -11,26 +11,27 @@ import structlog
 
 from service_kit.logging import configure
 from service_kit.settings import load
-from stream_processor.adapters.generations import Situation, situation
+from stream_processor.adapters.generations import ServingConfiguration, serving_configuration
 from stream_processor.ports import StoreUnavailable
 from stream_processor.settings import ProcessorSettings
 
 
-def main(compose: Callable[[ProcessorSettings, Situation], Any] | None = None) -> None:
+def main(compose: Callable[[ProcessorSettings, ServingConfiguration, Any], Any] | None = None) -> None:
     """*compose* makes the application; the tests' own puts kill points between its effects."""
     settings = load(ProcessorSettings)
     configure("processor", settings.log)
     settings.processor.data_dir.mkdir(parents=True, exist_ok=True)
     # After logging is set up: Faust configures its own on import of an app.
-    from stream_processor.app import EXIT_AGAIN, Processor  # noqa: PLC0415
+    from stream_processor.app import Processor, Topics  # noqa: PLC0415
+    from stream_processor.ending import EXIT_AGAIN  # noqa: PLC0415
 
     try:
-        now = situation(settings.clickhouse, settings.processor.generation)
+        serving = serving_configuration(settings.clickhouse, settings.processor.generation)
     except StoreUnavailable as error:
         structlog.get_logger().critical("cannot ask which generation to write; ending, to be started again", error=str(error))
         sys.exit(EXIT_AGAIN)
     _collect_rarely()
-    processor = (compose or Processor)(settings, now)
+    processor = (compose or Processor)(settings, serving, Topics.found(settings.kafka))
     worker = processor.app.Worker(loglevel=settings.log.level, logging_config=None, override_logging=False, redirect_stdouts=False)
     worker.execute_from_commandline()
 

@@ -16,14 +16,14 @@ SERVING = "SELECT max(generation) FROM generations FINAL WHERE state = 'serving'
 
 
 @dataclass(frozen=True, slots=True)
-class Situation:
+class ServingConfiguration:
     """*generation*: the one to write; *retention*: how long telemetry is kept."""
 
     generation: int
     retention: Retention
 
 
-def situation(settings: ClickHouseSettings, generation: int | None) -> Situation:
+def serving_configuration(settings: ClickHouseSettings, generation: int | None) -> ServingConfiguration:
     """What holds now. *generation*: the one that the settings name; None: the one that readers see, the first where there is none yet.
 
     Raises StoreUnavailable where ClickHouse cannot be asked.
@@ -35,7 +35,7 @@ def situation(settings: ClickHouseSettings, generation: int | None) -> Situation
     except (DriverError, OSError, EOFError) as error:
         raise StoreUnavailable(f"ClickHouse at {settings.host}:{settings.port}: {_first_line(error)}") from error
     number = generation or (int(serving[0][0]) if serving else FIRST_GENERATION)
-    return Situation(number, retention)
+    return ServingConfiguration(number, retention)
 
 
 def _first_line(error: BaseException) -> str:

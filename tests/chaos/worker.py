@@ -6,18 +6,20 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, override
 
 import numpy as np
 
+from schemas.keys import LOG_TOPIC
 from stream_processor.__main__ import main
 from stream_processor.adapters.clickhouse import ClickHouseStore
-from stream_processor.adapters.generations import Situation
+from stream_processor.adapters.generations import ServingConfiguration
 from stream_processor.adapters.intake import Delivery, Intake
 from stream_processor.adapters.kafka_transport import BatchConsumer
-from stream_processor.app import LOG_TOPIC, Processor
+from stream_processor.app import Processor, Topics
 from stream_processor.domain.decode import DeadLetter
 from stream_processor.domain.states import NOTHING_FOLDED
+from stream_processor.output import Output
 from stream_processor.settings import ProcessorSettings
 from tests.chaos.armory import Armory
 
@@ -75,6 +77,7 @@ class DyingIntake(Intake):
         super().__init__(limit)
         self._reach = armory.reach
 
+    @override
     async def put(self, delivery: Delivery) -> None:
         async def acknowledge() -> None:
             self._reach("before-acknowledgement")
@@ -87,6 +90,7 @@ class DyingIntake(Intake):
 class DyingConsumer(BatchConsumer):
     """Commits are kill points."""
 
+    @override
     async def _commit_offsets(self, *arguments: Any, **options: Any) -> Any:
         reach = armory().reach
         reach("before-commit")
@@ -95,43 +99,60 @@ class DyingConsumer(BatchConsumer):
         return committed
 
 
+class DyingOutput(Output):
+    """What is sent has kill points around it and in its middle."""
+
+    def __init__(self, app: Any, partitions: int, armory: Armory) -> None:
+        super().__init__(app, partitions)
+        self._reach = armory.reach
+
+    @override
+    async def send_down(self, records: Sequence[tuple[str, bytes]]) -> None:
+        self._reach("directory-before-send")
+        half = len(records) // 2
+        if half:
+            await super().send_down(records[:half])
+            self._reach("directory-between-sends")
+        await super().send_down(records[half:])
+        self._reach("directory-before-acknowledgement")
+
+    @override
+    async def send_dead_letters(self, dead: Sequence[DeadLetter], topic: str = LOG_TOPIC) -> None:
+        self._reach("dead-letters-before-send")
+        await super().send_dead_letters(dead, topic)
+        self._reach("dead-letters-after-send")
+
+
 class DyingProcessor(Processor):
     """The application, composed as ever."""
 
-    def __init__(self, settings: ProcessorSettings, now: Situation) -> None:
+    def __init__(self, settings: ProcessorSettings, serving: ServingConfiguration, topics: Topics) -> None:
         self._armory = armory()
-        super().__init__(settings, now)
+        super().__init__(settings, serving, topics)
 
+    @override
     def _faust_app(self) -> Any:
         app = super()._faust_app()
         app.transport.Consumer = DyingConsumer
         return app
 
-    def _store(self) -> Any:
-        return DyingStore(super()._store(), self._armory)
+    @override
+    def _make_store(self) -> Any:
+        return DyingStore(super()._make_store(), self._armory)
 
-    def _make_worker(self) -> Any:
-        self._intake = DyingIntake(self._settings.processor.batch_records, self._armory)
-        return super()._make_worker()
+    @override
+    def _make_output(self) -> Output:
+        return DyingOutput(self.app, self._topics.log.partitions, self._armory)
 
+    @override
+    def _make_intake(self) -> Intake:
+        return DyingIntake(self._settings.processor.batch_records, self._armory)
+
+    @override
     async def _on_assigned(self, *arguments: Any, **options: Any) -> None:
         self._armory.reach("assigned-before-check")
         await super()._on_assigned(*arguments, **options)
         self._armory.reach("assigned-after-check")
-
-    async def _send_documents(self, documents: Sequence[Any]) -> None:
-        self._armory.reach("directory-before-send")
-        half = len(documents) // 2
-        if half:
-            await super()._send_documents(documents[:half])
-            self._armory.reach("directory-between-sends")
-        await super()._send_documents(documents[half:])
-        self._armory.reach("directory-before-acknowledgement")
-
-    async def send_dead_letters(self, dead: Sequence[DeadLetter], topic: str = LOG_TOPIC) -> None:
-        self._armory.reach("dead-letters-before-send")
-        await super().send_dead_letters(dead, topic)
-        self._armory.reach("dead-letters-after-send")
 
 
 def armory() -> Armory:

@@ -1,0 +1,163 @@
+"""The directory's service: handles the records of ``crm.changes`` one by one, and sends down the log what each leads to.
+
+A record is handled when Kafka has acknowledged everything that it leads to. Handling one again sends the same again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import structlog
+
+from schemas import limits
+from schemas.commands import encode_command
+from schemas.erasure import ErasureRequest
+from schemas.keys import CRM_TOPIC
+from schemas.ownership import encode as encode_document
+from stream_processor.adapters.dead_letters import DeadLetterLimit
+from stream_processor.adapters.topics import TopicIdentity
+from stream_processor.domain.decode import DeadLetter
+from stream_processor.domain.directory import CrmEnvelope, Directory, Handled, decode_crm
+from stream_processor.poison import POISON_A_MINUTE
+from stream_processor.ports import StoredProgress, StoreUnavailable
+
+log = structlog.get_logger()
+
+PROGRESS_EVERY_S = 0.2
+KEY_CHANGED = "__debezium.newkey"
+
+
+class Sends(Protocol):
+    """Where records go; both return when they are there for good."""
+
+    async def send_down(self, records: Sequence[tuple[str, bytes]]) -> None: ...
+    async def send_dead_letters(self, dead: Sequence[DeadLetter], topic: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class CrmRecord:
+    """A record of ``crm.changes``."""
+
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]]
+
+    @classmethod
+    def of(cls, message: Any) -> CrmRecord:
+        """From Faust's message."""
+        headers = message.headers.items() if isinstance(message.headers, dict) else message.headers or ()
+        return cls(message.partition, message.offset, message.key, message.value, list(headers))
+
+
+class DirectoryService:
+    """*values_before*: the values of the topic before an offset; *write_progress* blocks and raises what the store raises."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        topic: TopicIdentity,
+        sends: Sends,
+        values_before: Callable[[int], Iterable[bytes]],
+        write_progress: Callable[[Sequence[StoredProgress]], None],
+    ) -> None:
+        self._directory = directory
+        self._topic = topic
+        self._sends = sends
+        self._values_before = values_before
+        self._write_progress = write_progress
+        self._handled: StoredProgress | None = None
+        self._poison_limit = DeadLetterLimit(POISON_A_MINUTE)
+
+    async def restore(self, offset: int) -> None:
+        """Make the directory what the CRM's changes before *offset* make it. Needed at each assignment."""
+        self._directory.restore(await asyncio.to_thread(self._rows_before, offset))
+
+    def _rows_before(self, offset: int) -> dict[str, dict[str, Any]]:
+        return self._directory.rows_after(_envelopes(self._values_before(offset)))
+
+    async def handle(self, record: CrmRecord) -> None:
+        """Send what *record* leads to. What cannot be used becomes a dead letter; a tombstone leads to nothing."""
+        ts_ms = 0
+        if record.value is not None:
+            try:
+                change = decode_crm(record.value)
+            except ValueError as error:
+                await self._refuse(record, "not-an-envelope", str(error))
+            else:
+                ts_ms = change.source.ts_ms if isinstance(change, CrmEnvelope) else 0
+                await self._handle_change(change, record)
+        as_of = max(ts_ms, self._handled.as_of_ms if self._handled else 0)
+        self._handled = StoredProgress(CRM_TOPIC, 0, self._topic.topic_id, self._topic.partitions, record.offset, as_of)
+
+    async def _handle_change(self, change: CrmEnvelope | ErasureRequest, record: CrmRecord) -> None:
+        """A change that the directory fails at is poison: it becomes a dead letter, and the directory is made anew without it."""
+        try:
+            handled = self._direct(change, record)
+            sent_down = [*_documents(handled), *_erasures(handled)]
+        except Exception as error:
+            log.error("poison: a change of the CRM cannot be handled", offset=record.offset, error=type(error).__name__)  # noqa: TRY400
+            self._poison_limit.count(1, time.monotonic())
+            await self._refuse(record, "poison", f"{type(error).__name__}: {error}")
+            await self.restore(record.offset)
+            return
+        if handled.error:
+            await self._refuse(record, handled.reason, handled.error)
+        for identity, parts in {(erase.command_id, erase.parts) for erase in handled.erasures}:
+            log.info("erasure", erasure_id=identity, prostheses=parts)
+        await self._sends.send_down([one for one in sent_down if len(one[1]) <= limits.OWN_RECORD])
+        for prosthesis_id, value in sent_down:
+            if len(value) > limits.OWN_RECORD:
+                await self._refuse_too_large(record, prosthesis_id, len(value))
+
+    async def _refuse_too_large(self, record: CrmRecord, prosthesis_id: str, size: int) -> None:
+        said = f"what it says of prosthesis {prosthesis_id} has {size} bytes, {limits.OWN_RECORD} are allowed: its reports stay as they are"
+        log.error("a record of the directory is too large", offset=record.offset, bytes=size, allowed=limits.OWN_RECORD)
+        await self._refuse(record, "ownership-too-large", said)
+
+    async def _refuse(self, record: CrmRecord, reason: str, error: str) -> None:
+        await self._sends.send_dead_letters([DeadLetter(record, reason, error)], CRM_TOPIC)
+
+    def _direct(self, change: CrmEnvelope | ErasureRequest, record: CrmRecord) -> Handled:
+        if isinstance(change, ErasureRequest):
+            return self._directory.request(change, record.offset)
+        key_changed = any(name == KEY_CHANGED for name, _ in record.headers)
+        return self._directory.handle(change, record.offset, key_changed=key_changed)
+
+    async def write_progress(self) -> None:
+        """Write how far the directory is, a few times a second at most, until cancelled. While the store is away it waits: the reports' own writes decide when to stop."""
+        written: StoredProgress | None = None
+        while True:
+            await asyncio.sleep(PROGRESS_EVERY_S)
+            latest = self._handled
+            if latest is not None and latest is not written:
+                try:
+                    await asyncio.to_thread(self._write_progress, [latest])
+                    written = latest
+                except StoreUnavailable as error:
+                    log.warning("store is away, the directory's progress waits", error=str(error))
+
+
+def _documents(handled: Handled) -> list[tuple[str, bytes]]:
+    return [(document.prosthesis_id, encode_document(document)) for document in handled.documents]
+
+
+def _erasures(handled: Handled) -> list[tuple[str, bytes]]:
+    """After the documents, which no longer name the customer."""
+    return [(erase.prosthesis_id, encode_command(erase)) for erase in handled.erasures]
+
+
+def _envelopes(values: Iterable[bytes]) -> Iterator[CrmEnvelope]:
+    """Those of *values* that are changes; what is none became a dead letter when it was handled."""
+    for value in values:
+        try:
+            change = decode_crm(value)
+        except ValueError:
+            continue
+        if isinstance(change, CrmEnvelope):
+            yield change

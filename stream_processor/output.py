@@ -1,0 +1,46 @@
+"""What the processor writes to Kafka beside commits: records of its own to the log, and dead letters. Both return when the broker has acknowledged."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import faust
+import structlog
+
+from schemas.keys import DEAD_LETTER_TOPIC, LOG_TOPIC, partition_of
+from stream_processor import metrics
+from stream_processor.adapters.dead_letters import letter_of
+from stream_processor.domain.decode import DeadLetter
+
+log = structlog.get_logger()
+
+SEND_DEADLINE_S = 30.0
+
+
+class Output:
+    """*partitions*: of the log. Everything may be sent again. Raises TimeoutError beyond SEND_DEADLINE_S, and what Faust's producer raises."""
+
+    def __init__(self, app: faust.App, partitions: int) -> None:
+        self._log = app.topic(LOG_TOPIC, key_serializer="raw", value_serializer="raw")
+        self._dead = app.topic(DEAD_LETTER_TOPIC, key_serializer="raw", value_serializer="raw")
+        self._partitions = partitions
+
+    async def send_down(self, records: Sequence[tuple[str, bytes]]) -> None:
+        """Append (prosthesis id, value) pairs to the log, each under its prosthesis's key."""
+        pending: list[Any] = []
+        for prosthesis_id, value in records:
+            key = prosthesis_id.encode()
+            pending.append(await self._log.send(key=key, value=value, partition=partition_of(key, self._partitions)))
+        await asyncio.wait_for(asyncio.gather(*pending), SEND_DEADLINE_S)
+
+    async def send_dead_letters(self, dead: Sequence[DeadLetter], topic: str = LOG_TOPIC) -> None:
+        """*topic*: where the records come from."""
+        pending: list[Any] = []
+        for item in dead:
+            log.warning("dead letter", topic=topic, partition=item.record.partition, offset=item.record.offset, reason=item.reason)
+            metrics.DEAD_LETTERS.labels(item.reason).inc()
+            letter = letter_of(item, topic)
+            pending.append(await self._dead.send(key=letter.key, value=letter.value, headers=letter.headers))
+        await asyncio.wait_for(asyncio.gather(*pending), SEND_DEADLINE_S)
