@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, override
+from typing import Any
 
 import numpy as np
 
@@ -77,7 +77,6 @@ class DyingIntake(Intake):
         super().__init__(limit)
         self._reach = armory.reach
 
-    @override
     async def put(self, delivery: Delivery) -> None:
         async def acknowledge() -> None:
             self._reach("before-acknowledgement")
@@ -90,7 +89,6 @@ class DyingIntake(Intake):
 class DyingConsumer(BatchConsumer):
     """Commits are kill points."""
 
-    @override
     async def _commit_offsets(self, *arguments: Any, **options: Any) -> Any:
         reach = armory().reach
         reach("before-commit")
@@ -106,7 +104,6 @@ class DyingOutput(Output):
         super().__init__(app, partitions)
         self._reach = armory.reach
 
-    @override
     async def send_down(self, records: Sequence[tuple[str, bytes]]) -> None:
         self._reach("directory-before-send")
         half = len(records) // 2
@@ -116,7 +113,6 @@ class DyingOutput(Output):
         await super().send_down(records[half:])
         self._reach("directory-before-acknowledgement")
 
-    @override
     async def send_dead_letters(self, dead: Sequence[DeadLetter], topic: str = LOG_TOPIC) -> None:
         self._reach("dead-letters-before-send")
         await super().send_dead_letters(dead, topic)
@@ -130,25 +126,20 @@ class DyingProcessor(Processor):
         self._armory = armory()
         super().__init__(settings, serving, topics)
 
-    @override
     def _faust_app(self) -> Any:
         app = super()._faust_app()
         app.transport.Consumer = DyingConsumer
         return app
 
-    @override
     def _make_store(self) -> Any:
         return DyingStore(super()._make_store(), self._armory)
 
-    @override
     def _make_output(self) -> Output:
         return DyingOutput(self.app, self._topics.log.partitions, self._armory)
 
-    @override
     def _make_intake(self) -> Intake:
         return DyingIntake(self._settings.processor.batch_records, self._armory)
 
-    @override
     async def _on_assigned(self, *arguments: Any, **options: Any) -> None:
         self._armory.reach("assigned-before-check")
         await super()._on_assigned(*arguments, **options)
