@@ -42,10 +42,10 @@ def row_struct(table: TelemetryTable, *, lax: bool = False) -> type[msgspec.Stru
     fields: list[tuple[str, Any, Any]] = []
     names: dict[str, str] = {}
 
-    def add(name: str, column: str, kind: Any) -> None:
+    def add(name: str, column: str, kind: Any, *, added: bool = False) -> None:
         names[name] = column
         # A column that is absent is not null: it was renamed or dropped, and nothing is known of its value.
-        fields.append((name, kind | None | UnsetType, UNSET))
+        fields.append((name, kind | None, None) if added else (name, kind | None | UnsetType, UNSET))
 
     add("event_id", table.event_id.column, _id_type(table.event_id, lax))
     add("prosthesis_id", table.prosthesis_id.column, _id_type(table.prosthesis_id, lax))
@@ -56,7 +56,7 @@ def row_struct(table: TelemetryTable, *, lax: bool = False) -> type[msgspec.Stru
         add("kind", table.kind.column, Literal[tuple(table.kind.values)])
     for facet in FACETS:
         for name, field in facet.source_fields(table).items():
-            add(name, field.column, field.kind)
+            add(name, field.column, field.kind, added=field.added)
     return msgspec.defstruct("Row", fields, rename=names, gc=False)
 
 

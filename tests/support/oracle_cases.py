@@ -99,7 +99,14 @@ class Sources:
 @contextmanager
 def rolled_back(postgres: PostgresEndpoint) -> Iterator[Sources]:
     """Empty source tables within two transactions that end with a roll-back."""
-    with psycopg.connect(**postgres.conninfo("crm")) as crm, psycopg.connect(**postgres.conninfo("telemetry")) as telemetry:
+    with rolled_back_at(postgres.conninfo("crm"), postgres.conninfo("telemetry")) as databases:
+        yield databases
+
+
+@contextmanager
+def rolled_back_at(crm_conninfo: dict[str, Any], telemetry_conninfo: dict[str, Any]) -> Iterator[Sources]:
+    """See ``rolled_back``."""
+    with psycopg.connect(**crm_conninfo) as crm, psycopg.connect(**telemetry_conninfo) as telemetry:
         for statement in ("DELETE FROM crm.contracts", "DELETE FROM crm.customers", "DELETE FROM crm.prostheses"):
             crm.execute(statement)
         telemetry.execute("DELETE FROM telemetry.telemetry_events")

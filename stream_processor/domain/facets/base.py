@@ -39,10 +39,14 @@ class StateField(NamedTuple):
 
 
 class SourceField(NamedTuple):
-    """A field of a source's row: the *column* it comes from, and the *kind* (a type with its range) that msgspec checks while it decodes."""
+    """A field of a source's row: the *column* it comes from, and the *kind* (a type with its range) that msgspec checks while it decodes.
+
+    *added*: the column came after the source had rows. Records from before it lack it, which is null then; of any other column nothing is known where it is absent.
+    """
 
     column: str
     kind: Any
+    added: bool = False
 
 
 @dataclass(frozen=True, slots=True)
