@@ -38,8 +38,8 @@ from stream_processor.adapters.membership import Watch, membership
 from stream_processor.adapters.topics import TopicIdentity, WrongTopic, check_positions, identify
 from stream_processor.directory_service import CrmRecord, DirectoryService
 from stream_processor.domain.calendar import day_number
-from stream_processor.domain.decode import DeadLetter
 from stream_processor.domain.directory import Directory
+from stream_processor.domain.log_records import DeadLetter
 from stream_processor.ending import fatal
 from stream_processor.engine import Engine, EngineSettings
 from stream_processor.outcome import Outcome

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stream_processor.assignment import Assignment
-from stream_processor.domain.decode import Progress
+from stream_processor.domain.log_records import Progress
 from stream_processor.outcome import Outcome
 from stream_processor.plan import Plan
 from stream_processor.ports import StoredProgress

@@ -5,8 +5,8 @@ A new assignment makes a new one, and so does any failure: nothing is ever clear
 
 from __future__ import annotations
 
-from stream_processor.domain.decode import Progress
 from stream_processor.domain.devices import Devices
+from stream_processor.domain.log_records import Progress
 from stream_processor.domain.states import StateCache
 from stream_processor.erasures import Erasures
 from stream_processor.ports import ReportStore, StoredOwnership

@@ -10,8 +10,8 @@ import numpy as np
 
 from schemas.commands import Command, Erase
 from schemas.raw_telemetry import Ints, TelemetryColumns
-from stream_processor.domain.decode import Change, DeadLetter, Decoded, Document, Inserts, Progress, Record
 from stream_processor.domain.devices import Devices, Misplaced
+from stream_processor.domain.log_records import Change, DeadLetter, Decoded, Document, Inserts, Progress, Record
 from stream_processor.outcome import Outcome
 from stream_processor.work import Work
 

@@ -20,8 +20,9 @@ from schemas.keys import CRM_TOPIC
 from schemas.ownership import encode as encode_document
 from stream_processor.adapters.dead_letters import DeadLetterLimit
 from stream_processor.adapters.topics import TopicIdentity
-from stream_processor.domain.decode import DeadLetter
-from stream_processor.domain.directory import CrmEnvelope, Directory, Handled, decode_crm
+from stream_processor.domain.crm import CrmEnvelope, decode_crm
+from stream_processor.domain.directory import Directory, Handled
+from stream_processor.domain.log_records import DeadLetter
 from stream_processor.poison import POISON_A_MINUTE
 from stream_processor.ports import StoredProgress, StoreUnavailable
 

@@ -16,7 +16,8 @@ from schemas.mapping import SourceMapping
 from stream_processor.apply import Log, apply
 from stream_processor.assignment import Assignment
 from stream_processor.batch import place
-from stream_processor.domain.decode import Decoded, LogDecoder, Record
+from stream_processor.domain.decode import LogDecoder
+from stream_processor.domain.log_records import Decoded, Record
 from stream_processor.domain.retention import ignore_purged, refuse_closed
 from stream_processor.gather import gather
 from stream_processor.outcome import Outcome

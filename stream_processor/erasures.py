@@ -6,9 +6,9 @@ import numpy as np
 
 from schemas.commands import Erase
 from schemas.raw_telemetry import Ints, TelemetryColumns
-from stream_processor.domain.decode import Change, Record
 from stream_processor.domain.devices import Devices
 from stream_processor.domain.erasure import ErasedTimes
+from stream_processor.domain.log_records import Change, Record
 from stream_processor.ports import ReportStore, StoredErasure
 
 

@@ -14,9 +14,9 @@ import numpy as np
 from schemas.raw_telemetry import Ints
 from stream_processor.assignment import Assignment
 from stream_processor.batch import Batch, Identity, first_offsets, identity_of
-from stream_processor.domain.decode import Document
 from stream_processor.domain.devices import NOTHING, ReportId
 from stream_processor.domain.duplicates import KnownEvent, suspects
+from stream_processor.domain.log_records import Document
 from stream_processor.domain.ownership import OwnershipHistory
 from stream_processor.ports import StoredErasure, StoredOwnership
 

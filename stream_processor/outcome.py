@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 
-from stream_processor.domain.decode import DeadLetter
+from stream_processor.domain.log_records import DeadLetter
 
 
 @dataclass(slots=True)

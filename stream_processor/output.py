@@ -12,7 +12,7 @@ import structlog
 from schemas.keys import DEAD_LETTER_TOPIC, LOG_TOPIC, partition_of
 from stream_processor import metrics
 from stream_processor.adapters.dead_letters import letter_of
-from stream_processor.domain.decode import DeadLetter
+from stream_processor.domain.log_records import DeadLetter
 
 log = structlog.get_logger()
 

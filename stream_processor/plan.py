@@ -15,9 +15,9 @@ import numpy as np
 
 from schemas.raw_telemetry import Ints, TelemetryColumns
 from stream_processor.batch import Batch, Identity, identity_of, raw_of, work_of
-from stream_processor.domain.decode import Change, Progress
 from stream_processor.domain.devices import ReportId
 from stream_processor.domain.duplicates import KnownEvent, Verdict, judge
+from stream_processor.domain.log_records import Change, Progress
 from stream_processor.gather import Gathered
 from stream_processor.outcome import Outcome
 from stream_processor.ports import StoredErasure, StoredOwnership

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from schemas import commands
 from stream_processor.domain.calendar import day_number
-from stream_processor.domain.decode import Change, Retraction
+from stream_processor.domain.log_records import Change, Retraction
 
 ANY_OFFSET = 1 << 62
 

@@ -14,7 +14,7 @@ import structlog
 
 from stream_processor.adapters.dead_letters import DeadLetterLimit
 from stream_processor.adapters.intake import Delivery, Intake
-from stream_processor.domain.decode import DeadLetter, Record
+from stream_processor.domain.log_records import DeadLetter, Record
 from stream_processor.engine import Engine
 from stream_processor.outcome import Outcome
 from stream_processor.poison import POISON_A_MINUTE, TRIES, search

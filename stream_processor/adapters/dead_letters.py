@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from schemas import limits
-from stream_processor.domain.decode import DeadLetter
+from stream_processor.domain.log_records import DeadLetter
 
 PREFIX = "bionicpro-dead-"
 Headers = list[tuple[str, bytes]]

@@ -26,7 +26,7 @@ from faust.types import TP, ConsumerMessage, Message
 from service_kit.settings import KafkaSettings
 from stream_processor.adapters import log_records
 from stream_processor.adapters.positions import Positions
-from stream_processor.domain.decode import LogRecord
+from stream_processor.domain.log_records import LogRecord
 
 FETCH_MAX_WAIT_MS = 100
 LONGEST_WAIT_S = 0.1  # for records: a seek has to wait as long

@@ -11,7 +11,7 @@ from typing import Any
 
 from aiokafka.consumer import fetcher
 
-from stream_processor.domain.decode import LogRecord
+from stream_processor.domain.log_records import LogRecord
 
 _make = partial(tuple.__new__, LogRecord)
 

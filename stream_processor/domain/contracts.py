@@ -34,6 +34,22 @@ def bounds_of(row: dict[str, Any], columns: ContractsTable) -> Bounds | None:
     return Bounds(max(begins, EARLIEST_US), None if ends is None or ends >= END_US else max(ends, EARLIEST_US), begins)
 
 
+def named_bounds(row: dict[str, Any], columns: ContractsTable) -> Bounds | None:
+    """``bounds_of``. Raises UnreadableBounds, naming the contract."""
+    try:
+        return bounds_of(row, columns)
+    except UnreadableBounds as error:
+        raise UnreadableBounds(f"contract {row.get(columns.id)}: {error}") from None
+
+
+def bounds_or_all(row: dict[str, Any], columns: ContractsTable) -> tuple[Bounds | None, bool]:
+    """The bounds, and whether they can be read. Those that cannot may be any time: what nobody else owns has to count as theirs."""
+    try:
+        return bounds_of(row, columns), True
+    except UnreadableBounds:
+        return Bounds(EARLIEST_US, None, EARLIEST_US), False
+
+
 def rank(begins_us: int, contract_id: Any) -> Rank:
     """See ``Rank``."""
     text = str(contract_id)

@@ -14,10 +14,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Annotated, Any
-
-import msgspec
-from msgspec import Meta
 
 from schemas.commands import Erase
 from schemas.dead_letters import ABSENT_COLUMN, WITHOUT_IDENTITY
@@ -25,53 +21,19 @@ from schemas.erasure import ErasureRequest, erasure_id, subject_of
 from schemas.keys import prosthesis_key
 from schemas.mapping import SourceMapping, bare
 from schemas.ownership import Ownership, OwnershipDocument
-from schemas.ranges import EARLIEST_US, END_US
+from schemas.ranges import EARLIEST_US
 from schemas.zones import in_force
 from stream_processor.domain.calendar import HOUR_US
-from stream_processor.domain.contracts import Bounds, UnreadableBounds, bounds_of, rank
+from stream_processor.domain.contracts import UnreadableBounds, bounds_or_all, named_bounds, rank
+from stream_processor.domain.crm import CrmEnvelope, CrmRow
 from stream_processor.domain.erasure import Claim, erased_intervals
 from stream_processor.domain.ownership import Contract, effective_intervals, in_one_zone
 
-Row = dict[str, Any]
 # Foreign keys make a CRM delete contracts before their customer: so shortly before, that the one belongs to the other.
 TOGETHER_US = 24 * HOUR_US
 CUSTOMER_DELETED, OPERATOR = "customer deleted", "operator"
 # What the table keeps beyond the CRM's rows, by the beginning of its keys.
 FORMER, HELD, ERASED = "former:", "held:", "erased:"
-
-
-class _Source(msgspec.Struct):
-    table: str = ""
-    ts_ms: Annotated[int, Meta(ge=0, le=END_US // 1000)] = 0
-    ts_us: Annotated[int, Meta(ge=0, le=END_US)] | None = None
-
-
-class CrmEnvelope(msgspec.Struct):
-    """A Debezium envelope of any CRM table."""
-
-    op: str
-    source: _Source
-    before: Row | None = None
-    after: Row | None = None
-
-    @property
-    def committed_us(self) -> int:
-        """When the CRM committed the change, in microseconds since the epoch."""
-        return self.source.ts_us or self.source.ts_ms * 1000
-
-
-class _Kind(msgspec.Struct):
-    type: str | None = None
-
-
-_decode_kind = msgspec.json.Decoder(_Kind).decode
-_decode_envelope = msgspec.json.Decoder(CrmEnvelope).decode
-_decode_request = msgspec.json.Decoder(ErasureRequest).decode
-
-
-def decode_crm(value: bytes) -> CrmEnvelope | ErasureRequest:
-    """A record of ``crm.changes``. Raises msgspec.DecodeError for anything that is neither."""
-    return _decode_envelope(value) if _decode_kind(value).type is None else _decode_request(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +54,7 @@ class Directory:
     (``erased:``).
     """
 
-    def __init__(self, mapping: SourceMapping, table: MutableMapping[str, Row]) -> None:
+    def __init__(self, mapping: SourceMapping, table: MutableMapping[str, CrmRow]) -> None:
         self._crm = mapping.crm
         self._table = table
         self._contracts_of_customer: dict[str, set[str]] = {}
@@ -108,15 +70,15 @@ class Directory:
         self._ids = {"customers": crm.customers.id, "contracts": crm.contracts.id, "prostheses": crm.prostheses.id}
         self._columns = {"customers": crm.customers.columns, "contracts": crm.contracts.columns, "prostheses": crm.prostheses.columns}
 
-    def rows_after(self, changes: Iterable[CrmEnvelope]) -> dict[str, Row]:
+    def rows_after(self, changes: Iterable[CrmEnvelope]) -> dict[str, CrmRow]:
         """What *changes*, all there were, leave in the table. Touches nothing, so it may run in any thread. What cannot be used was a dead letter and leaves nothing."""
-        rows: dict[str, Row] = {}
+        rows: dict[str, CrmRow] = {}
         for change in changes:
             with suppress(Exception):
                 self._take_in(change, rows)
         return {key: row for key, row in rows.items() if self._is_kept(key, row, rows)}
 
-    def _take_in(self, change: CrmEnvelope, rows: dict[str, Row]) -> None:
+    def _take_in(self, change: CrmEnvelope, rows: dict[str, CrmRow]) -> None:
         key, row = self._placed(change)
         if key is None or row is None:
             return
@@ -135,7 +97,7 @@ class Directory:
         if kind == "contracts" and change.op != "d":
             rows.pop(FORMER + number, None)
 
-    def restore(self, rows: dict[str, Row]) -> None:
+    def restore(self, rows: dict[str, CrmRow]) -> None:
         """Make the table *rows*, see ``rows_after``. Needed at each assignment. Only rows that differ are written.
 
         A changelog alone does not tell: a worker that lost the directory without knowing may have written to it after its successor, and so what is
@@ -150,14 +112,14 @@ class Directory:
         self._index()
 
     @staticmethod
-    def _is_kept(key: str, row: Row, rows: dict[str, Row]) -> bool:
+    def _is_kept(key: str, row: CrmRow, rows: dict[str, CrmRow]) -> bool:
         """What was a customer's counts for as long as the customer is there, a deleted contract only while it is deleted."""
         if not key.startswith((FORMER, HELD)):
             return True
         back = key.startswith(FORMER) and f"contracts:{key.partition(':')[2]}" in rows
         return f"customers:{row['customer_id']}" in rows and not back
 
-    def _placed(self, change: CrmEnvelope) -> tuple[str | None, Row | None]:
+    def _placed(self, change: CrmEnvelope) -> tuple[str | None, CrmRow | None]:
         """The key in the table of the row that a change is about, and the row; None where there is none."""
         kind = self._kinds.get(change.source.table)
         row = change.after if change.op != "d" else change.before
@@ -213,7 +175,7 @@ class Directory:
         documents, errors = self._documents(concerned, offset)
         return Handled(documents, "; ".join(errors) or None, erasures=erasures)
 
-    def _absent(self, kind: str, row: Row) -> list[str]:
+    def _absent(self, kind: str, row: CrmRow) -> list[str]:
         """The mapped columns that *row* has not at all. That is not null: they were renamed or dropped, and nothing may be concluded from it."""
         return [name for name in self._columns[kind] if name not in row]
 
@@ -258,26 +220,12 @@ class Directory:
         customer = self._table.get(f"customers:{row.get(columns.customer_id)}")
         if customer is None or customer.get(self._crm.customers.user_id) is None:
             return None
-        bounds = self._bounds(row)
+        bounds = named_bounds(row, self._crm.contracts)
         if bounds is None:
             return None
         return Contract(rank(bounds.begins_us, row[columns.id]), self._interval(row, customer, bounds.starts_us, bounds.ends_us))
 
-    def _bounds(self, row: Row) -> Bounds | None:
-        """The bounds of a contract's row; None: it owns nothing. Raises UnreadableBounds, naming the contract."""
-        try:
-            return bounds_of(row, self._crm.contracts)
-        except UnreadableBounds as error:
-            raise UnreadableBounds(f"contract {row.get(self._crm.contracts.id)}: {error}") from None
-
-    def _bounds_or_all(self, row: Row) -> tuple[Bounds | None, bool]:
-        """The bounds, and whether they can be read. Those that cannot may be any time: what nobody else owns has to count as theirs."""
-        try:
-            return self._bounds(row), True
-        except UnreadableBounds:
-            return Bounds(EARLIEST_US, None, EARLIEST_US), False
-
-    def _interval(self, row: Row, customer: Row, begins: int, ends: int | None) -> Ownership:
+    def _interval(self, row: CrmRow, customer: CrmRow, begins: int, ends: int | None) -> Ownership:
         of, columns = self._crm.customers, self._crm.contracts
         timezone = str(customer.get(of.timezone) or "")
         return Ownership(
@@ -293,7 +241,7 @@ class Directory:
 
     # -- erasure --------------------------------------------------------------------------------------------------------
 
-    def _erase(self, key: str, customer: Row, offset: int, moment_us: int, reason: str) -> list[Erase]:
+    def _erase(self, key: str, customer: CrmRow, offset: int, moment_us: int, reason: str) -> list[Erase]:
         """The commands that erase a customer; decided at the first call for *offset* and kept, because the table moves on."""
         name = f"{ERASED}{key.partition(':')[2]}:{offset}"
         kept = self._table.get(name)
@@ -325,7 +273,7 @@ class Directory:
         claims: dict[str, list[Claim]] = {self._table[held]["prosthesis_id"]: [] for held in self._held_by_customer.get(key, ())}
         for contract in self._contracts_of_customer.get(key, ()):
             row = self._table[contract]
-            bounds, readable = self._bounds_or_all(row)
+            bounds, readable = bounds_or_all(row, self._crm.contracts)
             for prosthesis_id in self._prosthesis_of(row):
                 if bounds is not None:
                     place = rank(bounds.begins_us, row[self._crm.contracts.id])
@@ -347,7 +295,7 @@ class Directory:
                     if contract is not None:
                         yield contract
 
-    def _keep_former(self, key: str, row: Row, deleted_us: int) -> None:
+    def _keep_former(self, key: str, row: CrmRow, deleted_us: int) -> None:
         """Remember a deleted contract, as ids and instants, for as long as its customer is there."""
         for former, kept in self._former(key, row, deleted_us).items():
             customer = f"customers:{kept['customer_id']}"
@@ -355,9 +303,9 @@ class Directory:
                 self._table[former] = kept
                 self._former_of_customer.setdefault(customer, set()).add(former)
 
-    def _former(self, key: str, row: Row, deleted_us: int) -> dict[str, Row]:
+    def _former(self, key: str, row: CrmRow, deleted_us: int) -> dict[str, CrmRow]:
         """What is kept of a deleted contract; nothing where it owned nothing or it has no prosthesis."""
-        bounds, readable = self._bounds_or_all(row)
+        bounds, readable = bounds_or_all(row, self._crm.contracts)
         if bounds is None:
             return {}
         return {
@@ -378,7 +326,7 @@ class Directory:
         if row is not None:
             self._former_of_customer.get(f"customers:{row['customer_id']}", set()).discard(former)
 
-    def _held(self, kind: str, known: Row | None, change: CrmEnvelope) -> dict[str, Row]:
+    def _held(self, kind: str, known: CrmRow | None, change: CrmEnvelope) -> dict[str, CrmRow]:
         """What is kept where a contract, known as it was or told by the change, passes to another customer or prosthesis: who held which."""
         if kind != "contracts":
             return {}
@@ -389,11 +337,11 @@ class Directory:
             for customer_id, prosthesis_id in sorted(before - {now})
         }
 
-    def _parties(self, contract: Row | None) -> tuple[str, str]:
+    def _parties(self, contract: CrmRow | None) -> tuple[str, str]:
         row, columns = contract or {}, self._crm.contracts
         return str(row.get(columns.customer_id)), str(row.get(columns.prosthesis_id))
 
-    def _keep_held(self, rows: dict[str, Row]) -> None:
+    def _keep_held(self, rows: dict[str, CrmRow]) -> None:
         for held, row in rows.items():
             customer = f"customers:{row['customer_id']}"
             if customer in self._table:
@@ -411,7 +359,7 @@ class Directory:
 
     # -- rows -----------------------------------------------------------------------------------------------------------
 
-    def _concerned(self, kind: str, key: str, row: Row) -> set[str]:
+    def _concerned(self, kind: str, key: str, row: CrmRow) -> set[str]:
         """The prostheses that a row has to do with: by the table's content, and by the row's own."""
         if kind == "prostheses":
             return {key.partition(":")[2]}
@@ -420,12 +368,12 @@ class Directory:
             return {p for contract in contracts for p in self._prosthesis_of(self._table.get(contract))}
         return set(self._prosthesis_of(self._table.get(key))) | set(self._prosthesis_of(row))
 
-    def _prosthesis_of(self, contract: Row | None) -> Iterator[str]:
+    def _prosthesis_of(self, contract: CrmRow | None) -> Iterator[str]:
         value = None if contract is None else contract.get(self._crm.contracts.prosthesis_id)
         if value is not None:
             yield str(value)
 
-    def _remember(self, kind: str, key: str, row: Row) -> None:
+    def _remember(self, kind: str, key: str, row: CrmRow) -> None:
         if kind == "contracts":
             self._unlink(key)
             self._link(key, row)
@@ -437,7 +385,7 @@ class Directory:
             self._unlink(key)
         self._table.pop(key, None)
 
-    def _link(self, key: str, row: Row) -> None:
+    def _link(self, key: str, row: CrmRow) -> None:
         self._contracts_of_customer.setdefault(f"customers:{row.get(self._crm.contracts.customer_id)}", set()).add(key)
         for prosthesis_id in self._prosthesis_of(row):
             self._contracts_of_prosthesis.setdefault(prosthesis_id, set()).add(key)

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from stream_processor.domain.calendar import HOUR_US
-from stream_processor.domain.decode import Change, DeadLetter, Decoded
+from stream_processor.domain.log_records import Change, DeadLetter, Decoded
 
 DAY_US = 24 * HOUR_US
 # An event after this much of a UTC day is in that local day or a later one, in any time zone.

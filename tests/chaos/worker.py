@@ -17,7 +17,7 @@ from stream_processor.adapters.generations import ServingConfiguration
 from stream_processor.adapters.intake import Delivery, Intake
 from stream_processor.adapters.kafka_transport import BatchConsumer
 from stream_processor.app import Processor, Topics
-from stream_processor.domain.decode import DeadLetter
+from stream_processor.domain.log_records import DeadLetter
 from stream_processor.domain.states import NOTHING_FOLDED
 from stream_processor.output import Output
 from stream_processor.settings import ProcessorSettings

@@ -17,9 +17,11 @@ from reconciliation.day_range import DayRange
 from schemas.mapping import SourceMapping
 from schemas.ownership import Ownership
 from schemas.ranges import EARLIEST_US, END_US, FIRST_DAY, LAST_DAY
-from stream_processor.domain.decode import LogDecoder, LogRecord
+from stream_processor.domain.crm import decode_crm
+from stream_processor.domain.decode import LogDecoder
 from stream_processor.domain.devices import Devices
-from stream_processor.domain.directory import Directory, decode_crm
+from stream_processor.domain.directory import Directory
+from stream_processor.domain.log_records import LogRecord
 from tests.support.endpoints import PostgresEndpoint
 from tests.support.oracle_cases import Sources, rolled_back, user
 

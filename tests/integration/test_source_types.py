@@ -12,8 +12,9 @@ import pytest
 from reconciliation.oracle import Oracle
 from schemas.mapping import SourceMapping
 from schemas.raw_telemetry import TelemetryColumns
-from stream_processor.domain.decode import LogDecoder, LogRecord
+from stream_processor.domain.decode import LogDecoder
 from stream_processor.domain.devices import Devices
+from stream_processor.domain.log_records import LogRecord
 from tests.support.system import System
 from tests.support.typed_sources import TypedCase, TypedSources, captured_types
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from schemas.commands import Delete, encode_command
 from stream_processor.adapters.intake import Delivery, Intake
-from stream_processor.domain.decode import DeadLetter
+from stream_processor.domain.log_records import DeadLetter
 from stream_processor.engine import Engine
 from stream_processor.outcome import Outcome
 from stream_processor.worker import Worker

@@ -11,7 +11,8 @@ from schemas.mapping import SourceMapping
 from schemas.ownership import OwnershipDocument
 from schemas.ranges import EARLIEST_US
 from stream_processor.domain.contracts import rank
-from stream_processor.domain.directory import Directory, Handled, decode_crm
+from stream_processor.domain.crm import decode_crm
+from stream_processor.domain.directory import Directory, Handled
 
 MAPPING = SourceMapping.read()
 IDS = {"customers": "customer_id", "prostheses": "prosthesis_id", "contracts": "contract_id"}

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from schemas.mapping import SourceMapping
-from stream_processor.domain.decode import Decoded, LogDecoder, LogRecord
+from stream_processor.domain.decode import LogDecoder
+from stream_processor.domain.log_records import Decoded, LogRecord
 
 TABLE = {"table": "telemetry_events"}
 MAPPING = SourceMapping.read()

@@ -11,7 +11,8 @@ import pytest
 from schemas.commands import Erase
 from schemas.erasure import ErasureRequest, encode_request, subject_of
 from schemas.mapping import SourceMapping
-from stream_processor.domain.directory import CrmEnvelope, Directory, Handled, decode_crm
+from stream_processor.domain.crm import CrmEnvelope, decode_crm
+from stream_processor.domain.directory import Directory, Handled
 
 DAY = 86_400_000_000
 JUNE = 1_780_272_000_000_000  # 2026-06-01 UTC

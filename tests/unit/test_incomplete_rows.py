@@ -9,8 +9,10 @@ import pytest
 
 from schemas.dead_letters import ABSENT_COLUMN, WITHOUT_IDENTITY
 from schemas.mapping import SourceMapping
-from stream_processor.domain.decode import Decoded, LogDecoder, LogRecord
-from stream_processor.domain.directory import CrmEnvelope, Directory, _Source
+from stream_processor.domain.crm import CrmEnvelope
+from stream_processor.domain.decode import LogDecoder
+from stream_processor.domain.directory import Directory, _Source
+from stream_processor.domain.log_records import Decoded, LogRecord
 
 MAPPING = SourceMapping.read()
 AT = "2026-11-23T10:00:00.000000Z"

@@ -12,7 +12,8 @@ import pytest
 from schemas.keys import partition_of
 from schemas.mapping import SourceMapping
 from schemas.ownership import encode as encode_document
-from stream_processor.domain.directory import Directory, decode_crm
+from stream_processor.domain.crm import decode_crm
+from stream_processor.domain.directory import Directory
 from stream_processor.engine import Engine, EngineSettings
 from tests.support.log_model import LogRecord
 from tests.support.memory_store import MemoryStore

@@ -10,7 +10,7 @@ import pytest
 
 from stream_processor.adapters.dead_letters import TooManyDeadLetters
 from stream_processor.adapters.intake import Delivery, Intake
-from stream_processor.domain.decode import DeadLetter
+from stream_processor.domain.log_records import DeadLetter
 from stream_processor.outcome import Outcome
 from stream_processor.ports import StoreUnavailable, StoreUnusable
 from stream_processor.worker import REPORTS_AT_ONCE, Worker
