@@ -34,8 +34,8 @@ def apply(plan: Plan, assignment: Assignment, log: Log, *, first_open_day: int |
     _write_raw(plan, assignment)  # 1
     _fold(plan, assignment)
     outcome.reports = assignment.reports.write(plan.appended)  # 2, 3, 4
-    outcome.recomputed = assignment.recompute.run(plan.works, first_open_day, budget)  # 2, 3, 4
-    outcome.closed_days = sum(work.refused for work in plan.works.values())
+    outcome.recomputed = assignment.recompute.run(plan.pending, first_open_day, budget)  # 2, 3, 4
+    outcome.closed_days = sum(work.refused for work in plan.pending.values())
     _keep_unfinished(plan, assignment)
     outcome.unfinished = assignment.unfinished_partitions
     _write_ownership(plan, assignment)  # 5
@@ -58,9 +58,9 @@ def _fold(plan: Plan, assignment: Assignment) -> None:
 
 
 def _keep_unfinished(plan: Plan, assignment: Assignment) -> None:
-    for work in plan.works.values():
+    for work in plan.pending.values():
         work.refused = 0
-    assignment.unfinished = {device: work for device, work in plan.works.items() if work.days}
+    assignment.unfinished = {device: work for device, work in plan.pending.items() if work.days}
 
 
 def _write_ownership(plan: Plan, assignment: Assignment) -> None:

@@ -9,10 +9,10 @@ from stream_processor.domain.devices import Devices
 from stream_processor.domain.log_records import Progress
 from stream_processor.domain.states import StateCache
 from stream_processor.erasures import Erasures
+from stream_processor.pending import PendingRecompute
 from stream_processor.ports import ReportStore, StoredOwnership
 from stream_processor.recompute import Recompute
 from stream_processor.reports import Reports
-from stream_processor.work import Work
 
 
 class Assignment:
@@ -29,7 +29,7 @@ class Assignment:
         self.recompute = Recompute(store, self.devices, self.states, self.reports, self.erasures)
         self.as_of: dict[int, int] | None = None
         """The source's time up to which each partition is handled, in milliseconds; None: not read yet."""
-        self.unfinished: dict[int, Work] = {}
+        self.unfinished: dict[int, PendingRecompute] = {}
         """Recomputes that go on, by prosthesis."""
         self.ownership: dict[int, StoredOwnership] = {}
         """Documents whose recompute is unfinished: they are stored after it."""

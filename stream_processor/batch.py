@@ -13,7 +13,7 @@ from schemas.raw_telemetry import Ints, TelemetryColumns
 from stream_processor.domain.devices import Devices, Misplaced
 from stream_processor.domain.log_records import Change, DeadLetter, Decoded, Document, Inserts, Progress, Record
 from stream_processor.outcome import Outcome
-from stream_processor.work import Work
+from stream_processor.pending import PendingRecompute
 
 Identity = tuple[int, int, int]
 """(device, high half, low half) of an event."""
@@ -21,38 +21,40 @@ Identity = tuple[int, int, int]
 
 @dataclass(slots=True)
 class Batch:
-    """What a batch holds, by prosthesis (its index in ``Devices``). *works*: what has to be computed anew whatever the store says, what is unfinished of earlier batches among it.
+    """What a batch holds, by prosthesis (its index in ``Devices``). *pending*: what has to be computed anew whatever the store says, what is unfinished of earlier batches among it.
 
     *erasures*: the commands whose rules begin to hold here. *outcome*: dead letters and counts so far.
     """
 
     inserts: Inserts
     progress: dict[int, Progress]
-    works: dict[int, Work]
+    pending: dict[int, PendingRecompute]
     outcome: Outcome
     changes: list[tuple[int, Change]] = field(default_factory=list)
     documents: dict[int, list[Document]] = field(default_factory=dict)
     erasures: list[tuple[Erase, Record]] = field(default_factory=list)
 
-    def work(self, device: int, offset: int) -> Work:
+    def work(self, device: int, offset: int) -> PendingRecompute:
         """The recompute of a prosthesis, reaching at least *offset*."""
-        return work_of(self.works, device, offset)
+        return pending_of(self.pending, device, offset)
 
 
-def work_of(works: dict[int, Work], device: int, offset: int) -> Work:
+def pending_of(pending: dict[int, PendingRecompute], device: int, offset: int) -> PendingRecompute:
     """The work of *device*, made where there is none, reaching at least *offset*."""
-    work = works.get(device)
+    work = pending.get(device)
     if work is None:
-        work = works[device] = Work(offset)
+        work = pending[device] = PendingRecompute(offset)
     work.reach(offset)
     return work
 
 
-def place(decoded: Decoded, devices: Devices, unfinished: dict[int, Work], outcome: Outcome, is_for_us: Callable[[Command], bool]) -> Batch:
+def place(
+    decoded: Decoded, devices: Devices, unfinished: dict[int, PendingRecompute], outcome: Outcome, is_for_us: Callable[[Command], bool]
+) -> Batch:
     """Find the prosthesis of each record; one whose key or partition is another's becomes a dead letter. *is_for_us*: commands may be meant for another generation."""
     _place_inserts(decoded.inserts, devices, outcome)
-    works = {device: work.copy() for device, work in unfinished.items()}
-    batch = Batch(decoded.inserts, decoded.progress, works, outcome)
+    pending = {device: work.copy() for device, work in unfinished.items()}
+    batch = Batch(decoded.inserts, decoded.progress, pending, outcome)
 
     def find(record: Record, prosthesis_id: Any) -> int | None:
         try:

@@ -43,7 +43,7 @@ class Gathered:
 
 
 def gather(batch: Batch, assignment: Assignment, topic: str, topic_id: str) -> Gathered:
-    """Read what *batch* needs. Leaves out of it what erasure rules cover, and adds the works that accepted documents ask for. Raises what the store raises."""
+    """Read what *batch* needs. Leaves out of it what erasure rules cover, and adds the recomputes that accepted documents ask for. Raises what the store raises."""
     _load_as_of(assignment, topic)
     rules = [assignment.erasures.accept(command, record, topic_id) for command, record in batch.erasures]
     _leave_out_erased(batch, assignment)
@@ -87,7 +87,7 @@ def _leave_out_erased(batch: Batch, assignment: Assignment) -> None:
 
 def _accept_documents(batch: Batch, assignment: Assignment) -> dict[int, StoredOwnership]:
     """The newest document of each prosthesis, unless what is stored is as new: then its recompute has been done."""
-    concerned = np.concatenate([batch.inserts.columns.device, [*batch.works, *batch.documents]]).astype(np.int64)
+    concerned = np.concatenate([batch.inserts.columns.device, [*batch.pending, *batch.documents]]).astype(np.int64)
     assignment.reports.load_ownership(concerned)
     beginning = _beginning(batch, assignment)
     accepted: dict[int, StoredOwnership] = {}
@@ -108,7 +108,7 @@ def _beginning(batch: Batch, assignment: Assignment) -> set[int]:
     """Prostheses that begin with their first document: nothing came before it, so nothing has to be computed anew. Where a log is read from its beginning, these are nearly all."""
     if not assignment.integer_ids:
         return set()
-    without = (device for device in batch.documents if device not in batch.works and assignment.devices[device].history is None)
+    without = (device for device in batch.documents if device not in batch.pending and assignment.devices[device].history is None)
     new = np.fromiter(without, np.int64)
     bare = new[assignment.reports.highest_raw(new) == NOTHING].tolist()
     first = first_offsets(batch.inserts.columns, len(assignment.devices))
@@ -120,7 +120,7 @@ def _to_look_up(batch: Batch, assignment: Assignment, report: Ints, row: Ints, b
     inserts = batch.inserts
     # A snapshot's row is also looked up where its prosthesis has changes in this batch (raw does not have those yet); one of an
     # incremental snapshot always: for the rank it is to be given, and because a state does not tell whether the day it left was written.
-    changed = ~inserts.live & np.isin(inserts.columns.device, list(batch.works))
+    changed = ~inserts.live & np.isin(inserts.columns.device, list(batch.pending))
     return np.union1d(_suspects(batch, assignment, report, row, np.flatnonzero(beyond)), np.flatnonzero(changed | inserts.unversioned))
 
 

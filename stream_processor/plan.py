@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 
 from schemas.raw_telemetry import Ints, TelemetryColumns
-from stream_processor.batch import Batch, Identity, identity_of, raw_of, work_of
+from stream_processor.batch import Batch, Identity, identity_of, pending_of, raw_of
 from stream_processor.domain.devices import ReportId
 from stream_processor.domain.duplicates import KnownEvent, Verdict, judge
 from stream_processor.domain.log_records import Change, Progress
 from stream_processor.gather import Gathered
 from stream_processor.outcome import Outcome
+from stream_processor.pending import PendingRecompute
 from stream_processor.ports import StoredErasure, StoredOwnership
-from stream_processor.work import Work
 
 
 class InvariantBroken(RuntimeError):  # noqa: N818 - named for what it is
@@ -42,7 +42,7 @@ class Fold:
 class Plan:
     """The effects of a batch, in the order of ``docs/architecture.md`` ("The order of effects").
 
-    *rules*: 0. *raw* with *former* (times under which each event was found before; None: no event was): 1. *fold* and *appended*, *works*: 2 to 4.
+    *rules*: 0. *raw* with *former* (times under which each event was found before; None: no event was): 1. *fold* and *appended*, *pending*: 2 to 4.
     *documents*: 5. *progress*: 6. *outcome*: counts, and dead letters for 7.
     """
 
@@ -51,7 +51,7 @@ class Plan:
     former: Sequence[tuple[int, ...]] | None
     fold: Fold
     appended: frozenset[ReportId]
-    works: dict[int, Work]
+    pending: dict[int, PendingRecompute]
     documents: Mapping[int, StoredOwnership]
     progress: Mapping[int, Progress]
     outcome: Outcome
@@ -65,7 +65,7 @@ class Plan:
             "former": None if self.former is None else list(self.former),
             "folded": [(*identity_of(fold.events, i), row) for i, row in enumerate(fold.rows.tolist())],
             "appended": sorted(self.appended),
-            "works": dict(self.works),
+            "pending": dict(self.pending),
             "documents": dict(self.documents),
             "progress": dict(self.progress),
             "outcome": self.outcome,
@@ -74,33 +74,33 @@ class Plan:
 
 def make_plan(batch: Batch, gathered: Gathered) -> Plan:
     """Decide. Pure: neither *batch* nor *gathered* is changed. Raises InvariantBroken."""
-    works = {device: work.copy() for device, work in batch.works.items()}
+    pending = {device: work.copy() for device, work in batch.pending.items()}
     # Rows of an incremental snapshot are given a rank on the way.
     events = replace(batch.inserts.columns, lsn=batch.inserts.columns.lsn.copy())
-    judged = _Judgement(batch, gathered, events, works)
+    judged = _Judgement(batch, gathered, events, pending)
     judged.judge()
     for device, _, day, last in _unseen(gathered, events):
-        work_of(works, device, last).add_day(day)
-    _reach(works, events, gathered)
-    raw, former = _raw(batch, gathered, judged, works)
-    fold, appended = _fold(gathered, events, judged.duplicate, works)
+        pending_of(pending, device, last).add_day(day)
+    _reach(pending, events, gathered)
+    raw, former = _raw(batch, gathered, judged, pending)
+    fold, appended = _fold(gathered, events, judged.duplicate, pending)
     outcome = replace(
         batch.outcome,
         duplicates=batch.outcome.duplicates + judged.duplicates,
         unowned=int((gathered.row < 0).sum()),
         folded=len(fold.rows),
     )
-    return Plan(gathered.rules, raw, former, fold, appended, works, gathered.documents, batch.progress, outcome)
+    return Plan(gathered.rules, raw, former, fold, appended, pending, gathered.documents, batch.progress, outcome)
 
 
 class _Judgement:
     """Which of the events that were looked up are duplicates, and which make their prosthesis a changed one."""
 
-    def __init__(self, batch: Batch, gathered: Gathered, events: TelemetryColumns, works: dict[int, Work]) -> None:
+    def __init__(self, batch: Batch, gathered: Gathered, events: TelemetryColumns, pending: dict[int, PendingRecompute]) -> None:
         self._inserts = batch.inserts
         self._gathered = gathered
         self._events = events
-        self._works = works
+        self._pending = pending
         self._in_flight = InFlight(events, gathered.looked_up, batch.changes)
         self.duplicate: Ints = np.zeros(len(events), dtype=bool)
         self.duplicates = 0
@@ -144,7 +144,7 @@ class _Judgement:
         Its raw row says where that was: once it is written nothing else would tell, and a crash may come before the reports are.
         """
         identity = identity_of(self._events, i)
-        work = work_of(self._works, identity[0], int(self._events.offset[i]))
+        work = pending_of(self._pending, identity[0], int(self._events.offset[i]))
         if known is not None:
             work.instants.extend(known.instants)
             left = {*known.instants, *self.former.get(identity, ())} - {int(self._events.recorded_us[i])}
@@ -157,23 +157,23 @@ def _unseen(gathered: Gathered, events: TelemetryColumns) -> list[tuple[int, str
     return [(device, user, day, int(events.offset[events.device == device].max())) for device, day, user in gathered.unseen]
 
 
-def _reach(works: dict[int, Work], events: TelemetryColumns, gathered: Gathered) -> None:
+def _reach(pending: dict[int, PendingRecompute], events: TelemetryColumns, gathered: Gathered) -> None:
     """A work reaches as far as its prosthesis's last event, and covers the days of all of them."""
-    if not works:
+    if not pending:
         return
     for device, offset, report in zip(events.device.tolist(), events.offset.tolist(), gathered.report.tolist(), strict=True):
-        if device in works:
-            works[device].reach(offset)
+        if device in pending:
+            pending[device].reach(offset)
             if report >= 0:
-                works[device].add_day(gathered.reports[report][1])
+                pending[device].add_day(gathered.reports[report][1])
 
 
 def _raw(
-    batch: Batch, gathered: Gathered, judged: _Judgement, works: Mapping[int, Work]
+    batch: Batch, gathered: Gathered, judged: _Judgement, pending: Mapping[int, PendingRecompute]
 ) -> tuple[TelemetryColumns, list[tuple[int, ...]] | None]:
     """The raw rows to write, in the order of the log. Events that their state includes were written before it was."""
     events = judged._events
-    wanted = ~judged.duplicate & (gathered.beyond | (gathered.row < 0) | _is_changed(events, works))
+    wanted = ~judged.duplicate & (gathered.beyond | (gathered.row < 0) | _is_changed(events, pending))
     rows = events if wanted.all() else events.take(wanted)
     if batch.changes:
         rows = TelemetryColumns.concatenate([rows, *(raw_of(change, device) for device, change in batch.changes)])
@@ -183,9 +183,11 @@ def _raw(
     return rows, former
 
 
-def _fold(gathered: Gathered, events: TelemetryColumns, duplicate: Ints, works: Mapping[int, Work]) -> tuple[Fold, frozenset[ReportId]]:
+def _fold(
+    gathered: Gathered, events: TelemetryColumns, duplicate: Ints, pending: Mapping[int, PendingRecompute]
+) -> tuple[Fold, frozenset[ReportId]]:
     """What is new of prostheses that only grew; every report of theirs is written again, folded or not."""
-    appended = (gathered.row >= 0) & ~_is_changed(events, works)
+    appended = (gathered.row >= 0) & ~_is_changed(events, pending)
     at = np.flatnonzero(appended & gathered.beyond & ~duplicate)
     if not (events.offset[at] > gathered.folded_to[at]).all():
         raise InvariantBroken("an event at or below what its state includes would be folded again")
@@ -194,8 +196,8 @@ def _fold(gathered: Gathered, events: TelemetryColumns, duplicate: Ints, works: 
     return fold, frozenset(gathered.reports[k] for k in np.unique(gathered.report[touched]).tolist())
 
 
-def _is_changed(events: TelemetryColumns, works: Mapping[int, Work]) -> Ints:
-    return np.isin(events.device, list(works)) if works else np.zeros(len(events), dtype=bool)
+def _is_changed(events: TelemetryColumns, pending: Mapping[int, PendingRecompute]) -> Ints:
+    return np.isin(events.device, list(pending)) if pending else np.zeros(len(events), dtype=bool)
 
 
 class InFlight:

@@ -13,9 +13,9 @@ from stream_processor.domain.devices import Devices, ReportId
 from stream_processor.domain.duplicates import EventId, KnownEvent
 from stream_processor.domain.states import Page, StateCache
 from stream_processor.erasures import Erasures
+from stream_processor.pending import PendingRecompute
 from stream_processor.ports import ReportStore
 from stream_processor.reports import Reports
-from stream_processor.work import Work
 
 DAY_US = 24 * HOUR_US
 ZONE_SPAN_US = 15 * HOUR_US  # no zone is further from UTC
@@ -31,15 +31,15 @@ def _is_meant(event: KnownEvent, up_to: int, lsn: int | None) -> bool:
     return event.offset <= up_to and (lsn is None or event.lsn <= lsn)
 
 
-def _leave_closed(works: Mapping[int, Work], first_open_day: int) -> None:
-    for work in works.values():
+def _leave_closed(pending: Mapping[int, PendingRecompute], first_open_day: int) -> None:
+    for work in pending.values():
         closed = {day for day in work.days if day < first_open_day}
         work.refused += len(closed)
         work.days -= closed
 
 
 class Recompute:
-    """Runs the works of a batch, a window of days and prostheses at a time, so that memory is bounded by a window."""
+    """Runs the pending recomputes of a batch, a window of days and prostheses at a time, so that memory is bounded by a window."""
 
     def __init__(self, store: ReportStore, devices: Devices, states: StateCache, reports: Reports, erasures: Erasures) -> None:
         self._erasures = erasures
@@ -49,43 +49,43 @@ class Recompute:
         self._reports = reports
         self._read_events = 0
 
-    def run(self, works: Mapping[int, Work], first_open_day: int | None = None, budget: int | None = None) -> int:
+    def run(self, pending: Mapping[int, PendingRecompute], first_open_day: int | None = None, budget: int | None = None) -> int:
         """Compute and write the reports concerned, of the days from *first_open_day* on: raw of earlier ones may have expired. Returns how many.
 
-        Once *budget* events were read (None: no bound) it returns; what is left to do stays in the works' days, for a later call with the same works.
-        Idempotent: a state that already includes more than a work's offset is written again as it is.
+        Once *budget* events were read (None: no bound) it returns; what is left to do stays in *pending*, for a later call with it.
+        Idempotent: a state that already includes more than a recompute's offset is written again as it is.
         """
-        if not works:
+        if not pending:
             return 0
-        self._delete(works)
-        self._find_days(works)
+        self._delete(pending)
+        self._find_days(pending)
         if first_open_day is not None:
-            _leave_closed(works, first_open_day)
+            _leave_closed(pending, first_open_day)
         written = self._read_events = 0
-        for devices, days in list(self._windows(works)):
-            pages = [(device, day) for device in devices for day in days if day in works[device].days]
-            written += self._reports.write(self._compute(pages, works))
+        for devices, days in list(self._windows(pending)):
+            pages = [(device, day) for device in devices for day in days if day in pending[device].days]
+            written += self._reports.write(self._compute(pages, pending))
             for device, day in pages:
-                works[device].days.discard(day)
+                pending[device].days.discard(day)
             if budget is not None and self._read_events >= budget:
                 break
         return written
 
-    def _delete(self, works: Mapping[int, Work]) -> None:
+    def _delete(self, pending: Mapping[int, PendingRecompute]) -> None:
         """Mark events that count no more as deleted, at the LSN told, or just above their own, so that a redelivered insert stays below."""
         ids: dict[EventId, tuple[int, int, int | None]] = {
             (self._devices[device].prosthesis_id, hi, lo): (device, up_to, lsn)
-            for device, work in works.items()
+            for device, work in pending.items()
             for hi, lo, up_to, lsn in work.deletes
         }
         known = self._store.known_events(sorted(ids)) if ids else {}
-        for work in works.values():
+        for work in pending.values():
             work.deletes.clear()
         meant = [(i, event) for i, event in known.items() if event.deleted or _is_meant(event, *ids[i][1:])]
         for event_id, event in meant:
             # Also where it is deleted already: a crash may have come between raw and the report.
             for instant in event.instants:
-                works[ids[event_id][0]].instants.append(instant)
+                pending[ids[event_id][0]].instants.append(instant)
         gone = [(event_id, event) for event_id, event in meant if not event.deleted]
         if not gone:
             return
@@ -95,25 +95,25 @@ class Recompute:
             rows.event_id_hi[i], rows.event_id_lo[i] = event_id[1:]
             told = ids[event_id][2]
             rows.recorded_us[i], rows.lsn[i], rows.deleted[i] = event.recorded_us, event.lsn + 1 if told is None else told, 1
-            rows.partition[i], rows.offset[i], rows.device[i] = self._devices[device].partition, works[device].offset, device
+            rows.partition[i], rows.offset[i], rows.device[i] = self._devices[device].partition, pending[device].offset, device
         self._store.write_telemetry(self._devices.prosthesis_ids[rows.device], rows, [event.former for _, event in gone])
 
-    def _find_days(self, works: Mapping[int, Work]) -> None:
+    def _find_days(self, pending: Mapping[int, PendingRecompute]) -> None:
         """Instants become local days, and "everything" the days that raw knows of, each with its neighbours: zones may have moved the cut.
 
         Days that no report can have, which only a command can name, are left out.
         """
         large = {
-            device for device, work in works.items() if work.sizes is None and (work.everything or len(work.days) > WINDOW_DAYS_UNASKED)
+            device for device, work in pending.items() if work.sizes is None and (work.everything or len(work.days) > WINDOW_DAYS_UNASKED)
         }
         if large:
             sizes = self._store.days_with_telemetry(sorted(self._devices[device].prosthesis_id for device in large))
             for device in large:
-                work = works[device]
+                work = pending[device]
                 work.sizes = sizes.get(self._devices[device].prosthesis_id, {})
                 if work.everything:
                     work.days.update(day + shift for day in work.sizes for shift in (-1, 0, 1))
-        for device, work in works.items():
+        for device, work in pending.items():
             history = self._devices[device].history
             for instant in work.instants:
                 if work.everything:  # under an earlier document it may have been another day, or another owner's
@@ -124,53 +124,53 @@ class Recompute:
             work.instants.clear()
             work.days = {day for day in work.days if _FIRST_DAY <= day <= _LAST_DAY}
 
-    def _windows(self, works: Mapping[int, Work]) -> Iterator[tuple[Sequence[int], range]]:
+    def _windows(self, pending: Mapping[int, PendingRecompute]) -> Iterator[tuple[Sequence[int], range]]:
         """Groups of prostheses and ranges of days that have something to do."""
-        busy = [device for device, work in works.items() if work.days]
+        busy = [device for device, work in pending.items() if work.days]
         for first in range(0, len(busy), WINDOW_DEVICES):
             devices = busy[first : first + WINDOW_DEVICES]
-            days = {day for device in devices for day in works[device].days}
+            days = {day for device in devices for day in pending[device].days}
             for start in sorted({day - day % WINDOW_DAYS for day in days}):
-                yield from _split(devices, range(start, start + WINDOW_DAYS), works)
+                yield from _split(devices, range(start, start + WINDOW_DAYS), pending)
 
-    def _compute(self, pages: Sequence[Page], works: Mapping[int, Work]) -> set[ReportId]:
+    def _compute(self, pages: Sequence[Page], pending: Mapping[int, PendingRecompute]) -> set[ReportId]:
         """Fold raw into the reports of *pages*; reports that raw has nothing of become empty. Returns all of them."""
         if not pages:
             return set()
         self._reports.load(pages)
-        events = self._read(pages, works)
+        events = self._read(pages, pending)
         reports, index = self._devices.reports_of(events.device, events.recorded_us)
         wanted = set(pages)
         known = {report for page in pages for report in self._states.reports_of_page(page)}
         found = {report for report in reports if report[:2] in wanted}
-        named = {(device, day, user) for device, work in works.items() for user, day in work.reports if (device, day) in wanted}
+        named = {(device, day, user) for device, work in pending.items() for user, day in work.reports if (device, day) in wanted}
         touched = sorted(known | found | named)
         rows = dict(zip(touched, self._reports.rows_of(touched).tolist(), strict=True))
         # A state that includes more than this work must not go back; it is only written again.
-        open_reports = [report for report in touched if self._states.folded_to[rows[report]] <= works[report[0]].offset]
-        self._clear(open_reports, rows, works)
+        open_reports = [report for report in touched if self._states.folded_to[rows[report]] <= pending[report[0]].offset]
+        self._clear(open_reports, rows, pending)
         self._fold(events, index, reports, {report: rows[report] for report in open_reports})
         return set(touched)
 
-    def _read(self, pages: Sequence[Page], works: Mapping[int, Work]) -> TelemetryColumns:
+    def _read(self, pages: Sequence[Page], pending: Mapping[int, PendingRecompute]) -> TelemetryColumns:
         """Raw of the pages' prostheses around their days, each up to its own work's offset, without what is erased and still waits for its removal."""
         index = {self._devices[device].prosthesis_id: device for device, _ in pages}
         first, last = min(day for _, day in pages), max(day for _, day in pages)
         ids, events = self._store.telemetry(sorted(index), first * DAY_US - ZONE_SPAN_US, (last + 1) * DAY_US + ZONE_SPAN_US)
         events.device = np.array([index[prosthesis_id] for prosthesis_id in ids], dtype=np.int64)
-        limit = np.array([works[device].offset for device in events.device.tolist()], dtype=np.int64)
+        limit = np.array([pending[device].offset for device in events.device.tolist()], dtype=np.int64)
         within = events.offset <= limit
         within &= events.recorded_us < END_US  # an earlier version took later ones in
         erased = self._erasures.inside(events)
         self._read_events += len(events)
         return events.take(within if erased is None else within & ~erased)
 
-    def _clear(self, reports: Sequence[ReportId], rows: Mapping[ReportId, int], works: Mapping[int, Work]) -> None:
+    def _clear(self, reports: Sequence[ReportId], rows: Mapping[ReportId, int], pending: Mapping[int, PendingRecompute]) -> None:
         """Empty the reports; what they have seen stays seen, and now is all that raw has of the prosthesis, moved and deleted events included."""
         at = np.array([rows[report] for report in reports], dtype=np.int64)
         self._states.folds.reset(at)
         np.maximum.at(self._states.highest_id, at, self._reports.highest_raw(np.array([report[0] for report in reports], dtype=np.int64)))
-        self._states.folded_to[at] = [works[report[0]].offset for report in reports]
+        self._states.folded_to[at] = [pending[report[0]].offset for report in reports]
         for report in reports:
             day = self._devices.day_of(report)
             if day is not None:
@@ -183,13 +183,13 @@ class Recompute:
         self._states.folds.fold(at[chosen], events.take(chosen))
 
 
-def _split(devices: Sequence[int], days: range, works: Mapping[int, Work]) -> Iterator[tuple[Sequence[int], range]]:
+def _split(devices: Sequence[int], days: range, pending: Mapping[int, PendingRecompute]) -> Iterator[tuple[Sequence[int], range]]:
     """The window, halved by prostheses and then by days until each part holds at most WINDOW_EVENTS events, or is one prosthesis's day."""
-    if sum(works[device].size(days) for device in devices) <= WINDOW_EVENTS or (len(devices) == 1 and len(days) == 1):
+    if sum(pending[device].size(days) for device in devices) <= WINDOW_EVENTS or (len(devices) == 1 and len(days) == 1):
         yield devices, days
     elif len(devices) > 1:
-        yield from _split(devices[: len(devices) // 2], days, works)
-        yield from _split(devices[len(devices) // 2 :], days, works)
+        yield from _split(devices[: len(devices) // 2], days, pending)
+        yield from _split(devices[len(devices) // 2 :], days, pending)
     else:
-        yield from _split(devices, days[: len(days) // 2], works)
-        yield from _split(devices, days[len(days) // 2 :], works)
+        yield from _split(devices, days[: len(days) // 2], pending)
+        yield from _split(devices, days[len(days) // 2 :], pending)

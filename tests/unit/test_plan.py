@@ -49,14 +49,14 @@ def test_a_new_event_is_appended_and_a_deleted_one_changes_its_prosthesis() -> N
     appended = planned(store, records(sources)[known:]).told()
     assert [identity[2] for identity in appended["folded"]] == [event]
     assert [user for _, _, user in appended["appended"]] == ["u"]
-    assert appended["works"] == {}
+    assert appended["pending"] == {}
     engine(store).process(records(sources)[known:], epoch=2)
     known = len(records(sources))
     sources.delete(event)
     changed = planned(store, records(sources)[known:]).told()
     assert (changed["folded"], changed["appended"]) == ([], [])
     assert [(low, deleted) for _, _, low, _, deleted in changed["raw"]] == [(event, True)]
-    assert [work.instants for work in changed["works"].values()] == [[BATTERY["recorded_us"]]]
+    assert [work.instants for work in changed["pending"].values()] == [[BATTERY["recorded_us"]]]
 
 
 def test_planning_writes_nothing_and_plans_the_same_again() -> None:

@@ -13,7 +13,7 @@ ANY_OFFSET = 1 << 62
 
 
 @dataclass(slots=True)
-class Work:
+class PendingRecompute:
     """What has to be computed anew of one prosthesis: *days* are local day numbers, *instants* lie in days still to be found.
 
     *deletes*: halves of event ids, the offset up to which what raw has of the event is meant, and the LSN that the delete bears (None: just above what raw has).
@@ -28,7 +28,7 @@ class Work:
     reports: set[tuple[str, int]] = field(default_factory=set)  # (user, day) that the mart may have without a state
     refused: int = 0  # days that were left as they are, because raw of them may have expired
 
-    def copy(self) -> Work:
+    def copy(self) -> PendingRecompute:
         """An equal work that can be added to without changing this one."""
         return replace(self, days=set(self.days), instants=list(self.instants), deletes=list(self.deletes), reports=set(self.reports))
 
