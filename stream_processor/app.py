@@ -51,6 +51,7 @@ from stream_processor.worker import Worker
 log = structlog.get_logger()
 
 DIRECTORY_TABLE = "directory"
+CHECK_DEADLINE_S = 120.0  # of looking at the positions of an assignment: some requests to the broker and one to ClickHouse, each with a deadline of its own
 MESSAGES_BETWEEN = 8  # fetches that may wait between consumer and intake; each holds up to `fetch_records`
 
 
@@ -211,7 +212,7 @@ class Processor:
     async def _on_assigned(self, *_: Any, **__: Any) -> None:
         """A new assignment: the positions must be of this very topic. Faust delivers meanwhile; the agents handle nothing before it is known."""
         self._checked.clear()
-        await fatal(asyncio.to_thread(self._check_positions))
+        await fatal(asyncio.wait_for(asyncio.to_thread(self._check_positions), CHECK_DEADLINE_S))
         self._checked.set()
 
     def _check_positions(self) -> None:
