@@ -119,13 +119,13 @@ class DyingProcessor(Processor):
         await super()._on_assigned(*arguments, **options)
         self._armory.reach("assigned-after-check")
 
-    async def _send_documents(self, documents: Sequence[Any]) -> None:
+    async def _send_down(self, records: Sequence[tuple[str, bytes]]) -> None:
         self._armory.reach("directory-before-send")
-        half = len(documents) // 2
+        half = len(records) // 2
         if half:
-            await super()._send_documents(documents[:half])
+            await super()._send_down(records[:half])
             self._armory.reach("directory-between-sends")
-        await super()._send_documents(documents[half:])
+        await super()._send_down(records[half:])
         self._armory.reach("directory-before-acknowledgement")
 
     async def send_dead_letters(self, dead: Sequence[DeadLetter], topic: str = LOG_TOPIC) -> None:
