@@ -99,7 +99,7 @@ class Run:
     def collect(self, folder: Path) -> None:
         """What is needed to understand a failure."""
         verification = self._result.verification or {}
-        keys = [*verification.get("missing", ()), *verification.get("surplus", ())]
+        keys = [key for kind in ("missing", "surplus") for key in verification.get(kind, {}).get("examples", ())]
         keys += [example for found in verification.get("differences", {}).values() for example in found["examples"]]
         with contextlib.suppress(Exception):  # the failure itself is what matters
             evidence.collect(self._judge.settings, sorted({key["prosthesis_id"] for key in keys}), folder)
