@@ -27,7 +27,7 @@ from schemas.keys import LOG_TOPIC
 from tests.support.airflow_stub import airflow
 from tests.support.expendable import Site
 from tests.support.processor import GROUP, REPOSITORY, until
-from tests.support.processor_case import Case
+from tests.support.processor_case import Case, Load
 from tests.support.system import System
 
 pytestmark = pytest.mark.timeout(900)
@@ -121,7 +121,7 @@ def test_a_state_that_somebody_altered_shows_with_the_next_event_and_is_mended(s
 
 def test_a_repair_while_telemetry_streams_goes_on_where_it_was_interrupted(site: Site, case: Case) -> None:
     days = ("--from", str(case.first), "--to", str(case.last))
-    with case.loaded() as load:
+    with mock.patch.object(Load, "PAUSE_S", 1.0), case.loaded() as load:
         load.wait_for(500)
         assert case.verify().found.unequal_keys == frozenset()
         gone = "ALTER TABLE telemetry_events DELETE WHERE prosthesis_id = %(p)s SETTINGS mutations_sync = 1"
@@ -136,12 +136,16 @@ def test_a_repair_while_telemetry_streams_goes_on_where_it_was_interrupted(site:
 
 
 PORTION = 40
+# What runs in the background of a shell, as a test run may, ignores Ctrl-C, and its children do.
+INTERRUPTIBLE = (
+    "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); runpy.run_module('cli', run_name='__main__')"
+)
 
 
 def interrupted_repair(site: Site, *days: str) -> int:
     """The command in a process of its own, which Ctrl-C ends once the first portion has arrived; how many rows it was to ask for."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "cli", "repair", "--yes", *days],
+        [sys.executable, "-c", INTERRUPTIBLE, "repair", "--yes", *days],
         cwd=REPOSITORY,
         env={**os.environ, **site.operator.variables, "BIONICPRO_RECONCILIATION__REPAIR_PORTION": str(PORTION)},
         stderr=subprocess.PIPE,
