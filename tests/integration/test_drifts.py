@@ -100,10 +100,10 @@ def site(expendable: System) -> Iterator[Drifting]:
 
 @pytest.fixture(scope="module")
 def case(site: Drifting) -> Iterator[Case]:
-    """Four prostheses with owners and an event a day, all of it equal."""
-    found = Case(site.system, number=1, prostheses=4, base=BASE_ID, first=date(2006, 3, 1))
+    """Four prostheses with owners and an event a day, all of it equal, and one that nobody has yet."""
+    found = Case(site.system, number=1, prostheses=5, base=BASE_ID, first=date(2006, 3, 1))
     try:
-        for prosthesis in found.prostheses:
+        for prosthesis in found.prostheses[:-1]:
             found.own(prosthesis)
             for day in range(1, 5):
                 found.insert(prosthesis, recorded_at=found.at(day))
@@ -149,9 +149,10 @@ def mended(site: Drifting, case: Case) -> None:
 
 
 def test_columns_identity_and_trigger_that_drift_are_named_and_a_repair_brings_what_came_meanwhile(site: Drifting, case: Case) -> None:
-    """No report is cut anew for a column that is away; a delete without its ids is a dead letter; a TRUNCATE without its trigger is found by the repair."""
+    """No report is cut anew for a column that is away; a delete without its ids is a dead letter; a TRUNCATE without its trigger is found by the repair, and
+    so is a contract of the gap that no report needs yet."""
     renamed = {"crm.customers": "timezone", "crm.contracts": "customer_id", EVENTS: "battery_percent"}
-    deleted, kept = case.insert(case.prostheses[0], recorded_at=case.at(3, 5)), case.prostheses[1]
+    deleted, kept, new = case.insert(case.prostheses[0], recorded_at=case.at(3, 5)), case.prostheses[1], case.prostheses[-1]
     assert case.verify().ok
     before, letters = case.reports(), Counter(site.dead_letters())
 
@@ -167,6 +168,11 @@ def test_columns_identity_and_trigger_that_drift_are_named_and_a_repair_brings_w
     case.insert(case.prostheses[2], recorded_at=case.at(2, 9), kind="battery")
     site.owner("crm", f"UPDATE crm.customers SET full_name = 'Another' WHERE customer_id = {kept}")
     site.owner("crm", f"UPDATE crm.contracts SET number = 'Another' WHERE contract_id = {kept}")
+    site.owner(
+        "crm",
+        f"""INSERT INTO crm.customers (customer_id, user_id, full_name, email, renamed) VALUES ({new}, '{case.user_id(new)}', 'P', 'p@example.org', 'UTC');
+        INSERT INTO crm.contracts (contract_id, number, renamed, prosthesis_id, starts_at) VALUES ({new}, 'K', {new}, {new}, '2002-01-01')""",
+    )
     said(
         site,
         {
@@ -176,7 +182,7 @@ def test_columns_identity_and_trigger_that_drift_are_named_and_a_repair_brings_w
         },
     )
     not_fresh(site)
-    letters_come(without_identity=1, absent_column=3)
+    letters_come(without_identity=1, absent_column=5)
     assert "then `bionicpro repair`" in next(line for line in site.all_problems() if "did not say all that they are about" in line)
     assert case.reports() == before
     others = f"CREATE TEMP TABLE kept AS SELECT * FROM {EVENTS} WHERE prosthesis_id <> ALL (ARRAY{case.prostheses})"
@@ -187,6 +193,9 @@ def test_columns_identity_and_trigger_that_drift_are_named_and_a_repair_brings_w
     case.insert(kept, recorded_at=case.at(1))
     mended(site, case)
     assert [(row["customer_name"], row["contract_number"]) for row in case.reports()] == [("Another", "Another")]
+    case.insert(new, recorded_at=case.at(2))
+    assert case.verify().ok
+    assert {row["prosthesis_id"] for row in case.reports()} == {str(kept), str(new)}
 
 
 def test_a_table_that_is_swapped_filtered_and_partitioned_is_named_each_time_and_its_rows_come_by_one_repair(
