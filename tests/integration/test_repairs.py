@@ -121,7 +121,7 @@ def test_a_state_that_somebody_altered_shows_with_the_next_event_and_is_mended(s
 
 def test_a_repair_while_telemetry_streams_goes_on_where_it_was_interrupted(site: Site, case: Case) -> None:
     days = ("--from", str(case.first), "--to", str(case.last))
-    with mock.patch.object(Load, "PAUSE_S", 1.0), case.loaded() as load:
+    with mock.patch.multiple(Load, PAUSE_S=0.5, BATCH=50), case.loaded() as load:
         load.wait_for(500)
         assert case.verify().found.unequal_keys == frozenset()
         gone = "ALTER TABLE telemetry_events DELETE WHERE prosthesis_id = %(p)s SETTINGS mutations_sync = 1"
@@ -129,7 +129,7 @@ def test_a_repair_while_telemetry_streams_goes_on_where_it_was_interrupted(site:
         lost = interrupted_repair(site, *days)
         planned = site.operator.json("repair", "--dry-run", *days, code=1)
         assert 0 < planned["raw"]["missing"] <= lost - PORTION, "what was mended stays mended"
-        load.wait_for(200)
+        load.wait_for(60)
         assert site.operator("repair", "--yes", *days).exit_code in {0, 1}, "reports that move meanwhile are not verified"
     assert case.verify().ok
     assert site.operator.json("repair", "--dry-run", *days)["raw"] == {"missing": 0, "different": 0, "surplus": 0}
