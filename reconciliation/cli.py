@@ -56,9 +56,9 @@ def repair(
     settings = load(ReconciliationSettings)
     with _explained("interrupted: nothing was changed"):
         plan = repairs.plan(settings, _day(from_day), _day(to_day), _progress(), generation)
-    if dry_run or plan.is_empty:
+    if dry_run or plan.nothing_to_do:
         typer.echo(json.dumps(plan.as_json(), ensure_ascii=False) if as_json else "\n".join(plan.lines()))
-        raise typer.Exit(EXIT_UNEQUAL if not plan.is_empty or not plan.verification.ok else 0)
+        raise typer.Exit(EXIT_UNEQUAL if not plan.nothing_to_do or not plan.verification.ok else 0)
     if not yes:
         typer.echo("\n".join(plan.lines()), err=True)
         typer.confirm("Repair this?", abort=True, err=True)

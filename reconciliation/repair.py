@@ -64,7 +64,13 @@ class Plan:
 
     @property
     def is_empty(self) -> bool:
-        return not self.raw and not self.others and not self.days_by_prosthesis()
+        """Whether raw and reports are as they should be."""
+        return not self.raw and not self.days_by_prosthesis()
+
+    @property
+    def nothing_to_do(self) -> bool:
+        """Whether also no telemetry to come would be somebody else's."""
+        return self.is_empty and not self.others
 
     def unequal_keys(self) -> frozenset[Key]:
         """Reports that are not, or not surely, what the oracle says."""
