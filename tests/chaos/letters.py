@@ -37,6 +37,10 @@ class Letter:
         except (ValueError, KeyError, TypeError, AttributeError):
             return set()
 
+    def earlier(self, plan: Plan) -> bool:
+        """Whether it is of an event of an earlier schedule, whose row came again: its own schedule had it explained."""
+        return any(name == "event_id" and abs(number) < plan.first_event for name, number in self.ids)
+
 
 @dataclass
 class DeadLetters:
@@ -62,7 +66,9 @@ class DeadLetters:
         known = {("event_id", event) for event in plan.broken} | {("prosthesis_id", nobody) for nobody in plan.nobodies}
         told = {number for letter in letters for name, number in letter.ids if name == "event_id"}
         strange = [
-            letter for letter in letters if letter.whole not in garbage and letter.reason not in drift.reasons and not letter.ids & known
+            letter
+            for letter in letters
+            if letter.whole not in garbage and letter.reason not in drift.reasons and not letter.ids & known and not letter.earlier(plan)
         ]
         problems = [f"dead letter not explained: {letter.reason}: {letter.value[:300]!r}" for letter in strange[:5]]
         missing = sorted(plan.broken - told - set(hidden))
@@ -90,7 +96,12 @@ class DeadLetters:
 
 
 def _letter(message: Message) -> Letter:
-    headers = {str(name): str(value or b"", "utf-8") for name, value in list(message.headers() or ()) if str(name).startswith(PREFIX)}
+    headers: dict[str, str] = {name: value.decode() for name, value in _headers(message) if value is not None and name.startswith(PREFIX)}
     value = message.value() or b""
     whole = headers.get(f"{PREFIX}sha256") or hashlib.sha256(value).hexdigest()
     return Letter(value, headers.get(f"{PREFIX}reason", ""), whole)
+
+
+def _headers(message: Message) -> list[tuple[str, bytes | None]]:
+    headers: Any = message.headers()
+    return list(headers or ())

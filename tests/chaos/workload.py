@@ -25,6 +25,7 @@ LATE_DAYS = 70
 FORGETTABLE = 3
 ERASED_SHARE = 0.4
 TOO_LARGE_SHARE = 0.2  # of garbage
+FIRST_EVENT, EVENTS_A_SCHEDULE = 1_000_000_000, 1_000_000
 FIRST_YEAR, YEARS = 2006, 18
 LONG_DAYS = 6  # in one schedule of so many a day of 27 hours is among the days
 COLUMNS = (
@@ -54,7 +55,8 @@ class Operation:
 @dataclass
 class Plan:
     """All operations of a schedule, and what is known of their outcome: *broken* are ids of events that were invalid at some time, *garbage* values that are no records,
-    *gone* the customers who were deleted and so have to be erased, *nobodies* prostheses of the CRM whose ids are none."""
+    *gone* the customers who were deleted and so have to be erased, *nobodies* prostheses of the CRM whose ids are none. Events below *first_event* are of
+    earlier schedules on the same servers."""
 
     first: datetime
     prostheses: list[int]
@@ -65,6 +67,7 @@ class Plan:
     gone: set[int] = field(default_factory=set)
     nobodies: set[int] = field(default_factory=set)
     zones: tuple[str, ...] = ZONES
+    first_event: int = FIRST_EVENT
     events: int = 0
 
     @property
@@ -81,9 +84,15 @@ def plan(seed: int, number: int, seconds: float) -> Plan:
     zones = ZONES
     if seed % LONG_DAYS == 1:
         first, zones = LONG_DAY, (LONG_DAY_ZONE,) * len(ZONES) + ZONES
-    made = Plan(first, list(range(base, base + PROSTHESES)), list(range(base, base + CUSTOMERS)), zones=zones)
+    made = Plan(
+        first,
+        list(range(base, base + PROSTHESES)),
+        list(range(base, base + CUSTOMERS)),
+        zones=zones,
+        first_event=FIRST_EVENT + number * EVENTS_A_SCHEDULE,
+    )
     for gateway in range(GATEWAYS):
-        _Gateway(made, random.Random(f"gateway {seed} {gateway}"), number, gateway).run(seconds)
+        _Gateway(made, random.Random(f"gateway {seed} {gateway}"), gateway).run(seconds)
     _Crm(made, random.Random(f"crm {seed}"), base).run(seconds)
     _operator(made, random.Random(f"operator {seed}"), seconds)
     made.operations.sort(key=lambda operation: operation.at_s)
@@ -97,10 +106,10 @@ def user_id(customer: int) -> str:
 class _Gateway:
     """Sends, corrects and withdraws events."""
 
-    def __init__(self, made: Plan, chance: random.Random, number: int, gateway: int) -> None:
+    def __init__(self, made: Plan, chance: random.Random, gateway: int) -> None:
         self._plan = made
         self._chance = chance
-        self._next = 1_000_000_000 + number * 1_000_000 + gateway
+        self._next = made.first_event + gateway
         self._actor = f"gateway-{gateway}"
         self._live: list[int] = []
         self._gone: list[int] = []

@@ -10,7 +10,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
-from itertools import count
 from typing import Any
 from unittest import mock
 
@@ -31,7 +30,6 @@ from tests.support.processor_case import Case, Load
 from tests.support.system import System
 
 pytestmark = pytest.mark.timeout(900)
-_COUNTER = count()
 DAG = REPOSITORY / "reconciliation" / "airflow" / "bionicpro_reconciliation.py"
 TOOL = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand"
 
@@ -43,13 +41,13 @@ def site(expendable: System) -> Iterator[Site]:
     found.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def case(site: Site) -> Iterator[Case]:
-    """Three prostheses with owners and an event a day, all of it equal; a number for each test.
+    """Three prostheses with owners and an event a day, all of it equal, as each test leaves it.
 
     Among them stands what no report can hold: a contract that ends with the year 9999, and a position beyond arithmetic. Neither holds up any repair.
     """
-    found = Case(site.system, number=14 - next(_COUNTER), prostheses=3, base=940_000)
+    found = Case(site.system, number=14, prostheses=3, base=940_000)
     try:
         for prosthesis in found.prostheses:
             found.own(prosthesis)
