@@ -24,6 +24,7 @@ from service_kit.clickhouse_errors import Trouble, trouble_of
 from service_kit.settings import load
 
 EXIT_UNEQUAL = 1
+EXIT_INTERRUPTED = 130  # as shells say of a command that Ctrl-C ended
 EXIT_UNAVAILABLE = 69  # EX_UNAVAILABLE of sysexits.h: nothing is known about the reports
 DAY = "%Y-%m-%d"
 
@@ -36,7 +37,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON object instead of
 def verify(from_day: FromDay = None, to_day: ToDay = None, generation: Generation = None, as_json: AsJson = False) -> None:
     """Compare the reports with a recomputation from PostgreSQL, field by field. Exit 1 unless something was compared and all of it is equal."""
     settings = load(ReconciliationSettings)
-    with _explained():
+    with _explained("interrupted: nothing is known about the reports, and nothing was changed"):
         result = verifies.verify(settings, _day(from_day), _day(to_day), _progress(), generation)
     typer.echo(json.dumps(result.as_json(), ensure_ascii=False) if as_json else "\n".join(result.lines()))
     raise typer.Exit(0 if result.ok else EXIT_UNEQUAL)
@@ -53,15 +54,15 @@ def repair(
 ) -> None:
     """Make raw telemetry equal to PostgreSQL by id, recompute what differs, verify. Exit 1 where something still differs."""
     settings = load(ReconciliationSettings)
-    with _explained():
+    with _explained("interrupted: nothing was changed"):
         plan = repairs.plan(settings, _day(from_day), _day(to_day), _progress(), generation)
-    if dry_run or plan.is_empty:
+    if dry_run or plan.nothing_to_do:
         typer.echo(json.dumps(plan.as_json(), ensure_ascii=False) if as_json else "\n".join(plan.lines()))
-        raise typer.Exit(EXIT_UNEQUAL if not plan.is_empty or not plan.verification.ok else 0)
+        raise typer.Exit(EXIT_UNEQUAL if not plan.nothing_to_do or not plan.verification.ok else 0)
     if not yes:
         typer.echo("\n".join(plan.lines()), err=True)
         typer.confirm("Repair this?", abort=True, err=True)
-    with _explained():
+    with _explained(f"interrupted: what was mended so far stays mended; go on with `{_again(from_day, to_day, generation)}`"):
         outcome = repairs.carry_out(settings, plan, _progress())
     typer.echo(json.dumps(outcome.as_json(), ensure_ascii=False) if as_json else "\n".join(outcome.lines()))
     raise typer.Exit(0 if outcome.verification.ok else EXIT_UNEQUAL)
@@ -76,12 +77,20 @@ def _progress() -> Callable[[str], None]:
     return lambda line: typer.echo(line, err=True)
 
 
+def _again(from_day: datetime | None, to_day: datetime | None, generation: int | None) -> str:
+    """The command that goes on with a repair of these days."""
+    options = [f"--{name} {day:%Y-%m-%d}" for name, day in (("from", from_day), ("to", to_day)) if day]
+    return " ".join(["bionicpro repair", *options, *([f"--generation {generation}"] if generation else [])])
+
+
 @contextmanager
-def _explained() -> Iterator[None]:
-    """A server that cannot be asked is one line and exit code 69; one that refuses what it was asked is one line and 1. Never a traceback."""
+def _explained(interrupted: str) -> Iterator[None]:
+    """A server that cannot be asked is one line and exit code 69; one that refuses what it was asked is one line and 1; Ctrl-C is *interrupted* and 130. Never a traceback."""
     code = EXIT_UNAVAILABLE
     try:
         yield
+    except KeyboardInterrupt:
+        problem, code = interrupted, EXIT_INTERRUPTED
     except (BarrierError, MartError, CommandError, repairs.RepairError) as error:
         problem = str(error)
     except PostgresError as error:

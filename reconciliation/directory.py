@@ -33,10 +33,27 @@ Row = dict[str, Any]
 
 def differing(prostheses: Iterable[str], documents: Mapping[str, OwnershipDocument], intervals: Sequence[Interval]) -> frozenset[str]:
     """Those of *prostheses* whose document in force is not what the CRM says. Pure."""
+    wanted = _by_prosthesis(intervals)
+    return frozenset(p for p in prostheses if not _agrees(documents.get(p), wanted.get(p, [])))
+
+
+def differing_anywhere(documents: Iterable[OwnershipDocument], intervals: Sequence[Interval]) -> frozenset[str]:
+    """All prostheses of which *documents*, those in force, are not what the CRM says. Pure."""
+    wanted = _by_prosthesis(intervals)
+    found: set[str] = set()
+    without = set(wanted)
+    for document in documents:
+        without.discard(document.prosthesis_id)
+        if not _agrees(document, wanted.get(document.prosthesis_id, [])):
+            found.add(document.prosthesis_id)
+    return frozenset(found | without)
+
+
+def _by_prosthesis(intervals: Sequence[Interval]) -> dict[str, list[Interval]]:
     wanted: dict[str, list[Interval]] = {}
     for interval in intervals:
         wanted.setdefault(interval["prosthesis_id"], []).append(interval)
-    return frozenset(p for p in prostheses if not _agrees(documents.get(p), wanted.get(p, [])))
+    return wanted
 
 
 def _agrees(document: OwnershipDocument | None, intervals: Sequence[Interval]) -> bool:

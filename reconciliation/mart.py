@@ -135,6 +135,11 @@ class Mart:
                 found[decoded.prosthesis_id] = decoded
         return found
 
+    def all_documents(self) -> Iterator[OwnershipDocument]:
+        """The ownership documents in force of all prostheses, a block at a time."""
+        for (document,) in self.client.execute_iter("SELECT document FROM ownership FINAL", settings={"max_block_size": _KEYS_A_QUERY}):
+            yield decode_document(document.encode())
+
     def raw_days(self) -> DayRange | None:
         """First and last UTC day that raw telemetry was recorded in; None where there is none."""
         query = "SELECT count(), toDate32(min(recorded_at)), toDate32(max(recorded_at)) FROM telemetry_events FINAL WHERE deleted = 0"

@@ -5,6 +5,7 @@ Planning changes nothing. Carrying out may be repeated: rows that are read again
 
 from __future__ import annotations
 
+import math
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,7 +19,7 @@ import psycopg
 from reconciliation import verify as verifies
 from reconciliation.commands import ask_for_rows, send
 from reconciliation.day_range import DayRange
-from reconciliation.directory import CrmRepair, differing
+from reconciliation.directory import CrmRepair, differing, differing_anywhere
 from reconciliation.fields import Key
 from reconciliation.mart import Mart, serving_mart
 from reconciliation.moment import Moments
@@ -38,6 +39,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _POLL_S = 0.2
 _TELL_S = 2.0
+OTHERS_WAIT_S = 30.0
 
 
 class RepairError(RuntimeError):
@@ -46,7 +48,8 @@ class RepairError(RuntimeError):
 
 @dataclass(frozen=True)
 class Plan:
-    """What differs and what would be done about it. *owners*: prostheses with unequal reports whose ownership is not what the CRM says.
+    """What differs and what would be done about it. *owners*: prostheses with unequal reports whose ownership is not what the CRM says; *others*: those
+    without, whose telemetry of another time would be somebody else's.
 
     *first*, *last*: the days that were asked about.
     """
@@ -54,13 +57,20 @@ class Plan:
     verification: Verification
     raw: RawDifference
     owners: frozenset[str] = frozenset()
+    others: frozenset[str] = frozenset()
     generation: int | None = None
     first: date | None = None
     last: date | None = None
 
     @property
     def is_empty(self) -> bool:
+        """Whether raw and reports are as they should be."""
         return not self.raw and not self.days_by_prosthesis()
+
+    @property
+    def nothing_to_do(self) -> bool:
+        """Whether also no telemetry to come would be somebody else's."""
+        return self.is_empty and not self.others
 
     def unequal_keys(self) -> frozenset[Key]:
         """Reports that are not, or not surely, what the oracle says."""
@@ -82,7 +92,7 @@ class Plan:
         counts = {"missing": len(self.raw.missing), "different": len(self.raw.different), "surplus": len(self.raw.surplus)}
         return {
             "raw": counts,
-            "ownership": len(self.owners),
+            "ownership": len(self.owners | self.others),
             "recompute": len(self.days_by_prosthesis()),
             "verification": self.verification.as_json(),
         }
@@ -92,8 +102,8 @@ class Plan:
         yield f"raw telemetry: {len(self.raw.missing)} missing, {len(self.raw.different)} different, {len(self.raw.surplus)} surplus"
         if self.raw.cut_after:
             yield f"that is of the days up to {self.raw.cut_after}: those after it are looked at once these are mended"
-        if self.owners:
-            yield f"ownership: {len(self.owners)} prostheses belong to others than the CRM says"
+        if self.owners or self.others:
+            yield f"ownership: {len(self.owners | self.others)} prostheses belong to others than the CRM says"
         yield f"prostheses to recompute: {len(self.days_by_prosthesis())}"
         yield from self.verification.lines()
 
@@ -111,14 +121,15 @@ def plan(
     """
     verification = verifies.verify(settings, first, last, progress, generation)
     oracle = Oracle(SourceMapping.read(settings.reconciliation.mapping))
-    with (
-        serving_mart(settings.clickhouse, generation) as mart,
-        Moments(settings, oracle, mart) as moments,
-        moments.now() as moment,
-    ):
-        unequal = {key.prosthesis_id for key in verification.found.unequal_keys | verification.unverified_keys}
-        owners = differing(unequal, mart.documents(sorted(unequal)), moment.intervals)
-        return Plan(verification, RawComparison(settings, mart, moment, progress).run(first, last), owners, generation, first, last)
+    unequal = {key.prosthesis_id for key in verification.found.unequal_keys | verification.unverified_keys}
+    with serving_mart(settings.clickhouse, generation) as mart, Moments(settings, oracle, mart) as moments:
+        with moments.now() as moment:
+            strange = differing_anywhere(mart.all_documents(), moment.intervals)
+            raw = RawComparison(settings, mart, moment, progress).run(first, last)
+        if strange - unequal:  # looked at again: what moved meanwhile is no difference
+            with moments.now() as moment:
+                strange = (strange & unequal) | differing(strange, mart.documents(sorted(strange)), moment.intervals)
+    return Plan(verification, raw, strange & unequal, strange - unequal, generation, first, last)
 
 
 def carry_out(settings: ReconciliationSettings, wanted: Plan, progress: Progress = lambda _: None) -> Plan:
@@ -145,11 +156,14 @@ def _mend(settings: ReconciliationSettings, wanted: Plan, progress: Progress) ->
     with serving_mart(settings.clickhouse, wanted.generation) as mart:
         oracle = Oracle(mapping, mart.erased())
     unfinished: list[str] = []  # one damaged item holds up no other
-    if wanted.owners:
-        prostheses = sorted(wanted.owners)
+    if wanted.owners or wanted.others:
+        prostheses = sorted(wanted.owners | wanted.others)
         gone = CrmRepair(settings.kafka, settings.crm_db, mapping).run(prostheses)
         progress(f"ownership of {len(prostheses)} prostheses asked for again, {gone} rows of the CRM taken back")
-        unfinished += _await_ownership(settings, oracle, prostheses, wanted.generation)
+        unfinished += _await_ownership(settings, oracle, sorted(wanted.owners), wanted.generation)
+        # No report waits for these: one that cannot be mended, as where a contract cannot be read, is told and holds up nothing.
+        for line in _await_ownership(settings, oracle, sorted(wanted.others), wanted.generation, OTHERS_WAIT_S):
+            progress(line)
     surplus = _still_absent(settings, oracle, wanted.raw.surplus)
     send(settings.kafka, deletes(surplus))
     if surplus:
@@ -256,9 +270,13 @@ class Arrival:
         return {key: content for key, content in wanted.items() if there.get(key) != content}
 
 
-def _await_ownership(settings: ReconciliationSettings, oracle: Oracle, prostheses: Sequence[str], generation: int | None) -> list[str]:
+def _await_ownership(
+    settings: ReconciliationSettings, oracle: Oracle, prostheses: Sequence[str], generation: int | None, at_most_s: float = math.inf
+) -> list[str]:
     """Wait for the ownership of *prostheses* to be what the CRM says. Returns what is not when the time is over, in words."""
-    deadline = time.monotonic() + settings.reconciliation.repair_timeout_s
+    if not prostheses:
+        return []
+    deadline = time.monotonic() + min(settings.reconciliation.repair_timeout_s, at_most_s)
     with serving_mart(settings.clickhouse, generation) as mart:
         while True:
             with psycopg.connect(**settings.crm_db.conninfo()) as crm:  # type: ignore[arg-type]  # keyword arguments of mixed types

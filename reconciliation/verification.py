@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -60,13 +60,9 @@ class Verification:
             "rows_compared": self.found.rows,
             "fields_compared": self.found.fields,
             "differences": by_field(self.found),
-            "missing": _keys(self.found.missing),
-            "surplus": _keys(self.found.surplus),
-            "unverified": {
-                "rows": len(self.unverified_keys),
-                "examples": _keys(sorted(self.unverified_keys)[:EXAMPLES]),
-                "more": max(0, len(self.unverified_keys) - EXAMPLES),
-            },
+            "missing": some_of(self.found.missing),
+            "surplus": some_of(self.found.surplus),
+            "unverified": some_of(self.unverified_keys),
             "unverified_differences": by_field(self.unverified),
             "beyond_retention": {"before": str(self.beyond.since), "rows": self.beyond.rows} if self.beyond else None,
             "waiting_for_owner": self.waiting_for_owner,
@@ -107,8 +103,9 @@ def _plain(value: Value) -> Any:
     return dict(value) if isinstance(value, Mapping) else value
 
 
-def _keys(keys: Iterable[Key]) -> list[dict[str, str]]:
-    return [_key(key) for key in keys]
+def some_of(keys: Collection[Key]) -> dict[str, Any]:
+    """How many reports there are, the first few of them, and how many more."""
+    return {"rows": len(keys), "examples": [_key(key) for key in sorted(keys)[:EXAMPLES]], "more": max(0, len(keys) - EXAMPLES)}
 
 
 def _key(key: Key) -> dict[str, Any]:

@@ -46,6 +46,8 @@ _BROKEN_CONNECTION = (
     errors.NetworkError, errors.SocketTimeoutError, errors.PartiallyConsumedQueryError, errors.UnknownPacketFromServerError,
     errors.UnexpectedPacketFromServerError, errors.ChecksumDoesntMatchError,
 )  # fmt: skip
+# Code 241 too, but of what one query asks for itself: less of it at once helps, time does not. The limits of a user and of the server are about everything that runs beside it.
+_OF_ONE_QUERY = ("Query memory limit exceeded", "Memory limit (for query) exceeded")
 # Code 252 too, but of one insert whose rows lie in too many months: fewer rows help, time does not.
 _TOO_MANY_PARTITIONS = "Too many partitions for single INSERT block"
 
@@ -64,7 +66,10 @@ def trouble_of(error: Exception) -> Trouble:
 
 
 def _of_server(error: errors.ServerException) -> Trouble:
-    if error.code == ErrorCodes.TOO_MANY_PARTS and _TOO_MANY_PARTITIONS in str(error.message):
+    said = str(error.message)
+    if error.code == ErrorCodes.TOO_MANY_PARTS and _TOO_MANY_PARTITIONS in said:
+        return Trouble.DATA
+    if error.code == ErrorCodes.MEMORY_LIMIT_EXCEEDED and any(text in said for text in _OF_ONE_QUERY):
         return Trouble.DATA
     if error.code in OUTAGE_CODES:
         return Trouble.OUTAGE

@@ -23,15 +23,25 @@ from schemas.erasure import ErasureRequest
 from schemas.keys import LOG_TOPIC, prosthesis_key
 from schemas.mapping import SourceMapping
 from service_kit.settings import KafkaSettings, PostgresSettings
+from tests.chaos.owner import NotYetError, Owner
 from tests.chaos.workload import COLUMNS, Operation, Plan
 
 AFTERWARDS_S = 90.0
+OWNER_AFTERWARDS_S = 240.0  # a repair is tried until the faults let one through
 PAUSE_S = 0.3
 SNAPSHOT_ROWS = 40
 EVENTS = sql.Identifier("telemetry", "telemetry_events")
 NAMES = sql.SQL(", ").join(map(sql.Identifier, COLUMNS))
 COPY = sql.SQL("COPY {} ({}) FROM STDIN").format(EVENTS, NAMES)
-PASSING = (psycopg.OperationalError, psycopg.InterfaceError, CommandError, EraseError, KafkaException, OSError)
+# What a table whose owner changes it answers: nobody's statement is to blame, and it is made again until the table is as it was.
+DRIFTED = (
+    psycopg.errors.UndefinedColumn,
+    psycopg.errors.UndefinedTable,
+    psycopg.errors.InvalidColumnReference,
+    psycopg.errors.FeatureNotSupported,
+    psycopg.errors.InsufficientPrivilege,
+)
+PASSING = (psycopg.OperationalError, psycopg.InterfaceError, CommandError, EraseError, KafkaException, OSError, NotYetError, *DRIFTED)
 
 
 class Database:
@@ -61,12 +71,12 @@ class Database:
 class Actor(threading.Thread):
     """Does its operations in order, each at its time or as soon as it can, then *leave*; ``finish`` waits for it and raises what went wrong."""
 
-    def __init__(self, operations: list[Operation], do: Callable[[Operation], None], leave: Callable[[], None], seconds: float) -> None:
+    def __init__(self, operations: list[Operation], do: Callable[[Operation], None], leave: Callable[[], None], limit_s: float) -> None:
         super().__init__(name=operations[0].actor, daemon=True)
         self._operations = operations
         self._do = do
         self._leave = leave
-        self._limit_s = seconds + AFTERWARDS_S
+        self._limit_s = limit_s
         self._error: BaseException | None = None
         self.done = 0
         self.retries = 0
@@ -106,8 +116,12 @@ class Actor(threading.Thread):
 class Execution:
     """*telemetry* and *crm*: keyword arguments of ``psycopg.connect``; *signals*: the auditor's access to telemetry."""
 
-    def __init__(self, plan: Plan, telemetry: dict[str, Any], crm: dict[str, Any], signals: PostgresSettings, kafka: KafkaSettings) -> None:
+    def __init__(
+        self, plan: Plan, telemetry: dict[str, Any], crm: dict[str, Any], signals: PostgresSettings, kafka: KafkaSettings, owner: Owner
+    ) -> None:
         self._plan = plan
+        self._owner = owner
+        self.hidden: set[int] = set()
         self._signals = signals
         self._kafka = kafka
         self._mapping = SourceMapping.read()
@@ -119,7 +133,8 @@ class Execution:
         for operation in self._plan.operations:
             by_actor.setdefault(operation.actor, []).append(operation)
         for actor, operations in by_actor.items():
-            self._actors.append(Actor(operations, *self._doer(actor), seconds))
+            limit_s = seconds + (OWNER_AFTERWARDS_S if actor == "owner" else AFTERWARDS_S)
+            self._actors.append(Actor(operations, *self._doer(actor), limit_s))
         for started in self._actors:
             started.start()
 
@@ -140,9 +155,18 @@ class Execution:
         """What does an operation of *actor*, and what ends its part."""
         if actor == "operator":
             return self._operate, lambda: None
+        if actor == "owner":
+            return self._owner.do, lambda: None
         database = Database(self._conninfo[actor.partition("-")[0]])
         act = _change_crm if actor == "crm" else _change_telemetry
-        return lambda operation: database.transaction(lambda cursor: act(cursor, operation.what, operation.details)), database.close
+
+        def do(operation: Operation) -> None:
+            hiding = self._owner.hiding
+            database.transaction(lambda cursor: act(cursor, operation.what, operation.details))
+            if hiding or self._owner.hiding:
+                self.hidden |= _events_of(operation)
+
+        return do, database.close
 
     # -- the operator ---------------------------------------------------------------------------------------------------
 
@@ -174,7 +198,7 @@ class Execution:
 
     def _produce(self, key: bytes, value: bytes) -> None:
         failed: list[Any] = []
-        producer = Producer(self._kafka.producer())
+        producer = Producer(self._kafka.producer() | {"compression.type": "lz4"})
         producer.produce(LOG_TOPIC, value, key, on_delivery=lambda error, _: failed.append(error) if error else None)
         if producer.flush(30) or failed:
             raise CommandError(f"garbage did not reach the log: {failed}")
@@ -191,6 +215,15 @@ class Execution:
 # -- SQL ----------------------------------------------------------------------------------------------------------------
 
 
+def _events_of(operation: Operation) -> set[int]:
+    return {*operation.details.get("ids", ()), *(row["event_id"] for row in operation.details.get("rows", ()))}
+
+
+def _say(cursor: psycopg.Cursor[Any], of: dict[str, Any]) -> None:
+    """A logical message in the WAL, which any role may write."""
+    cursor.execute("SELECT pg_logical_emit_message(%s, 'app', %s)", (of["transactional"], of["content"]))
+
+
 def _change_telemetry(cursor: psycopg.Cursor[Any], what: str, details: dict[str, Any]) -> None:
     match what:
         case "insert":
@@ -201,6 +234,8 @@ def _change_telemetry(cursor: psycopg.Cursor[Any], what: str, details: dict[str,
             _update(cursor, EVENTS, "event_id", details["ids"], details["set"])
         case "delete":
             _delete(cursor, details["ids"])
+        case "message":
+            _say(cursor, details)
         case "fleeting":
             ids = [row["event_id"] for row in details["rows"]]
             _insert(cursor, details["rows"])
@@ -265,6 +300,8 @@ def _change_crm(cursor: psycopg.Cursor[Any], what: str, of: dict[str, Any]) -> N
             _update(cursor, sql.Identifier("crm", "prostheses"), "prosthesis_id", [of["id"]], of["set"])
         case "set-contract":
             _update(cursor, sql.Identifier("crm", "contracts"), "contract_id", [of["id"]], of["set"])
+        case "message":
+            _say(cursor, of)
         case "drop-contract":
             cursor.execute("DELETE FROM crm.contracts WHERE contract_id = %s", (of["id"],))
         case "forget":

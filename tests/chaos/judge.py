@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import date
-from typing import Any
 from unittest import mock
 
 import psycopg
 from clickhouse_driver.errors import Error as ClickHouseError
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import KafkaException
 
 from cli.broker import Broker
 from cli.erase.records import records
 from connectors.apply import Connect
+from connectors.watch import SourceSettings
 from reconciliation.barrier import BarrierError
 from reconciliation.mart import MartError, serving_mart
 from reconciliation.moment import Moments
@@ -25,12 +23,11 @@ from reconciliation.oracle import Oracle
 from reconciliation.settings import ReconciliationSettings
 from reconciliation.verification import Verification
 from reconciliation.verify import verify
-from schemas.keys import CRM_TOPIC, DEAD_LETTER_TOPIC, LOG_TOPIC
+from schemas.keys import CRM_TOPIC, LOG_TOPIC
 from schemas.mapping import SourceMapping
 from schemas.topics import log_partitions
-from service_kit.settings import ConnectSettings, KafkaSettings, load
+from service_kit.settings import ConnectSettings, load
 from tests.chaos.erasures import remains_of_erased
-from tests.chaos.workload import Plan
 
 GROUP = "bionicpro-processor"
 RECOVERY_LIMIT_S = 240.0
@@ -51,6 +48,7 @@ class Judge:
     def __init__(self, variables: Mapping[str, str]) -> None:
         with mock.patch.dict(os.environ, variables):
             settings = load(ReconciliationSettings)
+            self.sources = load(SourceSettings)
         patient = settings.reconciliation.model_copy(update={"barrier_timeout_s": BARRIER_S})
         self.settings = settings.model_copy(update={"reconciliation": patient})
         self._connect = ConnectSettings.model_validate(
@@ -114,55 +112,3 @@ class Judge:
             if time.monotonic() > deadline:
                 raise StuckError(f"{topic}: committed and wanted, by partition: {behind}")
             time.sleep(LOOK_S)
-
-
-@dataclass
-class DeadLetters:
-    """The dead letters that came since ``DeadLetters`` was made."""
-
-    kafka: KafkaSettings
-
-    def __post_init__(self) -> None:
-        self._consumer = Consumer(self.kafka.consumer("bionicpro-chaos-dead-letters") | {"enable.auto.commit": False, "log_level": 0})
-        at = TopicPartition(DEAD_LETTER_TOPIC, 0)
-        self._begin = self._consumer.get_watermark_offsets(at, timeout=30)[1]
-
-    def close(self) -> None:
-        self._consumer.close()
-
-    def unexplained(self, plan: Plan) -> tuple[int, list[str]]:
-        """How many there are, and what is wrong with them: letters that the plan does not explain, and refused rows without a letter."""
-        values = self._read()
-        seen_garbage = {value for value in values if value in plan.garbage}
-        events = {value: _event_of(value) for value in values if value not in plan.garbage}
-        strange = [repr(value[:300]) for value, event in events.items() if event not in plan.broken]
-        problems = [f"dead letter not explained: {text}" for text in strange[:5]]
-        missing = sorted(plan.broken - {event for event in events.values() if event is not None})
-        if missing:
-            problems.append(f"invalid rows without a dead letter: {missing[:5]} ({len(missing)})")
-        if plan.garbage - seen_garbage:
-            problems.append(f"garbage without a dead letter: {len(plan.garbage - seen_garbage)}")
-        return len(values), problems
-
-    def _read(self) -> list[bytes]:
-        at = TopicPartition(DEAD_LETTER_TOPIC, 0)
-        end = self._consumer.get_watermark_offsets(at, timeout=30, cached=False)[1]
-        self._consumer.assign([TopicPartition(DEAD_LETTER_TOPIC, 0, self._begin)])
-        values: list[bytes] = []
-        deadline = time.monotonic() + SETTLED_LIMIT_S
-        while self._consumer.position([at])[0].offset < end and self._begin < end:
-            for message in self._consumer.consume(1000, 0.2):
-                if message.error() is not None:
-                    raise KafkaException(message.error())
-                values.append(message.value() or b"")
-            if time.monotonic() > deadline:
-                raise StuckError("the dead letters cannot be read")
-        return values
-
-
-def _event_of(value: bytes) -> int | None:
-    try:
-        row: dict[str, Any] = json.loads(value)["after"]
-        return int(row["event_id"])
-    except (ValueError, KeyError, TypeError):
-        return None

@@ -5,17 +5,21 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from local.servers.postgres import SUPERUSER
 from service_kit.settings import PostgresSettings
 from tests.chaos import evidence
 from tests.chaos.armory import Armory
+from tests.chaos.drifts import drift_of, drift_operations
 from tests.chaos.execution import Execution
-from tests.chaos.judge import DeadLetters, Judge, StuckError
+from tests.chaos.judge import Judge, StuckError
 from tests.chaos.lane import Lane
+from tests.chaos.letters import DeadLetters
+from tests.chaos.owner import Owner
 from tests.chaos.schedule import Fault, Schedule
 from tests.chaos.workers import Ended, Workers
 from tests.chaos.workload import plan
@@ -34,6 +38,7 @@ class Result:
 
     schedule: Schedule
     number: int
+    drift: str
     hits: list[tuple[str, str]] = field(default_factory=list)
     unreached: list[str] = field(default_factory=list)
     operations: int = 0
@@ -62,8 +67,9 @@ class Run:
         self._schedule = schedule
         self._report = report
         self._judge = Judge(lane.operator_variables())
-        self._result = Result(schedule, number)
+        self._result = Result(schedule, number, drift_of(schedule.seed).name)
         self._plan = plan(schedule.seed, number, schedule.seconds - 2)
+        self._plan.operations += drift_operations(schedule.seed, self._plan, schedule.seconds - 2)
 
     def run(self) -> Result:
         began = time.monotonic()
@@ -77,7 +83,7 @@ class Run:
             execution.start(self._schedule.seconds)
             self._inject(armory)
             execution.finish()
-            self._verdict(letters)
+            self._verdict(letters, execution.hidden)
             result.erasures = self._judge.erasures() - erased_before
         except Exception as error:  # whatever it is, it is this schedule's result
             cause = f" ({error.__cause__!r})" if error.__cause__ else ""
@@ -93,7 +99,7 @@ class Run:
     def collect(self, folder: Path) -> None:
         """What is needed to understand a failure."""
         verification = self._result.verification or {}
-        keys = [*verification.get("missing", ()), *verification.get("surplus", ())]
+        keys = [key for kind in ("missing", "surplus") for key in verification.get(kind, {}).get("examples", ())]
         keys += [example for found in verification.get("differences", {}).values() for example in found["examples"]]
         with contextlib.suppress(Exception):  # the failure itself is what matters
             evidence.collect(self._judge.settings, sorted({key["prosthesis_id"] for key in keys}), folder)
@@ -101,8 +107,10 @@ class Run:
     def _execution(self) -> Execution:
         lane, settings = self._lane, self._judge.settings
         signals: PostgresSettings = settings.telemetry_db
+        superuser = {database: lane.postgres(database, SUPERUSER) for database in ("crm", "telemetry")}
+        owner = Owner(self._plan, superuser, self._judge.sources, settings)
         return Execution(
-            self._plan, lane.postgres("telemetry", "telemetry_ingest"), lane.postgres("crm", "crm_app"), signals, settings.kafka
+            self._plan, lane.postgres("telemetry", "telemetry_ingest"), lane.postgres("crm", "crm_app"), signals, settings.kafka, owner
         )  # fmt: skip
 
     def _staff(self) -> None:
@@ -199,7 +207,7 @@ class Run:
 
     # -- the question ---------------------------------------------------------------------------------------------------
 
-    def _verdict(self, letters: DeadLetters) -> None:
+    def _verdict(self, letters: DeadLetters, hidden: Collection[int]) -> None:
         result = self._result
         self._report("calm; waiting for a barrier")
         result.recovery_s = round(self._judge.recovered(), 2)
@@ -213,5 +221,5 @@ class Run:
             self._judge.erased(self._plan.gone)
         except StuckError as error:
             result.problems.append(f"stuck: {error}")
-        result.dead_letters, strange = letters.unexplained(self._plan)
+        result.dead_letters, strange = letters.unexplained(self._plan, drift_of(self._schedule.seed), hidden)
         result.problems += strange

@@ -12,6 +12,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from tests.chaos.oddities import BOUNDS, LONG_DAY, LONG_DAY_ZONE, ODD_ZONES, OUTERMOST, REFUSED, TOO_LARGE_BYTES
+
 Row = dict[str, Any]
 ZONES = ("Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata", "UTC", "America/St_Johns", "Pacific/Apia")
 PROSTHESES = 8
@@ -22,7 +24,10 @@ LATE_DAYS = 70
 # Of these many customers one may be deleted, of the others one may be erased by command; either in this share of schedules, because what is erased is tried no further.
 FORGETTABLE = 3
 ERASED_SHARE = 0.4
+TOO_LARGE_SHARE = 0.2  # of garbage
+FIRST_EVENT, EVENTS_A_SCHEDULE = 1_000_000_000, 1_000_000
 FIRST_YEAR, YEARS = 2006, 18
+LONG_DAYS = 6  # in one schedule of so many a day of 27 hours is among the days
 COLUMNS = (
     "event_id", "prosthesis_id", "recorded_at", "kind", "amplitude_uv", "movement_recognised", "active_ms", "battery_percent", "error_code",
     "error_severity", "latitude", "longitude",
@@ -33,6 +38,7 @@ BROKEN: tuple[Row, ...] = (
     {"kind": "nonsense"},
     {"kind": "signal", "amplitude_uv": None},
     {"kind": "error", "error_code": "no spaces allowed", "error_severity": "info"},
+    *REFUSED,
 )
 
 
@@ -49,7 +55,8 @@ class Operation:
 @dataclass
 class Plan:
     """All operations of a schedule, and what is known of their outcome: *broken* are ids of events that were invalid at some time, *garbage* values that are no records,
-    *gone* the customers who were deleted and so have to be erased."""
+    *gone* the customers who were deleted and so have to be erased, *nobodies* prostheses of the CRM whose ids are none. Events below *first_event* are of
+    earlier schedules on the same servers."""
 
     first: datetime
     prostheses: list[int]
@@ -58,6 +65,9 @@ class Plan:
     broken: set[int] = field(default_factory=set)
     garbage: set[bytes] = field(default_factory=set)
     gone: set[int] = field(default_factory=set)
+    nobodies: set[int] = field(default_factory=set)
+    zones: tuple[str, ...] = ZONES
+    first_event: int = FIRST_EVENT
     events: int = 0
 
     @property
@@ -71,9 +81,18 @@ def plan(seed: int, number: int, seconds: float) -> Plan:
     base = 1_000_000 + number * 100
     # Around the end of summer time in the north and its beginning in the south.
     first = datetime(FIRST_YEAR + seed % YEARS, *chance.choice(((10, 28), (10, 1), (3, 9), (3, 29), (4, 1))), tzinfo=UTC)
-    made = Plan(first, list(range(base, base + PROSTHESES)), list(range(base, base + CUSTOMERS)))
+    zones = ZONES
+    if seed % LONG_DAYS == 1:
+        first, zones = LONG_DAY, (LONG_DAY_ZONE,) * len(ZONES) + ZONES
+    made = Plan(
+        first,
+        list(range(base, base + PROSTHESES)),
+        list(range(base, base + CUSTOMERS)),
+        zones=zones,
+        first_event=FIRST_EVENT + number * EVENTS_A_SCHEDULE,
+    )
     for gateway in range(GATEWAYS):
-        _Gateway(made, random.Random(f"gateway {seed} {gateway}"), number, gateway).run(seconds)
+        _Gateway(made, random.Random(f"gateway {seed} {gateway}"), gateway).run(seconds)
     _Crm(made, random.Random(f"crm {seed}"), base).run(seconds)
     _operator(made, random.Random(f"operator {seed}"), seconds)
     made.operations.sort(key=lambda operation: operation.at_s)
@@ -87,10 +106,10 @@ def user_id(customer: int) -> str:
 class _Gateway:
     """Sends, corrects and withdraws events."""
 
-    def __init__(self, made: Plan, chance: random.Random, number: int, gateway: int) -> None:
+    def __init__(self, made: Plan, chance: random.Random, gateway: int) -> None:
         self._plan = made
         self._chance = chance
-        self._next = 1_000_000_000 + number * 1_000_000 + gateway
+        self._next = made.first_event + gateway
         self._actor = f"gateway-{gateway}"
         self._live: list[int] = []
         self._gone: list[int] = []
@@ -101,6 +120,7 @@ class _Gateway:
         actions = (
             (self._insert, 30), (self._multi, 25), (self._copy, 8), (self._correct, 10), (self._move, 6), (self._hand_over, 5),
             (self._withdraw, 8), (self._withdraw_many, 2), (self._correct_many, 2), (self._fleeting, 2), (self._break, 2), (self._delete_command, 2),
+            (self._outermost, 2), (self._nobody, 1), (self._message, 1),
         )  # fmt: skip
         names, weights = zip(*actions, strict=True)
         while self._at < seconds:
@@ -204,6 +224,29 @@ class _Gateway:
             self._plan.broken.add(event_id)
             self._add("update", ids=[event_id], set=NOTHING | self._chance.choice(BROKEN))
 
+    def _outermost(self) -> None:
+        """An event, and a correction, that go as far as they may."""
+        row = self._new()
+        if row["event_id"] not in self._plan.broken:
+            row |= NOTHING | self._chance.choice(OUTERMOST)
+        self._add("insert", rows=[row])
+        for event_id in self._some():
+            self._add("update", ids=[event_id], set=NOTHING | self._chance.choice(OUTERMOST))
+
+    def _nobody(self) -> None:
+        """Ids that are none: of an event, which nothing corrects later, or of a prosthesis."""
+        row = self._new()
+        if self._chance.random() < 0.5:
+            self._live.pop()
+            row["event_id"] = -row["event_id"]
+        else:
+            row["prosthesis_id"] = -row["prosthesis_id"]
+        self._plan.broken.add(row["event_id"])
+        self._add("insert", rows=[row])
+
+    def _message(self) -> None:
+        self._add("message", transactional=self._chance.random() < 0.5, content=f"gateway {self._chance.random()}")
+
     def _delete_command(self) -> None:
         if self._gone:
             prosthesis = self._chance.choice(self._plan.prostheses)
@@ -226,13 +269,13 @@ class _Crm:
         for prosthesis in self._plan.prostheses:
             self._add("prosthesis", id=prosthesis, model="Arm", serial=f"C-{prosthesis}")
         for customer in self._plan.customers:
-            self._add("customer", id=customer, user_id=user_id(customer), name=f"Name {customer}", zone=chance.choice(ZONES))
+            self._add("customer", id=customer, user_id=user_id(customer), name=f"Name {customer}", zone=chance.choice(self._plan.zones))
         # The last prostheses get their owners later, when telemetry has come already.
         for prosthesis in self._plan.prostheses[:-2]:
             self._contract(prosthesis, self._plan.first - timedelta(days=LATE_DAYS + 10), None)
         actions = (
             (self._rename, 2), (self._zone, 2), (self._model, 1), (self._pass_on, 3), (self._overlap, 2), (self._correct, 3), (self._end, 1),
-            (self._drop, 1),
+            (self._drop, 1), (self._odd_bounds, 2), (self._message, 1), (self._nobody, 0.3),
         )  # fmt: skip
         names, weights = zip(*actions, strict=True)
         forget_at = seconds * chance.uniform(0.3, 0.8) if chance.random() < ERASED_SHARE else seconds
@@ -246,7 +289,7 @@ class _Crm:
     def _add(self, what: str, **details: Any) -> None:
         self._plan.operations.append(Operation(round(self._at, 3), "crm", what, details))
 
-    def _contract(self, prosthesis: int, begins: datetime, ends: datetime | None) -> None:
+    def _contract(self, prosthesis: int, begins: datetime | str, ends: datetime | str | None) -> None:
         self._next_contract += 1
         self._contracts.append(self._next_contract)
         customer = self._chance.choice(self._customers)
@@ -259,7 +302,8 @@ class _Crm:
         self._add("set-customer", id=self._chance.choice(self._customers), set={"full_name": f"Name {self._chance.random()}"})
 
     def _zone(self) -> None:
-        self._add("set-customer", id=self._chance.choice(self._customers), set={"timezone": self._chance.choice(ZONES)})
+        zones = ODD_ZONES if self._chance.random() < 0.3 else self._plan.zones
+        self._add("set-customer", id=self._chance.choice(self._customers), set={"timezone": self._chance.choice(zones)})
 
     def _model(self) -> None:
         self._add("set-prosthesis", id=self._chance.choice(self._plan.prostheses), set={"model": f"Arm {self._chance.randrange(9)}"})
@@ -282,6 +326,24 @@ class _Crm:
             if column == "starts_at" and self._chance.random() < 0.6:
                 value -= timedelta(days=self._chance.randrange(LATE_DAYS))
             self._add("set-contract", id=self._chance.choice(self._contracts), set={column: value})
+
+    def _odd_bounds(self) -> None:
+        """Further off than any event can be, or for ever."""
+        if self._contracts and self._chance.random() < 0.5:
+            column = self._chance.choice(("starts_at", "ends_at"))
+            self._add("set-contract", id=self._chance.choice(self._contracts), set={column: self._chance.choice(BOUNDS)})
+        else:
+            ends = self._chance.choice((None, self._instant(), *BOUNDS))
+            self._contract(self._chance.choice(self._plan.prostheses), self._chance.choice(BOUNDS), ends)
+
+    def _message(self) -> None:
+        self._add("message", transactional=self._chance.random() < 0.5, content=f"crm {self._chance.random()}")
+
+    def _nobody(self) -> None:
+        """A prosthesis whose id is none."""
+        prosthesis = -self._chance.choice(self._plan.prostheses)
+        self._plan.nobodies.add(prosthesis)
+        self._add("prosthesis", id=prosthesis, model="Arm", serial=f"C{prosthesis}")
 
     def _end(self) -> None:
         self._add("set-contract", id=self._chance.choice(self._contracts), set={"ends_at": self._instant()})
@@ -311,6 +373,8 @@ def _operator(made: Plan, chance: random.Random, seconds: float) -> None:
                 made.operations.append(Operation(round(at, 3), "operator", "recompute-command", {"prosthesis": prosthesis, "days": days}))
             case 2:
                 value = f"garbage {chance.random()}".encode()
+                if chance.random() < TOO_LARGE_SHARE:
+                    value = value.ljust(TOO_LARGE_BYTES, b".")
                 made.garbage.add(value)
                 made.operations.append(Operation(round(at, 3), "operator", "garbage", {"prosthesis": prosthesis, "value": value}))
             case _:

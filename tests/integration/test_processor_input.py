@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -10,14 +11,17 @@ from typing import Any
 
 import pytest
 
-from schemas.keys import LOG_TOPIC, partition_of, prosthesis_key
+from schemas import limits
+from schemas.keys import CRM_TOPIC, LOG_TOPIC, partition_of, prosthesis_key
 from schemas.topics import log_partitions
+from tests.support.poisoned import POISON_NAME, POISON_UV
 from tests.support.processor import ProcessorProcess, real_processor, until
 from tests.support.processor_case import Case
 from tests.support.processor_records import DeadLetter, Records
 from tests.support.system import System
 
 EXAMPLE = Path(__file__).parents[2] / "schemas" / "examples" / "prosthesis.log" / "insert_signal.json"
+TOO_MANY = 200  # contracts of one prosthesis, for the poisoned processor's small limit
 NEVER_AN_ID = 9_000_000_000_000
 TOO_FAR = datetime.now(UTC) + timedelta(days=10)
 
@@ -45,14 +49,15 @@ NO_ENVELOPES = {
 
 @pytest.fixture(scope="module")
 def processor(pipe: System, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProcessorProcess]:
-    with real_processor(pipe, tmp_path_factory.mktemp("processor")) as started:
+    """It fails at an event, and at a customer, that no other test has (tests/support/poisoned.py)."""
+    with real_processor(pipe, tmp_path_factory.mktemp("processor"), "tests.support.poisoned") as started:
         yield started
 
 
 @pytest.fixture(scope="module")
 def case(pipe: System, processor: ProcessorProcess) -> Iterator[Case]:
     """As many prostheses as a test can want, none owned."""
-    found = Case(pipe, number=1, prostheses=30)
+    found = Case(pipe, number=1, prostheses=45)
     yield found
     found.close()
 
@@ -171,10 +176,96 @@ def test_a_restart_after_an_aborted_transaction_goes_on(processor: ProcessorProc
     becomes(case, prosthesis, 2)
 
 
+def test_a_record_that_makes_every_batch_fail_is_poison_and_counts_once_it_is_corrected(
+    case: Case, prosthesis: int, records: Records
+) -> None:
+    with case.telemetry.transaction():  # one batch, as likely as not
+        before, poison, after = (case.insert(prosthesis, amplitude_uv=value) for value in (1, POISON_UV, 2))
+    letter = records.wait_for_dead_letter(lambda letter: is_of_row(letter, poison))
+    assert (letter.reason, letter.error) == ("poison", "OverflowError: an event that cannot be written")
+    becomes(case, prosthesis, 2)
+    assert not any(is_of_row(found, event) for found in records.dead_letters_of(prosthesis) for event in (before, after))
+    case.telemetry.execute("UPDATE telemetry.telemetry_events SET amplitude_uv = 3 WHERE event_id = %s", (poison,))
+    becomes(case, prosthesis, 3)
+
+
+def test_a_change_of_the_crm_that_the_directory_fails_at_is_poison_and_the_next_one_is_handled(
+    case: Case, prosthesis: int, records: Records
+) -> None:
+    case.insert(prosthesis)
+    becomes(case, prosthesis, 1)
+    rename = "UPDATE crm.customers SET full_name = %s WHERE customer_id = %s"
+    case.crm.execute(rename, (POISON_NAME, prosthesis))
+    letter = records.wait_for_dead_letter(lambda letter: letter.topic == CRM_TOPIC and f'"{POISON_NAME}"'.encode() in (letter.value or b""))
+    assert (letter.reason, letter.error) == ("poison", "OverflowError: a customer that cannot be handled")
+    assert names_of(case, prosthesis) == {"P"}
+    case.crm.execute(rename, ("Cured", prosthesis))
+    until(lambda: names_of(case, prosthesis) == {"Cured"}, "the next change is handled")
+
+
+def test_an_ownership_too_large_for_a_message_is_a_dead_letter_and_the_prosthesis_keeps_its_reports(
+    case: Case, prosthesis: int, records: Records
+) -> None:
+    case.insert(prosthesis)
+    becomes(case, prosthesis, 1)
+    first = TOO_MANY * (prosthesis + 1)
+    case.crm.execute(
+        "INSERT INTO crm.contracts (contract_id, number, customer_id, prosthesis_id, starts_at, ends_at)"
+        " SELECT %(first)s + n, repeat('N', 60), %(p)s, %(p)s, '2001-01-01'::timestamptz + n * interval '1 h', '2001-01-01'::timestamptz + (n + 1) * interval '1 h'"
+        " FROM generate_series(1, %(count)s) AS n",
+        {"first": first, "p": prosthesis, "count": TOO_MANY},
+    )
+    records.wait_for_dead_letter(lambda letter: letter.reason == "ownership-too-large" and f"of prosthesis {prosthesis} " in letter.error)
+    case.insert(prosthesis)
+    becomes(case, prosthesis, 2)
+    case.crm.execute("DELETE FROM crm.contracts WHERE contract_id BETWEEN %s AND %s", (first, first + TOO_MANY))
+
+
+def test_a_record_too_large_for_its_dead_letter_is_cut_there_and_the_next_row_counts(case: Case, prosthesis: int, records: Records) -> None:
+    value = f"too large {prosthesis}".encode().ljust(limits.DEAD_LETTER + 100_000, b".")
+    records.produce(prosthesis, value)
+    letter = records.wait_for_dead_letter(lambda letter: letter.key == prosthesis_key(prosthesis))
+    assert (letter.truncated, letter.sha256) == ("value", hashlib.sha256(value).hexdigest())
+    assert value.startswith(letter.value or b"")
+    assert len(letter.value or b"") > limits.LOG_MESSAGE
+    assert records.original(letter) == (letter.key, value)
+    case.insert(prosthesis)
+    becomes(case, prosthesis, 1)
+
+
+@pytest.mark.parametrize(
+    ("starts_at", "ends_at", "owns"),
+    [
+        ("-infinity", None, True),
+        ("0044-03-15 00:00Z BC", "infinity", True),
+        ("1969-12-31 23:59:59.999999Z", "294276-12-31 23:59Z", True),
+        ("10000-01-01 00:00Z", "infinity", False),
+        ("infinity", None, False),
+        ("-infinity", "0001-01-01 00:00Z BC", False),
+    ],
+)
+def test_a_contract_whose_bounds_no_event_can_have_owns_what_they_say(
+    case: Case, prosthesis: int, starts_at: str, ends_at: str | None, owns: bool
+) -> None:
+    case.insert(prosthesis)
+    becomes(case, prosthesis, 1)
+    case.crm.execute(
+        "UPDATE crm.contracts SET starts_at = %s, ends_at = %s, number = 'Bounds' WHERE contract_id = %s", (starts_at, ends_at, prosthesis)
+    )
+    until(
+        lambda: [row["contract_number"] for row in case.reports() if row["prosthesis_id"] == str(prosthesis)] == ["Bounds"] * owns,
+        f"the contract owns: {owns}",
+    )
+
+
 def test_after_all_of_it_the_reports_are_those_of_postgresql(case: Case, prosthesis: int) -> None:
     case.insert(prosthesis)
     result = case.verify()
     assert result.ok, result.as_json()
+
+
+def names_of(case: Case, prosthesis: int) -> set[str]:
+    return {row["customer_name"] for row in case.reports() if row["prosthesis_id"] == str(prosthesis)}
 
 
 def believable(case: Case, prosthesis: int) -> bytes:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import runpy
+import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
-from itertools import count
 from typing import Any
 from unittest import mock
 
@@ -24,11 +26,10 @@ from schemas.keys import LOG_TOPIC
 from tests.support.airflow_stub import airflow
 from tests.support.expendable import Site
 from tests.support.processor import GROUP, REPOSITORY, until
-from tests.support.processor_case import Case
+from tests.support.processor_case import Case, Load
 from tests.support.system import System
 
 pytestmark = pytest.mark.timeout(900)
-_COUNTER = count()
 DAG = REPOSITORY / "reconciliation" / "airflow" / "bionicpro_reconciliation.py"
 TOOL = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand"
 
@@ -40,15 +41,21 @@ def site(expendable: System) -> Iterator[Site]:
     found.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def case(site: Site) -> Iterator[Case]:
-    """Three prostheses with owners and an event a day, all of it equal; a number for each test."""
-    found = Case(site.system, number=14 - next(_COUNTER), prostheses=3, base=940_000)
+    """Three prostheses with owners and an event a day, all of it equal, as each test leaves it.
+
+    Among them stands what no report can hold: a contract that ends with the year 9999, and a position beyond arithmetic. Neither holds up any repair.
+    """
+    found = Case(site.system, number=14, prostheses=3, base=940_000)
     try:
         for prosthesis in found.prostheses:
             found.own(prosthesis)
+            found.insert(prosthesis, recorded_at=found.at(1), kind="location", latitude=1e308, longitude=2.0)
             for day in range(1, 5):
                 found.insert(prosthesis, recorded_at=found.at(day))
+        ends = "UPDATE crm.contracts SET ends_at = '9999-12-31 23:59:59.999999Z' WHERE contract_id = %s"
+        found.crm.execute(ends, (found.prostheses[0],))
         assert found.verify().ok
         yield found
     finally:
@@ -108,6 +115,50 @@ def test_a_state_that_somebody_altered_shows_with_the_next_event_and_is_mended(s
     assert repaired(site, case)["verification"]["ok"]
     case.insert(first, recorded_at=case.at(2, 15))
     assert case.verify().ok
+
+
+def test_a_repair_while_telemetry_streams_goes_on_where_it_was_interrupted(site: Site, case: Case) -> None:
+    days = ("--from", str(case.first), "--to", str(case.last))
+    with mock.patch.multiple(Load, PAUSE_S=0.5, BATCH=50), case.loaded() as load:
+        load.wait_for(500)
+        assert case.verify().found.unequal_keys == frozenset()
+        gone = "ALTER TABLE telemetry_events DELETE WHERE prosthesis_id = %(p)s SETTINGS mutations_sync = 1"
+        site.migrator(lambda client: client.execute(gone, {"p": str(case.prostheses[0])}))
+        lost = interrupted_repair(site, *days)
+        planned = site.operator.json("repair", "--dry-run", *days, code=1)
+        assert 0 < planned["raw"]["missing"] <= lost - PORTION, "what was mended stays mended"
+        load.wait_for(60)
+        assert site.operator("repair", "--yes", *days).exit_code in {0, 1}, "reports that move meanwhile are not verified"
+    assert case.verify().ok
+    assert site.operator.json("repair", "--dry-run", *days)["raw"] == {"missing": 0, "different": 0, "surplus": 0}
+
+
+PORTION = 40
+# What runs in the background of a shell, as a test run may, ignores Ctrl-C, and its children do.
+INTERRUPTIBLE = (
+    "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); runpy.run_module('cli', run_name='__main__')"
+)
+
+
+def interrupted_repair(site: Site, *days: str) -> int:
+    """The command in a process of its own, which Ctrl-C ends once the first portion has arrived; how many rows it was to ask for."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTIBLE, "repair", "--yes", *days],
+        cwd=REPOSITORY,
+        env={**os.environ, **site.operator.variables, "BIONICPRO_RECONCILIATION__REPAIR_PORTION": str(PORTION)},
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stderr is not None
+    with process.stderr:
+        asked = (re.match(rf"{2 * PORTION} of (\d+) rows asked for again", line) for line in process.stderr)
+        lost = next(int(found[1]) for found in asked if found)
+        process.send_signal(signal.SIGINT)
+        said = process.stderr.read().splitlines()
+    assert process.wait(timeout=60) == 130
+    assert said[-1] == f"interrupted: what was mended so far stays mended; go on with `bionicpro repair {' '.join(days)}`"
+    return lost
 
 
 def kafka_tool(site: Site, *arguments: str) -> str:

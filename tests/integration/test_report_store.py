@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from clickhouse_driver import Client
+from clickhouse_driver.errors import ServerException
 from pydantic import SecretStr
 
 from clickhouse.migrator import Migrator
@@ -277,3 +278,15 @@ def test_a_server_that_is_away_is_said_to_be_unavailable() -> None:
     nowhere = ClickHouseSettings(port=1, user="u", password=SecretStr("p"), connect_timeout_s=0.5)
     with pytest.raises(StoreUnavailable):
         ClickHouseStore(nowhere).ownership(["7"])
+
+
+@pytest.mark.parametrize(("limit", "raised"), [("max_memory_usage", ServerException), ("max_memory_usage_for_user", StoreUnavailable)])
+def test_memory_that_one_query_lacks_is_about_its_data_and_memory_that_others_use_is_waited_for(
+    clickhouse: ClickHouseEndpoint, limit: str, raised: type[Exception]
+) -> None:
+    store = ClickHouseStore(settings_of(clickhouse, "writer", "bionicpro"))
+    try:
+        with pytest.raises(raised, match=r"\b241\b"):
+            store._query("SELECT groupArray(number) FROM numbers(3000000) GROUP BY number", {}, settings={limit: 1_000_000})
+    finally:
+        store.close()

@@ -37,9 +37,10 @@ def until(condition: Callable[[], bool], what: str | Callable[[], str], limit_s:
 
 
 class ProcessorProcess:
-    """``python -m stream_processor`` with *variables*; its output goes to ``processor.log`` in *folder*, its tables' folder is there too."""
+    """``python -m stream_processor`` with *variables*, or another *module* that composes it; its output goes to ``processor.log`` in *folder*, its tables' folder is there too."""
 
-    def __init__(self, variables: Mapping[str, str], folder: Path) -> None:
+    def __init__(self, variables: Mapping[str, str], folder: Path, module: str = "stream_processor") -> None:
+        self._module = module
         self._variables = {**variables, "BIONICPRO_PROCESSOR__DATA_DIR": str(folder / "data")}
         self._live = f"http://127.0.0.1:{variables['BIONICPRO_PROCESSOR__PORT']}/health/live"
         self._output = folder / "processor.log"
@@ -50,7 +51,7 @@ class ProcessorProcess:
         assert self._process is None, "it runs already"
         with self._output.open("ab") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "stream_processor"],
+                [sys.executable, "-m", self._module],
                 cwd=REPOSITORY,
                 env=os.environ | self._variables,
                 stdout=output,
@@ -123,11 +124,11 @@ class Positions:
 
 
 @contextmanager
-def real_processor(pipe: System, folder: Path) -> Iterator[ProcessorProcess]:
+def real_processor(pipe: System, folder: Path, module: str = "stream_processor") -> Iterator[ProcessorProcess]:
     """A started processor with the supervised one's group, generation and port; that one rests meanwhile, and runs again afterwards if it did."""
     states = {state.name: state.state for state in supervision.states_of(pipe.instance)}
     supervision.stop_programs(pipe.instance, [SUPERVISED])
-    processor = ProcessorProcess(pipe.variables(SUPERVISED), folder)
+    processor = ProcessorProcess(pipe.variables(SUPERVISED), folder, module)
     try:
         processor.start()
         yield processor

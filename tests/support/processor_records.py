@@ -30,6 +30,8 @@ class DeadLetter:
     offset: int
     reason: str
     error: str
+    truncated: str = ""
+    sha256: str = ""
 
 
 class Records:
@@ -48,7 +50,7 @@ class Records:
     def produce(self, prosthesis: int, value: bytes, *, commit: bool = True) -> None:
         """One record of the log in its prosthesis's partition, in a transaction that is committed, or aborted once the broker has the record."""
         key = prosthesis_key(prosthesis)
-        producer = Producer(self._kafka.producer() | {"transactional.id": f"test-{secrets.token_hex(4)}"})
+        producer = Producer(self._kafka.producer() | {"compression.type": "lz4", "transactional.id": f"test-{secrets.token_hex(4)}"})
         producer.init_transactions(TIMEOUT_S)
         producer.begin_transaction()
         refused: list[KafkaError] = []
@@ -109,6 +111,8 @@ def _dead_letter(message: Message) -> DeadLetter:
         offset=int(headers["offset"]),
         reason=headers["reason"],
         error=headers["error"],
+        truncated=headers.get("truncated", ""),
+        sha256=headers.get("sha256", ""),
     )
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 from datetime import date, timedelta
+from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from reconciliation.barrier import BarrierError, await_handled
 from reconciliation.commands import signal
 from reconciliation.compare import Comparison, Difference, compare
 from reconciliation.day_range import DayRange
+from reconciliation.directory import differing_anywhere
 from reconciliation.fields import FIELDS, Key, Value
 from reconciliation.mart import Position
 from reconciliation.raw import EventKey, RawDifference, RawEvent, compare_raw, event_key, settled, source_id
@@ -21,6 +24,8 @@ from reconciliation.verify import NOTHING, is_unmoved
 from reconciliation.windows import span, windows
 from schemas.commands import Delete, Recompute, decode_command, encode_command
 from schemas.mapping import SourceMapping
+from schemas.ownership import Ownership, OwnershipDocument
+from schemas.ranges import EARLIEST_US
 
 DAY = date(2026, 11, 20)
 KEY = Key("u", DAY, "1")
@@ -124,6 +129,31 @@ def test_json_names_each_field_with_count_and_examples() -> None:
     example = {"user_id": "u", "report_date": "2026-11-20", "prosthesis_id": "0", "expected": [1, 2], "actual": [1, 3]}
     assert body["differences"]["usage_ms_by_hour"]["examples"][0] == example
     assert (body["ok"], body["waiting_for_owner"], body["from"], body["to"]) == (False, 4, "2026-11-20", "2026-11-21")
+
+
+def test_json_names_a_few_reports_that_are_missing_or_surplus_and_how_many_more() -> None:
+    keys = tuple(Key("u", DAY + timedelta(days=n), "1") for n in range(12))
+    document = Verification("g", None, 1, Comparison(12, 12, (), keys, keys[:1]), NOTHING, 0, 0.0).as_json()
+    assert (document["missing"]["rows"], len(document["missing"]["examples"]), document["missing"]["more"]) == (12, 5, 7)
+    assert document["surplus"] == {
+        "rows": 1,
+        "examples": [{"user_id": "u", "report_date": str(DAY), "prosthesis_id": "1"}],
+        "more": 0,
+    }
+
+
+def test_ownership_differs_where_it_is_unlike_the_crm_s_absent_or_of_nobody_there() -> None:
+    def interval(prosthesis_id: str, name: str = "N") -> dict[str, Any]:
+        own = Ownership(EARLIEST_US, None, "u", "7", name, "UTC", "5", "K")
+        return {**msgspec.structs.asdict(own), "prosthesis_id": prosthesis_id, "prosthesis_model": "M", "prosthesis_serial_number": "S"}
+
+    def document(prosthesis_id: str, *intervals: Ownership) -> OwnershipDocument:
+        return OwnershipDocument(prosthesis_id, 1, "M", "S", intervals)
+
+    same = Ownership(0, None, "u", "7", "N", "UTC", "5", "K")
+    documents = [document("equal", same), document("renamed", same), document("ended", same), document("nobodys")]
+    said = [interval("equal"), interval("renamed", "Another"), interval("absent")]
+    assert differing_anywhere(documents, said) == {"renamed", "ended", "absent"}
 
 
 def test_event_ids_pass_through_the_raw_tables_halves_unchanged() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from clickhouse_driver.errors import ErrorCodes, ServerException
 
 from stream_processor.adapters.dead_letters import TooManyDeadLetters
 from stream_processor.adapters.intake import Delivery, Intake
@@ -206,3 +207,16 @@ async def test_where_record_after_record_fails_the_processor_stops_within_the_li
         await scene.worker.handle([scene.delivery("a", 10)])
     assert len(scene.letters) == 3
     assert "acknowledge a" not in scene.said
+
+
+async def test_a_batch_that_is_too_much_for_one_query_is_split_and_nothing_is_left_out() -> None:
+    class Cramped(PoisonedScene):
+        def process(self, records: Sequence[Any], epoch: int, *, whole: bool) -> Outcome:
+            if len(records) > 2:
+                raise ServerException("Query memory limit exceeded", ErrorCodes.MEMORY_LIMIT_EXCEEDED)
+            return super().process(records, epoch, whole=whole)
+
+    scene = Cramped()
+    await scene.worker.handle([scene.delivery("a", 7)])
+    assert [said for said in scene.said if said != "forget"] == ["process 1", "process 2", "process 2", "process 2", "acknowledge a"]
+    assert scene.letters == []
