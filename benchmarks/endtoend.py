@@ -21,12 +21,12 @@ from benchmarks.service import ReportsService, TodaySight, reports_service
 from benchmarks.source import Fleet, Generator, make_owners
 from benchmarks.worker import SubjectFailedError
 from benchmarks.world import LOOPBACK, World, progress, world
-from cli.probe.percentiles import percentile, told
 from cli.probe.run import Outcome, Plan, measure
 from cli.probe.sights import SightError
 from local import supervision
 from local.steps import PIPE
 from schemas.keys import LOG_TOPIC
+from service_kit.percentiles import percentile, told
 from service_kit.settings import PostgresSettings
 
 BENCH = "endtoend"

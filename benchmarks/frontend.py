@@ -12,7 +12,7 @@ from benchmarks.demo import LIMIT_MS, chromium, demo, insert_event, logged_in, p
 from benchmarks.results import Failure, Result, versions_of
 from benchmarks.source import Connection, connected
 from benchmarks.world import World, progress
-from cli.probe.percentiles import percentile, told
+from service_kit.percentiles import percentile, told
 
 BENCH = "frontend"
 LOADS = 10

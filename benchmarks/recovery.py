@@ -17,10 +17,10 @@ from benchmarks.source import Fleet, Generator, make_owners
 from benchmarks.telemetry import generate
 from benchmarks.worker import SubjectFailedError
 from benchmarks.world import World, progress, world
-from cli.probe.percentiles import told
 from local import supervision
 from local.steps import PIPE
 from schemas.keys import LOG_TOPIC
+from service_kit.percentiles import told
 
 BENCH = "recovery"
 EVENTS = 2_000_000

@@ -21,8 +21,8 @@ from benchmarks.service import ReportsService, reports_service
 from benchmarks.source import Fleet, Generator, connected, make_owners
 from benchmarks.worker import SubjectFailedError
 from benchmarks.world import World, progress
-from cli.probe.percentiles import told
 from reports_api.domain import MartRow
+from service_kit.percentiles import told
 
 BENCH = "reports"
 USERS = 20_000

@@ -25,6 +25,7 @@ from bff.problems import RefusalError, unavailable
 from bff.redis_client import StoreDownError
 from bff.sessions import Clock
 from bff.settings import Settings
+from service_kit.problem_details import kind_of
 from service_kit.settings import EXIT_BAD_SETTINGS
 
 AUDITED = frozenset({"csrf", "not-yours", "not-found", "too-many-requests", "bad-query"})
@@ -98,9 +99,7 @@ async def _refusal(request: Request, error: Exception) -> Response:
 
 
 def _of_framework(error: HTTPException) -> RefusalError:
-    status = HTTPStatus(error.status_code)
-    kind = "not-found" if status is HTTPStatus.NOT_FOUND else status.phrase.lower().replace(" ", "-")
-    return RefusalError(status, kind, f"{status.phrase}.", headers=error.headers)
+    return RefusalError(error.status_code, *kind_of(error), headers=error.headers)
 
 
 def _of_parameters(error: RequestValidationError) -> RefusalError:

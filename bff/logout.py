@@ -13,10 +13,9 @@ from starlette.responses import JSONResponse, Response
 from bff.context import Bff, bff_of, client_of, limited_as
 from bff.deadlines import DeadlineRoute
 from bff.id_tokens import InvalidTokenError
-from bff.problems import RefusalError
+from bff.problems import RefusalError, problem
 from bff.request_guard import require_api_request, require_no_body
 from bff.session_api import find_session
-from service_kit.problem_details import MEDIA_TYPE, document
 
 MAX_FORM = 32_768
 router = APIRouter(route_class=DeadlineRoute)
@@ -71,8 +70,7 @@ def _refused(bff: Bff, request: Request, reason: str) -> JSONResponse:
     bff.audit.backchannel_logout_refused(reason, client_of(request))
     detail = f"The logout token is refused: {reason}."
     known = {"error": "invalid_request", "error_description": detail}
-    body = document(HTTPStatus.BAD_REQUEST, "logout-token-refused", detail, request.state.request_id) | known
-    return JSONResponse(body, HTTPStatus.BAD_REQUEST, media_type=MEDIA_TYPE)
+    return problem(RefusalError(HTTPStatus.BAD_REQUEST, "logout-token-refused", detail, members=known), request.state.request_id)
 
 
 async def _logout_token(request: Request) -> str:

@@ -7,15 +7,15 @@ from http import HTTPStatus
 
 from starlette.responses import JSONResponse
 
-from service_kit.problem_details import MEDIA_TYPE, document
+from service_kit.problem_details import MEDIA_TYPE, ProblemError, of_problem
 from service_kit.shares import RETRY_AFTER_S as SHARE_FREE_AFTER_S
 from service_kit.shares import ShareFullError
 
 RETRY_AFTER_S = 5
 
 
-class RefusalError(Exception):
-    """An answer other than success, with the words that the caller may see."""
+class RefusalError(ProblemError):
+    """A problem after which the browser may have to forget its session's cookie."""
 
     def __init__(
         self,
@@ -23,22 +23,17 @@ class RefusalError(Exception):
         kind: str,
         detail: str,
         *,
-        retry_after_s: int | None = None,
-        forget_session: bool = False,
+        retry_after_s: float | None = None,
         headers: Mapping[str, str] | None = None,
+        members: Mapping[str, object] | None = None,
+        forget_session: bool = False,
     ) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.kind = kind
-        self.detail = detail
+        super().__init__(status, kind, detail, retry_after_s=retry_after_s, headers=headers, members=members)
         self.forget_session = forget_session
-        self.headers = dict(headers or {})
-        if retry_after_s is not None:
-            self.headers["Retry-After"] = str(retry_after_s)
 
 
 def login_required(detail: str = "You are not logged in, or your session has ended.") -> RefusalError:
-    return RefusalError(HTTPStatus.UNAUTHORIZED, "login-required", detail, forget_session=True)
+    return RefusalError(HTTPStatus.UNAUTHORIZED, "login-required", detail, members={"login_url": "/auth/login"}, forget_session=True)
 
 
 def unavailable(what: str) -> RefusalError:
@@ -65,7 +60,4 @@ def no_place(full: ShareFullError, what: str, retry_after_s: int = SHARE_FREE_AF
 
 def problem(refusal: RefusalError, instance: str) -> JSONResponse:
     """``application/problem+json``; *instance* is the request's identifier, found in the log too."""
-    body = document(refusal.status, refusal.kind, refusal.detail, instance)
-    if refusal.status == HTTPStatus.UNAUTHORIZED:
-        body["login_url"] = "/auth/login"
-    return JSONResponse(body, int(refusal.status), refusal.headers, media_type=MEDIA_TYPE)
+    return JSONResponse(of_problem(refusal, instance), int(refusal.status), refusal.headers, media_type=MEDIA_TYPE)

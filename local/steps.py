@@ -19,9 +19,9 @@ from bff.demo_users import MASTER
 from local import commands, paths, supervision
 from local.environments import secret_of
 from local.instance import Instance, ensure_secrets, write_private
-from local.launch import parse_environment
 from local.servers.keycloak import REALM
 from local.servers.postgres import SUPERUSER
+from service_kit import environment_files
 from simulator.demo_data import USERS
 from simulator.sources import migrate
 from simulator.sources.roles import ROLES
@@ -96,7 +96,7 @@ def python(*arguments: str, env: str) -> Callable[[Instance], None]:
     """
 
     def run(instance: Instance) -> None:
-        variables = parse_environment(instance.env_file(env).read_text(encoding="utf-8"))
+        variables = environment_files.read(instance.env_file(env))
         for attempt in range(1, ATTEMPTS + 1):
             code, words = _logged(arguments, variables, instance.logs / "steps.log")
             if code == 0:

@@ -12,9 +12,9 @@ from fastapi import Path, Request
 
 from reports_api import metrics, problems
 from reports_api.auth import MAX_ID_CHARS, Caller, InvalidTokenError, TokenVerifier
-from reports_api.jwks import KeysUnavailableError
-from reports_api.limits import RateLimiter
-from reports_api.problems import ProblemError
+from service_kit.key_cache import KeysUnavailableError
+from service_kit.problem_details import ProblemError
+from service_kit.token_buckets import TokenBuckets
 
 audit = structlog.get_logger("audit")
 UserIdPath = Annotated[
@@ -33,7 +33,7 @@ class Grant(NamedTuple):
 class AccessControl:
     """Authentication, the rate limit and the two ways to reach a user's reports."""
 
-    def __init__(self, verifier: TokenVerifier, limiter: RateLimiter, support_role: str) -> None:
+    def __init__(self, verifier: TokenVerifier, limiter: TokenBuckets, support_role: str) -> None:
         self._verifier = verifier
         self._limiter = limiter
         self._support_role = support_role
@@ -51,7 +51,7 @@ class AccessControl:
         wait = self._limiter.take(caller.subject)
         if wait > 0:
             metrics.RATE_LIMITED.inc()
-            raise ProblemError(429, "too-many-requests", "Too many requests.", headers={"Retry-After": str(max(1, round(wait + 0.5)))})
+            raise ProblemError(429, "too-many-requests", "Too many requests.", retry_after_s=wait)
         return caller
 
     def own(self, caller: Caller, user_id: str, request_id: str) -> Grant:

@@ -6,8 +6,9 @@ import structlog
 from starlette.types import ASGIApp, Scope
 
 from reports_api import metrics
-from reports_api.problems import ProblemError, response
+from reports_api.problems import response
 from service_kit import http_edge
+from service_kit.problem_details import ProblemError
 
 access_log = structlog.get_logger("access")
 

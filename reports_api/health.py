@@ -9,11 +9,11 @@ from fastapi import APIRouter, Request
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import Response
 
-from reports_api.jwks import KeyCache
 from reports_api.openapi import health_answers
 from reports_api.pool import StoreFailedError, StoreUnavailableError
 from reports_api.repository import ReportRepository
 from reports_api.schemas import Health
+from service_kit.key_cache import KeyCache
 
 CHECK_S = 2.0
 routes = APIRouter(tags=["health"])

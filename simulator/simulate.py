@@ -14,11 +14,13 @@ import psycopg
 import structlog
 from psycopg import Connection
 
+from service_kit.retries import BackOff
 from simulator.devices import Reading
 from simulator.fleet import read_fleet, renew_a_contract
 from simulator.live import World
 
 TICK_S = 0.2
+MOST_PAUSE_S = 10.0
 FLEET_EVERY_S = 30.0
 REPORT_EVERY_S = 60.0
 GIVE_UP_S = 300.0
@@ -90,21 +92,25 @@ class Simulator:
 
     def run(self, stop: threading.Event) -> None:
         """Until *stop* is set; then uploads what devices still hold. Raises psycopg.OperationalError after ``GIVE_UP_S`` seconds without a database."""
-        last = last_success = time.monotonic()
-        pause = TICK_S
+        last = time.monotonic()
+        pause, back_off = TICK_S, BackOff(first_s=2 * TICK_S, most_s=MOST_PAUSE_S)
         try:
             while not stop.wait(pause):
                 began = time.monotonic()
                 elapsed, last = min(began - last, 5.0), began
                 try:
                     self._step(began, elapsed)
-                    last_success, pause = began, TICK_S
+                    pause = TICK_S
+                    back_off.succeeded()
                 except psycopg.OperationalError as error:
-                    if began - last_success > GIVE_UP_S:
+                    pause = back_off.failed()
+                    if back_off.failing_s() > GIVE_UP_S:
                         raise
-                    pause = min(2 * pause, 10.0)
                     log.warning(
-                        "database away; readings wait on the devices", waiting=len(self._pending), retry_in_s=pause, error=str(error)
+                        "database away; readings wait on the devices",
+                        waiting=len(self._pending),
+                        retry_in_s=round(pause, 1),
+                        error=str(error),
                     )
             self._finish()
         finally:

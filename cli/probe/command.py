@@ -10,11 +10,11 @@ import typer
 
 from cli.failures import EXIT_WRONG, explained
 from cli.probe import subject
-from cli.probe.percentiles import told
 from cli.probe.run import Outcome, Plan, measure
 from cli.probe.settings import ProbeSettings, SourceAccountError, source_accounts, source_file
 from cli.probe.sights import ServiceSight, Sight, SightError, StreamSight, ViewSight, until_gone
 from cli.probe.token import TokenError, tokens
+from service_kit.percentiles import told
 from service_kit.settings import load
 
 

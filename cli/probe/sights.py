@@ -12,6 +12,7 @@ import httpx
 
 from cli.probe.token import Tokens, subject_of
 from service_kit.clickhouse import connected
+from service_kit.server_sent_events import events
 from service_kit.settings import ClickHouseSettings
 
 VIEW_EVERY_S = 0.02
@@ -85,14 +86,11 @@ class StreamSight:
 
 def _events(answer: httpx.Response, stop: Event) -> Iterator[Codes]:
     """What each report event holds, until the stream ends with its token. Raises SightError for any other end."""
-    event = ""
-    for line in answer.iter_lines():
-        if stop.is_set() or "token-expired" in line:
+    for event in events(answer.iter_lines()):
+        if stop.is_set() or "token-expired" in event.data:
             return
-        if line.startswith("event: "):
-            event = line.removeprefix("event: ")
-        elif line.startswith("data: ") and event == "report":
-            yield _codes(json.loads(line.removeprefix("data: ")))
+        if event.event == "report":
+            yield _codes(json.loads(event.data))
     raise SightError("the reports service ended the stream: it was stopped")
 
 

@@ -13,11 +13,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from cli.probe.percentiles import percentile
-from cli.probe.percentiles import told as percentiles
 from local import supervision
 from local import system as servers
 from local.launch import wait_for
+from service_kit.percentiles import percentile
+from service_kit.percentiles import told as percentiles
 from tests.load.crowd import Plan, Site, Tally, run
 from tests.load.people import enrol
 from tests.support.bff_servers import free_port

@@ -14,6 +14,7 @@ import httpx
 from redis import Redis
 
 from bff.sessions import session_key
+from service_kit.server_sent_events import events_async
 from tests.load.people import Person, fault_of, in_mart, rows_of
 from tests.support.bff_browser import Browser
 from tests.support.bff_world import Realm
@@ -251,10 +252,10 @@ async def _listen(member: Member, tally: Tally) -> None:
             if stream.status_code == 401:
                 return
             if stream.status_code == 200:
-                async for line in stream.aiter_lines():
-                    if line.startswith("data:") and '"items"' in line:
+                async for event in events_async(stream.aiter_lines()):
+                    if event.event == "report":
                         tally.events += 1
-                        if fault := _other(member.person, json.loads(line.removeprefix("data:"))):
+                        if fault := _other(member.person, json.loads(event.data)):
                             tally.wrong.append(f"{member.person.user.username} stream: {fault}")
             elif stream.status_code != 503:
                 tally.wrong.append(f"{member.person.user.username} stream: HTTP {stream.status_code}")

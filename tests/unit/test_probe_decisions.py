@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from cli.probe.percentiles import percentile, told
 from cli.probe.settings import ProbeSection, SourceAccountError, source_accounts, source_file
 from cli.probe.sights import ServiceSight
 from cli.probe.token import Given, OwnTokens, TokenError, subject_of, tokens
+from service_kit.percentiles import percentile, told
 from service_kit.settings import KeycloakSettings
 
 ACCOUNTS = """# a comment
