@@ -23,11 +23,12 @@ from joserfc import jwt
 from joserfc.jwk import RSAKey
 
 from benchmarks.usage import Usage, usage_of
-from benchmarks.worker import SubjectFailedError, ended, last_words
+from benchmarks.worker import STOP_LIMIT_S, SubjectFailedError, last_words
 from benchmarks.world import LOOPBACK, World
 from local import paths
 from local.launch import wait_for
 from local.ports import any_free
+from service_kit import processes
 
 REALM = "bionicpro"
 TOKEN_S = 7_200
@@ -107,7 +108,7 @@ def reports_service(world: World, **settings: object) -> Iterator[ReportsService
             raise SubjectFailedError(f"the reports service does not answer: {last_words(log)}")
         yield ReportsService(f"http://{LOOPBACK}:{port}", issuer, process)
     finally:
-        ended(process)
+        processes.end(process, STOP_LIMIT_S)
         issuer.close()
 
 

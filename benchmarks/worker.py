@@ -22,6 +22,7 @@ from local.launch import answers
 from local.ports import any_free
 from schemas.generations import database_of
 from schemas.keys import LOG_TOPIC
+from service_kit import processes
 from service_kit.settings import ClickHouseSettings
 
 START_LIMIT_S = 60.0
@@ -102,7 +103,7 @@ def worker(world: World, generation: int = 1, **settings: object) -> Iterator[Wo
         startup = _wait_alive(process, port, folder / "processor.log")
         yield Worker(process, generation, port, startup, folder / "processor.log")
     finally:
-        ended(process)
+        processes.end(process, STOP_LIMIT_S)
 
 
 def _started(variables: Mapping[str, str], output: IO[bytes]) -> subprocess.Popen[bytes]:
@@ -117,17 +118,6 @@ def _wait_alive(process: subprocess.Popen[bytes], port: int, output: Path) -> fl
             raise SubjectFailedError(f"the processor does not answer: {last_words(output)}")
         time.sleep(0.01)
     return usage_of(process.pid).cpu_s
-
-
-def ended(process: subprocess.Popen[bytes]) -> None:
-    """SIGTERM, and SIGKILL where that does not help in time."""
-    if process.poll() is None:
-        process.terminate()
-    try:
-        process.wait(STOP_LIMIT_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait(STOP_LIMIT_S)
 
 
 def last_words(output: Path) -> str:

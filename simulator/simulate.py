@@ -18,6 +18,7 @@ from service_kit.retries import BackOff
 from simulator.devices import Reading
 from simulator.fleet import read_fleet, renew_a_contract
 from simulator.live import World
+from simulator.seed import COLUMNS
 
 TICK_S = 0.2
 MOST_PAUSE_S = 10.0
@@ -26,19 +27,7 @@ REPORT_EVERY_S = 60.0
 GIVE_UP_S = 300.0
 MAX_PENDING = 50_000
 # received_at is the server's to say.
-_COLUMNS = (
-    "prosthesis_id",
-    "recorded_at",
-    "kind",
-    "amplitude_uv",
-    "movement_recognised",
-    "active_ms",
-    "battery_percent",
-    "error_code",
-    "error_severity",
-    "latitude",
-    "longitude",
-)
+_COLUMNS = tuple(column for column in COLUMNS if column != "received_at")
 _COPY = f"COPY telemetry.telemetry_events ({', '.join(_COLUMNS)}) FROM STDIN"
 
 Conninfo = Mapping[str, Any]

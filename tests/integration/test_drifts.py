@@ -20,7 +20,7 @@ from local.servers import postgres
 from tests.support.expendable import Site
 from tests.support.operator import Operator
 from tests.support.processor import REPOSITORY, until
-from tests.support.processor_case import Case
+from tests.support.processor_case import Case, equal_case
 from tests.support.system import System
 
 pytestmark = pytest.mark.timeout(900)
@@ -100,16 +100,8 @@ def site(expendable: System) -> Iterator[Drifting]:
 @pytest.fixture(scope="module")
 def case(site: Drifting) -> Iterator[Case]:
     """Four prostheses with owners and an event a day, all of it equal."""
-    found = Case(site.system, number=1, prostheses=4, base=BASE_ID, first=date(2006, 3, 1))
-    try:
-        for prosthesis in found.prostheses:
-            found.own(prosthesis)
-            for day in range(1, 5):
-                found.insert(prosthesis, recorded_at=found.at(day))
-        assert found.verify().ok
+    with equal_case(site.system, number=1, prostheses=4, base=BASE_ID, first=date(2006, 3, 1)) as found:
         yield found
-    finally:
-        found.close()
 
 
 def said_and_not_fresh(site: Drifting, what: str, *, do: str) -> None:
@@ -122,13 +114,8 @@ def said_and_not_fresh(site: Drifting, what: str, *, do: str) -> None:
     assert site.fresh_until() == before
 
 
-def repaired(site: Drifting, case: Case) -> Any:
-    """The whole of a repair that nobody told what is missing but the days of this test."""
-    return site.operator.json("repair", "--yes", "--from", str(case.first), "--to", str(case.last))
-
-
 def mended(site: Drifting, case: Case) -> None:
-    assert repaired(site, case)["verification"]["ok"]
+    assert site.repaired(case)["verification"]["ok"]
     assert case.verify().ok
     site.wait_until_well()
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from local import supervision
 from local import system as servers
 from local.launch import wait_for
+from service_kit import processes
 from service_kit.percentiles import percentile
 from service_kit.percentiles import told as percentiles
 from tests.load.crowd import Plan, Site, Tally, run
@@ -138,8 +139,7 @@ def _process(module: str, variables: Mapping[str, str], log: Path) -> Iterator[N
         try:
             yield
         finally:
-            process.terminate()
-            process.wait(timeout=30)
+            processes.end(process, 30)
 
 
 async def _restart_keycloak(system: System) -> None:

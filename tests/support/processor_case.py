@@ -195,3 +195,18 @@ class Load(threading.Thread):
                 ("location", None, None, None, None, None, None, choose.uniform(-90, 90), choose.uniform(-180, 180)),
             )
         )
+
+
+@contextmanager
+def equal_case(system: System, number: int, *, prostheses: int, **more: Any) -> Iterator[Case]:
+    """A case whose prostheses have owners and an event a day on four days, all of it proven equal; taken back at the end. *more*: of `Case`."""
+    case = Case(system, number, prostheses, **more)
+    try:
+        for prosthesis in case.prostheses:
+            case.own(prosthesis)
+            for day in range(1, 5):
+                case.insert(prosthesis, recorded_at=case.at(day))
+        assert case.verify().ok
+        yield case
+    finally:
+        case.close()
