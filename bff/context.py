@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import structlog
+from fastapi import Depends
 from starlette.requests import Request
 
 from bff.audit import Audit
@@ -174,3 +175,24 @@ def client_of(request: Request) -> str:
 def limited_as(request: Request) -> str:
     """As whom the client is counted by a limit."""
     return addresses.limited_as(client_of(request))
+
+
+# Coroutines, because FastAPI would run plain functions in a thread.
+async def _bff(request: Request) -> Bff:
+    return bff_of(request)
+
+
+async def _client(request: Request) -> str:
+    return client_of(request)
+
+
+async def _counted_as(request: Request) -> str:
+    return limited_as(request)
+
+
+TheBff = Annotated[Bff, Depends(_bff)]
+"""A handler's instance."""
+Client = Annotated[str, Depends(_client)]
+"""The client's address, for the audit."""
+CountedAs = Annotated[str, Depends(_counted_as)]
+"""As whom the client is counted by a limit."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from fastapi import APIRouter, Request
 from starlette.responses import FileResponse, HTMLResponse, Response
 
-from bff.context import bff_of
+from bff.context import TheBff
 from bff.problems import RefusalError, problem
 
 router = APIRouter()
@@ -101,12 +101,12 @@ async def style() -> Response:
 
 
 @router.get("/{path:path}", include_in_schema=False)
-async def page(request: Request) -> Response:
+async def page(request: Request, bff: TheBff) -> Response:
     """A file of the built page; any other address that a browser navigates to is the page itself, which finds its way by the address."""
     path = request.scope["raw_path"].decode("ascii", "replace")
     if len(path) > MAX_PAGE_PATH or not PAGE_PATH.fullmatch(path):
         raise _nothing_here()
-    root = bff_of(request).settings.static_dir.resolve()
+    root = bff.settings.static_dir.resolve()
     file = _file(root, path)
     is_asset = path.startswith("/assets/")
     if file is not None:

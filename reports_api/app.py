@@ -12,14 +12,15 @@ from fastapi import FastAPI
 from starlette.types import Lifespan
 
 from reports_api import gate, health, openapi, problems, routes
-from reports_api.access import AccessControl, own_reports, support_access
+from reports_api.access import AccessControl
 from reports_api.auth import Expectations, TokenVerifier
 from reports_api.exports import Exports
-from reports_api.health import Readiness
 from reports_api.jwks import key_cache
 from reports_api.pool import ClickHousePool
+from reports_api.readiness import Readiness
 from reports_api.reports import Clock, Reports
 from reports_api.repository import ReportRepository
+from reports_api.service import Service
 from reports_api.settings import Settings
 from reports_api.stream import Hub
 from reports_api.watermarks import WatermarkCache
@@ -65,9 +66,8 @@ def routed(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
         openapi_tags=TAGS,
         redirect_slashes=False,
     )
-    app.include_router(routes.router("/reports", own_reports, "reports"))
-    app.include_router(routes.router("/users", support_access, "support"))
-    app.include_router(health.routes)
+    routes.install(app)
+    app.include_router(health.router)
     openapi.install(app)
     return app
 
@@ -85,7 +85,7 @@ async def running(app: FastAPI, settings: Settings, clock: Clock) -> AsyncIterat
     app.state.access = AccessControl(
         verifier(settings, keys, clock), TokenBuckets(rate_per_s=own.rate_per_s, burst=own.rate_burst), own.support_role
     )
-    app.state.service = routes.Service(own, reports, hub, exports, Shares(own.answers))
+    app.state.service = Service(own, reports, hub, exports, Shares(own.answers))
     app.state.readiness = Readiness(repository, keys)
     tasks = [asyncio.create_task(keys.prepare()), asyncio.create_task(hub.run())]
     try:
