@@ -14,8 +14,8 @@ from typing import IO
 
 from clickhouse_driver import Client
 
+from benchmarks.servers import LOOPBACK, Servers, selected
 from benchmarks.usage import Usage, usage_of
-from benchmarks.world import LOOPBACK, World, selected
 from clickhouse.migrator import Migrator
 from local import paths
 from local.launch import answers
@@ -71,9 +71,9 @@ class Worker:
             time.sleep(LOOK_S)
 
 
-def make_generation(world: World, generation: int) -> None:
+def make_generation(servers: Servers, generation: int) -> None:
     """Its tables; the views stay on generation 1. Idempotent."""
-    migrator = Migrator(ClickHouseSettings(**world.clickhouse_account()))
+    migrator = Migrator(ClickHouseSettings(**servers.clickhouse_account()))
     try:
         migrator.create_generation(generation)
     finally:
@@ -81,12 +81,12 @@ def make_generation(world: World, generation: int) -> None:
 
 
 @contextmanager
-def worker(world: World, generation: int = 1, **settings: object) -> Iterator[Worker]:
+def worker(servers: Servers, generation: int = 1, **settings: object) -> Iterator[Worker]:
     """A worker with a group, generation and port of its own, once its web endpoint answers; ended by force at the end.
 
     *settings* are the processor's (``BATCH_RECORDS=…``).
     """
-    folder = world.instance.data(f"bench-processor-{generation}-{settings.get('INSTANCE_ID', '')}")
+    folder = servers.instance.data(f"bench-processor-{generation}-{settings.get('INSTANCE_ID', '')}")
     folder.mkdir(parents=True, exist_ok=True)
     port = any_free(1)[0]
     chosen = {
@@ -96,7 +96,7 @@ def worker(world: World, generation: int = 1, **settings: object) -> Iterator[Wo
         "PORT": port,
         "DATA_DIR": folder,
     }
-    variables = selected(world.variables("processor"), **{**chosen, **settings})
+    variables = selected(servers.variables("processor"), **{**chosen, **settings})
     with (folder / "processor.log").open("ab") as output:
         process = _started(variables, output)
     try:

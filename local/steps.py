@@ -149,7 +149,7 @@ PIPE: tuple[Step, ...] = (
 SIMULATOR_STARTED = Step("simulator started", (), start("simulator"))
 DEMO: tuple[Step, ...] = (
     Step("processor, eraser, watch and reports service started", (), start("processor", "eraser", "watch", "reports-api")),
-    Step("90 days of history", (), python("-m", "simulator", "seed", env="simulator")),
+    Step("90 days of history", (), python("-m", "simulator", "load-demo", env="simulator")),
     SIMULATOR_STARTED,
     Step("demo logins", ("keycloak",), ensure_users),
     Step("page's address in the realm", ("keycloak",), python("-m", "bff.realm_addresses", "--realm", str(REALM), env="keycloak")),

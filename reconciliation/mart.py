@@ -22,7 +22,7 @@ from service_kit.clickhouse import connected
 from service_kit.settings import ClickHouseSettings
 
 _EPOCH = date(1970, 1, 1)
-_KEYS_A_QUERY = 2_000
+_KEYS_PER_QUERY = 2_000
 
 
 class MartError(RuntimeError):
@@ -126,8 +126,8 @@ class Mart:
         """The ownership documents in force of *prostheses*; those without one are left out."""
         query = "SELECT document FROM ownership FINAL WHERE prosthesis_id IN %(ids)s"
         found: dict[str, OwnershipDocument] = {}
-        for at in range(0, len(prostheses), _KEYS_A_QUERY):
-            for (document,) in self.client.execute(query, {"ids": tuple(prostheses[at : at + _KEYS_A_QUERY])}):
+        for at in range(0, len(prostheses), _KEYS_PER_QUERY):
+            for (document,) in self.client.execute(query, {"ids": tuple(prostheses[at : at + _KEYS_PER_QUERY])}):
                 decoded = decode_document(document.encode())
                 found[decoded.prosthesis_id] = decoded
         return found
@@ -146,8 +146,8 @@ class Mart:
     def raw_contents(self, keys: Sequence[tuple[str, int, int]]) -> dict[tuple[str, int, int], tuple[int | str, ...]]:
         """The content of those of *keys* that raw telemetry holds, not deleted."""
         found: dict[tuple[str, int, int], tuple[int | str, ...]] = {}
-        for at in range(0, len(keys), _KEYS_A_QUERY):
-            batch = tuple(tuple(key) for key in keys[at : at + _KEYS_A_QUERY])
+        for at in range(0, len(keys), _KEYS_PER_QUERY):
+            batch = tuple(tuple(key) for key in keys[at : at + _KEYS_PER_QUERY])
             found |= {row[:3]: tuple(row[3:]) for row in self.client.execute(_query("raw_by_id"), {"keys": batch})}
         return found
 

@@ -11,7 +11,7 @@ import structlog
 from fastapi import FastAPI
 from starlette.types import Lifespan
 
-from reports_api import gate, health, openapi, problems, routes
+from reports_api import edge, health, openapi, problems, routes
 from reports_api.access import AccessControl
 from reports_api.auth import Expectations, TokenVerifier
 from reports_api.exports import Exports
@@ -50,7 +50,9 @@ def create_app(settings: Settings, clock: Clock = utc_now) -> FastAPI:
 
     app = routed(lifespan)
     problems.install(app)
-    app.add_middleware(gate.Gate, max_header_bytes=settings.reports.max_header_bytes, max_target_bytes=settings.reports.max_target_bytes)
+    app.add_middleware(
+        edge.ReportsEdge, max_header_bytes=settings.reports.max_header_bytes, max_target_bytes=settings.reports.max_target_bytes
+    )
     return app
 
 

@@ -47,7 +47,7 @@ def response(problem: ProblemError, request_id: str) -> Response:
 
 
 def install(app: FastAPI) -> None:
-    """Handle every exception that can leave a route. What nobody foresaw is answered by the gate (``gate.py``)."""
+    """Handle every exception that can leave a route. What nobody foresaw is answered by the outermost layer (``edge.py``)."""
     app.add_exception_handler(ProblemError, _on_problem)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(RequestValidationError, _on_validation)

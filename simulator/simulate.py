@@ -17,8 +17,8 @@ from psycopg import Connection
 from service_kit.retries import BackOff
 from simulator.devices import Reading
 from simulator.fleet import read_fleet, renew_a_contract
-from simulator.live import World
-from simulator.seed import COLUMNS
+from simulator.live import LiveDevices
+from simulator.load_demo import COLUMNS
 
 TICK_S = 0.2
 MOST_PAUSE_S = 10.0
@@ -58,7 +58,7 @@ class Every:
 
 
 class Simulator:
-    """Uploads a ``World``'s readings in short transactions. One thread; connects when needed, holds at most ``MAX_PENDING`` readings
+    """Uploads a ``LiveDevices``'s readings in short transactions. One thread; connects when needed, holds at most ``MAX_PENDING`` readings
     while PostgreSQL is away, and gives up after ``GIVE_UP_S`` seconds of that (the supervisor starts it again).
 
     A connection lost in the middle of a commit can upload readings twice, as real devices do: they are then separate events.
@@ -70,7 +70,7 @@ class Simulator:
         self._rate = pace.rate
         self._clock = clock
         self._rng = rng
-        self._world = World(rng)
+        self._devices = LiveDevices(rng)
         self._pending: list[Reading] = []
         self._connection: Connection[Row] | None = None
         started = time.monotonic()
@@ -107,9 +107,9 @@ class Simulator:
 
     def _step(self, now: float, elapsed_s: float) -> None:
         if len(self._pending) < MAX_PENDING:
-            self._pending += self._world.tick(self._clock(), elapsed_s, self._rate)
+            self._pending += self._devices.tick(self._clock(), elapsed_s, self._rate)
         if self._report.due(now):
-            log.info("simulating", uploaded=self.uploaded, waiting=len(self._pending), offline=len(self._world.offline_until))
+            log.info("simulating", uploaded=self.uploaded, waiting=len(self._pending), offline=len(self._devices.offline_until))
         if self._fleet.due(now):
             self._refresh_fleet()
         if self._renewal.due(now):
@@ -117,7 +117,7 @@ class Simulator:
         self._upload()
 
     def _finish(self) -> None:
-        self._pending += self._world.flush()
+        self._pending += self._devices.flush()
         try:
             self._upload()
         except psycopg.OperationalError as error:
@@ -125,7 +125,7 @@ class Simulator:
 
     def _refresh_fleet(self) -> None:
         with psycopg.connect(**self._crm) as crm:
-            self._world.devices = read_fleet(crm, self._clock())
+            self._devices.devices = read_fleet(crm, self._clock())
 
     def _renew(self) -> None:
         with psycopg.connect(**self._crm) as crm:

@@ -50,7 +50,7 @@ def own_worker(variables: Mapping[str, str], generation: int) -> Iterator[OwnWor
         # A static member would keep its partitions for a while after it has ended.
         environment.pop("BIONICPRO_PROCESSOR__INSTANCE_ID", None)
         with log.open("wb") as output:
-            command = [sys.executable, "-m", "cli.rebuild.ending_with_parent", "stream_processor"]
+            command = [sys.executable, "-m", "cli.rebuild.run_until_parent_ends", "stream_processor"]
             worker = OwnWorker(subprocess.Popen(command, env=environment, stdout=output, stderr=output), log)
         try:
             yield worker

@@ -24,7 +24,7 @@ from tests.support.reports_world import Mart
 PATHS = ("/reports/today", "/reports", "/reports/summary")
 EXPORT = "/reports/export.pdf"
 WAVE = 100
-REQUESTS_A_SECOND = 18
+REQUESTS_PER_SECOND = 18
 """Below the 1,200 a minute of a session: no rate limit stops the abuser."""
 LOGINS_AT_ONCE = 4
 LISTENERS_EVERY = 10
@@ -188,7 +188,7 @@ async def _abuse(member: Member, until: float, tally: Tally) -> None:
         began = time.monotonic()
         answers = await asyncio.gather(*(member.browser.api(EXPORT) for _ in range(WAVE)), return_exceptions=True)
         tally.abusers.update(answer.status_code if isinstance(answer, httpx.Response) else 0 for answer in answers)
-        await asyncio.sleep(max(0.0, WAVE / REQUESTS_A_SECOND - (time.monotonic() - began)))
+        await asyncio.sleep(max(0.0, WAVE / REQUESTS_PER_SECOND - (time.monotonic() - began)))
 
 
 async def _keep_writing(mart: Mart, people: Sequence[Person]) -> None:

@@ -26,7 +26,7 @@ from tests.support.system import System
 # Years and ids that no other test uses, so that its rows are not compared here.
 FIRST_YEAR = 2010
 FIRST_ID = 930_000
-IDS_A_CASE = 100
+IDS_PER_CASE = 100
 DAYS = 6
 COLUMNS = ("prosthesis_id", "recorded_at", "kind", "amplitude_uv", "movement_recognised", "active_ms", "battery_percent", "error_code",
            "error_severity", "latitude", "longitude")  # fmt: skip
@@ -41,7 +41,7 @@ class Case:
 
     def __init__(self, system: System, number: int, prostheses: int = 1, *, base: int = FIRST_ID, first: date | None = None) -> None:
         self._system = system
-        ids = base + IDS_A_CASE * number
+        ids = base + IDS_PER_CASE * number
         self.prostheses = list(range(ids, ids + prostheses))
         self.first = first or date(FIRST_YEAR + number, 6, 1)
         self.last = self.first + timedelta(days=DAYS)

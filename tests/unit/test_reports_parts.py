@@ -20,8 +20,8 @@ import reports_api
 from reports_api import export_csv
 from reports_api.access import bearer_token
 from reports_api.auth import InvalidTokenError
+from reports_api.edge import refuse
 from reports_api.examples import ROW, WATERMARKS
-from reports_api.gate import refuse
 from reports_api.parameters import RangeParameters
 from reports_api.pdf_texts import TEXTS
 from reports_api.repository import ForeignRowError, ReportRepository

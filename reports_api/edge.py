@@ -22,7 +22,7 @@ SECURITY_HEADERS = {
 CLOSE = {"Connection": "close"}
 
 
-class Gate(http_edge.Edge):
+class ReportsEdge(http_edge.Edge):
     """Outermost layer of the service. Also answers what no handler foresaw, without a word about it."""
 
     def __init__(self, app: ASGIApp, *, max_header_bytes: int, max_target_bytes: int) -> None:

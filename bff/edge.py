@@ -23,7 +23,7 @@ CLOSE = {"connection": "close"}
 log = structlog.get_logger("bff.access")
 
 
-class Envelope(http_edge.Edge):
+class BffEdge(http_edge.Edge):
     """The outermost layer of the BFF."""
 
     def __init__(self, app: ASGIApp, *, public_url: str, public_host: str, secure: bool, cookie_prefix: str) -> None:
