@@ -29,7 +29,7 @@ async def live() -> JSONResponse:
 
 @router.get("/health/ready")
 async def ready(bff: TheBff) -> JSONResponse:
-    """503 without Redis. Keycloak or the reports service being down is said, but takes no instance out of service: the others have no other."""
+    """503 without Redis. The answer also says whether Keycloak and the reports service answer. That changes no status: all instances ask the same two servers."""
     store, keycloak, reports = await asyncio.gather(
         _answers(bff.store.ping()), _answers(bff.keycloak.require_available()), _answers(_reports(bff))
     )

@@ -51,7 +51,7 @@ class LogoutNotice:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """Whose tokens, for whom; at a login, how long ago its person may have proven who they are."""
+    """What a token must say: its issuer, and that it is for our client. At a login, also how long ago the person may have given the password."""
 
     issuer: str
     client_id: str
@@ -60,7 +60,7 @@ class Expected:
 
 
 class TokenValidator:
-    """Signature by the realm's published keys, then the claims. Raises `InvalidTokenError`."""
+    """Checks the signature with the realm's published keys, then the claims. Every method raises `InvalidTokenError`."""
 
     def __init__(self, keys: KeyCache, expected: Expected, clock: Clock) -> None:
         self._keys = keys
@@ -68,7 +68,7 @@ class TokenValidator:
         self._clock = clock
 
     async def identity_of_login(self, id_token: str, *, nonce: str) -> Identity:
-        """The person of the ID token of a login, who has proven who they are lately enough (OpenID Connect Core 3.1.3.7, ``nonce`` and ``auth_time``)."""
+        """The person of the ID token of a login. The person must have given the password recently (OpenID Connect Core 3.1.3.7, ``nonce`` and ``auth_time``)."""
         claims = await self._signed_claims(id_token, patient=True)
         now = self._clock()
         check_id_token(claims, self._expected, now)

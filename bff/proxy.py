@@ -36,7 +36,7 @@ router = APIRouter(route_class=DeadlineRoute)
 @router.get("/reports/{rest:path}", dependencies=[OUR_PAGE])
 @router.get("/users/{rest:path}", dependencies=[OUR_PAGE])
 async def proxy(request: Request, bff: TheBff, found: CountedSession) -> Response:
-    """Check, then pass on. The answer's head is there within the deadline, or 503 is."""
+    """Check the request, then pass it on. The caller gets the head of the answer within the deadline, or 503."""
     session, session_id = found
     target = _target(request, session)
     query = _query(request)
@@ -77,7 +77,7 @@ def _audit(bff: Bff, session: Session, target: Target) -> None:
 
 
 def _headers_up(request: Request, session: Session) -> dict[str, str]:
-    """The upstream request's headers, made from nothing: none of the client's is passed on but those that say how to answer."""
+    """The headers of the upstream request. Of the client's headers only those in `PASSED_UP` are passed on."""
     headers = {name: request.headers[name] for name in PASSED_UP if name in request.headers}
     headers["authorization"] = f"Bearer {session.grant.tokens.access}"
     headers["x-request-id"] = request.state.request_id
@@ -109,7 +109,7 @@ async def _ask(bff: Bff, request: Request, session: Session, target: Target, que
 
 
 def _upstream_failure(status: int, *, expired: bool) -> RefusalError | None:
-    """What is not passed on: failures of the service, and answers that no page should act on. *expired*: the access token has ended meanwhile."""
+    """The refusal in place of an answer that is not passed on: a failure of the service, or an answer that no page should act on. *expired*: the access token has ended meanwhile."""
     if status == HTTPStatus.UNAUTHORIZED and expired:
         # Keycloak could not renew it, and it ran out on the way: the next request asks again.
         return unavailable("The login server")
@@ -127,7 +127,7 @@ def _headers_down(response: ClientResponse) -> dict[str, str]:
 
 
 async def _answer(bff: Bff, request: Request, session: Session, target: Target, query: str) -> Response:
-    """Reports, or an export, which has a place of its own until its last byte."""
+    """Pass on reports or an export. An export holds a place of its share until its last byte."""
     async with AsyncExitStack() as stack:
         if target.nature is Nature.EXPORT:
             _take_export_place(bff, session, stack)
@@ -145,7 +145,7 @@ def _take_export_place(bff: Bff, session: Session, stack: AsyncExitStack) -> Non
 
 
 async def _stream(bff: Bff, request: Request, session: Session, target: Target, query: str) -> Response:
-    """Server-sent events, for as long as session and access token last."""
+    """Pass on server-sent events for as long as the session and the access token last."""
     async with AsyncExitStack() as stack:
         ended = stack.enter_context(bff.streams.opened(session.key, session.identity.subject))
         response = await _ask(bff, request, session, target, query, silence_s=bff.settings.stream_silence_s)

@@ -53,7 +53,7 @@ def is_outage(error: Exception) -> bool:
 
 
 def said(error: Exception) -> str:
-    """One line: who said what."""
+    """One line that says which server refused, and why."""
     match error:
         case KafkaException():
             return f"Kafka: {error.args[0].str() if error.args and hasattr(error.args[0], 'str') else error}"

@@ -1,4 +1,4 @@
-"""Who calls: the access token's signature and claims. Nothing but the token says who someone is.
+"""Who calls. The access token's signature and claims say it, and nothing else does.
 
 Taken are access tokens of the configured issuer, signed with RS256 or ES256, made for this service's audience. Refused are ID, refresh and
 logout tokens (other ``typ``), tokens of other realms and audiences, unsigned and symmetric ones.

@@ -1,4 +1,4 @@
-"""Is the process alive, can it answer, and its metrics. Open to whoever reaches the internal port; nothing personal in them."""
+"""Health checks and metrics. Whoever reaches the internal port may read them; they hold nothing personal."""
 
 from __future__ import annotations
 

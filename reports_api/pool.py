@@ -152,7 +152,7 @@ class ClickHousePool:
         return client
 
     async def close(self) -> None:
-        """Refuse new queries, break off those that run, and disconnect; as long as a connection takes to open, at most."""
+        """Refuse new queries, break off those that run, and disconnect. This takes at most as long as a connection takes to open."""
         for client in self._clients:
             self._given_up.add(client)
             _break_off(client)

@@ -19,7 +19,7 @@ MAX_ERRORS = 20
 
 
 def not_found() -> ProblemError:
-    """The one answer for what does not exist and for what is not yours: nobody learns which."""
+    """The one answer for what does not exist and for what belongs to somebody else, so that nobody learns which it is."""
     return ProblemError(404, "not-found", "There is nothing at this address for you.")
 
 

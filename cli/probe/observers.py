@@ -1,4 +1,4 @@
-"""Where readers look: the view in ClickHouse, the reports service, its live stream. Each says which error codes a wearer's reports hold."""
+"""Observers look where readers look: at the view in ClickHouse, the reports service, or its live stream. Each says which error codes a wearer's reports hold."""
 
 from __future__ import annotations
 
