@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from http import HTTPStatus
 
 from starlette.responses import JSONResponse
@@ -15,25 +14,19 @@ RETRY_AFTER_S = 5
 
 
 class RefusalError(ProblemError):
-    """A problem after which the browser may have to forget its session's cookie."""
+    """A request that is not answered as it was asked. *forget_session*: the browser shall forget its session's cookie."""
 
-    def __init__(
-        self,
-        status: int,
-        kind: str,
-        detail: str,
-        *,
-        retry_after_s: float | None = None,
-        headers: Mapping[str, str] | None = None,
-        members: Mapping[str, object] | None = None,
-        forget_session: bool = False,
-    ) -> None:
-        super().__init__(status, kind, detail, retry_after_s=retry_after_s, headers=headers, members=members)
-        self.forget_session = forget_session
+    forget_session = False
+
+
+class LoginRequiredError(RefusalError):
+    """There is no session, or it has ended."""
+
+    forget_session = True
 
 
 def login_required(detail: str = "You are not logged in, or your session has ended.") -> RefusalError:
-    return RefusalError(HTTPStatus.UNAUTHORIZED, "login-required", detail, members={"login_url": "/auth/login"}, forget_session=True)
+    return LoginRequiredError(HTTPStatus.UNAUTHORIZED, "login-required", detail, members={"login_url": "/auth/login"})
 
 
 def unavailable(what: str) -> RefusalError:
