@@ -16,8 +16,8 @@ from types import FrameType
 
 from benchmarks import debezium, endtoend, frontend, growth, processor, recovery, reports
 from benchmarks.results import Failure, Result, WrongResultsError, table
+from benchmarks.servers import progress
 from benchmarks.worker import SubjectFailedError
-from benchmarks.world import progress
 from local.steps import StepError
 from local.system import NotReadyError
 

@@ -25,9 +25,9 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its type hi
 from confluent_kafka.cimpl import NewTopic
 
 from benchmarks.results import Failure, Result, WrongResultsError, versions_of
+from benchmarks.servers import LOOPBACK, Servers, progress, started
 from benchmarks.source import Fleet, connected, insert_many
 from benchmarks.worker import SubjectFailedError
-from benchmarks.world import LOOPBACK, World, progress, world
 from connectors.accounts import CONNECT
 from connectors.apply import Connect, Connector, read_connectors
 from local.steps import PIPE
@@ -67,7 +67,7 @@ class _Envelope(msgspec.Struct, gc=False):
 
 def run(events: int | None) -> Iterator[Result | Failure]:
     count = (events or EVENTS) // ROUNDS
-    with world(("postgres", "kafka", "connect"), STEPS) as servers:
+    with started(("postgres", "kafka", "connect"), STEPS) as servers:
         subjects = (_ours(), _defaults(servers))
         with Connect(_url(servers), login=_login(servers)) as connect:
             connect.apply([subject.connector for subject in subjects])
@@ -85,7 +85,7 @@ def _ours() -> Subject:
     return Subject(Connector("bionicpro", {**config, "snapshot.mode": "no_data", "slot.name": "bench_bionicpro"}), LOG_TOPIC)
 
 
-def _defaults(servers: World) -> Subject:
+def _defaults(servers: Servers) -> Subject:
     """Into a topic of its own with as many partitions, made beforehand as ours is."""
     admin = AdminClient(servers.kafka.librdkafka())
     for made in admin.create_topics([NewTopic(DEFAULTS_TOPIC, log_partitions(), 1)]).values():
@@ -106,7 +106,7 @@ def _defaults(servers: World) -> Subject:
     return Subject(Connector("debezium-defaults", {**{name: config[name] for name in NEEDED}, **own}), DEFAULTS_TOPIC)
 
 
-def _round(servers: World, subjects: tuple[Subject, ...], rows: int, *, counted: bool) -> None:
+def _round(servers: Servers, subjects: tuple[Subject, ...], rows: int, *, counted: bool) -> None:
     """Insert while both rest; then let each read what was inserted, alone."""
     with connected(servers, "telemetry", "telemetry_ingest") as telemetry:
         query = b"SELECT coalesce(max(event_id), 0) FROM telemetry.telemetry_events"
@@ -131,7 +131,7 @@ def _round(servers: World, subjects: tuple[Subject, ...], rows: int, *, counted:
             subject.rates.append(rows * 0.9 / seconds)
 
 
-def _result(servers: World, subject: Subject) -> Result:
+def _result(servers: Servers, subject: Subject) -> Result:
     figures = {
         "events_per_s": subject.events / subject.seconds,
         "slowest_round_per_s": min(subject.rates),
@@ -144,7 +144,7 @@ def _result(servers: World, subject: Subject) -> Result:
     )
 
 
-def _set_running(servers: World, subject: Subject, *, running: bool) -> None:
+def _set_running(servers: Servers, subject: Subject, *, running: bool) -> None:
     """Resume or stop the connector, and wait until its task is there or gone."""
     url = f"{_url(servers)}/connectors/{subject.connector.name}"
     until = time.monotonic() + LIMIT_S
@@ -159,7 +159,7 @@ def _set_running(servers: World, subject: Subject, *, running: bool) -> None:
         time.sleep(0.1)
 
 
-def _wait_drained(servers: World, subject: Subject, wanted: int) -> None:
+def _wait_drained(servers: Servers, subject: Subject, wanted: int) -> None:
     """Until the topic has *wanted* records or more and no longer grows: markers and heartbeats are in that number too."""
     until, still, last = time.monotonic() + LIMIT_S, 0, 0
     while still < 6:
@@ -171,7 +171,7 @@ def _wait_drained(servers: World, subject: Subject, wanted: int) -> None:
         time.sleep(0.25)
 
 
-def _ends(servers: World, topic: str) -> dict[int, int]:
+def _ends(servers: Servers, topic: str) -> dict[int, int]:
     """The last committed offset of each partition."""
     consumer = Consumer(servers.kafka.consumer("bench-ends"))
     try:
@@ -180,7 +180,7 @@ def _ends(servers: World, topic: str) -> dict[int, int]:
         consumer.close()
 
 
-def _read(servers: World, topic: str, begins: dict[int, int], after_id: int) -> tuple[tuple[int, int, int], float]:
+def _read(servers: Servers, topic: str, begins: dict[int, int], after_id: int) -> tuple[tuple[int, int, int], float]:
     """(rows, sum of ids, sum of amplitudes) of the events above *after_id*, and the seconds between the twentieth and the last but a twentieth of their stamps."""
     consumer = Consumer(servers.kafka.consumer("bench-read") | {"enable.partition.eof": True})
     decode = msgspec.json.Decoder(_Envelope).decode
@@ -203,11 +203,11 @@ def _read(servers: World, topic: str, begins: dict[int, int], after_id: int) -> 
     return (rows, ids, amplitudes), max(0.001, (stamps[-cut - 1] - stamps[cut]) / 1000) if stamps else 0.001
 
 
-def _login(servers: World) -> tuple[str, str]:
+def _login(servers: Servers) -> tuple[str, str]:
     return "operator", servers.instance.secrets["connect_operator"]
 
 
-def _url(servers: World) -> str:
+def _url(servers: Servers) -> str:
     return f"http://{LOOPBACK}:{servers.instance.ports['connect']}"
 
 

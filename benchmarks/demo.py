@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
+from benchmarks.servers import Servers, started
 from benchmarks.source import Connection, connected
 from benchmarks.worker import SubjectFailedError
-from benchmarks.world import World, world
 from local import machine, steps
 from local.environments import secret_of
 from local.instance import existing
@@ -31,9 +31,9 @@ LIMIT_MS = 120_000
 
 
 @contextmanager
-def demo() -> Iterator[World]:
+def demo() -> Iterator[Servers]:
     """Every server and service. Raises SubjectFailedError where the page does not answer in time."""
-    with world(tuple(SERVERS), STEPS) as servers:
+    with started(tuple(SERVERS), STEPS) as servers:
         silent = wait_for([f"{servers.instance.page}/health/ready"], PAGE_LIMIT_S)
         if silent is not None:
             raise SubjectFailedError(f"the page does not answer at {silent}; see {servers.instance.logs / 'bff.log'}")
@@ -54,7 +54,7 @@ def chromium() -> Iterator[Browser]:
             browser.close()
 
 
-def logged_in(servers: World, browser: Browser) -> BrowserContext:
+def logged_in(servers: Servers, browser: Browser) -> BrowserContext:
     """A fresh profile in which WEARER has logged in through Keycloak's form and sees the page."""
     password = existing(servers.instance.folder).secrets[secret_of(WEARER.user.login)]
     context = browser.new_context(base_url=servers.instance.page, locale="en-GB")
@@ -69,7 +69,7 @@ def logged_in(servers: World, browser: Browser) -> BrowserContext:
     return context
 
 
-def prosthesis_of_wearer(servers: World) -> int:
+def prosthesis_of_wearer(servers: Servers) -> int:
     """The one that is WEARER's now. Raises SubjectFailedError where there is none."""
     with connected(servers, "crm", "crm_app") as crm:
         row = crm.execute(ADDRESS.encode(), (WEARER.user.user_id,)).fetchone()

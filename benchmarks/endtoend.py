@@ -17,16 +17,16 @@ from clickhouse_driver import Client
 from pydantic import SecretStr
 
 from benchmarks.results import Failure, Result, versions_of
-from benchmarks.service import ReportsService, TodaySight, reports_service
+from benchmarks.servers import LOOPBACK, Servers, progress, started
+from benchmarks.service import ReportsService, TodayObserver, reports_service
 from benchmarks.source import Fleet, Generator, make_owners
 from benchmarks.worker import SubjectFailedError
-from benchmarks.world import LOOPBACK, World, progress, world
-from cli.probe.percentiles import percentile, told
+from cli.probe.observers import ObserverError
 from cli.probe.run import Outcome, Plan, measure
-from cli.probe.sights import SightError
 from local import supervision
 from local.steps import PIPE
 from schemas.keys import LOG_TOPIC
+from service_kit.percentiles import percentile, told
 from service_kit.settings import PostgresSettings
 
 BENCH = "endtoend"
@@ -34,7 +34,7 @@ RATES = (500, 2_000, 10_000)
 CLIMB = (12_500, 15_000, 20_000, 25_000, 30_000)
 FLEET = Fleet(1, 1_000)
 PROBES = Fleet(900_001, 40)
-MARKS_A_S = 10.0
+MARKS_PER_S = 10.0
 WARM_S = 10.0
 SETTLE_S = 3.0
 STEADY_S = 25.0
@@ -66,19 +66,19 @@ class Load:
 
 
 class Stage:
-    def __init__(self, servers: World, service: ReportsService) -> None:
-        self._world, self._service = servers, service
+    def __init__(self, servers: Servers, service: ReportsService) -> None:
+        self._servers, self._service = servers, service
         self._probes = iter(range(PROBES.first, PROBES.first + PROBES.count))
 
     def load(self, rate: float, seconds: float) -> Load:
         """*rate* events a second for *seconds*, after a short settling; then wait until all of it is in the mart."""
         prosthesis = next(self._probes)
-        sight = TodaySight(self._service, user_of(prosthesis))
-        plan = Plan(max(1, int(seconds * MARKS_A_S)), MARKS_A_S, DEADLINE_S)
-        with Generator(self._world, FLEET, rate) as generator, Staleness(self._world) as staleness:
+        observer = TodayObserver(self._service, user_of(prosthesis))
+        plan = Plan(max(1, int(seconds * MARKS_PER_S)), MARKS_PER_S, DEADLINE_S)
+        with Generator(self._servers, FLEET, rate) as generator, Staleness(self._servers) as staleness:
             time.sleep(SETTLE_S)
             before, inserted, began = self._cpu(), generator.inserted, time.monotonic()
-            marks = measure(self._telemetry(), prosthesis, sight, plan, keep=True)
+            marks = measure(self._telemetry(), prosthesis, observer, plan, keep=True)
             after, events, wall = self._cpu(), generator.inserted - inserted, time.monotonic() - began
             stalest = staleness.worst_s
         drain = self._drain()
@@ -87,13 +87,13 @@ class Stage:
         return Load(rate, events, wall, spent, marks, stalest, drain)
 
     def _cpu(self) -> dict[str, float]:
-        servers = {part: self._world.usage(part).cpu_s for part in COMPONENTS}
+        servers = {part: self._servers.usage(part).cpu_s for part in COMPONENTS}
         return servers | {"reports_api": self._service.usage().cpu_s, "generator_and_marks": time.process_time()}
 
     def _drain(self) -> float:
         """Seconds until everything committed before now is in the mart."""
         began, now = time.monotonic(), time.time()
-        with self._world.clickhouse("auditor") as client:
+        with self._servers.clickhouse("auditor") as client:
             while least_as_of(client) < now:
                 if time.monotonic() - began > DRAIN_LIMIT_S:
                     raise SubjectFailedError(f"the mart is not up to date {DRAIN_LIMIT_S:.0f} s after the load ended")
@@ -101,7 +101,7 @@ class Stage:
         return time.monotonic() - began
 
     def _telemetry(self) -> PostgresSettings:
-        instance = self._world.instance
+        instance = self._servers.instance
         secret = SecretStr(instance.secrets["telemetry_ingest"])
         return PostgresSettings(
             host=LOOPBACK,
@@ -116,8 +116,8 @@ class Stage:
 class Staleness:
     """Looks once a second how old the oldest partition's data is."""
 
-    def __init__(self, servers: World) -> None:
-        self._world = servers
+    def __init__(self, servers: Servers) -> None:
+        self._servers = servers
         self._stop = Event()
         self._thread = Thread(target=self._watch, name="staleness", daemon=True)
         self.worst_s = 0.0
@@ -131,7 +131,7 @@ class Staleness:
         self._thread.join(10)
 
     def _watch(self) -> None:
-        with self._world.clickhouse("auditor") as client:
+        with self._servers.clickhouse("auditor") as client:
             while not self._stop.wait(1.0):
                 self.worst_s = max(self.worst_s, time.time() - least_as_of(client))
 
@@ -150,9 +150,9 @@ def user_of(prosthesis: int) -> str:
 
 
 @contextmanager
-def running_system() -> Iterator[tuple[World, ReportsService]]:
+def running_system() -> Iterator[tuple[Servers, ReportsService]]:
     """Pipe, processor and reports service, with the owners of FLEET and PROBES known."""
-    with world(("postgres", "kafka", "connect", "clickhouse"), PIPE) as servers:
+    with started(("postgres", "kafka", "connect", "clickhouse"), PIPE) as servers:
         supervision.start_programs(servers.instance, ["processor"])
         for fleet in (FLEET, PROBES):
             make_owners(servers, fleet)
@@ -174,11 +174,11 @@ def run(events: int | None, minutes: float, rates: tuple[int, ...] = RATES) -> I
                 highest = rate if load.held else highest
             if minutes > 0:
                 yield _sustained(servers, stage, highest, minutes)
-        except SightError as error:
+        except ObserverError as error:
             yield Failure(BENCH, "bionicpro", str(error))
 
 
-def _sustained(servers: World, stage: Stage, highest: int | None, minutes: float) -> Result | Failure:
+def _sustained(servers: Servers, stage: Stage, highest: int | None, minutes: float) -> Result | Failure:
     """Climb from *highest* as long as rates hold, then keep the last one up; a lower one where it does not hold that long."""
     held = [rate for rate in (highest,) if rate is not None]
     if held and held[-1] == max(RATES):
@@ -193,7 +193,7 @@ def _sustained(servers: World, stage: Stage, highest: int | None, minutes: float
     return Failure(BENCH, f"sustained {minutes:g} min", f"no rate held; tried {held or RATES}")
 
 
-def _result(servers: World, subject: str, load: Load) -> Result:
+def _result(servers: Servers, subject: str, load: Load) -> Result:
     figures: dict[str, float | int | str] = {
         "rate_asked": load.rate,
         "rate_inserted": load.events / load.wall_s,

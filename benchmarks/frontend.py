@@ -10,9 +10,9 @@ from playwright.sync_api import Browser, BrowserContext, Page, Response
 
 from benchmarks.demo import LIMIT_MS, chromium, demo, insert_event, logged_in, prosthesis_of_wearer
 from benchmarks.results import Failure, Result, versions_of
+from benchmarks.servers import Servers, progress
 from benchmarks.source import Connection, connected
-from benchmarks.world import World, progress
-from cli.probe.percentiles import percentile, told
+from service_kit.percentiles import percentile, told
 
 BENCH = "frontend"
 LOADS = 10
@@ -43,7 +43,7 @@ def run(events: int | None) -> Iterator[Result | Failure]:
         yield _live(context, telemetry, prosthesis, count)
 
 
-def _loads(servers: World, browser: Browser, context: BrowserContext, count: int) -> Result:
+def _loads(servers: Servers, browser: Browser, context: BrowserContext, count: int) -> Result:
     """Loads with an empty cache and a session that is there already."""
     began = time.monotonic()
     session = context.storage_state()

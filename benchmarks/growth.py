@@ -15,9 +15,9 @@ from clickhouse_driver import Client
 
 from benchmarks.log import LogWriter, write_events, write_owners
 from benchmarks.results import Failure, Result, WrongResultsError, versions_of
+from benchmarks.servers import SCHEMA_AND_TOPICS, Servers, progress, started
 from benchmarks.telemetry import Events, generate
 from benchmarks.worker import Worker, make_generation, worker
-from benchmarks.world import SCHEMA_AND_TOPICS, World, progress, world
 
 BENCH = "growth"
 EVENTS = 200_000  # a stage
@@ -38,7 +38,7 @@ DAY_US = 86_400_000_000
 class Stage:
     """The log so far: who owns what is in it, and the next event id."""
 
-    world: World
+    servers: Servers
     client: Client
     writer: LogWriter
     events: int
@@ -56,7 +56,7 @@ class Stage:
 
 
 def run(events: int | None) -> Iterator[Result | Failure]:
-    with world(("kafka", "clickhouse"), SCHEMA_AND_TOPICS) as servers, servers.clickhouse() as client:
+    with started(("kafka", "clickhouse"), SCHEMA_AND_TOPICS) as servers, servers.clickhouse() as client:
         stage = Stage(servers, client, LogWriter(servers.kafka), events or EVENTS)
         stage.owners(1, FLEET)
         stage.write(generate(2 * stage.events, FLEET))
@@ -71,11 +71,11 @@ def run(events: int | None) -> Iterator[Result | Failure]:
 def _workers(stage: Stage) -> Iterator[Result]:
     """The same log by one worker, and by two of another group."""
     for generation, count in ((1, 1), (2, 2)):
-        make_generation(stage.world, generation)
-        stage.world.quiet_store()
+        make_generation(stage.servers, generation)
+        stage.servers.quiet_store()
         with ExitStack() as stack:
             running = [
-                stack.enter_context(worker(stage.world, generation, INSTANCE_ID=f"bench-{generation}-{one}")) for one in range(count)
+                stack.enter_context(worker(stage.servers, generation, INSTANCE_ID=f"bench-{generation}-{one}")) for one in range(count)
             ]
             began = time.monotonic()
             running[0].wait_handled(stage.client, stage.writer.ends, LIMIT_S)
@@ -127,7 +127,7 @@ def _at_pairs(events: Events, pairs: np.ndarray[tuple[int], np.dtype[np.int64]])
 
 def _handled(stage: Stage, running: Worker, events: Events, name: str) -> Result:
     """Write *events* and wait until the worker is through; its CPU meanwhile is what they cost."""
-    stage.world.quiet_store()
+    stage.servers.quiet_store()
     began, before = time.monotonic(), running.usage().cpu_s
     stage.write(events)
     running.wait_handled(stage.client, stage.writer.ends, LIMIT_S)

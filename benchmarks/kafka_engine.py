@@ -8,9 +8,9 @@ from pathlib import Path
 from clickhouse_driver import Client
 
 from benchmarks.expected import METRICS, Mart, mart_of
+from benchmarks.servers import Servers
 from benchmarks.telemetry import owner_of
 from benchmarks.worker import SubjectFailedError
-from benchmarks.world import World
 from schemas.keys import LOG_TOPIC
 from service_kit.settings import ClientConfig
 
@@ -30,9 +30,9 @@ def prepare(client: Client, prostheses: int) -> None:
     client.execute(f"INSERT INTO {DATABASE}.owners VALUES", rows)
 
 
-def run(world: World, client: Client, events: int, limit_s: float) -> None:
+def run(servers: Servers, client: Client, events: int, limit_s: float) -> None:
     """Make log, raw, mart and views, and wait until *events* are in the mart. Raises SubjectFailedError at the limit."""
-    for statement in _statements(world.kafka.librdkafka(), f"bench-{time.time_ns()}")[1:]:
+    for statement in _statements(servers.kafka.librdkafka(), f"bench-{time.time_ns()}")[1:]:
         client.execute(statement)
     until = time.monotonic() + limit_s
     while (seen := client.execute(f"SELECT sum(event_count) FROM {DATABASE}.mart")[0][0]) < events:

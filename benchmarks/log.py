@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from benchmarks.servers import progress
 from benchmarks.telemetry import Array, Events, envelopes, ownership_document
-from benchmarks.world import progress
 from schemas.keys import LOG_TOPIC, partition_of, prosthesis_key
 from schemas.topics import log_partitions
 from service_kit.settings import ClientConfig, KafkaSettings
 
-RECORDS_A_TRANSACTION = 16_384  # max.batch.size of connectors/telemetry.json
+RECORDS_PER_TRANSACTION = 16_384  # max.batch.size of connectors/telemetry.json
 TIMEOUT_S = 60.0
 TOLD_EVERY = 500_000
 QUEUE_RECORDS = 200_000
@@ -60,7 +60,7 @@ class LogWriter:
         count = 0
         self._producer.begin_transaction()
         for count, (key, partition, value) in enumerate(records, 1):
-            if count % RECORDS_A_TRANSACTION == 0:
+            if count % RECORDS_PER_TRANSACTION == 0:
                 self._commit()
                 self._producer.begin_transaction()
             self._producer.produce(LOG_TOPIC, value, key, partition, on_delivery=self._delivered)

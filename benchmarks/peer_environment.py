@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.world import progress
+from benchmarks.servers import progress
 from local import bootstrap, paths
 
 VENV = paths.REPOSITORY / ".venv-peers"

@@ -19,9 +19,9 @@ from benchmarks.expected import METRICS, Mart, check, mart_of, recomputed
 from benchmarks.log import Filled, fill
 from benchmarks.peer_environment import NoPeersError
 from benchmarks.results import Failure, Result, WrongResultsError, versions_of
+from benchmarks.servers import SCHEMA_AND_TOPICS, Servers, progress, started
 from benchmarks.telemetry import Events, generate, owner_of
 from benchmarks.worker import SubjectFailedError, make_generation, worker
-from benchmarks.world import SCHEMA_AND_TOPICS, World, progress, world
 from local import paths
 from schemas.keys import LOG_TOPIC
 
@@ -42,7 +42,7 @@ ENGINE = ReplacingMergeTree(event_count) ORDER BY (user_id, report_date, prosthe
 class Stage:
     """What all subjects share: the servers, the log and what it must come to."""
 
-    world: World
+    servers: Servers
     client: Client
     events: Events
     prostheses: int
@@ -56,7 +56,7 @@ def run(events: int | None, subjects: tuple[str, ...] | None = None) -> Iterator
     """One outcome a subject, in the order of *subjects*."""
     count = events or EVENTS
     prostheses = min(PROSTHESES, max(200, count // 100))
-    with world(("kafka", "clickhouse"), SCHEMA_AND_TOPICS) as servers, servers.clickhouse() as client:
+    with started(("kafka", "clickhouse"), SCHEMA_AND_TOPICS) as servers, servers.clickhouse() as client:
         progress(f"writing {count:,} events of {prostheses:,} prostheses to {LOG_TOPIC}")
         generated = generate(count, prostheses)
         stage = Stage(servers, client, generated, prostheses, fill(servers.kafka, generated, prostheses))
@@ -67,7 +67,7 @@ def run(events: int | None, subjects: tuple[str, ...] | None = None) -> Iterator
 
 def _measured(name: str, stage: Stage) -> Result | Failure:
     progress(f"{name} begins")
-    stage.world.quiet_store()
+    stage.servers.quiet_store()
     own: dict[str, Callable[[Stage], Result]] = {"bionicpro": bionicpro, "confluent-decode": decode_only, "clickhouse": clickhouse}
     try:
         return own[name](stage) if name in own else peer(name, stage)
@@ -78,21 +78,21 @@ def _measured(name: str, stage: Stage) -> Result | Failure:
 class Store:
     """What ClickHouse spends from now on, merges of what was written included."""
 
-    def __init__(self, servers: World) -> None:
-        self._world = servers
+    def __init__(self, servers: Servers) -> None:
+        self._servers = servers
         self._before = servers.usage("clickhouse").cpu_s
 
     def spent(self) -> float:
-        self._world.quiet_store()
-        return self._world.usage("clickhouse").cpu_s - self._before
+        self._servers.quiet_store()
+        return self._servers.usage("clickhouse").cpu_s - self._before
 
 
 def bionicpro(stage: Stage) -> Result:
     """The real worker with its default settings, from the beginning of the log until its progress says that it is at the end."""
     generation = 1
-    make_generation(stage.world, generation)
-    store, samples = Store(stage.world), list[tuple[int, float]]()
-    with worker(stage.world, generation) as running:
+    make_generation(stage.servers, generation)
+    store, samples = Store(stage.servers), list[tuple[int, float]]()
+    with worker(stage.servers, generation) as running:
         began = time.monotonic()
         running.wait_handled(stage.client, stage.filled.ends, LIMIT_S, lambda handled: samples.append((handled, running.usage().cpu_s)))
         wall, usage = time.monotonic() - began, running.usage()
@@ -120,8 +120,8 @@ def _steady(samples: list[tuple[int, float]]) -> dict[str, float]:
 def clickhouse(stage: Stage) -> Result:
     """ClickHouse's Kafka engine with materialized views into raw and an aggregating mart; all CPU is the server's."""
     kafka_engine.prepare(stage.client, stage.prostheses)
-    store, began = Store(stage.world), time.monotonic()
-    kafka_engine.run(stage.world, stage.client, len(stage.events), LIMIT_S)
+    store, began = Store(stage.servers), time.monotonic()
+    kafka_engine.run(stage.servers, stage.client, len(stage.events), LIMIT_S)
     wall = time.monotonic() - began
     kafka_engine.stop(stage.client)
     spent = store.spent()
@@ -153,7 +153,7 @@ def peer(name: str, stage: Stage) -> Result:
     count = min(GUIDE_EVENTS, len(stage.events)) if name == "faust" else len(stage.events)
     python = paths.PYTHON if name == "faust" else peer_environment.python()
     stage.client.execute(MART_TABLE.format(name=name))
-    store = Store(stage.world)
+    store = Store(stage.servers)
     ran = programs.run(
         python,
         PROGRAMS[name],
@@ -181,17 +181,17 @@ def _result(name: str, events: int, ran: programs.Ran, versions: Mapping[str, st
 
 def _plan(stage: Stage, events: int, name: str) -> dict[str, Any]:
     return {
-        "kafka": stage.world.kafka.librdkafka(),
+        "kafka": stage.servers.kafka.librdkafka(),
         "topic": LOG_TOPIC,
         "group": f"bench-{name}",
         "records": stage.filled.records,
         "events": events,
         "owners": {one: (owner_of(one).user_id, owner_of(one).offset_s) for one in range(1, stage.prostheses + 1)},
-        "clickhouse": stage.world.clickhouse_account(),
+        "clickhouse": stage.servers.clickhouse_account(),
         "table": f"{DATABASE}.{name}",
         "folder": str(_folder(stage, name) / "state"),
     }
 
 
 def _folder(stage: Stage, name: str) -> Path:
-    return stage.world.instance.data(f"bench-{name}")
+    return stage.servers.instance.data(f"bench-{name}")

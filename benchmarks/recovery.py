@@ -13,14 +13,14 @@ from benchmarks.endtoend import least_as_of
 from benchmarks.expected import METRICS, check, mart_of, recomputed
 from benchmarks.log import fill
 from benchmarks.results import Failure, Result, versions_of
+from benchmarks.servers import Servers, progress, started
 from benchmarks.source import Fleet, Generator, make_owners
 from benchmarks.telemetry import generate
 from benchmarks.worker import SubjectFailedError
-from benchmarks.world import World, progress, world
-from cli.probe.percentiles import told
 from local import supervision
 from local.steps import PIPE
 from schemas.keys import LOG_TOPIC
+from service_kit.percentiles import told
 
 BENCH = "recovery"
 EVENTS = 2_000_000
@@ -35,12 +35,12 @@ FIRST_OF_SOURCE = 100_001  # prostheses of the live load; the preloaded log has 
 
 
 def run(events: int | None) -> Iterator[Result | Failure]:
-    with world(("postgres", "kafka", "connect", "clickhouse"), PIPE) as servers:
+    with started(("postgres", "kafka", "connect", "clickhouse"), PIPE) as servers:
         yield _rebuild(servers, events or EVENTS)
         yield _kills(servers)
 
 
-def _rebuild(servers: World, count: int) -> Result:
+def _rebuild(servers: Servers, count: int) -> Result:
     """From an empty mart: the supervisor starts the worker, and all *count* events of the log are folded."""
     generated = generate(count, REBUILT)
     progress(f"writing {count:,} events to {LOG_TOPIC}")
@@ -64,7 +64,7 @@ def _rebuild(servers: World, count: int) -> Result:
     return Result(BENCH, "rebuild", count, wall, usage.cpu_s, peak_rss_mib=usage.peak_rss_mib, figures=figures, versions=versions_of())
 
 
-def _kills(servers: World) -> Result:
+def _kills(servers: Servers) -> Result:
     """The supervised worker under load, killed again and again; fresh: every partition is beyond the moment of the kill."""
     fleet = Fleet(FIRST_OF_SOURCE, 500)
     make_owners(servers, fleet)

@@ -17,12 +17,12 @@ from clickhouse_driver import Client
 from benchmarks.demo import WEARER, chromium, demo, insert_event, logged_in, prosthesis_of_wearer
 from benchmarks.endtoend import user_of
 from benchmarks.results import Failure, Result, WrongResultsError, versions_of
+from benchmarks.servers import Servers, progress
 from benchmarks.service import ReportsService, reports_service
 from benchmarks.source import Fleet, Generator, connected, make_owners
 from benchmarks.worker import SubjectFailedError
-from benchmarks.world import World, progress
-from cli.probe.percentiles import told
 from schemas.mart import MartRow
+from service_kit.percentiles import told
 
 BENCH = "reports"
 USERS = 20_000
@@ -78,7 +78,7 @@ def _compared(reader: Client, service: ReportsService, users: list[str], days: i
     yield _result(f"service, {_name(days)}", served.seconds)
 
 
-def _through_the_door(servers: World, service: ReportsService, cookies: str, days: int, requests: int) -> Iterator[Result]:
+def _through_the_door(servers: Servers, service: ReportsService, cookies: str, days: int, requests: int) -> Iterator[Result]:
     """One wearer's reports straight from the service, and with a session through the BFF, in turn."""
     user = str(WEARER.user.user_id)
     straight = _Asked(service.url, _tokens(service, [user]), days, own=True)

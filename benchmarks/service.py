@@ -22,12 +22,13 @@ import httpx
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
+from benchmarks.servers import LOOPBACK, Servers
 from benchmarks.usage import Usage, usage_of
-from benchmarks.worker import SubjectFailedError, ended, last_words
-from benchmarks.world import LOOPBACK, World
+from benchmarks.worker import STOP_LIMIT_S, SubjectFailedError, last_words
 from local import paths
 from local.launch import wait_for
 from local.ports import any_free
+from service_kit import processes
 
 REALM = "bionicpro"
 TOKEN_S = 7_200
@@ -86,10 +87,10 @@ class ReportsService:
 
 
 @contextmanager
-def reports_service(world: World, **settings: object) -> Iterator[ReportsService]:
+def reports_service(servers: Servers, **settings: object) -> Iterator[ReportsService]:
     """``python -m reports_api`` with its reader's account; *settings* are the service's (``POOL_SIZE=…``)."""
     issuer, port = Issuer(), any_free(1)[0]
-    variables = world.variables("reports-api") | {
+    variables = servers.variables("reports-api") | {
         "BIONICPRO_KEYCLOAK__BASE_URL": issuer.url,
         "BIONICPRO_KEYCLOAK__PUBLIC_URL": issuer.url,
         "BIONICPRO_REPORTS__PORT": str(port),
@@ -97,7 +98,7 @@ def reports_service(world: World, **settings: object) -> Iterator[ReportsService
         "BIONICPRO_REPORTS__RATE_BURST": "100000",
         **{f"BIONICPRO_REPORTS__{name}": str(value) for name, value in settings.items()},
     }
-    log = world.instance.logs / "bench-reports-api.log"
+    log = servers.instance.logs / "bench-reports-api.log"
     with log.open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "reports_api"], cwd=paths.REPOSITORY, env=os.environ | variables, stdout=output, stderr=output
@@ -107,11 +108,11 @@ def reports_service(world: World, **settings: object) -> Iterator[ReportsService
             raise SubjectFailedError(f"the reports service does not answer: {last_words(log)}")
         yield ReportsService(f"http://{LOOPBACK}:{port}", issuer, process)
     finally:
-        ended(process)
+        processes.end(process, STOP_LIMIT_S)
         issuer.close()
 
 
-class TodaySight:
+class TodayObserver:
     """``…/today`` asked again and again, ten milliseconds between: which error codes the wearer's reports hold."""
 
     def __init__(self, service: ReportsService, user_id: str) -> None:

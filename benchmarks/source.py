@@ -11,11 +11,11 @@ from typing import Any
 
 import psycopg
 
+from benchmarks.servers import LOOPBACK, Servers, progress
 from benchmarks.worker import SubjectFailedError
-from benchmarks.world import LOOPBACK, World, progress
 
 TICK_S = 0.05  # one multi-row INSERT, one commit
-ROWS_A_COMMIT = 1_000
+ROWS_PER_COMMIT = 1_000
 OWNED_LIMIT_S = 300.0
 OWNERS = (
     "INSERT INTO crm.customers (customer_id, user_id, full_name, email, timezone) "
@@ -49,9 +49,9 @@ class Fleet:
 
 
 @contextmanager
-def connected(world: World, database: str, account: str) -> Iterator[Connection]:
+def connected(servers: Servers, database: str, account: str) -> Iterator[Connection]:
     """A connection that commits each statement."""
-    instance = world.instance
+    instance = servers.instance
     password = instance.secrets[account]
     with psycopg.connect(
         host=LOOPBACK, port=instance.ports["postgres"], dbname=database, user=account, password=password, autocommit=True
@@ -59,18 +59,18 @@ def connected(world: World, database: str, account: str) -> Iterator[Connection]
         yield connection
 
 
-def make_owners(world: World, fleet: Fleet) -> None:
+def make_owners(servers: Servers, fleet: Fleet) -> None:
     """Customers, prostheses and contracts of *fleet*; returns when the processor knows who owns what, and so must be running.
 
     Raises SubjectFailedError where that takes too long.
     """
     began = time.monotonic()
-    with connected(world, "crm", "crm_app") as crm:
+    with connected(servers, "crm", "crm_app") as crm:
         for statement in OWNERS:
             crm.execute(statement.encode(), {"first": fleet.first, "last": fleet.first + fleet.count - 1})
     last = fleet.first + fleet.count - 1
     query = "SELECT uniqExact(prosthesis_id) FROM bionicpro_g1.ownership WHERE toUInt64(prosthesis_id) BETWEEN %(first)s AND %(last)s AND document LIKE %(owned)s"
-    with world.clickhouse("auditor") as client:
+    with servers.clickhouse("auditor") as client:
         while (known := client.execute(query, {"first": fleet.first, "last": last, "owned": '%"user_id"%'})[0][0]) < fleet.count:
             if time.monotonic() - began > OWNED_LIMIT_S:
                 raise SubjectFailedError(
@@ -86,18 +86,18 @@ def insert(telemetry: Connection, fleet: Fleet, rows: int) -> None:
         telemetry.execute(EVENTS.encode(), {"rows": rows, "first": fleet.first, "prostheses": fleet.count})
 
 
-def insert_many(world: World, fleet: Fleet, rows: int) -> None:
-    """*rows* events as fast as PostgreSQL takes them, ROWS_A_COMMIT at a time."""
-    with connected(world, "telemetry", "telemetry_ingest") as telemetry:
-        for done in range(0, rows, ROWS_A_COMMIT):
-            insert(telemetry, fleet, min(ROWS_A_COMMIT, rows - done))
+def insert_many(servers: Servers, fleet: Fleet, rows: int) -> None:
+    """*rows* events as fast as PostgreSQL takes them, ROWS_PER_COMMIT at a time."""
+    with connected(servers, "telemetry", "telemetry_ingest") as telemetry:
+        for done in range(0, rows, ROWS_PER_COMMIT):
+            insert(telemetry, fleet, min(ROWS_PER_COMMIT, rows - done))
 
 
 class Generator:
     """Inserts *rate* events a second from a thread until stopped. What it could not keep up with it makes up for, at most one second's worth."""
 
-    def __init__(self, world: World, fleet: Fleet, rate: float) -> None:
-        self._world, self._fleet, self._rate = world, fleet, rate
+    def __init__(self, servers: Servers, fleet: Fleet, rate: float) -> None:
+        self._servers, self._fleet, self._rate = servers, fleet, rate
         self._stop = Event()
         self._thread = Thread(target=self._run, name="generator", daemon=True)
         self._error: Exception | None = None
@@ -115,7 +115,7 @@ class Generator:
 
     def _run(self) -> None:
         try:
-            with connected(self._world, "telemetry", "telemetry_ingest") as telemetry:
+            with connected(self._servers, "telemetry", "telemetry_ingest") as telemetry:
                 began, offset = time.monotonic(), 0.0
                 while not self._stop.wait(TICK_S):
                     due = int((time.monotonic() - began - offset) * self._rate) - self.inserted

@@ -27,7 +27,7 @@ SEVERITIES = ("info", "warning", "critical")
 FIRST_LSN = 40_000_000
 LSN_STEP = 304
 FIRST_TRANSACTION = 2_000
-ROWS_A_TRANSACTION = 200
+ROWS_PER_TRANSACTION = 200
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -109,13 +109,13 @@ def envelopes(events: Events) -> Iterator[str]:
         event_id = events.first_id + index
         number = event_id - 1
         lsn = FIRST_LSN + number * LSN_STEP
-        committed = FIRST_LSN + (number // ROWS_A_TRANSACTION * ROWS_A_TRANSACTION - 1) * LSN_STEP
+        committed = FIRST_LSN + (number // ROWS_PER_TRANSACTION * ROWS_PER_TRANSACTION - 1) * LSN_STEP
         stamp_ms = got_us // 1000
         yield (
             f'{{"before":null,"after":{{"event_id":{event_id},"prosthesis_id":{prosthesis},"recorded_at":"{at}Z","received_at":"{got}Z",'
             f'{payload}}},"source":{{"version":"3.7.0.Final","connector":"postgresql","name":"telemetry","ts_ms":{stamp_ms},"snapshot":"false",'
             f'"db":"telemetry","sequence":"[\\"{committed}\\",\\"{lsn}\\"]","ts_us":{got_us},"ts_ns":{got_us}000,"schema":"telemetry",'
-            f'"table":"telemetry_events","txId":{FIRST_TRANSACTION + number // ROWS_A_TRANSACTION},"lsn":{lsn},"xmin":null,"origin":null,'
+            f'"table":"telemetry_events","txId":{FIRST_TRANSACTION + number // ROWS_PER_TRANSACTION},"lsn":{lsn},"xmin":null,"origin":null,'
             f'"origin_lsn":null}},"op":"c","ts_ms":{stamp_ms + 15}}}'
         )
 

@@ -14,14 +14,15 @@ from typing import IO
 
 from clickhouse_driver import Client
 
+from benchmarks.servers import LOOPBACK, Servers, selected
 from benchmarks.usage import Usage, usage_of
-from benchmarks.world import LOOPBACK, World, selected
 from clickhouse.migrator import Migrator
 from local import paths
 from local.launch import answers
 from local.ports import any_free
 from schemas.generations import database_of
 from schemas.keys import LOG_TOPIC
+from service_kit import processes
 from service_kit.settings import ClickHouseSettings
 
 START_LIMIT_S = 60.0
@@ -70,9 +71,9 @@ class Worker:
             time.sleep(LOOK_S)
 
 
-def make_generation(world: World, generation: int) -> None:
+def make_generation(servers: Servers, generation: int) -> None:
     """Its tables; the views stay on generation 1. Idempotent."""
-    migrator = Migrator(ClickHouseSettings(**world.clickhouse_account()))
+    migrator = Migrator(ClickHouseSettings(**servers.clickhouse_account()))
     try:
         migrator.create_generation(generation)
     finally:
@@ -80,12 +81,12 @@ def make_generation(world: World, generation: int) -> None:
 
 
 @contextmanager
-def worker(world: World, generation: int = 1, **settings: object) -> Iterator[Worker]:
+def worker(servers: Servers, generation: int = 1, **settings: object) -> Iterator[Worker]:
     """A worker with a group, generation and port of its own, once its web endpoint answers; ended by force at the end.
 
     *settings* are the processor's (``BATCH_RECORDS=…``).
     """
-    folder = world.instance.data(f"bench-processor-{generation}-{settings.get('INSTANCE_ID', '')}")
+    folder = servers.instance.data(f"bench-processor-{generation}-{settings.get('INSTANCE_ID', '')}")
     folder.mkdir(parents=True, exist_ok=True)
     port = any_free(1)[0]
     chosen = {
@@ -95,14 +96,14 @@ def worker(world: World, generation: int = 1, **settings: object) -> Iterator[Wo
         "PORT": port,
         "DATA_DIR": folder,
     }
-    variables = selected(world.variables("processor"), **{**chosen, **settings})
+    variables = selected(servers.variables("processor"), **{**chosen, **settings})
     with (folder / "processor.log").open("ab") as output:
         process = _started(variables, output)
     try:
         startup = _wait_alive(process, port, folder / "processor.log")
         yield Worker(process, generation, port, startup, folder / "processor.log")
     finally:
-        ended(process)
+        processes.end(process, STOP_LIMIT_S)
 
 
 def _started(variables: Mapping[str, str], output: IO[bytes]) -> subprocess.Popen[bytes]:
@@ -117,17 +118,6 @@ def _wait_alive(process: subprocess.Popen[bytes], port: int, output: Path) -> fl
             raise SubjectFailedError(f"the processor does not answer: {last_words(output)}")
         time.sleep(0.01)
     return usage_of(process.pid).cpu_s
-
-
-def ended(process: subprocess.Popen[bytes]) -> None:
-    """SIGTERM, and SIGKILL where that does not help in time."""
-    if process.poll() is None:
-        process.terminate()
-    try:
-        process.wait(STOP_LIMIT_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait(STOP_LIMIT_S)
 
 
 def last_words(output: Path) -> str:

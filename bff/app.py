@@ -18,13 +18,14 @@ from starlette.responses import Response
 from bff import health, login, logout, pages, proxy, session_api
 from bff.context import Bff, bff_of, build, client_of
 from bff.cookies import Cookies
-from bff.envelope import Envelope
+from bff.edge import BffEdge
 from bff.oidc import ProviderDownError, ProviderMismatchError
 from bff.pages import PROGRAM_PATHS
 from bff.problems import RefusalError, unavailable
 from bff.redis_client import StoreDownError
 from bff.sessions import Clock
 from bff.settings import Settings
+from service_kit.problem_details import kind_of
 from service_kit.settings import EXIT_BAD_SETTINGS
 
 AUDITED = frozenset({"csrf", "not-yours", "not-found", "too-many-requests", "bad-query"})
@@ -54,7 +55,7 @@ def create_app(settings: Settings, clock: Clock = time.time) -> FastAPI:
         app.add_exception_handler(kind, handler)
     own = settings.bff
     app.add_middleware(
-        Envelope, public_url=own.public_url, public_host=own.public_host, secure=own.secure, cookie_prefix=Cookies(own.secure).prefix
+        BffEdge, public_url=own.public_url, public_host=own.public_host, secure=own.secure, cookie_prefix=Cookies(own.secure).prefix
     )
     return app
 
@@ -98,9 +99,7 @@ async def _refusal(request: Request, error: Exception) -> Response:
 
 
 def _of_framework(error: HTTPException) -> RefusalError:
-    status = HTTPStatus(error.status_code)
-    kind = "not-found" if status is HTTPStatus.NOT_FOUND else status.phrase.lower().replace(" ", "-")
-    return RefusalError(status, kind, f"{status.phrase}.", headers=error.headers)
+    return RefusalError(error.status_code, *kind_of(error), headers=error.headers)
 
 
 def _of_parameters(error: RequestValidationError) -> RefusalError:

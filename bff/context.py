@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import structlog
+from fastapi import Depends
 from starlette.requests import Request
 
 from bff.audit import Audit
 from bff.cookies import Cookies
 from bff.id_tokens import Expected, TokenValidator
-from bff.keys import SigningKeys
 from bff.oidc import GrantRefusedError, Keycloak, ProviderDownError, ProviderMismatchError
 from bff.rate_limits import RateLimits
 from bff.redis_client import Store
@@ -24,11 +24,15 @@ from bff.streams import LiveStreams
 from bff.transactions import Transactions
 from bff.upstream import Upstream
 from service_kit import addresses
+from service_kit.key_cache import Ages, KeyCache
+from service_kit.retries import Policy, retrying_async
 from service_kit.shares import Shares
 
-ENDING_TRIES = 4
-ENDING_PAUSE_S = 2.0
+ENDING = Policy(first_s=2.0, most_s=16.0, attempts=4)
 ENDINGS_AT_MOST = 200
+KEYS_MAX_AGE_S = 3600.0
+KEYS_MAX_STALE_S = 86_400.0
+"""Without Keycloak nobody logs in; so long may its last keys still say who is logged out."""
 log = structlog.get_logger("bff")
 
 
@@ -75,20 +79,25 @@ class Bff:
 
     async def _end_at_keycloak(self, session: Session) -> bool:
         try:
-            await self.keycloak.end_session(session.grant.tokens.refresh)
-        except GrantRefusedError:
-            return True  # gone already
-        except (ProviderDownError, ProviderMismatchError) as error:
-            log.warning("keycloak session not ended", error=str(error), session=session.reference)
+            await self._tell_keycloak(session)
+        except (ProviderDownError, ProviderMismatchError):
             return False
         return True
 
+    async def _tell_keycloak(self, session: Session) -> None:
+        try:
+            await self.keycloak.end_session(session.grant.tokens.refresh)
+        except GrantRefusedError:
+            return  # gone already
+        except (ProviderDownError, ProviderMismatchError) as error:
+            log.warning("keycloak session not ended", error=str(error), session=session.reference)
+            raise
+
     async def _keep_trying(self, session: Session) -> None:
-        for attempt in range(ENDING_TRIES):
-            if await self._end_at_keycloak(session):
-                return
-            await asyncio.sleep(ENDING_PAUSE_S * 2**attempt)
-        log.error("keycloak session left to time out", session=session.reference)
+        try:
+            await retrying_async(ENDING, when=_is_not_told)(self._tell_keycloak, session)
+        except (ProviderDownError, ProviderMismatchError):
+            log.error("keycloak session left to time out", session=session.reference)  # noqa: TRY400  each attempt has said why
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
         if len(self._endings) >= ENDINGS_AT_MOST:
@@ -108,6 +117,10 @@ class Bff:
         await self.store.close()
 
 
+def _is_not_told(error: BaseException) -> bool:
+    return isinstance(error, ProviderDownError | ProviderMismatchError)
+
+
 def build(settings: Settings, clock: Clock) -> Bff:
     """Put an instance together. Nothing is connected yet: whatever it needs may start later."""
     own = settings.bff
@@ -121,7 +134,8 @@ def build(settings: Settings, clock: Clock) -> Bff:
         refresh_margin_s=own.refresh_margin_s,
         clock=clock,
     )
-    keys = SigningKeys(keycloak.keys, cooldown_s=own.key_refetch_cooldown_s, clock=clock)
+    ages = Ages(own.identity_deadline_s, own.key_refetch_cooldown_s, KEYS_MAX_AGE_S, KEYS_MAX_STALE_S)
+    keys = KeyCache(keycloak.keys, ages, failures=(ProviderDownError, ProviderMismatchError), clock=clock)
     expected = Expected(keycloak.issuer, own.client_id, own.clock_leeway_s, own.max_authentication_age_s)
     validator = TokenValidator(keys, expected, clock)
     audit = Audit()
@@ -161,3 +175,24 @@ def client_of(request: Request) -> str:
 def limited_as(request: Request) -> str:
     """As whom the client is counted by a limit."""
     return addresses.limited_as(client_of(request))
+
+
+# Coroutines, because FastAPI would run plain functions in a thread.
+async def _bff(request: Request) -> Bff:
+    return bff_of(request)
+
+
+async def _client(request: Request) -> str:
+    return client_of(request)
+
+
+async def _counted_as(request: Request) -> str:
+    return limited_as(request)
+
+
+TheBff = Annotated[Bff, Depends(_bff)]
+"""A handler's instance."""
+Client = Annotated[str, Depends(_client)]
+"""The client's address, for the audit."""
+CountedAs = Annotated[str, Depends(_counted_as)]
+"""As whom the client is counted by a limit."""

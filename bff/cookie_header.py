@@ -53,6 +53,6 @@ def are_too_large(headers: RawHeaders, limit: int) -> bool:
 
 
 def fill_head(beginning: bytes, limit: int) -> bool:
-    """The same of a head of which only the *beginning* has come: it holds the beginning of a cookie line, and all else is within *limit*."""
+    """As `are_too_large`, for a head of which only the *beginning* has come. It must hold the beginning of a cookie line, and all other lines must be within *limit*."""
     lines = [(line[:7].lower() == b"cookie:", len(line)) for line in beginning.split(b"\r\n")]
     return any(is_cookie for is_cookie, _ in lines) and sum(size for is_cookie, size in lines if not is_cookie) <= limit

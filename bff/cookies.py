@@ -22,7 +22,7 @@ class Cookies:
 
     @property
     def prefix(self) -> str:
-        """With which the names of all our cookies begin."""
+        """The names of all our cookies begin with this."""
         return "__Host-bionicpro-" if self.secure else "bionicpro-"
 
     @property
@@ -34,7 +34,7 @@ class Cookies:
         return f"{self.prefix}login-{digest(state)[:16]}"
 
     def sent(self, request: Request) -> Mapping[str, str]:
-        """Our cookies among those of *request*, by name; the envelope has refused a request in which they are ambiguous."""
+        """Our cookies among those of *request*, by name; the edge has refused a request in which they are ambiguous."""
         return cookie_header.ours(request.headers.raw, self.prefix)
 
     def session_id(self, request: Request) -> str | None:

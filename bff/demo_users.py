@@ -10,7 +10,6 @@ import argparse
 import json
 import os
 import sys
-import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,8 +18,10 @@ from typing import Any, TypeVar
 from keycloak import KeycloakAdmin
 from keycloak.exceptions import KeycloakError
 
+from service_kit.retries import Policy, retrying
+
 T = TypeVar("T")
-BACK_OFF_S = (1, 2, 4, 8, 16, 32)
+INSISTENCE = Policy(first_s=1, most_s=32, attempts=7)
 TIMEOUT_S = 60
 CONFLICT = 409
 # Of the realm of administrators, which Keycloak makes itself: it is as guarded as the realm of the file.
@@ -120,15 +121,12 @@ def administrator(environment: Mapping[str, str]) -> KeycloakAdmin:
 
 def insisting(work: Callable[[], T]) -> T:
     """Do *work*, again with a back-off where the server is too busy to answer. Raises the last KeycloakError."""
-    for pause_s in BACK_OFF_S:
-        try:
-            return work()
-        except KeycloakError as error:
-            # 409: what was asked before, and not waited for to its end, is still being done.
-            if (error.response_code or 500) < 500 and error.response_code != CONFLICT:
-                raise
-            time.sleep(pause_s)
-    return work()
+    return retrying(INSISTENCE, when=_passes)(work)
+
+
+def _passes(error: BaseException) -> bool:
+    # 409: what was asked before, and not waited for to its end, is still being done.
+    return isinstance(error, KeycloakError) and ((error.response_code or 500) >= 500 or error.response_code == CONFLICT)
 
 
 def main(arguments: list[str] | None = None) -> int:

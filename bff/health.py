@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Awaitable
 from http import HTTPStatus
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from starlette.responses import JSONResponse
 
-from bff.context import Bff, bff_of
+from bff.context import Bff, TheBff
 from bff.deadlines import DeadlineRoute
 from bff.oidc import ProviderDownError, ProviderMismatchError
 from bff.redis_client import StoreDownError
@@ -28,9 +28,8 @@ async def live() -> JSONResponse:
 
 
 @router.get("/health/ready")
-async def ready(request: Request) -> JSONResponse:
-    """503 without Redis. Keycloak or the reports service being down is said, but takes no instance out of service: the others have no other."""
-    bff = bff_of(request)
+async def ready(bff: TheBff) -> JSONResponse:
+    """503 without Redis. The answer also says whether Keycloak and the reports service answer. That changes no status: all instances ask the same two servers."""
     store, keycloak, reports = await asyncio.gather(
         _answers(bff.store.ping()), _answers(bff.keycloak.require_available()), _answers(_reports(bff))
     )

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from bff.keys import SigningKeys, UnknownKeyError
+from joserfc.jwt import ClaimsOption
+
+from bff.oidc import ProviderDownError
 from bff.sessions import Clock, Identity
 from service_kit import signed_tokens
+from service_kit.key_cache import KeyCache, KeysUnavailableError
+from service_kit.token_claims import Claims, WrongClaimError, check, text_of, time_of
 
 LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
 LOGOUT_TOKEN_MAX_AGE_S = 300
-LATEST_TIME = 1e11
-"""Seconds since 1970; beyond it no clock goes, and sums of times stay exact."""
 MAX_SUBJECT_CHARS = 255
 """OpenID Connect Core 2: a subject is at most that many ASCII characters."""
 MAX_NAME_CHARS = 200
@@ -25,7 +25,15 @@ UNREADABLE = {
     "key-id": "it names no key",
     "signature": "its signature does not hold",
 }
-Claims = Mapping[str, Any]
+WRONG = {
+    "iss": "its issuer is another one",
+    "aud": "it is meant for another client",
+    "azp": "it was issued to another client",
+    "exp": "it has expired",
+    "iat": "it was issued in the future, or does not say when: compare the clocks",
+    "nbf": "it is not valid yet",
+    "typ": "it is not an ID token",
+}
 
 
 class InvalidTokenError(Exception):
@@ -43,7 +51,7 @@ class LogoutNotice:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """Whose tokens, for whom; at a login, how long ago its person may have proven who they are."""
+    """What a token must say: its issuer, and that it is for our client. At a login, also how long ago the person may have given the password."""
 
     issuer: str
     client_id: str
@@ -52,15 +60,15 @@ class Expected:
 
 
 class TokenValidator:
-    """Signature by the realm's published keys, then the claims. Raises `InvalidTokenError`."""
+    """Checks the signature with the realm's published keys, then the claims. Every method raises `InvalidTokenError`."""
 
-    def __init__(self, keys: SigningKeys, expected: Expected, clock: Clock) -> None:
+    def __init__(self, keys: KeyCache, expected: Expected, clock: Clock) -> None:
         self._keys = keys
         self._expected = expected
         self._clock = clock
 
     async def identity_of_login(self, id_token: str, *, nonce: str) -> Identity:
-        """The person of the ID token of a login, who has proven who they are lately enough (OpenID Connect Core 3.1.3.7, ``nonce`` and ``auth_time``)."""
+        """The person of the ID token of a login. The person must have given the password recently (OpenID Connect Core 3.1.3.7, ``nonce`` and ``auth_time``)."""
         claims = await self._signed_claims(id_token, patient=True)
         now = self._clock()
         check_id_token(claims, self._expected, now)
@@ -79,45 +87,47 @@ class TokenValidator:
 
     async def _signed_claims(self, token: str, *, patient: bool) -> Claims:
         try:
-            key = await self._keys.key(signed_tokens.key_id(token), patient=patient)
+            key = await self._keys.get(signed_tokens.key_id(token), patient=patient)
+            if key is None:
+                raise InvalidTokenError("the token was signed with a key that the realm does not publish")
             return signed_tokens.verified(token, key)[1]
-        except UnknownKeyError as error:
-            raise InvalidTokenError(str(error)) from None
+        except KeysUnavailableError as error:
+            raise ProviderDownError(str(error)) from error
         except signed_tokens.UnreadableTokenError as error:
             raise InvalidTokenError(UNREADABLE[error.reason]) from None
 
 
 def check_id_token(claims: Claims, expected: Expected, now: float) -> None:
     """Raise `InvalidTokenError` unless *claims* are those of an ID token for us, valid *now* (seconds since 1970)."""
-    _check_issuer_and_audience(claims, expected)
-    _check_times(claims, expected, now)
-    if claims.get("typ", "ID") != "ID":
-        raise InvalidTokenError("it is not an ID token")
-    subject = _text(claims, "sub")
-    if not subject or not subject.isascii() or len(subject) > MAX_SUBJECT_CHARS or not _text(claims, "sid"):
+    _check_claims(claims, expected, now, typ={"value": "ID"})
+    subject = text_of(claims, "sub")
+    if not subject or not subject.isascii() or len(subject) > MAX_SUBJECT_CHARS or not text_of(claims, "sid"):
         raise InvalidTokenError("it names no subject or no session")
 
 
 def check_login(claims: Claims, nonce: str, authenticated_after: float) -> None:
     """Raise `InvalidTokenError` unless *claims* answer the login of *nonce*, by a person who has proven who they are after *authenticated_after*."""
-    if not hmac.compare_digest(_text(claims, "nonce").encode(), nonce.encode()):
+    if not hmac.compare_digest(text_of(claims, "nonce").encode(), nonce.encode()):
         raise InvalidTokenError("its nonce is not the one of this login")
-    if _number(claims, "auth_time") < authenticated_after:
+    try:
+        authenticated = time_of(claims, "auth_time")
+    except WrongClaimError:
+        raise InvalidTokenError("it does not say when the password was given") from None
+    if authenticated < authenticated_after:
         raise InvalidTokenError("the password was given too long ago")
 
 
 def check_logout_token(claims: Claims, expected: Expected, now: float) -> LogoutNotice:
     """The notice of a logout token's *claims*. Raises `InvalidTokenError`."""
-    _check_issuer_and_audience(claims, expected)
-    _check_times(claims, expected, now)
-    if now - _number(claims, "iat") > LOGOUT_TOKEN_MAX_AGE_S + expected.leeway_s:
+    _check_claims(claims, expected, now)
+    if now - time_of(claims, "iat") > LOGOUT_TOKEN_MAX_AGE_S + expected.leeway_s:
         raise InvalidTokenError("it is too old")
     events = claims.get("events")
     if not isinstance(events, dict) or not isinstance(events.get(LOGOUT_EVENT), dict):
         raise InvalidTokenError("it announces no logout")
     if "nonce" in claims:
         raise InvalidTokenError("a logout token has no nonce")
-    jti, sid, subject = _text(claims, "jti"), _text(claims, "sid"), _text(claims, "sub")
+    jti, sid, subject = text_of(claims, "jti"), text_of(claims, "sid"), text_of(claims, "sub")
     if not jti or not (sid or subject):
         raise InvalidTokenError("it has no identifier, or names neither session nor subject")
     return LogoutNotice(jti, sid or None, subject or None)
@@ -126,45 +136,17 @@ def check_logout_token(claims: Claims, expected: Expected, now: float) -> Logout
 def identity_of(claims: Claims) -> Identity:
     """The person that a validated ID token speaks of."""
     roles = claims.get("roles")
-    name = (_text(claims, "name") or _text(claims, "preferred_username"))[:MAX_NAME_CHARS]
+    name = (text_of(claims, "name") or text_of(claims, "preferred_username"))[:MAX_NAME_CHARS]
     known = tuple(sorted(role for role in roles if isinstance(role, str) and role.isascii())) if isinstance(roles, list) else ()
-    return Identity(_text(claims, "sub"), _text(claims, "sid"), name, known)
+    return Identity(text_of(claims, "sub"), text_of(claims, "sid"), name, known)
 
 
-def _check_issuer_and_audience(claims: Claims, expected: Expected) -> None:
-    if claims.get("iss") != expected.issuer:
-        raise InvalidTokenError("its issuer is another one")
+def _check_claims(claims: Claims, expected: Expected, now: float, **more: ClaimsOption) -> None:
+    """The claims that ID and logout tokens share. A token for several clients must say for which of them it was made (OpenID Connect Core 3.1.3.7)."""
     audience = claims.get("aud")
-    audiences = audience if isinstance(audience, list) else [audience]
-    if expected.client_id not in audiences:
-        raise InvalidTokenError("it is meant for another client")
-    if (len(audiences) > 1 or "azp" in claims) and claims.get("azp") != expected.client_id:
-        raise InvalidTokenError("it was issued to another client")
-
-
-def _check_times(claims: Claims, expected: Expected, now: float) -> None:
-    if now >= _number(claims, "exp") + expected.leeway_s:
-        raise InvalidTokenError("it has expired")
-    if _number(claims, "iat") > now + expected.leeway_s:
-        raise InvalidTokenError("it was issued in the future: compare the clocks")
-    if "nbf" in claims and _number(claims, "nbf") > now + expected.leeway_s:
-        raise InvalidTokenError("it is not valid yet")
-
-
-def _text(claims: Claims, name: str) -> str:
-    """The text of a claim, "" where it is none or cannot be written down: JSON can hold halves of characters (lone surrogates)."""
-    value = claims.get(name)
-    if not isinstance(value, str):
-        return ""
+    several = isinstance(audience, list) and len(audience) > 1
+    own: dict[str, ClaimsOption] = {"azp": {"essential": several, "value": expected.client_id}, "iat": {"essential": True}}
     try:
-        value.encode()
-    except UnicodeEncodeError:
-        return ""
-    return value
-
-
-def _number(claims: Claims, name: str) -> float:
-    value = claims.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < LATEST_TIME:
-        raise InvalidTokenError(f"it has no {name}")
-    return float(value)
+        check(claims, issuer=expected.issuer, audience=expected.client_id, now=now, leeway_s=expected.leeway_s, **own | more)
+    except WrongClaimError as error:
+        raise InvalidTokenError(WRONG.get(error.claim, f"its {error.claim} is wrong")) from None

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.datastructures import QueryParams
 from starlette.responses import RedirectResponse, Response
 
-from bff.context import Bff, bff_of, client_of, limited_as
+from bff.context import Bff, Client, CountedAs, TheBff
 from bff.deadlines import DeadlineRoute
 from bff.id_tokens import InvalidTokenError
 from bff.oidc import GrantRefusedError
@@ -27,6 +27,10 @@ ERRORS_OF_THE_MOMENT = frozenset({"temporarily_unavailable", "server_error"})
 @router.get("/auth/login")
 async def login(
     request: Request,
+    bff: TheBff,
+    client: Client,
+    counted_as: CountedAs,
+    *,
     return_to: str = "/",
     lang: str | None = None,
     login_hint: Annotated[str | None, Query(max_length=100, pattern=r"^[\w.@+-]+$")] = None,
@@ -35,13 +39,12 @@ async def login(
 
     *login_hint* (OpenID Connect Core 3.1.2.1) only fills in the name on Keycloak's form.
     """
-    bff = bff_of(request)
     require_navigation(request)
     # Counted apart, so that no foreign page can use up what its viewer may do.
-    counted_as = "logins from elsewhere" if comes_from_elsewhere(request) else "logins"
-    await bff.limits.count(counted_as, limited_as(request), bff.settings.logins_per_minute)
+    what = "logins from elsewhere" if comes_from_elsewhere(request) else "logins"
+    await bff.limits.count(what, counted_as, bff.settings.logins_per_minute)
     if len(request.query_params.getlist("return_to")) > 1 or not is_local_path(return_to):
-        bff.audit.login_refused("bad return address", client_of(request))
+        bff.audit.login_refused("bad return address", client)
         raise RefusalError(HTTPStatus.BAD_REQUEST, "bad-return-address", "The address to return to is not a page of this site.")
     await bff.keycloak.require_available()
     begun = await bff.transactions.begin(return_to)
@@ -63,20 +66,19 @@ async def login(
 
 
 @router.get("/auth/callback")
-async def callback(request: Request) -> Response:
+async def callback(request: Request, bff: TheBff, client: Client, counted_as: CountedAs) -> Response:
     """Finish a login: a new session under a new id, whatever cookie the browser brought."""
-    bff = bff_of(request)
     require_navigation(request)
     try:
         state = _single(request.query_params, "state")
-        transaction = await _transaction(bff, request, state)
+        transaction = await _transaction(bff, request, state, counted_as)
         code = _code(request.query_params, bff.keycloak.issuer)
         session_id, session = await _session(bff, code, transaction)
     except RefusalError as refusal:
-        bff.audit.login_refused(refusal.kind, client_of(request))
+        bff.audit.login_refused(refusal.kind, client)
         raise
     await _end_replaced(bff, request, session)
-    bff.audit.login_succeeded(session, client_of(request))
+    bff.audit.login_succeeded(session, client)
     response = RedirectResponse(transaction.return_to, HTTPStatus.SEE_OTHER)
     bff.cookies.set_session(response, session_id)
     bff.cookies.clear_login(response, bff.cookies.login_name(state))
@@ -96,11 +98,11 @@ def _single(parameters: QueryParams, name: str) -> str:
     return str(values[0])
 
 
-async def _transaction(bff: Bff, request: Request, state: str) -> Transaction:
+async def _transaction(bff: Bff, request: Request, state: str, counted_as: str) -> Transaction:
     binding = bff.cookies.sent(request).get(bff.cookies.login_name(state))
     if binding is not None:
         # Who has no login under way asks neither Redis nor Keycloak anything, and uses up nobody's logins.
-        await bff.limits.count("callbacks", limited_as(request), bff.settings.logins_per_minute)
+        await bff.limits.count("callbacks", counted_as, bff.settings.logins_per_minute)
     transaction = await bff.transactions.take(state, binding)
     if transaction is None:
         raise _refused(

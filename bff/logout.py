@@ -10,13 +10,11 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict
 from starlette.responses import JSONResponse, Response
 
-from bff.context import Bff, bff_of, client_of, limited_as
+from bff.context import Client, CountedAs, TheBff
 from bff.deadlines import DeadlineRoute
 from bff.id_tokens import InvalidTokenError
-from bff.problems import RefusalError
-from bff.request_guard import require_api_request, require_no_body
-from bff.session_api import find_session
-from service_kit.problem_details import MEDIA_TYPE, document
+from bff.problems import RefusalError, problem
+from bff.session_api import OUR_PAGE, FoundSession
 
 MAX_FORM = 32_768
 router = APIRouter(route_class=DeadlineRoute)
@@ -32,13 +30,9 @@ class LogoutAnswer(BaseModel):
     single_sign_on_ended: bool
 
 
-@router.post("/auth/logout", responses={200: {"model": LogoutAnswer}})
-async def logout(request: Request) -> JSONResponse:
+@router.post("/auth/logout", responses={200: {"model": LogoutAnswer}}, dependencies=[OUR_PAGE])
+async def logout(bff: TheBff, found: FoundSession) -> JSONResponse:
     """End the session here and at Keycloak. Idempotent: without a session it answers the same."""
-    bff = bff_of(request)
-    require_api_request(request, bff.settings.public_url)
-    require_no_body(request)
-    found = await find_session(request)
     ended = True
     if found is not None:
         ended = await bff.end_session(found[0])
@@ -49,30 +43,28 @@ async def logout(request: Request) -> JSONResponse:
 
 
 @router.post("/auth/backchannel-logout")
-async def backchannel_logout(request: Request) -> Response:
+async def backchannel_logout(request: Request, bff: TheBff, client: Client, counted_as: CountedAs) -> Response:
     """Keycloak says that a session or a person has logged out elsewhere (OpenID Connect Back-Channel Logout 1.0)."""
-    bff = bff_of(request)
-    await bff.limits.count("logout tokens", limited_as(request), bff.settings.logout_tokens_per_minute)
+    await bff.limits.count("logout tokens", counted_as, bff.settings.logout_tokens_per_minute)
     try:
         notice = await bff.validator.logout_notice(await _logout_token(request))
         ended = await bff.sessions.end_by_logout_token(notice.jti, notice.sid, notice.subject)
         if ended is None:
             raise InvalidTokenError("it was used before")
     except InvalidTokenError as error:
-        return _refused(bff, request, str(error))
+        bff.audit.backchannel_logout_refused(str(error), client)
+        return _refused(str(error), request.state.request_id)
     for key in ended:
         bff.streams.end(key)
     bff.audit.backchannel_logout(notice.subject, len(ended))
     return Response(status_code=HTTPStatus.OK)
 
 
-def _refused(bff: Bff, request: Request, reason: str) -> JSONResponse:
+def _refused(reason: str, request_id: str) -> JSONResponse:
     """Problem details with the two members that OpenID Connect Back-Channel Logout 2.8 knows."""
-    bff.audit.backchannel_logout_refused(reason, client_of(request))
     detail = f"The logout token is refused: {reason}."
     known = {"error": "invalid_request", "error_description": detail}
-    body = document(HTTPStatus.BAD_REQUEST, "logout-token-refused", detail, request.state.request_id) | known
-    return JSONResponse(body, HTTPStatus.BAD_REQUEST, media_type=MEDIA_TYPE)
+    return problem(RefusalError(HTTPStatus.BAD_REQUEST, "logout-token-refused", detail, members=known), request_id)
 
 
 async def _logout_token(request: Request) -> str:

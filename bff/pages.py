@@ -11,7 +11,7 @@ from pathlib import Path
 from fastapi import APIRouter, Request
 from starlette.responses import FileResponse, HTMLResponse, Response
 
-from bff.context import bff_of
+from bff.context import TheBff
 from bff.problems import RefusalError, problem
 
 router = APIRouter()
@@ -101,12 +101,12 @@ async def style() -> Response:
 
 
 @router.get("/{path:path}", include_in_schema=False)
-async def page(request: Request) -> Response:
-    """A file of the built page; any other address that a browser navigates to is the page itself, which finds its way by the address."""
+async def page(request: Request, bff: TheBff) -> Response:
+    """A file of the built page. For any other address that a browser navigates to, the page itself, which shows what the address names."""
     path = request.scope["raw_path"].decode("ascii", "replace")
     if len(path) > MAX_PAGE_PATH or not PAGE_PATH.fullmatch(path):
         raise _nothing_here()
-    root = bff_of(request).settings.static_dir.resolve()
+    root = bff.settings.static_dir.resolve()
     file = _file(root, path)
     is_asset = path.startswith("/assets/")
     if file is not None:
@@ -158,7 +158,7 @@ def _nothing_here() -> RefusalError:
 
 
 def _file(root: Path, path: str) -> Path | None:
-    """The file of a *path* like `PAGE_PATH` below *root*, or None; links that lead outside lead nowhere."""
+    """The file of a *path* like `PAGE_PATH` below *root*, or None; a link that leads outside counts as no file."""
     try:
         file = (root / path[1:]).resolve()
         return file if file.is_relative_to(root) and file.is_file() else None

@@ -2,43 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from http import HTTPStatus
 
 from starlette.responses import JSONResponse
 
-from service_kit.problem_details import MEDIA_TYPE, document
+from service_kit.problem_details import MEDIA_TYPE, ProblemError, of_problem
 from service_kit.shares import RETRY_AFTER_S as SHARE_FREE_AFTER_S
 from service_kit.shares import ShareFullError
 
 RETRY_AFTER_S = 5
 
 
-class RefusalError(Exception):
-    """An answer other than success, with the words that the caller may see."""
+class RefusalError(ProblemError):
+    """A request that is not answered as it was asked. *forget_session*: the browser shall forget its session's cookie."""
 
-    def __init__(
-        self,
-        status: int,
-        kind: str,
-        detail: str,
-        *,
-        retry_after_s: int | None = None,
-        forget_session: bool = False,
-        headers: Mapping[str, str] | None = None,
-    ) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.kind = kind
-        self.detail = detail
-        self.forget_session = forget_session
-        self.headers = dict(headers or {})
-        if retry_after_s is not None:
-            self.headers["Retry-After"] = str(retry_after_s)
+    forget_session = False
+
+
+class LoginRequiredError(RefusalError):
+    """There is no session, or it has ended."""
+
+    forget_session = True
 
 
 def login_required(detail: str = "You are not logged in, or your session has ended.") -> RefusalError:
-    return RefusalError(HTTPStatus.UNAUTHORIZED, "login-required", detail, forget_session=True)
+    return LoginRequiredError(HTTPStatus.UNAUTHORIZED, "login-required", detail, members={"login_url": "/auth/login"})
 
 
 def unavailable(what: str) -> RefusalError:
@@ -65,7 +53,4 @@ def no_place(full: ShareFullError, what: str, retry_after_s: int = SHARE_FREE_AF
 
 def problem(refusal: RefusalError, instance: str) -> JSONResponse:
     """``application/problem+json``; *instance* is the request's identifier, found in the log too."""
-    body = document(refusal.status, refusal.kind, refusal.detail, instance)
-    if refusal.status == HTTPStatus.UNAUTHORIZED:
-        body["login_url"] = "/auth/login"
-    return JSONResponse(body, int(refusal.status), refusal.headers, media_type=MEDIA_TYPE)
+    return JSONResponse(of_problem(refusal, instance), int(refusal.status), refusal.headers, media_type=MEDIA_TYPE)

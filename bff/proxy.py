@@ -13,12 +13,12 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from bff.allow_list import IdentityParameterError, Nature, QueryError, Target, own_target, support_target, upstream_query
-from bff.context import Bff, bff_of
+from bff.context import Bff, TheBff
 from bff.deadlines import DeadlineRoute, PassedOn
 from bff.problems import RefusalError, no_place, unavailable
 from bff.redis_client import StoreDownError
-from bff.request_guard import BACKGROUND_HEADER, require_api_request, require_no_body
-from bff.session_api import require_counted_session
+from bff.request_guard import BACKGROUND_HEADER
+from bff.session_api import OUR_PAGE, CountedSession
 from bff.sessions import Session
 from bff.streams import relay
 from bff.upstream import UpstreamError, body
@@ -32,15 +32,12 @@ log = structlog.get_logger("bff.proxy")
 router = APIRouter(route_class=DeadlineRoute)
 
 
-@router.get("/reports")
-@router.get("/reports/{rest:path}")
-@router.get("/users/{rest:path}")
-async def proxy(request: Request) -> Response:
-    """Check, then pass on. The answer's head is there within the deadline, or 503 is."""
-    bff = bff_of(request)
-    require_api_request(request, bff.settings.public_url)
-    require_no_body(request)
-    session, session_id = await require_counted_session(request)
+@router.get("/reports", dependencies=[OUR_PAGE])
+@router.get("/reports/{rest:path}", dependencies=[OUR_PAGE])
+@router.get("/users/{rest:path}", dependencies=[OUR_PAGE])
+async def proxy(request: Request, bff: TheBff, found: CountedSession) -> Response:
+    """Check the request, then pass it on. The caller gets the head of the answer within the deadline, or 503."""
+    session, session_id = found
     target = _target(request, session)
     query = _query(request)
     by_person = target.nature in {Nature.ACTION, Nature.EXPORT} and request.headers.get(BACKGROUND_HEADER) != "1"
@@ -49,8 +46,8 @@ async def proxy(request: Request) -> Response:
     session = await bff.refresher.fresh(session, session_id)
     _audit(bff, session, target)
     if target.nature is Nature.STREAM:
-        return await _stream(request, session, target, query)
-    return await _answer(request, session, target, query)
+        return await _stream(bff, request, session, target, query)
+    return await _answer(bff, request, session, target, query)
 
 
 def _target(request: Request, session: Session) -> Target:
@@ -80,7 +77,7 @@ def _audit(bff: Bff, session: Session, target: Target) -> None:
 
 
 def _headers_up(request: Request, session: Session) -> dict[str, str]:
-    """The upstream request's headers, made from nothing: none of the client's is passed on but those that say how to answer."""
+    """The headers of the upstream request. Of the client's headers only those in `PASSED_UP` are passed on."""
     headers = {name: request.headers[name] for name in PASSED_UP if name in request.headers}
     headers["authorization"] = f"Bearer {session.grant.tokens.access}"
     headers["x-request-id"] = request.state.request_id
@@ -88,9 +85,8 @@ def _headers_up(request: Request, session: Session) -> dict[str, str]:
     return headers
 
 
-async def _ask(request: Request, session: Session, target: Target, query: str, *, silence_s: float) -> ClientResponse:
+async def _ask(bff: Bff, request: Request, session: Session, target: Target, query: str, *, silence_s: float) -> ClientResponse:
     """The head of the service's answer, if it is one to pass on."""
-    bff = bff_of(request)
     asked = target.path + (f"?{query}" if query else "")
     try:
         response = await bff.upstream.get(
@@ -113,7 +109,7 @@ async def _ask(request: Request, session: Session, target: Target, query: str, *
 
 
 def _upstream_failure(status: int, *, expired: bool) -> RefusalError | None:
-    """What is not passed on: failures of the service, and answers that no page should act on. *expired*: the access token has ended meanwhile."""
+    """The refusal in place of an answer that is not passed on: a failure of the service, or an answer that no page should act on. *expired*: the access token has ended meanwhile."""
     if status == HTTPStatus.UNAUTHORIZED and expired:
         # Keycloak could not renew it, and it ran out on the way: the next request asks again.
         return unavailable("The login server")
@@ -130,13 +126,12 @@ def _headers_down(response: ClientResponse) -> dict[str, str]:
     return {name: response.headers[name] for name in PASSED_DOWN if name in response.headers}
 
 
-async def _answer(request: Request, session: Session, target: Target, query: str) -> Response:
-    """Reports, or an export, which has a place of its own until its last byte."""
-    bff = bff_of(request)
+async def _answer(bff: Bff, request: Request, session: Session, target: Target, query: str) -> Response:
+    """Pass on reports or an export. An export holds a place of its share until its last byte."""
     async with AsyncExitStack() as stack:
         if target.nature is Nature.EXPORT:
             _take_export_place(bff, session, stack)
-        response = await _ask(request, session, target, query, silence_s=bff.settings.request_deadline_s)
+        response = await _ask(bff, request, session, target, query, silence_s=bff.settings.request_deadline_s)
         stack.callback(response.close)
         held = stack.pop_all()
     return PassedOn(body(response), response.status, _headers_down(response), deadline_s=bff.settings.export_deadline_s, held=held)
@@ -149,12 +144,11 @@ def _take_export_place(bff: Bff, session: Session, stack: AsyncExitStack) -> Non
         raise no_place(full, "exports") from None
 
 
-async def _stream(request: Request, session: Session, target: Target, query: str) -> Response:
-    """Server-sent events, for as long as session and access token last."""
-    bff = bff_of(request)
+async def _stream(bff: Bff, request: Request, session: Session, target: Target, query: str) -> Response:
+    """Pass on server-sent events for as long as the session and the access token last."""
     async with AsyncExitStack() as stack:
         ended = stack.enter_context(bff.streams.opened(session.key, session.identity.subject))
-        response = await _ask(request, session, target, query, silence_s=bff.settings.stream_silence_s)
+        response = await _ask(bff, request, session, target, query, silence_s=bff.settings.stream_silence_s)
         stack.callback(response.close)
         held = stack.pop_all()
     events = _events(bff, session, response, ended)

@@ -1,4 +1,4 @@
-"""What a request must bring before anything else is looked at: the CSRF header, our own origin, no body where none belongs."""
+"""What is checked of a request before anything else: it brings the CSRF header, it comes from our own origin, and it has no body where none belongs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def require_api_request(request: Request, public_url: str) -> None:
 
 
 def require_no_body(request: Request) -> None:
-    """Raise `RefusalError` (400) where a body was sent: nothing that is asked for here is said in one."""
+    """Raise `RefusalError` (400) where a body was sent. No request here needs one."""
     if request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers:
         raise RefusalError(HTTPStatus.BAD_REQUEST, "unexpected-body", "This request must not have a body.")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uvicorn
 from starlette.types import ASGIApp
 
-from bff.envelope import way_out_of_large_cookies
+from bff.edge import way_out_of_large_cookies
 from bff.security_headers import security_headers
 from bff.settings import BffSettings
 from service_kit import http_server

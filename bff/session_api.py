@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict
 from starlette.responses import JSONResponse
 
-from bff.context import Bff, bff_of
+from bff.context import Bff, TheBff
 from bff.deadlines import DeadlineRoute
 from bff.problems import login_required
 from bff.request_guard import require_api_request, require_no_body
@@ -34,9 +34,14 @@ class SessionAnswer(BaseModel):
 ANSWERS: dict[int | str, dict[str, Any]] = {200: {"model": SessionAnswer}}
 
 
-async def find_session(request: Request) -> tuple[Session, str] | None:
+async def require_our_page(request: Request, bff: TheBff) -> None:
+    """Raise `RefusalError` (403, 400) unless the request comes from our own page, and without a body."""
+    require_api_request(request, bff.settings.public_url)
+    require_no_body(request)
+
+
+async def find_session(request: Request, bff: TheBff) -> tuple[Session, str] | None:
     """The live session of the request's cookie and its id. A session whose time is over is ended here, and at Keycloak."""
-    bff = bff_of(request)
     session_id = bff.cookies.session_id(request)
     if session_id is None:
         return None
@@ -47,14 +52,18 @@ async def find_session(request: Request) -> tuple[Session, str] | None:
     return await _live(bff, session, session_id)
 
 
-async def require_session(request: Request) -> tuple[Session, str]:
+OUR_PAGE = Depends(require_our_page)
+"""Comes first in a route: nothing else is looked at for a foreign page."""
+FoundSession = Annotated[tuple[Session, str] | None, Depends(find_session)]
+
+
+async def require_session(request: Request, found: FoundSession) -> tuple[Session, str]:
     """As `find_session`; raises `RefusalError` (401) where there is none."""
-    return _required(request, await find_session(request))
+    return _required(request, found)
 
 
-async def require_counted_session(request: Request) -> tuple[Session, str]:
+async def require_counted_session(request: Request, bff: TheBff) -> tuple[Session, str]:
     """As `require_session`, for a request that counts against its session's rate limit: raises `RefusalError` (429) above it."""
-    bff = bff_of(request)
     session_id = bff.cookies.session_id(request)
     if session_id is None:
         raise login_required()
@@ -65,6 +74,10 @@ async def require_counted_session(request: Request) -> tuple[Session, str]:
     found = _required(request, await _live(bff, session, session_id))
     requests.require_within("requests", bff.settings.requests_per_minute)
     return found
+
+
+RequiredSession = Annotated[tuple[Session, str], Depends(require_session)]
+CountedSession = Annotated[tuple[Session, str], Depends(require_counted_session)]
 
 
 async def _live(bff: Bff, session: Session | None, session_id: str) -> tuple[Session, str] | None:
@@ -83,13 +96,9 @@ def _required(request: Request, found: tuple[Session, str] | None) -> tuple[Sess
     return found
 
 
-@router.get("/auth/session", responses=ANSWERS)
-async def session(request: Request) -> JSONResponse:
+@router.get("/auth/session", responses=ANSWERS, dependencies=[OUR_PAGE])
+async def session(request: Request, bff: TheBff, found: FoundSession) -> JSONResponse:
     """Who is logged in and until when. Asking does not extend the session."""
-    bff = bff_of(request)
-    require_api_request(request, bff.settings.public_url)
-    require_no_body(request)
-    found = await find_session(request)
     if found is None:
         response = _answer(SessionAnswer(authenticated=False))
         if bff.cookies.session_name in bff.cookies.sent(request):
@@ -98,14 +107,10 @@ async def session(request: Request) -> JSONResponse:
     return _answer(_described(found[0]))
 
 
-@router.post("/auth/session", responses=ANSWERS)
-async def stay(request: Request) -> JSONResponse:
+@router.post("/auth/session", responses=ANSWERS, dependencies=[OUR_PAGE])
+async def stay(bff: TheBff, found: RequiredSession) -> JSONResponse:
     """Extend the session: for a person who says that they are still there."""
-    bff = bff_of(request)
-    require_api_request(request, bff.settings.public_url)
-    require_no_body(request)
-    found, _ = await require_session(request)
-    extended = await bff.sessions.extend(found)
+    extended = await bff.sessions.extend(found[0])
     if extended is None:
         raise login_required()
     return _answer(_described(extended))

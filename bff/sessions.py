@@ -120,7 +120,7 @@ class Sessions:
         return session_id, _session(key, {name: str(value) for name, value in fields.items()}, session_id)
 
     async def read(self, session_id: str) -> Session | None:
-        """The session, ended by time or not (`Session.ended`); None where there is none."""
+        """The session, also where its time is over (`Session.ended` tells). None where there is none."""
         key = session_key(session_id)
         fields = await self._store.hash(key)
         return _session(key, fields, session_id) if "sealed" in fields else None

@@ -118,7 +118,7 @@ class BffSettings(Section):
 
     @property
     def public_host(self) -> str:
-        """``host[:port]`` as browsers send it in ``Host``."""
+        """``host[:port]``, as browsers send it in the header ``Host``."""
         return urlsplit(self.public_url).netloc.lower()
 
     @property

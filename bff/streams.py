@@ -12,13 +12,14 @@ import structlog
 from bff.problems import no_place
 from bff.redis_client import StoreDownError
 from bff.sessions import Clock, Sessions
+from service_kit.server_sent_events import frame
 from service_kit.shares import ShareFullError, Shares
 
 UNKNOWN_FOR_AT_MOST_S = 15
 """Streams are closed when Redis has not said for this long that their session lives."""
 
 RETRY_AFTER_S = 30
-SESSION_ENDED = b"event: session-ended\ndata: {}\n\n"
+SESSION_ENDED = frame("session-ended", b"{}")
 log = structlog.get_logger("bff.streams")
 
 

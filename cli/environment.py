@@ -1,21 +1,13 @@
-"""Files of ``NAME=value`` lines: the operator's variables, and those of another account beside them."""
+"""Where the operator's variables come from."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
+from service_kit.environment_files import read
+
 DEFAULT = Path(".local/default/env/operator.env")
-
-
-def read(file: Path) -> dict[str, str]:
-    """The variables of *file*; lines without ``=`` and comments are left out. Raises OSError."""
-    variables = {}
-    for line in file.read_text("utf-8").splitlines():
-        name, separator, value = line.partition("=")
-        if separator and not name.lstrip().startswith("#"):
-            variables[name.strip()] = value.strip()
-    return variables
 
 
 def chosen(given: Path | None) -> Path | None:

@@ -12,6 +12,7 @@ from clickhouse_driver.errors import Error as ClickHouseError
 from confluent_kafka import KafkaError, KafkaException
 
 from service_kit.clickhouse_errors import Trouble, trouble_of
+from service_kit.error_text import first_line
 
 EXIT_WRONG = 1
 EXIT_UNAVAILABLE = 69  # EX_UNAVAILABLE of sysexits.h
@@ -52,24 +53,19 @@ def is_outage(error: Exception) -> bool:
 
 
 def said(error: Exception) -> str:
-    """One line: who said what."""
+    """One line that says which server refused, and why."""
     match error:
         case KafkaException():
             return f"Kafka: {error.args[0].str() if error.args and hasattr(error.args[0], 'str') else error}"
         case psycopg.Error():
-            return f"PostgreSQL: {_first(error)}"
+            return f"PostgreSQL: {first_line(error)}"
         case ClickHouseError():
-            return f"ClickHouse: {_first(error)}"
+            return f"ClickHouse: {first_line(error)}"
         case _:
-            return f"{type(error).__name__}: {_first(error)}"
+            return f"{type(error).__name__}: {first_line(error)}"
 
 
 def _passing(error: KafkaError) -> bool:
     return bool(error.retriable()) or error.code() in {
         KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT, KafkaError._RESOLVE, KafkaError._MSG_TIMED_OUT,
     }  # fmt: skip
-
-
-def _first(error: BaseException) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__

@@ -22,7 +22,7 @@ from connectors.cli import connectors_app, topics_app
 from reconciliation.cli import repair, verify
 from service_kit.loopback import without_proxy
 from service_kit.settings import EXIT_BAD_SETTINGS
-from simulator.cli import seed, simulate
+from simulator.cli import add_commands
 
 app = typer.Typer(no_args_is_help=True, help="BionicPRO Reports: operate the pipeline.", pretty_exceptions_enable=False)
 
@@ -60,8 +60,7 @@ app.command()(rebuild)
 app.command()(verify)
 app.command()(repair)
 app.command()(erase)
-app.command()(seed)
-app.command()(simulate)
+add_commands(app)
 
 
 def main() -> None:

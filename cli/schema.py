@@ -19,6 +19,7 @@ from cli.rebuild.progress import RebuildError
 from cli.rebuild.settings import RebuildSection, migrator_account
 from clickhouse.migrator import Migrator, SchemaError
 from schemas.retention import RAW, SOURCE
+from service_kit.error_text import first_line
 from service_kit.settings import ClickHouseSettings, KafkaSettings, ServiceSettings, load
 from stream_processor.settings import ProcessorSection
 
@@ -139,7 +140,7 @@ def _run(work: Callable[[Migrator], T]) -> T:
     except SchemaError as error:
         typer.echo(str(error), err=True)
     except (DriverError, OSError, EOFError) as error:
-        typer.echo(f"ClickHouse: {str(error).splitlines()[0] if str(error) else type(error).__name__}", err=True)
+        typer.echo(f"ClickHouse: {first_line(error)}", err=True)
     finally:
         migrator.close()
     raise typer.Exit(EXIT_WRONG)

@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 
 from connectors.plan import Step, differences
+from service_kit.retries import Policy, retrying
 
 FOLDER = Path(__file__).parent
 RETRY_PAUSE_S = 0.25
@@ -24,6 +25,10 @@ SETTLED_POLLS = 3  # a connector is running when it says so this often in a row:
 
 class ConnectError(RuntimeError):
     """Connect refused a connector, or one of its tasks failed; the message holds Connect's reason or the task's trace."""
+
+
+class _NotNowError(Exception):
+    """Connect is away or busy; the same request may succeed later."""
 
 
 @dataclass(frozen=True)
@@ -177,26 +182,25 @@ class Connect:
                 time.sleep(RETRY_PAUSE_S)
 
     def _call(self, method: str, path: str, body: object = None) -> httpx.Response:
-        deadline = time.monotonic() + self._deadline_s
-        pause = RETRY_PAUSE_S
-        while True:
-            problem: str
+        def ask() -> httpx.Response:
             try:
                 answer = self._http.request(method, path, json=body)
             except httpx.TransportError as error:
-                problem = f"{type(error).__name__}: {error}"
-            else:
-                if answer.is_success:
-                    return answer
-                problem = f"{answer.status_code}: {_message(answer)}"
-                if not _passing(answer):
-                    raise ConnectError(f"Connect refused {method} {path}: {problem}")
-            if time.monotonic() + pause > deadline:
-                raise ConnectError(
-                    f"Connect at {self._http.base_url} did not serve {method} {path} within {self._deadline_s:.0f} s: {problem}"
-                )
-            time.sleep(pause)
-            pause = min(2 * pause, 2.0)
+                raise _NotNowError(f"{type(error).__name__}: {error}") from error
+            if answer.is_success:
+                return answer
+            problem = f"{answer.status_code}: {_message(answer)}"
+            if _passing(answer):
+                raise _NotNowError(problem)
+            raise ConnectError(f"Connect refused {method} {path}: {problem}")
+
+        policy = Policy(first_s=RETRY_PAUSE_S, most_s=2.0, within_s=self._deadline_s)
+        try:
+            return retrying(policy, when=lambda error: isinstance(error, _NotNowError))(ask)
+        except _NotNowError as last:
+            raise ConnectError(
+                f"Connect at {self._http.base_url} did not serve {method} {path} within {self._deadline_s:.0f} s: {last}"
+            ) from None
 
 
 def _passing(answer: httpx.Response) -> bool:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 import psycopg
 
+from service_kit.retries import Policy, retrying
 from service_kit.settings import PostgresSettings
 
 DROP_LIMIT_S = 30.0
@@ -31,17 +31,11 @@ def state_of(database: PostgresSettings, slot: str) -> SlotState | None:
 
 def drop(database: PostgresSettings, slot: str) -> None:
     """Drop a slot whose reader was told to end; the account needs REPLICATION. Raises psycopg.Error, also where somebody reads it for DROP_LIMIT_S."""
-    deadline = time.monotonic() + DROP_LIMIT_S
+    until_free = retrying(
+        Policy(first_s=LOOK_S, most_s=8 * LOOK_S, within_s=DROP_LIMIT_S), when=lambda error: isinstance(error, psycopg.errors.ObjectInUse)
+    )
     with _connected(database) as connection:
-        while True:
-            try:
-                connection.execute("SELECT pg_drop_replication_slot(%s)", (slot,))
-            except psycopg.errors.ObjectInUse:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(LOOK_S)
-            else:
-                return
+        until_free(lambda: connection.execute("SELECT pg_drop_replication_slot(%s)", (slot,)))
 
 
 def _connected(database: PostgresSettings) -> psycopg.Connection[tuple[object, ...]]:

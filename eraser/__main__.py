@@ -6,7 +6,6 @@ import logging
 import signal
 import sys
 import threading
-import time
 
 import structlog
 from clickhouse_driver.errors import Error as DriverError
@@ -16,7 +15,9 @@ from eraser.tables import EraserError, Tables
 from eraser.work import Work
 from service_kit.clickhouse import connected
 from service_kit.clickhouse_errors import Trouble, trouble_of
+from service_kit.error_text import first_line
 from service_kit.logging import configure
+from service_kit.retries import BackOff
 from service_kit.settings import load
 
 log = structlog.get_logger()
@@ -28,30 +29,24 @@ MAX_BACKOFF_S = 30.0
 
 def run(settings: EraserSettings, stop: threading.Event) -> int:
     """Look at the rules every while until *stop*. A connection is made anew after each failure."""
-    failing_since: float | None = None
-    backoff = FIRST_BACKOFF_S
+    back_off = BackOff(first_s=FIRST_BACKOFF_S, most_s=MAX_BACKOFF_S)
     while not stop.is_set():
         try:
             with connected(settings.clickhouse, settings.clickhouse.database) as client:
                 work = Work(Tables(client, settings.clickhouse.database), settings.eraser)
                 while not stop.is_set():
                     work.look()
-                    failing_since, backoff = None, FIRST_BACKOFF_S
+                    back_off.succeeded()
                     stop.wait(settings.eraser.poll_s)
         except (EraserError, DriverError, OSError, EOFError) as error:
-            failing_since = failing_since or time.monotonic()
+            pause = back_off.failed()
             of_data = not isinstance(error, EraserError) and trouble_of(error) is Trouble.DATA
-            if of_data or time.monotonic() - failing_since > settings.eraser.store_deadline_s:
-                log.critical("the eraser stops", error=_line(error))
+            if of_data or back_off.failing_s() > settings.eraser.store_deadline_s:
+                log.critical("the eraser stops", error=first_line(error))
                 return EXIT_SOFTWARE
-            log.warning("erasures wait", error=_line(error), again_in_s=backoff)
-            stop.wait(backoff)
-            backoff = min(2 * backoff, MAX_BACKOFF_S)
+            log.warning("erasures wait", error=first_line(error), again_in_s=round(pause, 1))
+            stop.wait(pause)
     return 0
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def main() -> int:

@@ -17,18 +17,12 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from service_kit import listeners
+from service_kit import environment_files, listeners
 
 EXIT_TRY_AGAIN = 75  # EX_TEMPFAIL of sysexits.h
 PAUSE_S = 0.2
 # What runs here is never behind a proxy, whatever the environment says.
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-
-
-def parse_environment(text: str) -> dict[str, str]:
-    """``NAME=value`` lines; empty lines and ``#`` comments are left out. Values are taken as they stand."""
-    lines = (line for line in text.splitlines() if line and not line.startswith("#"))
-    return {name: value for name, _, value in (line.partition("=") for line in lines)}
 
 
 def answers(target: str, timeout_s: float = 2.0) -> bool:
@@ -71,7 +65,7 @@ def main(arguments: list[str]) -> int:  # noqa: RET503  exec does not return
         return EXIT_TRY_AGAIN
     environment = dict(os.environ)
     if options.env_file is not None:
-        environment |= parse_environment(options.env_file.read_text(encoding="utf-8"))
+        environment |= environment_files.read(options.env_file)
     os.execvpe(command[0], command, environment)  # noqa: S606  an argument list, no shell
 
 

@@ -12,6 +12,8 @@ CHECKS: tuple[tuple[str, ...], ...] = (
     ("ruff", "check", "."),
     ("mypy",),
     ("lint-imports",),
+    # What is imported is declared, and what is declared is imported.
+    ("deptry", "--no-ansi", "."),
 )
 FRONTEND_CHECKS = ("lint", "typecheck", "test")
 

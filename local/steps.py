@@ -19,14 +19,15 @@ from bff.demo_users import MASTER
 from local import commands, paths, supervision
 from local.environments import secret_of
 from local.instance import Instance, ensure_secrets, write_private
-from local.launch import parse_environment
 from local.servers.keycloak import REALM
 from local.servers.postgres import SUPERUSER
+from service_kit import environment_files
+from service_kit.retries import Policy, retrying
 from simulator.demo_data import USERS
 from simulator.sources import migrate
 from simulator.sources.roles import ROLES
 
-ATTEMPTS = 3
+AGAIN = Policy(first_s=2.0, most_s=4.0, attempts=3)
 EXIT_BAD_SETTINGS = 78
 
 Report = Callable[[str], None]
@@ -34,6 +35,10 @@ Report = Callable[[str], None]
 
 class StepError(Exception):
     """A step failed; the message names it and holds its last words."""
+
+
+class _FailedOnceError(StepError):
+    """It may succeed at the next attempt."""
 
 
 @dataclass(frozen=True)
@@ -96,14 +101,15 @@ def python(*arguments: str, env: str) -> Callable[[Instance], None]:
     """
 
     def run(instance: Instance) -> None:
-        variables = parse_environment(instance.env_file(env).read_text(encoding="utf-8"))
-        for attempt in range(1, ATTEMPTS + 1):
+        variables = environment_files.read(instance.env_file(env))
+
+        def attempt() -> None:
             code, words = _logged(arguments, variables, instance.logs / "steps.log")
-            if code == 0:
-                return
-            if code == EXIT_BAD_SETTINGS or attempt == ATTEMPTS:
-                raise StepError(f"`{' '.join(arguments)}` ended with {code}: {words.strip()[-800:]}")
-            commands.pause(2.0 * attempt)
+            if code != 0:
+                kind = StepError if code == EXIT_BAD_SETTINGS else _FailedOnceError
+                raise kind(f"`{' '.join(arguments)}` ended with {code}: {words.strip()[-800:]}")
+
+        retrying(AGAIN, when=lambda error: isinstance(error, _FailedOnceError), sleep=commands.pause)(attempt)
 
     return run
 
@@ -143,7 +149,7 @@ PIPE: tuple[Step, ...] = (
 SIMULATOR_STARTED = Step("simulator started", (), start("simulator"))
 DEMO: tuple[Step, ...] = (
     Step("processor, eraser, watch and reports service started", (), start("processor", "eraser", "watch", "reports-api")),
-    Step("90 days of history", (), python("-m", "simulator", "seed", env="simulator")),
+    Step("90 days of history", (), python("-m", "simulator", "load-demo", env="simulator")),
     SIMULATOR_STARTED,
     Step("demo logins", ("keycloak",), ensure_users),
     Step("page's address in the realm", ("keycloak",), python("-m", "bff.realm_addresses", "--realm", str(REALM), env="keycloak")),

@@ -17,12 +17,13 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from psycopg import Connection
 
 from reconciliation.source_sql import query, table
+from service_kit.retries import Policy, retrying
 from service_kit.settings import KafkaSettings, PostgresSettings
 
 _POLL_S = 0.02
 _METADATA_TIMEOUT_S = 10.0
-_ATTEMPTS = 20
-_PAUSE_S = 0.05
+_MARKING = Policy(first_s=0.05, most_s=0.4, attempts=20)
+_COLLISIONS = (psycopg.errors.SerializationFailure, psycopg.errors.LockNotAvailable)
 
 
 class BarrierError(RuntimeError):
@@ -60,7 +61,8 @@ def _mark(writer: Connection[Any], reader: Connection[Any], heartbeats: str, tok
     writer.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     reader.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     reader.read_only = True
-    for _ in range(_ATTEMPTS):
+
+    def attempt() -> int:
         try:
             # Shorter than the time after which PostgreSQL looks for deadlocks, so that the connector is never their victim.
             writer.execute("SET LOCAL lock_timeout = '300ms'")
@@ -68,13 +70,18 @@ def _mark(writer: Connection[Any], reader: Connection[Any], heartbeats: str, tok
             exported = writer.execute("SELECT pg_export_snapshot()").fetchone()
             reader.execute(psycopg.sql.SQL("SET TRANSACTION SNAPSHOT {}").format(psycopg.sql.Literal(exported[0] if exported else "")))
             writer.commit()
-        except (psycopg.errors.SerializationFailure, psycopg.errors.LockNotAvailable):
+        except _COLLISIONS:
             writer.rollback()
             reader.rollback()
-            time.sleep(_PAUSE_S)
-        else:
-            return marked
-    raise BarrierError(f"{heartbeats}: the rows were locked or changed by another session at each of {_ATTEMPTS} attempts")
+            raise
+        return marked
+
+    try:
+        return retrying(_MARKING, when=lambda error: isinstance(error, _COLLISIONS))(attempt)
+    except _COLLISIONS:
+        raise BarrierError(
+            f"{heartbeats}: the rows were locked or changed by another session at each of {_MARKING.attempts} attempts"
+        ) from None
 
 
 class Tail:

@@ -17,7 +17,7 @@ from schemas.keys import LOG_TOPIC, prosthesis_key
 from schemas.mapping import SourceMapping
 from service_kit.settings import KafkaSettings, PostgresSettings
 
-IDS_A_SIGNAL = 1000
+IDS_PER_SIGNAL = 1000
 _FLUSH_S = 60.0
 
 
@@ -62,7 +62,7 @@ def ask_for_rows(database: PostgresSettings, mapping: SourceMapping, event_ids: 
 
     The account needs INSERT on the signal table. Raises psycopg.Error.
     """
-    batches = list(_batches(event_ids, IDS_A_SIGNAL))
+    batches = list(_batches(event_ids, IDS_PER_SIGNAL))
     _signal(database, mapping.telemetry.table, [signal(mapping, batch) for batch in batches])
     return len(batches)
 
@@ -74,7 +74,7 @@ def ask_for_tables(database: PostgresSettings, tables: Sequence[str]) -> None:
 
 def ask_for_condition(database: PostgresSettings, of: str, column: str, values: Sequence[str]) -> None:
     """Make the connector read those rows of table *of* again whose *column* is one of *values*, compared as text. Raises psycopg.Error."""
-    for batch in _batches(values, IDS_A_SIGNAL):
+    for batch in _batches(values, IDS_PER_SIGNAL):
         texts = ", ".join("'" + value.replace("'", "''") + "'" for value in batch)
         quoted = '"' + column.replace('"', '""') + '"'
         condition = {"data-collection": of, "filter": f"{quoted}::text IN ({texts})"}

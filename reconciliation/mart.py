@@ -23,7 +23,7 @@ from service_kit.clickhouse import connected
 from service_kit.settings import ClickHouseSettings
 
 _EPOCH = date(1970, 1, 1)
-_KEYS_A_QUERY = 2_000
+_KEYS_PER_QUERY = 2_000
 _COMPARED = ",\n    ".join(mart.exact(name) for name in FIELDS)
 _CONTENT = ",\n    ".join(raw_telemetry.whole(name) for name in raw_telemetry.CONTENT)
 
@@ -129,15 +129,15 @@ class Mart:
         """The ownership documents in force of *prostheses*; those without one are left out."""
         query = "SELECT document FROM ownership FINAL WHERE prosthesis_id IN %(ids)s"
         found: dict[str, OwnershipDocument] = {}
-        for at in range(0, len(prostheses), _KEYS_A_QUERY):
-            for (document,) in self.client.execute(query, {"ids": tuple(prostheses[at : at + _KEYS_A_QUERY])}):
+        for at in range(0, len(prostheses), _KEYS_PER_QUERY):
+            for (document,) in self.client.execute(query, {"ids": tuple(prostheses[at : at + _KEYS_PER_QUERY])}):
                 decoded = decode_document(document.encode())
                 found[decoded.prosthesis_id] = decoded
         return found
 
     def all_documents(self) -> Iterator[OwnershipDocument]:
         """The ownership documents in force of all prostheses, a block at a time."""
-        for (document,) in self.client.execute_iter("SELECT document FROM ownership FINAL", settings={"max_block_size": _KEYS_A_QUERY}):
+        for (document,) in self.client.execute_iter("SELECT document FROM ownership FINAL", settings={"max_block_size": _KEYS_PER_QUERY}):
             yield decode_document(document.encode())
 
     def raw_days(self) -> DayRange | None:
@@ -154,8 +154,8 @@ class Mart:
     def raw_contents(self, keys: Sequence[tuple[str, int, int]]) -> dict[tuple[str, int, int], tuple[int | str, ...]]:
         """The content of those of *keys* that raw telemetry holds, not deleted."""
         found: dict[tuple[str, int, int], tuple[int | str, ...]] = {}
-        for at in range(0, len(keys), _KEYS_A_QUERY):
-            batch = tuple(tuple(key) for key in keys[at : at + _KEYS_A_QUERY])
+        for at in range(0, len(keys), _KEYS_PER_QUERY):
+            batch = tuple(tuple(key) for key in keys[at : at + _KEYS_PER_QUERY])
             found |= {row[:3]: tuple(row[3:]) for row in self.client.execute(_query("raw_by_id"), {"keys": batch})}
         return found
 

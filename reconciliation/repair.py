@@ -33,7 +33,7 @@ from schemas.mapping import SourceMapping
 
 Progress = Callable[[str], None]
 
-IDS_A_DELETE = 1_000
+IDS_PER_DELETE = 1_000
 _DAY = timedelta(days=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -183,12 +183,12 @@ def _mend(settings: ReconciliationSettings, wanted: Plan, progress: Progress) ->
 
 
 def deletes(surplus: Iterable[EventKey]) -> list[Command]:
-    """Delete commands for *surplus*, at most IDS_A_DELETE ids each."""
+    """Delete commands for *surplus*, at most IDS_PER_DELETE ids each."""
     commands: list[Command] = []
     for prosthesis, keys in groupby(sorted(surplus), key=lambda key: key.prosthesis_id):
         halves = [(key.high, key.low) for key in keys]
-        for at in range(0, len(halves), IDS_A_DELETE):
-            ids = tuple(halves[at : at + IDS_A_DELETE])
+        for at in range(0, len(halves), IDS_PER_DELETE):
+            ids = tuple(halves[at : at + IDS_PER_DELETE])
             commands.append(Delete(command_id=str(uuid.uuid4()), prosthesis_id=prosthesis, event_ids=ids, reason="repair"))
     return commands
 

@@ -9,7 +9,7 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from reports_api import gate
+from reports_api import edge
 from reports_api.app import create_app
 from reports_api.settings import ReportsSettings, Settings
 from service_kit import http_server
@@ -29,7 +29,7 @@ class Server(uvicorn.Server):
 
 def listening(app: ASGIApp, own: ReportsSettings) -> uvicorn.Config:
     """Configuration of a server for *app* where the settings say."""
-    doorway = http_server.Doorway(connections=own.connections, request_s=own.request_receipt_s, headers=gate.SECURITY_HEADERS)
+    doorway = http_server.Doorway(connections=own.connections, request_s=own.request_receipt_s, headers=edge.SECURITY_HEADERS)
     return http_server.bounded(app, host=own.host, port=own.port, doorway=doorway)
 
 

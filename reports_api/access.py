@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import Annotated, NamedTuple
 
 import structlog
-from fastapi import Path, Request
+from fastapi import Path
 
 from reports_api import metrics, problems
 from reports_api.auth import MAX_ID_CHARS, Caller, InvalidTokenError, TokenVerifier
-from reports_api.jwks import KeysUnavailableError
-from reports_api.limits import RateLimiter
-from reports_api.problems import ProblemError
+from service_kit.key_cache import KeysUnavailableError
+from service_kit.problem_details import ProblemError
+from service_kit.token_buckets import TokenBuckets
 
 audit = structlog.get_logger("audit")
 UserIdPath = Annotated[
@@ -33,25 +33,25 @@ class Grant(NamedTuple):
 class AccessControl:
     """Authentication, the rate limit and the two ways to reach a user's reports."""
 
-    def __init__(self, verifier: TokenVerifier, limiter: RateLimiter, support_role: str) -> None:
+    def __init__(self, verifier: TokenVerifier, limiter: TokenBuckets, support_role: str) -> None:
         self._verifier = verifier
         self._limiter = limiter
         self._support_role = support_role
 
-    async def authenticate(self, request: Request) -> Caller:
-        """The caller of *request*, counted against the rate limit. Raises ProblemError: 401, 429 or 503."""
+    async def authenticate(self, authorization: list[str], request_id: str) -> Caller:
+        """The caller with these Authorization headers, counted against the rate limit. Raises ProblemError: 401, 429 or 503."""
         try:
-            caller = await self._verifier.verify(bearer_token(request.headers.getlist("authorization")))
+            caller = await self._verifier.verify(bearer_token(authorization))
         except InvalidTokenError as error:
             metrics.REFUSALS.labels(error.reason).inc()
-            audit.warning("authentication refused", reason=error.reason, request_id=request.scope["state"]["request_id"])
+            audit.warning("authentication refused", reason=error.reason, request_id=request_id)
             raise unauthorized(error.reason) from error
         except KeysUnavailableError as error:
             raise problems.unavailable("Tokens cannot be checked right now; please try again.", 2) from error
         wait = self._limiter.take(caller.subject)
         if wait > 0:
             metrics.RATE_LIMITED.inc()
-            raise ProblemError(429, "too-many-requests", "Too many requests.", headers={"Retry-After": str(max(1, round(wait + 0.5)))})
+            raise ProblemError(429, "too-many-requests", "Too many requests.", retry_after_s=wait)
         return caller
 
     def own(self, caller: Caller, user_id: str, request_id: str) -> Grant:
@@ -60,10 +60,11 @@ class AccessControl:
             self._refuse("not-own", caller, user_id, request_id)
         return Grant(user_id, caller, as_support=False)
 
-    def support(self, caller: Caller, user_id: str, request_id: str) -> Grant:
-        """Any user's reports for the support role. Raises the same 404 without it."""
+    def support(self, caller: Caller, user_id: str, request_id: str, route: str) -> Grant:
+        """Any user's reports for the support role; every use is audited. Raises the same 404 without it."""
         if self._support_role not in caller.roles:
             self._refuse("not-support", caller, user_id, request_id)
+        audit.info("support access", subject=caller.subject, user_id=user_id, route=route, request_id=request_id)
         return Grant(user_id, caller, as_support=True)
 
     def _refuse(self, reason: str, caller: Caller, user_id: str, request_id: str) -> None:
@@ -88,23 +89,3 @@ def unauthorized(reason: str) -> ProblemError:
     """RFC 6750: without credentials only the challenge, otherwise ``invalid_token``; the reason stays in the log."""
     challenge = 'Bearer realm="reports-api"' + ("" if reason == "missing" else ', error="invalid_token"')
     return ProblemError(401, "unauthorized", "A valid access token is required.", headers={"WWW-Authenticate": challenge})
-
-
-async def own_reports(request: Request, user_id: UserIdPath) -> Grant:
-    """Dependency of ``/reports/{user_id}…``."""
-    access: AccessControl = request.app.state.access
-    return access.own(await access.authenticate(request), user_id, request.scope["state"]["request_id"])
-
-
-async def support_access(request: Request, user_id: UserIdPath) -> Grant:
-    """Dependency of ``/users/{user_id}…``; every use is audited."""
-    access: AccessControl = request.app.state.access
-    grant = access.support(await access.authenticate(request), user_id, request.scope["state"]["request_id"])
-    audit.info(
-        "support access",
-        subject=grant.caller.subject,
-        user_id=user_id,
-        route=request.scope["route"].path,
-        request_id=request.scope["state"]["request_id"],
-    )
-    return grant

@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
-import httpx
 import structlog
 from fastapi import FastAPI
 from starlette.types import Lifespan
 
-from reports_api import gate, health, openapi, problems, routes
-from reports_api.access import AccessControl, own_reports, support_access
+from reports_api import edge, health, openapi, problems, routes
+from reports_api.access import AccessControl
 from reports_api.auth import Expectations, TokenVerifier
 from reports_api.exports import Exports
-from reports_api.health import Readiness
-from reports_api.jwks import KeyCache
-from reports_api.limits import RateLimiter
+from reports_api.jwks import key_cache
 from reports_api.pool import ClickHousePool
+from reports_api.readiness import Readiness
 from reports_api.reports import Clock, Reports
 from reports_api.repository import ReportRepository
+from reports_api.service import Service
 from reports_api.settings import Settings
 from reports_api.stream import Hub
 from reports_api.watermarks import WatermarkCache
+from service_kit.key_cache import KeyCache
 from service_kit.shares import Shares
+from service_kit.token_buckets import TokenBuckets
 
 log = structlog.get_logger(__name__)
 TAGS = [
@@ -50,7 +50,9 @@ def create_app(settings: Settings, clock: Clock = utc_now) -> FastAPI:
 
     app = routed(lifespan)
     problems.install(app)
-    app.add_middleware(gate.Gate, max_header_bytes=settings.reports.max_header_bytes, max_target_bytes=settings.reports.max_target_bytes)
+    app.add_middleware(
+        edge.ReportsEdge, max_header_bytes=settings.reports.max_header_bytes, max_target_bytes=settings.reports.max_target_bytes
+    )
     return app
 
 
@@ -66,9 +68,8 @@ def routed(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
         openapi_tags=TAGS,
         redirect_slashes=False,
     )
-    app.include_router(routes.router("/reports", own_reports, "reports"))
-    app.include_router(routes.router("/users", support_access, "support"))
-    app.include_router(health.routes)
+    routes.install(app)
+    app.include_router(health.router)
     openapi.install(app)
     return app
 
@@ -84,9 +85,9 @@ async def running(app: FastAPI, settings: Settings, clock: Clock) -> AsyncIterat
     exports = Exports(reports, Shares(own.exports), deadline_s=own.export_deadline_s)
     keys = key_cache(settings)
     app.state.access = AccessControl(
-        verifier(settings, keys, clock), RateLimiter(rate_per_s=own.rate_per_s, burst=own.rate_burst), own.support_role
+        verifier(settings, keys, clock), TokenBuckets(rate_per_s=own.rate_per_s, burst=own.rate_burst), own.support_role
     )
-    app.state.service = routes.Service(own, reports, hub, exports, Shares(own.answers))
+    app.state.service = Service(own, reports, hub, exports, Shares(own.answers))
     app.state.readiness = Readiness(repository, keys)
     tasks = [asyncio.create_task(keys.prepare()), asyncio.create_task(hub.run())]
     try:
@@ -98,25 +99,6 @@ async def running(app: FastAPI, settings: Settings, clock: Clock) -> AsyncIterat
         await asyncio.gather(*tasks, return_exceptions=True)
         await exports.close()
         await pool.close()
-
-
-def identity_client(settings: Settings) -> Callable[[], httpx.AsyncClient]:
-    """Makes clients for the identity provider: no redirects, no proxies of the environment."""
-    ca_file = settings.keycloak.ca_file
-    trust = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
-    return lambda: httpx.AsyncClient(timeout=settings.reports.jwks_timeout_s, follow_redirects=False, trust_env=False, verify=trust)
-
-
-def key_cache(settings: Settings) -> KeyCache:
-    base, realm, own = settings.keycloak.base_url.rstrip("/"), settings.keycloak.realm, settings.reports
-    return KeyCache(
-        identity_client(settings),
-        f"{base}/realms/{realm}/protocol/openid-connect/certs",
-        timeout_s=own.jwks_timeout_s,
-        cool_down_s=own.jwks_cool_down_s,
-        max_age_s=own.jwks_max_age_s,
-        max_stale_s=own.jwks_max_stale_s,
-    )
 
 
 def verifier(settings: Settings, keys: KeyCache, clock: Clock) -> TokenVerifier:

@@ -1,4 +1,4 @@
-"""Who calls: the access token's signature and claims. Nothing but the token says who someone is.
+"""Who calls. The access token's signature and claims say it, and nothing else does.
 
 Taken are access tokens of the configured issuer, signed with RS256 or ES256, made for this service's audience. Refused are ID, refresh and
 logout tokens (other ``typ``), tokens of other realms and audiences, unsigned and symmetric ones.
@@ -10,11 +10,14 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from reports_api.jwks import KeyCache
-from service_kit import signed_tokens
+from service_kit import signed_tokens, token_claims
+from service_kit.key_cache import KeyCache
+from service_kit.token_claims import WrongClaimError
 
 MAX_TOKEN_CHARS = 8_192
 MAX_ID_CHARS = 128
+REASONS = {"iss": "issuer", "aud": "audience", "exp": "expired", "nbf": "not-yet-valid", "iat": "not-yet-valid"}
+"""The word for a claim that is missing or wrong; any other that the registry knows names a person or the token itself."""
 
 
 class InvalidTokenError(Exception):
@@ -45,20 +48,19 @@ class Expectations(NamedTuple):
 
 def caller_of(header: Mapping[str, Any], claims: Mapping[str, Any], expected: Expectations, now: float) -> Caller:
     """The caller that verified *claims* describe. Raises InvalidTokenError. *now* is in seconds since 1970."""
-    if claims.get("iss") != expected.issuer:
-        raise InvalidTokenError("issuer")
-    audience = claims.get("aud")
-    if expected.audience not in (audience if isinstance(audience, list) else [audience]):
-        raise InvalidTokenError("audience")
+    try:
+        token_claims.check(claims, issuer=expected.issuer, audience=expected.audience, now=now, leeway_s=expected.leeway_s)
+    except WrongClaimError as error:
+        raise InvalidTokenError(REASONS.get(error.claim, "subject")) from None
     if not _is_access_token(header, claims):
         raise InvalidTokenError("type")
     party = claims.get("azp", claims.get("client_id"))
     if not isinstance(party, str) or (expected.authorized_parties and party not in expected.authorized_parties):
         raise InvalidTokenError("party")
-    subject = claims.get("sub")
-    if not isinstance(subject, str) or not subject.isascii() or not 0 < len(subject) <= MAX_ID_CHARS:
+    subject = token_claims.text_of(claims, "sub")
+    if not subject.isascii() or not 0 < len(subject) <= MAX_ID_CHARS:
         raise InvalidTokenError("subject")
-    return Caller(subject, _roles(claims), _expiry(claims, expected.leeway_s, now), party)
+    return Caller(subject, _roles(claims), token_claims.time_of(claims, "exp"), party)
 
 
 def _is_access_token(header: Mapping[str, Any], claims: Mapping[str, Any]) -> bool:
@@ -66,23 +68,6 @@ def _is_access_token(header: Mapping[str, Any], claims: Mapping[str, Any]) -> bo
     if "typ" in claims:
         return bool(claims["typ"] == "Bearer")
     return str(header.get("typ", "")).lower() in ("at+jwt", "application/at+jwt")
-
-
-def _expiry(claims: Mapping[str, Any], leeway: float, now: float) -> float:
-    expires_at = _number(claims, "exp", "expired")
-    if now >= expires_at + leeway:
-        raise InvalidTokenError("expired")
-    for name in ("nbf", "iat"):
-        if name in claims and _number(claims, name, "not-yet-valid") > now + leeway:
-            raise InvalidTokenError("not-yet-valid")
-    return expires_at
-
-
-def _number(claims: Mapping[str, Any], name: str, reason: str) -> float:
-    value = claims.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e11:
-        raise InvalidTokenError(reason)
-    return float(value)
 
 
 def _roles(claims: Mapping[str, Any]) -> frozenset[str]:

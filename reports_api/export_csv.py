@@ -16,7 +16,7 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "�
 
 
 def inert(text: str) -> str:
-    """*text* as a spreadsheet shows it and never runs it: where it could begin a formula, after any blanks, an apostrophe goes before it."""
+    """*text* in a form that no spreadsheet runs. Where *text* could begin a formula, after any blanks, an apostrophe stands before it."""
     return f"'{text}" if text.startswith(FORMULA_STARTS) or text.lstrip().startswith(FORMULA_STARTS) else text
 
 

@@ -83,7 +83,7 @@ def _opened() -> ProcessPoolExecutor:
 
 
 def _begin_work() -> None:
-    """In the new process: leave Ctrl-C to the service, which ends this process in order, and end with it however it ends."""
+    """Prepare the new process. It ignores Ctrl-C, because the service ends it in order, and it ends itself when the service is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:

@@ -10,6 +10,7 @@ from fastapi.openapi.utils import get_openapi
 
 from reports_api import schemas
 from reports_api.examples import EXAMPLES
+from service_kit.server_sent_events import MEDIA_TYPE
 
 PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 SHAPES = (
@@ -73,7 +74,7 @@ def stream_answers() -> Answers:
         "Events: `report` (id, data: a `Today` body) when the mart changed, `heartbeat` (data: `Heartbeat`) where nothing did, "
         "`end` (data: a reason) before the service closes the stream, at the latest when the token expires."
     )
-    return {200: {"description": text, "content": {"text/event-stream": {"schema": {"type": "string"}}}}} | _problems()
+    return {200: {"description": text, "content": {MEDIA_TYPE: {"schema": {"type": "string"}}}}} | _problems()
 
 
 def install(app: FastAPI) -> None:

@@ -1,4 +1,4 @@
-"""Pages by key: where a page starts, and which days to ask for so that little is read that is not answered. Pure."""
+"""Pages by key: where a page starts, and which days to read for it, so that few rows are read in vain. Pure."""
 
 from __future__ import annotations
 

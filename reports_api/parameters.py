@@ -19,7 +19,7 @@ WHOLE_NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 def _spelled(form: re.Pattern[str], said: str) -> BeforeValidator:
-    """One spelling of a value: the framework would take seconds since 1970 for a date, and `+3_1.0 ` for a number."""
+    """Allow one spelling of a value only. Without it the framework takes seconds since 1970 as a date, and `+3_1.0 ` as a number."""
 
     def check(value: object) -> object:
         if isinstance(value, str) and not form.fullmatch(value):
@@ -59,7 +59,7 @@ class RangeParameters(Parameters):
         return DayRange(first, last)
 
     def _last(self, today: date) -> date:
-        """Where the range ends that has no end: *today*, or as late as a range from its beginning may."""
+        """The last day of a range without an end: *today*, or the latest day that the bound of a range allows."""
         if self.from_ is None:
             return today
         return max(self.from_, min(today, self.from_ + timedelta(days=MAX_RANGE_DAYS - 1)))

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import threading
-import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -19,6 +17,7 @@ from clickhouse_driver import Client, errors
 
 from service_kit import clickhouse
 from service_kit.clickhouse_errors import Trouble, trouble_of
+from service_kit.retries import BackOff
 from service_kit.settings import ClickHouseSettings
 
 log = structlog.get_logger(__name__)
@@ -57,30 +56,6 @@ class StoreFailedError(Exception):
         self.code = code
 
 
-class BackOff:
-    """After a failed connection, none is tried for a while that doubles up to a bound. Safe between threads."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._pause = 0.0
-        self._until = 0.0
-
-    def remaining(self) -> float:
-        """Seconds until the next attempt may be made; 0 if now."""
-        return max(0.0, self._until - self._clock())
-
-    def failed(self) -> None:
-        with self._lock:
-            if self.remaining() == 0.0:
-                self._pause = min(LAST_BACK_OFF_S, self._pause * 2 or FIRST_BACK_OFF_S)
-                self._until = self._clock() + self._pause
-
-    def succeeded(self) -> None:
-        with self._lock:
-            self._pause = self._until = 0.0
-
-
 class ClickHousePool:
     """At most *size* queries at once, at most *max_waiting* waiting, each answered or failed within *deadline_s*."""
 
@@ -94,7 +69,7 @@ class ClickHousePool:
         self._clients: list[Client] = []
         self._given_up: set[Client] = set()
         self._threads = ThreadPoolExecutor(max_workers=size, thread_name_prefix="clickhouse")
-        self._back_off = BackOff()
+        self._back_off = BackOff(first_s=FIRST_BACK_OFF_S, most_s=LAST_BACK_OFF_S)
 
     @property
     def waiting(self) -> int:
@@ -106,7 +81,7 @@ class ClickHousePool:
 
         Raises StoreUnavailableError (queue full, deadline passed, server away or overloaded) and StoreFailedError.
         """
-        pause = self._back_off.remaining()
+        pause = self._back_off.remaining_s()
         if pause > 0:
             raise StoreUnavailableError("ClickHouse was unreachable a moment ago", pause)
         if self._waiting >= self._max_waiting:
@@ -160,7 +135,7 @@ class ClickHousePool:
                 raise StoreFailedError(getattr(error, "code", 0)) from error
             if client not in self._given_up:  # else it is we who broke off, and the server may be well
                 self._back_off.failed()
-            raise StoreUnavailableError(f"ClickHouse is unreachable: {type(error).__name__}", self._back_off.remaining()) from error
+            raise StoreUnavailableError(f"ClickHouse is unreachable: {type(error).__name__}", self._back_off.remaining_s()) from error
         self._back_off.succeeded()
         return rows
 
@@ -177,7 +152,7 @@ class ClickHousePool:
         return client
 
     async def close(self) -> None:
-        """Refuse new queries, break off those that run, and disconnect; as long as a connection takes to open, at most."""
+        """Refuse new queries, break off those that run, and disconnect. This takes at most as long as a connection takes to open."""
         for client in self._clients:
             self._given_up.add(client)
             _break_off(client)

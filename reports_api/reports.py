@@ -1,4 +1,4 @@
-"""The service's questions, answered: reads, then the pure functions of the domain."""
+"""The answers of the service: each reads rows and hands them to the pure functions of the domain."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LOOK_BACK_DAYS = (31, MAX_RANGE_DAYS)
 
 
 class Reports:
-    """Answers for one user at a time. Callers have decided that the user may be asked about."""
+    """Answers for one user at a time. The caller has checked already that this user's reports may be read."""
 
     def __init__(self, repository: ReportRepository, watermarks: WatermarkCache, clock: Clock) -> None:
         self._repository = repository

@@ -1,4 +1,4 @@
-"""Server-sent events on the wire, and the answer that carries them until the token's end."""
+"""The answer that carries server-sent events until the token's end."""
 
 from __future__ import annotations
 
@@ -8,18 +8,10 @@ from collections.abc import Awaitable, Callable
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-RETRY = b"retry: 2000\n\n"
+from service_kit.server_sent_events import MEDIA_TYPE, frame, retry
+
+RETRY = retry(2000)
 LAST_SEND_S = 2.0
-
-
-def frame(event: str, data: bytes, identity: str | None = None) -> bytes:
-    """One event. *data* is JSON on one line; *identity* holds no line breaks, or ValueError."""
-    if b"\n" in data or (identity is not None and ("\n" in identity or "\r" in identity)):
-        raise ValueError("a field of an event must be one line")
-    head = f"event: {event}\n" + (f"id: {identity}\n" if identity is not None else "")
-    return head.encode() + b"data: " + data + b"\n\n"
-
-
 END_OF_TOKEN = frame("end", b'{"reason":"token-expired"}')
 END_OF_SERVICE = frame("end", b'{"reason":"service-stopping"}')
 
@@ -30,7 +22,7 @@ class EventStream(Response):
     A client that does not read blocks only its own ``send``, and that too ends with the token.
     """
 
-    media_type = "text/event-stream"
+    media_type = MEDIA_TYPE
 
     def __init__(
         self,

@@ -17,13 +17,15 @@ from typing import NamedTuple
 import msgspec
 import structlog
 
-from reports_api import domain, metrics, sse
+from reports_api import domain, metrics
 from reports_api.etags import event_id
 from reports_api.pool import StoreFailedError, StoreUnavailableError
 from reports_api.reports import Reports
 from reports_api.repository import ForeignRowError, ReportRepository
 from reports_api.schemas import Today
 from schemas.mart import RowVersion
+from service_kit.retries import BackOff
+from service_kit.server_sent_events import frame
 from service_kit.shares import Shares
 
 log = structlog.get_logger(__name__)
@@ -129,11 +131,11 @@ class Hub:
 
     async def heartbeat(self, user_id: str) -> bytes:
         """A ``heartbeat`` event: how far the user's partitions are handled now, also where nothing changes in the reports."""
-        return sse.frame("heartbeat", msgspec.json.encode(await self._reports.heartbeat(self._partitions.get(user_id, frozenset()))))
+        return frame("heartbeat", msgspec.json.encode(await self._reports.heartbeat(self._partitions.get(user_id, frozenset()))))
 
     async def run(self) -> None:
         """Poll for ever. A failed poll is repeated after a back-off; listeners keep their last event meanwhile."""
-        pause = self._poll_s
+        back_off = BackOff(first_s=2 * self._poll_s, most_s=LAST_BACK_OFF_S)
         while True:
             await self._wait_for_listeners()
             began = time.monotonic()
@@ -142,9 +144,10 @@ class Hub:
                     await self.poll()
             except (StoreUnavailableError, StoreFailedError, ForeignRowError) as error:
                 metrics.STREAM_POLL_FAILURES.inc()
-                pause = min(LAST_BACK_OFF_S, pause * 2)
+                pause = back_off.failed()
                 log.warning("the mart cannot be polled", error=str(error), retry_s=pause)
             else:
+                back_off.succeeded()
                 pause = self._poll_s
             # The poll's own time counts, but ClickHouse gets half of the pause to itself even where it is slow.
             await asyncio.sleep(max(pause / 2, pause - (time.monotonic() - began)))
@@ -192,4 +195,4 @@ class Hub:
 
 def _snapshot(today: Today) -> Snapshot:
     identity = event_id(today.report_date, ((report.prosthesis_id, report.version) for report in today.items))
-    return Snapshot(identity, today.timezone, sse.frame("report", msgspec.json.encode(today), identity))
+    return Snapshot(identity, today.timezone, frame("report", msgspec.json.encode(today), identity))

@@ -67,7 +67,7 @@ def _signals(rows: Sequence[MartRow]) -> SignalTotals:
 
 
 def _batteries(rows: Sequence[MartRow]) -> dict[str, BatteryTotals]:
-    """Each prosthesis has a battery of its own: what one lost says nothing about another's."""
+    """The battery of each prosthesis by itself. A sum over several batteries would mean nothing."""
     sampled: defaultdict[str, list[MartRow]] = defaultdict(list)
     for row in rows:
         if row.battery_count:

@@ -46,6 +46,6 @@ class WatermarkCache:
 
 
 def _retrieve(task: asyncio.Task[None]) -> None:
-    """Whoever waits sees the error; where nobody does, the next request reads again."""
+    """Mark the error as seen. Whoever waits gets it too; where nobody waits, the next request reads again."""
     if not task.cancelled():
         task.exception()

@@ -9,11 +9,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 TEXT_CHARACTERS = 1_000  # of a captured text column; the connectors cut there, far above what any column of a report may hold
-MOST_BYTES_A_CHARACTER = 6  # a control character in JSON, as \u0000
+MOST_BYTES_PER_CHARACTER = 6  # a control character in JSON, as \u0000
 CAPTURED_COLUMNS = 16  # of one table, at most
 ENVELOPE_BYTES = 8 << 10  # all but the rows' texts
 
-ROW_RECORD = ENVELOPE_BYTES + 2 * CAPTURED_COLUMNS * TEXT_CHARACTERS * MOST_BYTES_A_CHARACTER  # an update carries the row before and after
+ROW_RECORD = (
+    ENVELOPE_BYTES + 2 * CAPTURED_COLUMNS * TEXT_CHARACTERS * MOST_BYTES_PER_CHARACTER
+)  # an update carries the row before and after
 CONNECTOR_REQUEST = 1 << 20  # producer.override.max.request.size of the connectors
 CRM_MESSAGE = 2 << 20  # max.message.bytes of crm.changes
 DIRECTORY_MESSAGE = 3 << 20  # max.message.bytes of the directory table's changelog: a row of the CRM as the processor keeps it

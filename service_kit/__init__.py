@@ -1,1 +1,1 @@
-"""What every service needs and none should write twice: settings, logging, Kafka client configuration."""
+"""What two programs need and neither should write twice. Each module says in its first line what it is for, and which extra it needs."""

@@ -1,4 +1,4 @@
-"""Network addresses of clients: whose word about them is believed, and as whom a limit counts them."""
+"""Network addresses of clients. A trusted proxy may say what the client's address is; a limit counts an IPv6 address by its network."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def client_address(peer: str | None, forwarded_for: Sequence[str], trusted: Sequ
 
 
 def limited_as(address: str) -> str:
-    """As whom a limit counts *address*: an IPv6 address as its /64 network, any other as itself."""
+    """The name under which a limit counts *address*: the /64 network of an IPv6 address, any other address itself."""
     known = parsed(address)
     if isinstance(known, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((known, IPV6_SUBSCRIBER_BITS), strict=False))

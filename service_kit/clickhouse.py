@@ -1,4 +1,4 @@
-"""The driver's client as settings say."""
+"""Clients of clickhouse-driver, made from settings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from service_kit.settings import ClickHouseSettings
 
 
 def client(settings: ClickHouseSettings, database: str = "", /, **options: Any) -> Client:
-    """Connects when it is first used, and serves one thread at a time. *database*: of unqualified names; *options*: the driver's, before what the settings say."""
+    """A client that connects when it is first used. It serves one thread at a time.
+
+    *database* is where unqualified names are looked up. *options* are the driver's; they win over the settings.
+    """
     said: dict[str, Any] = {
         "port": settings.port,
         "database": database,
@@ -28,7 +31,7 @@ def client(settings: ClickHouseSettings, database: str = "", /, **options: Any) 
 
 @contextmanager
 def connected(settings: ClickHouseSettings, database: str = "", /, **options: Any) -> Iterator[Client]:
-    """A client for the block, disconnected after it. Errors are clickhouse_driver's."""
+    """A client for the block. It is disconnected at the end of the block. Errors are clickhouse_driver's."""
     made = client(settings, database, **options)
     try:
         yield made

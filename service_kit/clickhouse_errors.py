@@ -1,4 +1,4 @@
-"""What an error of ClickHouse or of its driver means: only an outage is worth waiting for. A value that cannot be written is none, however often it is tried."""
+"""What an error of ClickHouse or of its driver means. Only an outage is worth waiting for: a value that cannot be written stays unwritable."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ _TOO_MANY_PARTITIONS = "Too many partitions for single INSERT block"
 
 
 def trouble_of(error: Exception) -> Trouble:
-    """What *error*, raised by a call of the driver, means. What is neither the driver's nor the network's came of the values that it was given."""
+    """What *error*, raised by a call of the driver, means. An error that is neither the driver's nor the network's comes from the values that were given."""
     if isinstance(error, errors.ServerException):
         return _of_server(error)
     if isinstance(error, _BROKEN_CONNECTION) or (

@@ -17,18 +17,18 @@ RawHeaders = Iterable[tuple[bytes, bytes]]
 
 
 class Edge:
-    """ASGI middleware; pure, so that streams pass through it as they are. A service says what it refuses and what it records."""
+    """ASGI middleware. It works on ASGI's messages, so streams pass through it as they are. A subclass decides what is refused and what is recorded."""
 
     def __init__(self, app: ASGIApp, *, headers: Mapping[str, str]) -> None:
         self._app = app
         self._headers = dict(headers)
 
     def refused(self, scope: Scope, request_id: str) -> ASGIApp | None:
-        """The answer to a request that is not even looked at; None lets it in."""
+        """The answer to a request that the application shall not see. None lets the request in."""
         raise NotImplementedError
 
     def failed(self, scope: Scope, request_id: str) -> ASGIApp:
-        """The answer (500) to a request on which the application raised what nobody foresaw."""
+        """The answer (500) to a request for which the application raised an exception that nobody handles."""
         raise NotImplementedError
 
     def record(self, scope: Scope, status: int, seconds: float, request_id: str) -> None:
@@ -79,5 +79,5 @@ def is_framed_twice(headers: RawHeaders) -> bool:
 
 
 def size(headers: RawHeaders) -> int:
-    """Bytes of names and values."""
+    """How many bytes the names and values of *headers* have together."""
     return sum(len(name) + len(value) for name, value in headers)

@@ -1,6 +1,7 @@
-"""How our HTTP services listen: bounded heads, connections and waits, no access log of the server's own, no header believed. Needs a web service's extra.
+"""How our HTTP services listen. Heads, connections and waits are bounded. The server writes no access log of its own and believes no header of a proxy.
 
-uvicorn answers some requests before any application is asked, and waits for ever for a request that does not come. `Connection` closes both gaps.
+uvicorn answers some requests before any application is asked, and it waits for ever for a request that does not come. `Connection` closes both gaps.
+This module needs the extra of a web service.
 """
 
 from __future__ import annotations
@@ -172,7 +173,7 @@ def refusal(status: int, kind: str, detail: str, request_id: str, headers: Mappi
 
 
 def bounded(app: ASGIApp, *, host: str, port: int, doorway: Doorway) -> uvicorn.Config:
-    """Configuration of a server for *app*. h11, because its head buffer is bounded; the applications write one line a request themselves, without queries."""
+    """Configuration of a server for *app*. It parses with h11, whose buffer for a head is bounded. The applications log each request themselves, without its query."""
     places = Shares(doorway.connections)
 
     def connection(*args: Any, **options: Any) -> Connection:
@@ -195,7 +196,7 @@ def bounded(app: ASGIApp, *, host: str, port: int, doorway: Doorway) -> uvicorn.
 
 
 def allow_files(connections: int) -> None:
-    """Raise this process's bound on open files so that *connections* fit, as far as the system lets it: a bound below theirs would be the real one."""
+    """Raise this process's bound on open files so that *connections* fit, as far as the system allows it. Otherwise the system's bound would be the real limit of connections."""
     wanted = connections + SPARE_FILES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= wanted:

@@ -94,12 +94,12 @@ def parents() -> dict[int, int]:
 
 
 def _parent(pid: int, stat: str) -> tuple[int, int]:
-    """The name between the parentheses may hold anything; the parent is the second field after it."""
+    """The parent's id is the second field after the process's name, which stands in parentheses and may hold any character."""
     return pid, int(stat.rpartition(")")[2].split()[1])
 
 
 def _text(file: Path) -> str:
-    """The file's text; empty where it cannot be read: a process that has ended, a table that this kernel has not."""
+    """The file's text. It is empty where the file cannot be read: the process has ended, or this kernel has no such table."""
     try:
         return file.read_text(encoding="utf-8", errors="replace")
     except OSError:

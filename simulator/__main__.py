@@ -1,4 +1,4 @@
-"""``python -m simulator simulate|seed``."""
+"""``python -m simulator simulate|load-demo``."""
 
 from simulator.cli import app
 

@@ -1,4 +1,4 @@
-"""``bionicpro simulate`` and ``bionicpro seed``; also the simulator's entry point (``python -m simulator``)."""
+"""``bionicpro simulate`` and ``bionicpro load-demo``; also the simulator's entry point (``python -m simulator``)."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import typer
 
 from service_kit import logging
 from service_kit.settings import PostgresSettings, ServiceSettings, load
-from simulator.seed import HISTORY_DAYS
-from simulator.seed import seed as fill
+from simulator.load_demo import HISTORY_DAYS
+from simulator.load_demo import load_demo as load_into
 from simulator.simulate import Pace, Simulator
 
 
@@ -25,13 +25,13 @@ class Settings(ServiceSettings):
     telemetry_db: PostgresSettings
 
 
-def seed(
+def load_demo(
     days: Annotated[int, typer.Option(min=1, max=3650, help="How many days of history, today included.")] = HISTORY_DAYS,
 ) -> None:
     """Fill the source databases with the demo's customers and their history; does nothing where that was done."""
     settings = load(Settings)
     try:
-        added = fill(settings.crm_db.conninfo(), settings.telemetry_db.conninfo(), datetime.now(UTC), days)
+        added = load_into(settings.crm_db.conninfo(), settings.telemetry_db.conninfo(), datetime.now(UTC), days)
     except psycopg.Error as error:
         typer.echo(f"the demo's data could not be added: {error}", err=True)
         raise typer.Exit(1) from None
@@ -66,6 +66,20 @@ def simulate(
     typer.echo(f"{simulator.uploaded} readings uploaded", err=True)
 
 
-app = typer.Typer(no_args_is_help=True, help="The demo world.", pretty_exceptions_enable=False)
-app.command()(seed)
-app.command()(simulate)
+def seed(
+    days: Annotated[int, typer.Option(min=1, max=3650, help="How many days of history, today included.")] = HISTORY_DAYS,
+) -> None:
+    """The former name of ``load-demo``; it goes with the next version."""
+    typer.echo("`seed` is called `load-demo` now; the old name goes with the next version", err=True)
+    load_demo(days)
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add the demo's commands to *app*."""
+    app.command("load-demo")(load_demo)
+    app.command(hidden=True, deprecated=True)(seed)
+    app.command()(simulate)
+
+
+app = typer.Typer(no_args_is_help=True, help="The demo's data and devices.", pretty_exceptions_enable=False)
+add_commands(app)

@@ -1,6 +1,6 @@
 """The demo's people, prostheses and contracts: fixed, so that logins, tests and screenshots agree. All of it is invented.
 
-Times are told in days before the seeding (``now``); everything else is constant. Someone is awake at any hour.
+Times are told in days before the load (``now``); everything else is constant. Someone is awake at any hour.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class DemoProsthesis:
 
 @dataclass(frozen=True)
 class DemoContract:
-    """Who had the prosthesis from *starts* to *ends* days before the seeding (None: still)."""
+    """Who had the prosthesis from *starts* to *ends* days before the load (None: still)."""
 
     number: str
     login: str

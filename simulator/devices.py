@@ -14,13 +14,13 @@ from functools import lru_cache
 from random import Random
 from zoneinfo import ZoneInfo
 
-SIGNALS_A_DAY = 110
+SIGNALS_PER_DAY = 110
 # A day of history is told in about a hundred signals, each summing up minutes of use; live ones come by the second.
 HISTORY_ACTIVE_MS = 110_000
 LIVE_ACTIVE_MS = 1_000
 BATTERY_EVERY = timedelta(minutes=40)
 CHARGE_BELOW_PERCENT = 18
-CHARGE_PERCENT_A_MINUTE = 1.2
+CHARGE_PERCENT_PER_MINUTE = 1.2
 
 # How busy each local hour of the day is, from 0:00; asleep hours are cut by the wearer's own waking times.
 _BUSY = (1, 1, 1, 1, 1, 2, 4, 8, 9, 6, 5, 6, 9, 7, 5, 5, 6, 8, 9, 8, 6, 4, 3, 2)
@@ -133,7 +133,7 @@ def battery_percent(plan: DayPlan, moment: datetime) -> int:
         return plan.full_percent
     level = _drained(plan, min(moment, plan.sleeps) - plan.wakes)
     if moment > plan.sleeps:
-        level += CHARGE_PERCENT_A_MINUTE * (moment - plan.sleeps) / timedelta(minutes=1)
+        level += CHARGE_PERCENT_PER_MINUTE * (moment - plan.sleeps) / timedelta(minutes=1)
     return max(0, min(100, round(level)))
 
 
@@ -141,11 +141,11 @@ def _drained(plan: DayPlan, awake: timedelta) -> float:
     """The charge after so much time awake: a saw-tooth of draining to the threshold and charging back."""
     hours = awake / timedelta(hours=1)
     down = (plan.full_percent - CHARGE_BELOW_PERCENT) / plan.drain
-    up = (plan.full_percent - CHARGE_BELOW_PERCENT) / (CHARGE_PERCENT_A_MINUTE * 60)
+    up = (plan.full_percent - CHARGE_BELOW_PERCENT) / (CHARGE_PERCENT_PER_MINUTE * 60)
     phase = hours % (down + up)
     if phase < down:
         return plan.full_percent - plan.drain * phase
-    return CHARGE_BELOW_PERCENT + CHARGE_PERCENT_A_MINUTE * 60 * (phase - down)
+    return CHARGE_BELOW_PERCENT + CHARGE_PERCENT_PER_MINUTE * 60 * (phase - down)
 
 
 def _gap(rng: Random, wakes: datetime) -> Gap | None:
@@ -201,7 +201,7 @@ def _location(plan: DayPlan, moment: datetime, rng: Random) -> Reading:
 
 def _signals(plan: DayPlan, rng: Random) -> Iterator[Reading]:
     zone = ZoneInfo(plan.device.timezone)
-    count = max(0, round(rng.gauss(SIGNALS_A_DAY, 18)))
+    count = max(0, round(rng.gauss(SIGNALS_PER_DAY, 18)))
     made = 0
     while made < count:
         moment = _moment(plan, rng)

@@ -10,13 +10,13 @@ from zoneinfo import ZoneInfo
 
 from simulator.devices import DayPlan, Device, Reading, live_reading, plan_day
 
-OFFLINE_CHANCE_A_MINUTE = 0.02
+OFFLINE_CHANCE_PER_MINUTE = 0.02
 OFFLINE_S = (20.0, 180.0)
 MAX_BUFFERED = 20_000  # readings on all offline devices together; beyond it devices come back online
 
 
 @dataclass
-class World:
+class LiveDevices:
     """The devices and what some of them hold back. ``tick`` is the only thing that changes it."""
 
     rng: Random
@@ -64,7 +64,7 @@ class World:
     def _go_offline(self, awake: Sequence[DayPlan], now: datetime, elapsed_s: float) -> None:
         for plan in awake:
             prosthesis = plan.device.prosthesis_id
-            if prosthesis not in self.offline_until and self.rng.random() < OFFLINE_CHANCE_A_MINUTE * elapsed_s / 60:
+            if prosthesis not in self.offline_until and self.rng.random() < OFFLINE_CHANCE_PER_MINUTE * elapsed_s / 60:
                 self.offline_until[prosthesis] = now + timedelta(seconds=self.rng.uniform(*OFFLINE_S))
 
 

@@ -14,29 +14,20 @@ import psycopg
 import structlog
 from psycopg import Connection
 
+from service_kit.retries import BackOff
 from simulator.devices import Reading
 from simulator.fleet import read_fleet, renew_a_contract
-from simulator.live import World
+from simulator.live import LiveDevices
+from simulator.load_demo import COLUMNS
 
 TICK_S = 0.2
+MOST_PAUSE_S = 10.0
 FLEET_EVERY_S = 30.0
 REPORT_EVERY_S = 60.0
 GIVE_UP_S = 300.0
 MAX_PENDING = 50_000
 # received_at is the server's to say.
-_COLUMNS = (
-    "prosthesis_id",
-    "recorded_at",
-    "kind",
-    "amplitude_uv",
-    "movement_recognised",
-    "active_ms",
-    "battery_percent",
-    "error_code",
-    "error_severity",
-    "latitude",
-    "longitude",
-)
+_COLUMNS = tuple(column for column in COLUMNS if column != "received_at")
 _COPY = f"COPY telemetry.telemetry_events ({', '.join(_COLUMNS)}) FROM STDIN"
 
 Conninfo = Mapping[str, Any]
@@ -67,7 +58,7 @@ class Every:
 
 
 class Simulator:
-    """Uploads a ``World``'s readings in short transactions. One thread; connects when needed, holds at most ``MAX_PENDING`` readings
+    """Uploads a ``LiveDevices``'s readings in short transactions. One thread; connects when needed, holds at most ``MAX_PENDING`` readings
     while PostgreSQL is away, and gives up after ``GIVE_UP_S`` seconds of that (the supervisor starts it again).
 
     A connection lost in the middle of a commit can upload readings twice, as real devices do: they are then separate events.
@@ -79,7 +70,7 @@ class Simulator:
         self._rate = pace.rate
         self._clock = clock
         self._rng = rng
-        self._world = World(rng)
+        self._devices = LiveDevices(rng)
         self._pending: list[Reading] = []
         self._connection: Connection[Row] | None = None
         started = time.monotonic()
@@ -90,21 +81,25 @@ class Simulator:
 
     def run(self, stop: threading.Event) -> None:
         """Until *stop* is set; then uploads what devices still hold. Raises psycopg.OperationalError after ``GIVE_UP_S`` seconds without a database."""
-        last = last_success = time.monotonic()
-        pause = TICK_S
+        last = time.monotonic()
+        pause, back_off = TICK_S, BackOff(first_s=2 * TICK_S, most_s=MOST_PAUSE_S)
         try:
             while not stop.wait(pause):
                 began = time.monotonic()
                 elapsed, last = min(began - last, 5.0), began
                 try:
                     self._step(began, elapsed)
-                    last_success, pause = began, TICK_S
+                    pause = TICK_S
+                    back_off.succeeded()
                 except psycopg.OperationalError as error:
-                    if began - last_success > GIVE_UP_S:
+                    pause = back_off.failed()
+                    if back_off.failing_s() > GIVE_UP_S:
                         raise
-                    pause = min(2 * pause, 10.0)
                     log.warning(
-                        "database away; readings wait on the devices", waiting=len(self._pending), retry_in_s=pause, error=str(error)
+                        "database away; readings wait on the devices",
+                        waiting=len(self._pending),
+                        retry_in_s=round(pause, 1),
+                        error=str(error),
                     )
             self._finish()
         finally:
@@ -112,9 +107,9 @@ class Simulator:
 
     def _step(self, now: float, elapsed_s: float) -> None:
         if len(self._pending) < MAX_PENDING:
-            self._pending += self._world.tick(self._clock(), elapsed_s, self._rate)
+            self._pending += self._devices.tick(self._clock(), elapsed_s, self._rate)
         if self._report.due(now):
-            log.info("simulating", uploaded=self.uploaded, waiting=len(self._pending), offline=len(self._world.offline_until))
+            log.info("simulating", uploaded=self.uploaded, waiting=len(self._pending), offline=len(self._devices.offline_until))
         if self._fleet.due(now):
             self._refresh_fleet()
         if self._renewal.due(now):
@@ -122,7 +117,7 @@ class Simulator:
         self._upload()
 
     def _finish(self) -> None:
-        self._pending += self._world.flush()
+        self._pending += self._devices.flush()
         try:
             self._upload()
         except psycopg.OperationalError as error:
@@ -130,7 +125,7 @@ class Simulator:
 
     def _refresh_fleet(self) -> None:
         with psycopg.connect(**self._crm) as crm:
-            self._world.devices = read_fleet(crm, self._clock())
+            self._devices.devices = read_fleet(crm, self._clock())
 
     def _renew(self) -> None:
         with psycopg.connect(**self._crm) as crm:

@@ -1,5 +1,5 @@
 """``bionicpro probe``: how long a committed row takes until a reader sees its effect.
 
 A probe has a wearer of its own (``subject``), so that nobody's reports are touched. Each mark is one error event with a code of its own (``marks``);
-``sights`` looks where readers look; ``percentiles`` is pure; ``run`` puts them together.
+``observers`` look where readers look; ``run`` puts them together.
 """

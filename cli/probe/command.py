@@ -10,11 +10,11 @@ import typer
 
 from cli.failures import EXIT_WRONG, explained
 from cli.probe import subject
-from cli.probe.percentiles import told
+from cli.probe.observers import Observer, ObserverError, ServiceObserver, StreamObserver, ViewObserver, until_gone
 from cli.probe.run import Outcome, Plan, measure
 from cli.probe.settings import ProbeSettings, SourceAccountError, source_accounts, source_file
-from cli.probe.sights import ServiceSight, Sight, SightError, StreamSight, ViewSight, until_gone
 from cli.probe.token import TokenError, tokens
+from service_kit.percentiles import told
 from service_kit.settings import load
 
 
@@ -40,37 +40,37 @@ def probe(
     --stream also from the mart to the event, counted from the last look at the mart (every 20 ms) that did not show the mark.
     """
     settings = load(ProbeSettings)
-    view = ViewSight(settings.clickhouse, str(subject.USER_ID))
-    with explained(SightError, SourceAccountError, TokenError):
-        sight = _sight(settings, view, stream=stream, through_service=through_service)
+    view = ViewObserver(settings.clickhouse, str(subject.USER_ID))
+    with explained(ObserverError, SourceAccountError, TokenError):
+        observer = _observer(settings, view, stream=stream, through_service=through_service)
         crm, telemetry = source_accounts(source_file(source_env, context.obj))
-        outcome = measure(telemetry, subject.ensure(crm), sight, Plan(count, rate, deadline), keep=keep, mart=view if stream else None)
+        outcome = measure(telemetry, subject.ensure(crm), observer, Plan(count, rate, deadline), keep=keep, mart=view if stream else None)
         removed = None if keep else until_gone(view, outcome.prefix, deadline)
     milliseconds = told(outcome.seconds)
     document = {
-        "seen_at": sight.described,
+        "seen_at": observer.described,
         "count": count,
         "rate": rate,
         "missing": outcome.missing,
         "removed": removed,
         "ms": milliseconds,
     } | ({"mart_to_event_ms": told(outcome.pushed)} if stream else {})
-    typer.echo(json.dumps(document) if as_json else "\n".join(_lines(sight, outcome, milliseconds, removed)))
+    typer.echo(json.dumps(document) if as_json else "\n".join(_lines(observer, outcome, milliseconds, removed)))
     slow = max_p99 is not None and milliseconds.get("p99", 0.0) > max_p99
     raise typer.Exit(EXIT_WRONG if outcome.missing or slow or removed is False else 0)
 
 
-def _sight(settings: ProbeSettings, view: ViewSight, *, stream: bool, through_service: bool) -> Sight:
+def _observer(settings: ProbeSettings, view: ViewObserver, *, stream: bool, through_service: bool) -> Observer:
     if not (stream or through_service):
         return view
     if settings.status.reports_url is None:
-        raise SightError("set BIONICPRO_STATUS__REPORTS_URL")
-    kind = StreamSight if stream else ServiceSight
+        raise ObserverError("set BIONICPRO_STATUS__REPORTS_URL")
+    kind = StreamObserver if stream else ServiceObserver
     return kind(settings.status.reports_url, tokens(settings.keycloak, settings.probe), str(subject.USER_ID))
 
 
-def _lines(sight: Sight, outcome: Outcome, milliseconds: dict[str, float], removed: bool | None) -> list[str]:
-    lines = [f"commit → visible at {sight.described}", f"{len(outcome.seconds)} marks  {_figures(milliseconds)}"]
+def _lines(observer: Observer, outcome: Outcome, milliseconds: dict[str, float], removed: bool | None) -> list[str]:
+    lines = [f"commit → visible at {observer.described}", f"{len(outcome.seconds)} marks  {_figures(milliseconds)}"]
     if outcome.pushed:
         lines.append(f"mart → event: {_figures(told(outcome.pushed))}")
     if outcome.missing:

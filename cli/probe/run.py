@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from threading import Condition, Event, Thread
 
 from cli.probe import subject
-from cli.probe.sights import Sight, SightError
+from cli.probe.observers import Observer, ObserverError
 from service_kit.settings import PostgresSettings
 
 
@@ -25,9 +25,9 @@ class Plan:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Seconds from commit to sight of each mark that was seen, how many were not, and the prefix of the run's codes.
+    """Seconds from commit to the first look that shows it, of each mark that was seen, how many were not, and the prefix of the run's codes.
 
-    *pushed*: seconds from the last look at the mart without the mark to the sight, where the mart was watched beside it.
+    *pushed*: seconds from the last look at the mart without the mark to the first look that shows it, where the mart was watched beside it.
     """
 
     prefix: str
@@ -38,10 +38,10 @@ class Outcome:
 
 
 class Watcher:
-    """Notes when each code is first seen, in a thread of its own. An error of the sight is raised to who waits."""
+    """Notes when each code is first seen, in a thread of its own. An error of the observer is raised to who waits."""
 
-    def __init__(self, sight: Sight) -> None:
-        self._sight = sight
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
         self._seen: dict[str, float] = {}
         self._absent: dict[str, float] = {}
         self._error: Exception | None = None
@@ -59,7 +59,7 @@ class Watcher:
         self._thread.join(1.0)
 
     def wait(self, codes: set[str], deadline_s: float) -> Mapping[str, float]:
-        """When each of *codes* was seen (``time.perf_counter``), those that were within *deadline_s*. Raises the sight's error."""
+        """When each of *codes* was seen (``time.perf_counter``), those that were within *deadline_s*. Raises the observer's error."""
         with self._news:
             self._news.wait_for(lambda: self._error is not None or codes <= self._seen.keys(), deadline_s)
             if self._error is not None:
@@ -74,7 +74,7 @@ class Watcher:
     def _watch(self) -> None:
         before = time.perf_counter()
         try:
-            for codes in self._sight.looks(self._stop):
+            for codes in self._observer.looks(self._stop):
                 at = time.perf_counter()
                 with self._news:
                     for code in codes - self._seen.keys():
@@ -87,22 +87,24 @@ class Watcher:
                 self._news.notify_all()
 
 
-def measure(telemetry: PostgresSettings, prosthesis: int, sight: Sight, plan: Plan, *, keep: bool, mart: Sight | None = None) -> Outcome:
-    """Carry *plan* out. The marks are deleted whatever happens, unless *keep*. *mart* is watched beside the sight, to tell the last part of the way.
+def measure(
+    telemetry: PostgresSettings, prosthesis: int, observer: Observer, plan: Plan, *, keep: bool, mart: Observer | None = None
+) -> Outcome:
+    """Carry *plan* out. The marks are deleted whatever happens, unless *keep*. *mart* is watched beside the observer, to tell the last part of the way.
 
-    A first mark that is not counted waits for connections, the ownership document and caches. Raises SightError where it is not seen,
-    psycopg.Error, and what the sight raises.
+    A first mark that is not counted waits for connections, the ownership document and caches. Raises ObserverError where it is not seen,
+    psycopg.Error, and what the observer raises.
     """
     prefix = f"PROBE.{secrets.token_hex(4)}."
     ids: list[int] = []
     with ExitStack() as stack:
         connection = stack.enter_context(subject.connect(telemetry))
-        watcher = stack.enter_context(Watcher(sight))
+        watcher = stack.enter_context(Watcher(observer))
         beside = stack.enter_context(Watcher(mart)) if mart is not None else None
         try:
             ids.append(subject.insert(connection, prosthesis, first := f"{prefix}first"))
             if not watcher.wait({first}, plan.deadline_s):
-                raise SightError(f"the first mark was not seen within {plan.deadline_s:g} s: see `bionicpro status`")
+                raise ObserverError(f"the first mark was not seen within {plan.deadline_s:g} s: see `bionicpro status`")
             committed = _commit_marks(connection, prosthesis, prefix, plan, ids)
             seen = watcher.wait(set(committed), plan.deadline_s)
             reached = beside.wait(set(seen), plan.deadline_s) if beside is not None else {}
@@ -115,7 +117,7 @@ def measure(telemetry: PostgresSettings, prosthesis: int, sight: Sight, plan: Pl
 
 
 def _pushed(seen: Mapping[str, float], mart: Watcher | None, reached: Mapping[str, float]) -> tuple[float, ...]:
-    """From the last look at the mart that did not show a mark to the sight of it."""
+    """From the last look at the mart that did not show a mark to the first look that does."""
     if mart is None:
         return ()
     return tuple(max(0.0, at - (mart.absent(code) or at)) for code, at in seen.items() if code in reached)

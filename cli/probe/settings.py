@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pydantic import SecretStr, ValidationError
 
-from cli.environment import read
 from cli.status.settings import StatusSection
+from service_kit.environment_files import read
 from service_kit.settings import ClickHouseSettings, KeycloakSettings, PostgresSettings, Section, ServiceSettings
 
 DEFAULT_SOURCE_FILE = Path(".local/default/env/simulator.env")

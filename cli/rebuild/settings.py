@@ -7,10 +7,11 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr, ValidationError
 
-from cli.environment import DEFAULT, read
+from cli.environment import DEFAULT
 from cli.rebuild.progress import RebuildError
 from connectors.cli import TopicSettings
 from reconciliation.settings import ReconciliationSettings
+from service_kit.environment_files import read
 from service_kit.settings import ClickHouseSettings, ConnectSettings, Section
 from stream_processor.settings import ProcessorSection
 

@@ -119,7 +119,7 @@ class Rebuild:
         self._broker.commit(self._group, LOG_TOPIC, {p: offset for p, offset in self._plan.begins.items() if offset > 0})
 
     def _restart_connectors(self) -> None:
-        """One whose topic was deleted under it may wait for a partition that is no more, for ever, and say that it runs."""
+        """Restart the connectors. One whose topic was deleted may wait for ever for a partition that is gone, and still say that it runs."""
         with Connect(self._settings.connect.url, login=self._settings.connect.login) as connect:
             for connector in read_connectors():
                 self._say(f"restarting connector {connector.name}")
@@ -162,7 +162,7 @@ class Rebuild:
         patience.until(lambda: bool(self._broker.group(self._group).members), f"a worker joins the group {self._group}")
 
     def _fold(self, patience: Patience) -> None:
-        """Ownership comes by the directory, which reads the CRM's topic from its beginning; telemetry from raw, or from PostgreSQL."""
+        """Fill the reports. The directory reads the CRM's topic from its beginning and sends ownership; telemetry comes from raw or from PostgreSQL."""
         if self._plan.source == "postgres":
             self._from_postgres(patience)
             if self._purged_before is not None:
@@ -211,7 +211,7 @@ class Rebuild:
         return self._retention.first_verifiable(self._today)
 
     def _verify(self, patience: Patience) -> None:
-        """Equal to PostgreSQL, mending what is not; with the reports of closed days as they are (ADR 17); then readers see it."""
+        """Compare with PostgreSQL and repair what differs, but for closed days, whose reports stay (ADR 17). Then let readers see the generation."""
         if (first_open := self._retention.first_open(self._today)) is not None:
             self._tables.carry_over(first_open, same_log=self._plan.source == "tables")
         found = repairs.plan(self._settings, None, None, self._say, self._generation)

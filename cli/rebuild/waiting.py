@@ -1,4 +1,4 @@
-"""Waiting with progress on screen and an end: what moves may take as long as it likes, what stands still may not."""
+"""Waiting that shows progress and has an end: there is no limit while something moves, and a limit for standing still."""
 
 from __future__ import annotations
 

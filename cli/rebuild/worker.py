@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cli.rebuild.progress import RebuildError
+from service_kit import processes
 
 STOP_LIMIT_S = 40.0
 SAID = 1500
@@ -31,12 +32,7 @@ class OwnWorker:
             raise RebuildError(f"the new generation's worker ended with {code}: {self._log.read_text('utf-8', 'replace').strip()[-SAID:]}")
 
     def stop(self) -> None:
-        self._process.terminate()
-        try:
-            self._process.wait(STOP_LIMIT_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait(STOP_LIMIT_S)
+        processes.end(self._process, STOP_LIMIT_S)
 
 
 @contextmanager
@@ -54,7 +50,7 @@ def own_worker(variables: Mapping[str, str], generation: int) -> Iterator[OwnWor
         # A static member would keep its partitions for a while after it has ended.
         environment.pop("BIONICPRO_PROCESSOR__INSTANCE_ID", None)
         with log.open("wb") as output:
-            command = [sys.executable, "-m", "cli.rebuild.ending_with_parent", "stream_processor"]
+            command = [sys.executable, "-m", "cli.rebuild.run_until_parent_ends", "stream_processor"]
             worker = OwnWorker(subprocess.Popen(command, env=environment, stdout=output, stderr=output), log)
         try:
             yield worker

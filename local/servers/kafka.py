@@ -13,8 +13,8 @@ from confluent_kafka.admin import AdminClient
 from connectors import accounts
 from local import commands, fetch, paths
 from local.instance import Instance, write_private
-from local.launch import parse_environment
 from local.servers.program import Program, java, launched
+from service_kit import environment_files
 
 # C1 alone starts fast but peaks low; Serial GC has no threads that idle on two cores.
 JVM = ("-XX:+UseSerialGC", "-Xshare:auto", "-Djava.awt.headless=true")
@@ -83,7 +83,7 @@ def _format(instance: Instance, config: Path) -> None:
         cluster = "A" + cluster[1:]  # the tool would read it as an option
     command = [java(), "-Xmx256m", "-XX:TieredStopAtLevel=1", *JVM, logging_option(instance, "warn"), "-cp", class_path()]
     command += ["kafka.tools.StorageTool", "format", "--standalone", "-t", cluster, "-c", str(config)]
-    environment = os.environ | paths.LOCALE | parse_environment(instance.env_file("kafka").read_text(encoding="utf-8"))
+    environment = os.environ | paths.LOCALE | environment_files.read(instance.env_file("kafka"))
     finished = commands.run(command, environment=environment, umask=0o077)
     if finished.returncode != 0:
         raise RuntimeError(f"Kafka's storage could not be formatted: {(finished.stdout + finished.stderr).strip()[-600:]}")

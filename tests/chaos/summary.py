@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from service_kit.percentiles import percentile
 from tests.chaos.armory import POINTS
 
 
@@ -24,7 +25,9 @@ def summary(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "rows_compared": sum((result["verification"] or {}).get("rows_compared", 0) for result in results),
         "faults": dict(faults.most_common()),
         "hits": {point: hits.get(point, 0) for point in POINTS},
-        "recovery_s": {name: _percentile(times, share) for name, share in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("max", 1.0))},
+        "recovery_s": {
+            name: percentile(times, percent) if times else None for name, percent in (("p50", 50), ("p90", 90), ("p99", 99), ("max", 100))
+        },
         "seconds": round(sum(result["seconds"] for result in results), 1),
     }
 
@@ -39,7 +42,3 @@ def lines(found: dict[str, Any]) -> list[str]:
         "hits       " + ", ".join(f"{point} {count}" for point, count in found["hits"].items()),
     ]
     return told + [f"FAILED     seed {seed}: {problem[:300]}" for seed, problems in found["failed"].items() for problem in problems]
-
-
-def _percentile(values: Sequence[float], share: float) -> float | None:
-    return values[min(len(values) - 1, int(share * len(values)))] if values else None

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from local.ports import any_free
+from service_kit import processes
 from tests.chaos.armory import Armory
 from tests.chaos.worker import FOLDER
 
@@ -82,12 +83,7 @@ class Workers:
         if process is not None:
             process.asked = True
             _signal(process, signal.SIGCONT)
-            process.handle.terminate()
-            try:
-                process.handle.wait(STOP_LIMIT_S)
-            except subprocess.TimeoutExpired:
-                process.handle.kill()
-                process.handle.wait(STOP_LIMIT_S)
+            processes.end(process.handle, STOP_LIMIT_S)
             self._note(process)
 
     def kill(self, slot: int) -> None:

@@ -21,7 +21,7 @@ from local.servers import postgres
 from tests.support.expendable import Site
 from tests.support.operator import Operator
 from tests.support.processor import REPOSITORY, until
-from tests.support.processor_case import Case
+from tests.support.processor_case import Case, equal_case
 from tests.support.system import System
 
 pytestmark = pytest.mark.timeout(900)
@@ -101,16 +101,8 @@ def site(expendable: System) -> Iterator[Drifting]:
 @pytest.fixture(scope="module")
 def case(site: Drifting) -> Iterator[Case]:
     """Four prostheses with owners and an event a day, all of it equal, and one that nobody has yet."""
-    found = Case(site.system, number=1, prostheses=5, base=BASE_ID, first=date(2006, 3, 1))
-    try:
-        for prosthesis in found.prostheses[:-1]:
-            found.own(prosthesis)
-            for day in range(1, 5):
-                found.insert(prosthesis, recorded_at=found.at(day))
-        assert found.verify().ok
+    with equal_case(site.system, number=1, prostheses=5, base=BASE_ID, first=date(2006, 3, 1), unowned=1) as found:
         yield found
-    finally:
-        found.close()
 
 
 def said(site: Drifting, drifts: Mapping[str, str]) -> None:
@@ -136,14 +128,9 @@ def not_fresh(site: Drifting) -> None:
     assert site.fresh_until() == before
 
 
-def repaired(site: Drifting, case: Case) -> Any:
-    """The whole of a repair that nobody told what is missing but the days of this test."""
-    return site.operator.json("repair", "--yes", "--from", str(case.first), "--to", str(case.last))
-
-
 def mended(site: Drifting, case: Case) -> None:
     assert not case.verify().ok, "nothing was missing"
-    assert repaired(site, case)["verification"]["ok"]
+    assert site.repaired(case)["verification"]["ok"]
     assert case.verify().ok
     site.wait_until_well()
 
@@ -263,7 +250,7 @@ def test_a_publication_that_was_away_for_a_while_is_named_and_a_snapshot_goes_pa
     site.owner("telemetry", "ALTER PUBLICATION elsewhere RENAME TO bionicpro_telemetry")
     account = str(site.system.instance.env_file("connect"))
     assert site.operator("connectors", "resnapshot", "telemetry", "--yes", "--source-env", account).exit_code == 0
-    assert repaired(site, case)["verification"]["ok"]
+    assert site.repaired(case)["verification"]["ok"]
     assert case.verify().ok
     site.wait_until_well()
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.expendable import Site
 from tests.support.processor import LIMIT_S
-from tests.support.processor_case import Case
+from tests.support.processor_case import Case, equal_case
 from tests.support.system import System
 
 pytestmark = pytest.mark.timeout(900)
@@ -27,16 +27,8 @@ def site(expendable: System) -> Iterator[Site]:
 @pytest.fixture
 def case(site: Site, request: pytest.FixtureRequest) -> Iterator[Case]:
     """Four prostheses with owners and an event a day, all of it equal; a number for each test."""
-    found = Case(site.system, number=11 + NUMBERS.index(request.function.__name__), prostheses=4)
-    try:
-        for prosthesis in found.prostheses:
-            found.own(prosthesis)
-            for day in range(1, 5):
-                found.insert(prosthesis, recorded_at=found.at(day))
-        assert found.verify().ok
+    with equal_case(site.system, number=11 + NUMBERS.index(request.function.__name__), prostheses=4) as found:
         yield found
-    finally:
-        found.close()
 
 
 def drop_slot(system: System, name: str) -> None:
@@ -55,10 +47,6 @@ def drop_slot(system: System, name: str) -> None:
                 return
 
 
-def repaired(site: Site, case: Case) -> Any:
-    return site.operator.json("repair", "--yes", "--from", str(case.first), "--to", str(case.last))
-
-
 def test_a_dropped_slot_of_telemetry_is_named_and_healed_by_a_snapshot_and_a_repair(site: Site, case: Case) -> None:
     kept = [case.insert(prosthesis, recorded_at=case.at(2, 3)) for prosthesis in case.prostheses]
     assert case.verify().ok
@@ -70,7 +58,7 @@ def test_a_dropped_slot_of_telemetry_is_named_and_healed_by_a_snapshot_and_a_rep
     case.telemetry.execute("DELETE FROM telemetry.telemetry_events WHERE event_id = %s", (kept[2],))
     assert "connectors resnapshot telemetry" in site.wait_for_problem("dropped slot: bionicpro_telemetry")
     assert site.operator("connectors", "resnapshot", "telemetry", "--yes").exit_code == 0
-    found = repaired(site, case)
+    found = site.repaired(case)
     assert found["verification"]["ok"]
     assert case.verify().ok
     site.wait_until_well()
@@ -84,7 +72,7 @@ def test_a_dropped_slot_of_the_crm_is_named_and_healed_deleted_contracts_include
     assert "connectors resnapshot crm" in site.wait_for_problem("dropped slot: bionicpro_crm")
     assert site.operator("connectors", "resnapshot", "crm", "--yes").exit_code == 0
     assert not case.verify().ok, "the deleted contract is not told by a snapshot"
-    found = repaired(site, case)
+    found = site.repaired(case)
     assert found["verification"]["ok"]
     assert {row["prosthesis_id"] for row in case.reports()} == {str(prosthesis) for prosthesis in case.prostheses[1:]}
     assert {row["customer_name"] for row in case.reports() if row["prosthesis_id"] == str(renamed)} == {"Another"}

@@ -26,7 +26,7 @@ from schemas.keys import LOG_TOPIC
 from tests.support.airflow_stub import airflow
 from tests.support.expendable import Site
 from tests.support.processor import GROUP, REPOSITORY, until
-from tests.support.processor_case import Case, Load
+from tests.support.processor_case import Case, Load, equal_case
 from tests.support.system import System
 
 pytestmark = pytest.mark.timeout(900)
@@ -41,29 +41,19 @@ def site(expendable: System) -> Iterator[Site]:
     found.close()
 
 
+def absurd(case: Case) -> None:
+    """A contract that ends with the year 9999, and a position beyond arithmetic. Neither may hold up any repair."""
+    for prosthesis in case.prostheses:
+        case.insert(prosthesis, recorded_at=case.at(1), kind="location", latitude=1e308, longitude=2.0)
+    ends = "UPDATE crm.contracts SET ends_at = '9999-12-31 23:59:59.999999Z' WHERE contract_id = %s"
+    case.crm.execute(ends, (case.prostheses[0],))
+
+
 @pytest.fixture(scope="module")
 def case(site: Site) -> Iterator[Case]:
-    """Three prostheses with owners and an event a day, all of it equal, as each test leaves it.
-
-    Among them stands what no report can hold: a contract that ends with the year 9999, and a position beyond arithmetic. Neither holds up any repair.
-    """
-    found = Case(site.system, number=14, prostheses=3, base=940_000)
-    try:
-        for prosthesis in found.prostheses:
-            found.own(prosthesis)
-            found.insert(prosthesis, recorded_at=found.at(1), kind="location", latitude=1e308, longitude=2.0)
-            for day in range(1, 5):
-                found.insert(prosthesis, recorded_at=found.at(day))
-        ends = "UPDATE crm.contracts SET ends_at = '9999-12-31 23:59:59.999999Z' WHERE contract_id = %s"
-        found.crm.execute(ends, (found.prostheses[0],))
-        assert found.verify().ok
+    """Three prostheses with owners and an event a day, all of it equal, as each test leaves it. Among them stands what no report can hold."""
+    with equal_case(site.system, number=14, prostheses=3, base=940_000, prepare=absurd) as found:
         yield found
-    finally:
-        found.close()
-
-
-def repaired(site: Site, case: Case) -> Any:
-    return site.operator.json("repair", "--yes", "--from", str(case.first), "--to", str(case.last))
 
 
 def by_hand(site: Site, table: str, replace: str, prosthesis: int, where: str) -> None:
@@ -85,7 +75,7 @@ def test_a_report_that_somebody_made_is_named_surplus_and_taken_back_by_a_repair
     )
     found = case.verify()
     assert [(key.report_date, key.prosthesis_id) for key in found.found.surplus] == [(case.first, str(prosthesis))]
-    assert repaired(site, case)["verification"]["ok"]
+    assert site.repaired(case)["verification"]["ok"]
     assert case.first not in {row["report_date"] for row in case.reports()}
 
 
@@ -94,7 +84,7 @@ def test_raw_that_somebody_altered_is_different_by_id_and_made_equal(site: Site,
     by_hand(site, "telemetry_events", "toUInt32(7) AS active_ms", prosthesis, f"toDate(recorded_at) = '{case.first + timedelta(days=2)}'")
     planned = site.operator.json("repair", "--dry-run", "--from", str(case.first), "--to", str(case.last), code=1)
     assert planned["raw"] == {"missing": 0, "different": 1, "surplus": 0}
-    after = repaired(site, case)
+    after = site.repaired(case)
     assert after["raw"] == {"missing": 0, "different": 0, "surplus": 0}
     assert after["verification"]["ok"]
     assert site.operator("replay", "--prosthesis", str(prosthesis)).exit_code == 0
@@ -112,7 +102,7 @@ def test_a_state_that_somebody_altered_shows_with_the_next_event_and_is_mended(s
     site.start_processor()
     case.insert(first, recorded_at=case.at(2, 14))
     assert {key.prosthesis_id for key in case.verify().found.unequal_keys} == {str(first)}
-    assert repaired(site, case)["verification"]["ok"]
+    assert site.repaired(case)["verification"]["ok"]
     case.insert(first, recorded_at=case.at(2, 15))
     assert case.verify().ok
 

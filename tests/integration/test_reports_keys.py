@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
 from joserfc.jwk import RSAKey
 
-from reports_api.jwks import KeyCache, KeysUnavailableError
+from reports_api.jwks import document
+from service_kit.key_cache import Ages, KeyCache, KeysUnavailableError
 from tests.support.reports_world import Issuer
 
 
@@ -39,9 +41,12 @@ def clock() -> Clock:
 @pytest.fixture
 def cache(provider: Issuer, clock: Clock) -> KeyCache:
     url = f"{provider.issuer}/protocol/openid-connect/certs"
-    return KeyCache(
-        lambda: httpx.AsyncClient(trust_env=False), url, timeout_s=5, cool_down_s=10, max_age_s=300, max_stale_s=3600, clock=clock
-    )
+
+    async def fetch() -> dict[str, Any]:
+        async with httpx.AsyncClient(trust_env=False) as client:
+            return await document(client, url)
+
+    return KeyCache(fetch, Ages(5, 10, 300, 3600), failures=(httpx.HTTPError,), clock=clock)
 
 
 async def test_unknown_key_ids_fetch_once_a_cool_down(provider: Issuer, clock: Clock, cache: KeyCache) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from service_kit.server_sent_events import events
 from service_kit.shares import Share
 from tests.support.reports_world import Issuer, Mart, Service, new_user, row, running, wait_for_answer
 from tests.support.tcp_gate import Gate
@@ -25,23 +26,15 @@ class Events:
     """The events of an open stream; reading waits at most the client's time-out."""
 
     def __init__(self, response: httpx.Response) -> None:
-        self._lines = response.iter_lines()
+        self._events = events(response.iter_lines())
 
     def next(self, kind: str | None = None) -> dict[str, Any]:
         """The next event, of *kind* if given: ``event``, ``id`` and decoded ``data``. StopIteration at the end of the stream."""
         while True:
-            event = self._read()
+            read = next(self._events)
+            event = {"event": read.event, "id": read.identity, "data": json.loads(read.data)}
             if kind is None or event["event"] == kind:
                 return event
-
-    def _read(self) -> dict[str, Any]:
-        fields: dict[str, Any] = {}
-        while True:
-            line = next(self._lines)
-            if not line and "event" in fields:
-                return fields | {"data": json.loads(fields["data"])}
-            name, _, value = line.partition(": ")
-            fields[name] = value
 
 
 @contextmanager

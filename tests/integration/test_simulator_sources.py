@@ -20,7 +20,7 @@ import pytest
 import simulator
 from simulator.demo_data import CONTRACTS, CUSTOMERS, PROSTHESES
 from simulator.fleet import read_fleet, renew_a_contract
-from simulator.seed import Seeded, seed
+from simulator.load_demo import Loaded, load_demo
 from simulator.simulate import Pace, Simulator
 from tests.support.endpoints import PostgresEndpoint
 from tests.support.sources import Sources, fresh_sources
@@ -29,9 +29,9 @@ NOW = datetime(2026, 11, 23, 13, 30, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
-def seeded(postgres: PostgresEndpoint) -> Iterator[Sources]:
+def loaded(postgres: PostgresEndpoint) -> Iterator[Sources]:
     with fresh_sources(postgres) as fresh:
-        first = seed(fresh.conninfo("crm", "crm_app"), fresh.conninfo("telemetry", "telemetry_ingest"), NOW, days=3)
+        first = load_demo(fresh.conninfo("crm", "crm_app"), fresh.conninfo("telemetry", "telemetry_ingest"), NOW, days=3)
         assert first.customers == len(CUSTOMERS)
         assert first.telemetry_rows > 1000
         yield fresh
@@ -46,21 +46,21 @@ def events(sources: Sources) -> int:
     return int(ask(sources, "telemetry", "SELECT count(*) FROM telemetry.telemetry_events")[0][0])
 
 
-def test_seeding_again_adds_nothing_also_later(seeded: Sources) -> None:
-    accounts = seeded.conninfo("crm", "crm_app"), seeded.conninfo("telemetry", "telemetry_ingest")
-    assert seed(*accounts, NOW, days=3) == Seeded(0, 0)
-    assert seed(*accounts, NOW + timedelta(hours=9), days=3) == Seeded(0, 0)
+def test_loading_again_adds_nothing_also_later(loaded: Sources) -> None:
+    accounts = loaded.conninfo("crm", "crm_app"), loaded.conninfo("telemetry", "telemetry_ingest")
+    assert load_demo(*accounts, NOW, days=3) == Loaded(0, 0)
+    assert load_demo(*accounts, NOW + timedelta(hours=9), days=3) == Loaded(0, 0)
 
 
-def test_the_seed_is_the_demo_and_ends_before_now(seeded: Sources) -> None:
-    assert ask(seeded, "crm", "SELECT count(*) FROM crm.contracts") == [(len(CONTRACTS),)]
-    assert ask(seeded, "crm", "SELECT count(*) FROM crm.prostheses") == [(len(PROSTHESES),)]
-    ((latest,),) = ask(seeded, "telemetry", "SELECT max(greatest(recorded_at, received_at)) FROM telemetry.telemetry_events")
+def test_what_is_loaded_is_the_demo_and_ends_before_now(loaded: Sources) -> None:
+    assert ask(loaded, "crm", "SELECT count(*) FROM crm.contracts") == [(len(CONTRACTS),)]
+    assert ask(loaded, "crm", "SELECT count(*) FROM crm.prostheses") == [(len(PROSTHESES),)]
+    ((latest,),) = ask(loaded, "telemetry", "SELECT max(greatest(recorded_at, received_at)) FROM telemetry.telemetry_events")
     assert latest <= NOW
 
 
-def test_the_fleet_is_who_has_a_contract_now(seeded: Sources) -> None:
-    with psycopg.connect(**seeded.conninfo("crm", "crm_app")) as crm:
+def test_the_fleet_is_who_has_a_contract_now(loaded: Sources) -> None:
+    with psycopg.connect(**loaded.conninfo("crm", "crm_app")) as crm:
         fleet = {device.serial_number: device for device in read_fleet(crm, NOW)}
         back_then = {device.serial_number: device for device in read_fleet(crm, NOW - timedelta(days=40))}
     assert set(fleet) == {contract.serial_number for contract in CONTRACTS if contract.ends is None}
@@ -68,8 +68,8 @@ def test_the_fleet_is_who_has_a_contract_now(seeded: Sources) -> None:
     assert back_then["BH3-0007"].timezone == "Europe/Berlin"
 
 
-def test_a_renewed_contract_leaves_no_moment_without_an_owner(seeded: Sources) -> None:
-    with psycopg.connect(**seeded.conninfo("crm", "crm_app")) as crm:
+def test_a_renewed_contract_leaves_no_moment_without_an_owner(loaded: Sources) -> None:
+    with psycopg.connect(**loaded.conninfo("crm", "crm_app")) as crm:
         before = read_fleet(crm, NOW)
         number = renew_a_contract(crm, NOW, Random(1))
         assert read_fleet(crm, NOW) == before
@@ -83,10 +83,10 @@ def test_a_renewed_contract_leaves_no_moment_without_an_owner(seeded: Sources) -
     assert ends == starts == NOW
 
 
-def test_the_simulator_uploads_live_readings_with_the_servers_time_of_receipt(seeded: Sources) -> None:
-    before = events(seeded)
+def test_the_simulator_uploads_live_readings_with_the_servers_time_of_receipt(loaded: Sources) -> None:
+    before = events(loaded)
     stop = threading.Event()
-    crm, telemetry = seeded.conninfo("crm", "crm_app"), seeded.conninfo("telemetry", "telemetry_ingest")
+    crm, telemetry = loaded.conninfo("crm", "crm_app"), loaded.conninfo("telemetry", "telemetry_ingest")
     player = Simulator(crm, telemetry, Pace(rate=200), lambda: datetime.now(UTC), Random(1))
     thread = threading.Thread(target=player.run, args=(stop,))
     thread.start()
@@ -96,51 +96,51 @@ def test_the_simulator_uploads_live_readings_with_the_servers_time_of_receipt(se
         stop.set()
         thread.join(timeout=30)
     assert not thread.is_alive()
-    assert events(seeded) == before + player.uploaded
+    assert events(loaded) == before + player.uploaded
     ((early,),) = ask(
-        seeded,
+        loaded,
         "telemetry",
         "SELECT count(*) FROM (SELECT * FROM telemetry.telemetry_events ORDER BY event_id DESC LIMIT 50) e WHERE received_at < recorded_at",
     )
     assert early == 0
 
 
-def test_the_simulator_ends_cleanly_on_sigterm_and_says_what_it_uploaded(seeded: Sources) -> None:
-    before = events(seeded)
+def test_the_simulator_ends_cleanly_on_sigterm_and_says_what_it_uploaded(loaded: Sources) -> None:
+    before = events(loaded)
     process = subprocess.Popen(
         [sys.executable, "-m", "simulator", "simulate", "--rate", "50", "--seed", "1"],
         cwd=Path(simulator.__file__).parents[1],
-        env=os.environ | variables(seeded),
+        env=os.environ | variables(loaded),
         stderr=subprocess.PIPE,
         text=True,
     )
     try:
-        wait_until(lambda: events(seeded) > before)
+        wait_until(lambda: events(loaded) > before)
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=30)
     finally:
         process.kill()
         process.wait()
     assert process.returncode == 0, errors
-    assert f"{events(seeded) - before} readings uploaded" in errors
+    assert f"{events(loaded) - before} readings uploaded" in errors
 
 
-def test_readings_wait_while_the_database_is_away_and_are_uploaded_when_it_is_back(seeded: Sources) -> None:
+def test_readings_wait_while_the_database_is_away_and_are_uploaded_when_it_is_back(loaded: Sources) -> None:
     stop = threading.Event()
-    crm, telemetry = seeded.conninfo("crm", "crm_app"), seeded.conninfo("telemetry", "telemetry_ingest")
+    crm, telemetry = loaded.conninfo("crm", "crm_app"), loaded.conninfo("telemetry", "telemetry_ingest")
     player = Simulator(crm, telemetry, Pace(rate=100), lambda: datetime.now(UTC), Random(1))
-    before = events(seeded)
+    before = events(loaded)
     thread = threading.Thread(target=player.run, args=(stop,))
     thread.start()
     try:
         wait_until(lambda: player.uploaded > 0)
-        end_sessions(seeded)
+        end_sessions(loaded)
         reached = player.uploaded
         wait_until(lambda: player.uploaded > reached)
     finally:
         stop.set()
         thread.join(timeout=30)
-    assert events(seeded) == before + player.uploaded
+    assert events(loaded) == before + player.uploaded
 
 
 def end_sessions(sources: Sources) -> None:

@@ -13,11 +13,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from cli.probe.percentiles import percentile
-from cli.probe.percentiles import told as percentiles
 from local import supervision
 from local import system as servers
 from local.launch import wait_for
+from service_kit import processes
+from service_kit.percentiles import percentile
+from service_kit.percentiles import told as percentiles
 from tests.load.crowd import Plan, Site, Tally, run
 from tests.load.people import enrol
 from tests.support.bff_servers import free_port
@@ -138,8 +139,7 @@ def _process(module: str, variables: Mapping[str, str], log: Path) -> Iterator[N
         try:
             yield
         finally:
-            process.terminate()
-            process.wait(timeout=30)
+            processes.end(process, 30)
 
 
 async def _restart_keycloak(system: System) -> None:

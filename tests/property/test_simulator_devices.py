@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from simulator.demo_data import CUSTOMERS
 from simulator.devices import Device, Reading, battery_percent, live_reading, plan_day, readings
-from simulator.live import World
+from simulator.live import LiveDevices
 
 # A busy machine is no failure.
 untimed = settings(deadline=None)
@@ -107,14 +107,14 @@ def test_a_live_reading_is_valid_at_any_moment(device: Device, day: date, second
 @given(st.integers(0, 365 * 24 * 60).map(lambda minute: datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=minute)))
 def test_somebody_of_the_demo_is_awake_at_any_moment(now: datetime) -> None:
     fleet = demo_fleet()
-    world = World(Random(1), fleet)
+    world = LiveDevices(Random(1), fleet)
     assert len(world.tick(now, 1.0, rate=10.0)) + len(world.buffered) == 10
 
 
 @untimed
 @given(st.integers(), st.lists(st.floats(0.01, 3.0), min_size=1, max_size=200), st.floats(0.1, 100))
 def test_nothing_that_offline_devices_hold_is_lost(seed: int, steps: list[float], rate: float) -> None:
-    world = World(Random(seed), demo_fleet())
+    world = LiveDevices(Random(seed), demo_fleet())
     now = datetime(2026, 11, 23, 12, tzinfo=UTC)
     uploaded: list[Reading] = []
     for step in steps:
@@ -127,7 +127,7 @@ def test_nothing_that_offline_devices_hold_is_lost(seed: int, steps: list[float]
 
 
 def test_an_offline_device_uploads_later_what_it_recorded_before() -> None:
-    world = World(Random(3), demo_fleet()[:1])
+    world = LiveDevices(Random(3), demo_fleet()[:1])
     now = datetime(2026, 11, 23, 12, tzinfo=UTC)  # 15:00 in Moscow
     world.offline_until[1] = now + timedelta(seconds=10)
     assert world.tick(now, 1.0, rate=5.0) == []
@@ -137,7 +137,7 @@ def test_an_offline_device_uploads_later_what_it_recorded_before() -> None:
 
 
 def test_the_rate_is_kept_over_many_short_ticks() -> None:
-    world = World(Random(5), demo_fleet())
+    world = LiveDevices(Random(5), demo_fleet())
     now = datetime(2026, 11, 23, 12, tzinfo=UTC)
     made = sum(len(world.tick(now + timedelta(seconds=0.2 * n), 0.2, rate=1.3)) for n in range(500)) + len(world.flush())
     assert made == pytest.approx(130, abs=1)

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from reports_api.app import create_app
+from service_kit.server_sent_events import events_async
 from service_kit.settings import KeycloakSettings
 from tests.support.bff_servers import Served
 from tests.support.bff_world import World
@@ -64,14 +65,14 @@ async def test_a_change_of_the_mart_reaches_the_page_through_the_stream(mart: Ma
     async with await world.logged_in("anna") as browser:
         stream = await browser.stream("/reports/stream")
         assert stream.headers["content-type"].startswith("text/event-stream")
-        lines = stream.aiter_lines()
         changed = row(world.user("anna").user_id, today(), recognised_count=99, version=10**9)
         mart.put(changed)
-        async for line in lines:
-            if line.startswith("data:") and '"recognised_count":99' in line.replace(" ", ""):
+        async for event in events_async(stream.aiter_lines()):
+            body = json.loads(event.data)
+            if event.event == "report" and body["items"] and body["items"][0]["signals"]["recognised_count"] == 99:
                 break
         await stream.aclose()
-        assert json.loads(line.removeprefix("data:"))["user_id"] == world.user("anna").user_id
+        assert body["user_id"] == world.user("anna").user_id
 
 
 async def test_the_service_takes_only_its_own_access_tokens_and_only_for_their_subject(mart: Mart, world: World, reports_url: str) -> None:

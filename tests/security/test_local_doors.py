@@ -55,7 +55,11 @@ def sockets_of(pids: set[int]) -> set[str]:
     """The inodes of their sockets."""
     found = set()
     for pid in pids:
-        for entry in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            entries = list(Path(f"/proc/{pid}/fd").iterdir())
+        except FileNotFoundError:
+            continue  # it has just ended, and listens no more
+        for entry in entries:
             try:
                 target = str(entry.readlink())
             except OSError:

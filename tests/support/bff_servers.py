@@ -17,6 +17,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from local.ports import any_free
+from service_kit.server_sent_events import MEDIA_TYPE, frame
 
 START_LIMIT_S = 30
 
@@ -117,13 +118,13 @@ class EchoReports:
 
     async def _stream(self, request: Request) -> Response:
         self._remember(request)
-        return StreamingResponse(self._ticks(), media_type="text/event-stream")
+        return StreamingResponse(self._ticks(), media_type=MEDIA_TYPE)
 
     async def _ticks(self) -> AsyncIterator[bytes]:
         self.open_streams += 1
         try:
             for number in range(100_000):
-                yield f"event: report\nid: {number}\ndata: {{}}\n\n".encode()
+                yield frame("report", b"{}", str(number))
                 await asyncio.sleep(self.tick_s)
         finally:
             self.open_streams -= 1

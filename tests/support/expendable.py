@@ -10,6 +10,7 @@ from clickhouse_driver import Client
 from local import supervision
 from tests.support.operator import WITHOUT, with_processor
 from tests.support.processor import until
+from tests.support.processor_case import Case
 from tests.support.system import System
 
 PROCESSOR = "processor"
@@ -30,6 +31,10 @@ class Site:
 
     def close(self) -> None:
         self.auditor.disconnect()
+
+    def repaired(self, case: Case) -> Any:
+        """What `repair` says of the days of *case*."""
+        return self.operator.json("repair", "--yes", "--from", str(case.first), "--to", str(case.last))
 
     def states(self) -> dict[int, str]:
         """The state of each generation."""

@@ -17,6 +17,7 @@ from local import supervision
 from local.launch import answers
 from schemas.keys import LOG_TOPIC
 from schemas.topics import log_partitions
+from service_kit import processes
 from tests.support.system import System
 
 SUPERVISED = "processor"
@@ -76,12 +77,7 @@ class ProcessorProcess:
         """Orderly, or by force after a while. Nothing to do where it does not run."""
         if self._process is None:
             return
-        self._process.terminate()
-        try:
-            self._process.wait(STOP_LIMIT_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait(STOP_LIMIT_S)
+        processes.end(self._process, STOP_LIMIT_S)
         self._process = None
 
     def exit_code(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -26,7 +26,7 @@ from tests.support.system import System
 # Years and ids that no other test uses, so that its rows are not compared here.
 FIRST_YEAR = 2010
 FIRST_ID = 930_000
-IDS_A_CASE = 100
+IDS_PER_CASE = 100
 DAYS = 6
 COLUMNS = ("prosthesis_id", "recorded_at", "kind", "amplitude_uv", "movement_recognised", "active_ms", "battery_percent", "error_code",
            "error_severity", "latitude", "longitude")  # fmt: skip
@@ -41,7 +41,7 @@ class Case:
 
     def __init__(self, system: System, number: int, prostheses: int = 1, *, base: int = FIRST_ID, first: date | None = None) -> None:
         self._system = system
-        ids = base + IDS_A_CASE * number
+        ids = base + IDS_PER_CASE * number
         self.prostheses = list(range(ids, ids + prostheses))
         self.first = first or date(FIRST_YEAR + number, 6, 1)
         self.last = self.first + timedelta(days=DAYS)
@@ -195,3 +195,24 @@ class Load(threading.Thread):
                 ("location", None, None, None, None, None, None, choose.uniform(-90, 90), choose.uniform(-180, 180)),
             )
         )
+
+
+@contextmanager
+def equal_case(
+    system: System, number: int, *, prostheses: int, unowned: int = 0, prepare: Callable[[Case], None] = lambda _: None, **more: Any
+) -> Iterator[Case]:
+    """A case whose prostheses have owners and an event a day on four days, all of it proven equal; taken back at the end.
+
+    *unowned*: so many of them have neither. *prepare* adds rows before the proof. *more*: of `Case`.
+    """
+    case = Case(system, number, prostheses, **more)
+    try:
+        for prosthesis in case.prostheses[: prostheses - unowned]:
+            case.own(prosthesis)
+            for day in range(1, 5):
+                case.insert(prosthesis, recorded_at=case.at(day))
+        prepare(case)
+        assert case.verify().ok
+        yield case
+    finally:
+        case.close()

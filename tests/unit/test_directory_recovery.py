@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from schemas.mapping import SourceMapping
-from stream_processor.domain.crm import CrmEnvelope
-from stream_processor.domain.directory import Directory, _Source
+from stream_processor.domain.crm import CrmEnvelope, _Source
+from stream_processor.domain.directory import Directory
 
 CUSTOMER = {"customer_id": 7, "user_id": "u7", "full_name": "Seven", "timezone": "UTC"}
 CONTRACT = {

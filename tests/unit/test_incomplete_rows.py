@@ -9,9 +9,9 @@ import pytest
 
 from schemas.dead_letters import ABSENT_COLUMN, WITHOUT_IDENTITY
 from schemas.mapping import SourceMapping
-from stream_processor.domain.crm import CrmEnvelope
+from stream_processor.domain.crm import CrmEnvelope, _Source
 from stream_processor.domain.decode import LogDecoder
-from stream_processor.domain.directory import Directory, _Source
+from stream_processor.domain.directory import Directory
 from stream_processor.domain.log_records import Decoded, LogRecord
 
 MAPPING = SourceMapping.read()

@@ -6,9 +6,10 @@ import pytest
 
 from local import services, supervision, system
 from local.instance import Instance, open_instance
-from local.launch import parse_environment, wait_for
+from local.launch import wait_for
 from local.servers.program import Program
 from local.up import status_line
+from service_kit.environment_files import parsed
 
 
 @pytest.fixture
@@ -49,7 +50,8 @@ def test_an_unknown_server_is_named() -> None:
 
 
 def test_environment_values_are_taken_as_they_stand() -> None:
-    assert parse_environment("# note\nA=1\n\nURL=redis://u:p=w@h/0\n") == {"A": "1", "URL": "redis://u:p=w@h/0"}
+    assert parsed("# note\nA=1\n\nURL=redis://u:p=w@h/0\n") == {"A": "1", "URL": "redis://u:p=w@h/0"}
+    assert parsed("A='x # y'\n B = $HOME ${A} \n #C=1\nD=\nnothing\nA=a#b\n") == {"A": "a#b", "B": "$HOME ${A}", "D": ""}
 
 
 def test_what_never_answers_is_named_at_the_deadline() -> None:

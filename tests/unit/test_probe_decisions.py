@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from cli.probe.percentiles import percentile, told
+from cli.probe.observers import ServiceObserver
 from cli.probe.settings import ProbeSection, SourceAccountError, source_accounts, source_file
-from cli.probe.sights import ServiceSight
 from cli.probe.token import Given, OwnTokens, TokenError, subject_of, tokens
+from service_kit.percentiles import percentile, told
 from service_kit.settings import KeycloakSettings
 
 ACCOUNTS = """# a comment
@@ -69,8 +69,8 @@ def test_the_file_of_the_accounts_stands_beside_the_operators() -> None:
 
 
 def test_ones_own_token_asks_for_ones_own_reports_and_any_other_as_support() -> None:
-    assert ServiceSight("http://reports/", Given(token("me")), "me").described.startswith("http://reports/reports/me/today")
-    assert ServiceSight("http://reports", Given(token("agent")), "me").described.startswith("http://reports/users/me/today")
+    assert ServiceObserver("http://reports/", Given(token("me")), "me").described.startswith("http://reports/reports/me/today")
+    assert ServiceObserver("http://reports", Given(token("agent")), "me").described.startswith("http://reports/users/me/today")
 
 
 @pytest.mark.parametrize("bearer", ["", "opaque", "a.b.c", "a.bnVsbA.c"])

@@ -17,20 +17,20 @@ from hypothesis import strategies as st
 from joserfc.jwk import ECKey, OctKey, RSAKey
 
 import reports_api
-from reports_api import export_csv, sse
+from reports_api import export_csv
 from reports_api.access import bearer_token
 from reports_api.auth import InvalidTokenError
+from reports_api.edge import refuse
 from reports_api.examples import ROW, WATERMARKS
-from reports_api.gate import refuse
-from reports_api.limits import MAX_SUBJECTS, RateLimiter
 from reports_api.parameters import RangeParameters
 from reports_api.pdf_texts import TEXTS
-from reports_api.pool import LAST_BACK_OFF_S, BackOff
-from reports_api.problems import ProblemError
 from reports_api.repository import ForeignRowError, ReportRepository
 from reports_api.summary import DayRange
 from reports_api.watermarks import WatermarkCache
+from service_kit.problem_details import ProblemError
 from service_kit.public_keys import signature_keys
+from service_kit.server_sent_events import events, frame
+from service_kit.token_buckets import MOST_BUCKETS, TokenBuckets
 
 PACKAGE = Path(reports_api.__file__).parent
 PURE = ("domain", "summary", "paging", "etags", "schemas", "examples", "export_csv", "pdf_lines", "pdf_texts")
@@ -70,7 +70,7 @@ def test_clickhouse_is_called_from_the_pool_only() -> None:
 
 def test_a_burst_is_allowed_and_then_the_rate() -> None:
     clock = Clock()
-    limiter = RateLimiter(rate_per_s=2, burst=3, clock=clock)
+    limiter = TokenBuckets(rate_per_s=2, burst=3, clock=clock)
     assert [limiter.take("a") for _ in range(3)] == [0.0] * 3
     assert limiter.take("a") == pytest.approx(0.5)
     assert limiter.take("b") == 0.0
@@ -80,30 +80,10 @@ def test_a_burst_is_allowed_and_then_the_rate() -> None:
 
 
 def test_the_rate_limiter_remembers_a_bounded_number_of_subjects() -> None:
-    limiter = RateLimiter(rate_per_s=1, burst=1, clock=Clock())
-    for number in range(MAX_SUBJECTS + 100):
+    limiter = TokenBuckets(rate_per_s=1, burst=1, clock=Clock())
+    for number in range(MOST_BUCKETS + 100):
         limiter.take(str(number))
-    assert len(limiter._buckets) == MAX_SUBJECTS
-
-
-def test_back_off_doubles_to_its_bound_and_ends_with_success() -> None:
-    clock, pauses = Clock(), []
-    back_off = BackOff(clock)
-    for _ in range(8):
-        back_off.failed()
-        pauses.append(back_off.remaining())
-        clock.now += back_off.remaining()
-    assert pauses[:3] == pytest.approx([0.1, 0.2, 0.4])
-    assert pauses[-1] == pytest.approx(LAST_BACK_OFF_S)
-    back_off.succeeded()
-    assert back_off.remaining() == 0
-
-
-def test_failures_of_parallel_queries_count_once() -> None:
-    back_off = BackOff(Clock())
-    for _ in range(10):
-        back_off.failed()
-    assert back_off.remaining() == pytest.approx(0.1)
+    assert len(limiter._buckets) == MOST_BUCKETS
 
 
 async def test_watermarks_are_read_once_for_many_and_again_when_old() -> None:
@@ -201,7 +181,15 @@ def test_the_gate_looks_at_every_byte_of_the_head() -> None:
 
 
 def test_an_event_is_one_line_a_field() -> None:
-    assert sse.frame("report", b"{}", "1") == b"event: report\nid: 1\ndata: {}\n\n"
+    assert frame("report", b"{}", "1") == b"event: report\nid: 1\ndata: {}\n\n"
     for data, identity in ((b"a\nb", None), (b"{}", "1\ndata: x"), (b"{}", "1\r")):
         with pytest.raises(ValueError, match="one line"):
-            sse.frame("report", data, identity)
+            frame("report", data, identity)
+
+
+def test_events_are_read_as_they_were_written() -> None:
+    lines = (frame("report", b'{"a": 1}', "1") + frame("end", b"{}")).decode().splitlines()
+    assert [*events(lines)] == [("report", '{"a": 1}', "1"), ("end", "{}", None)]
+    assert [*events(["retry: 2000", "", ": comment", "data:a", "data: b", "", "event: unfinished", "data: c"])] == [
+        ("message", "a\nb", None)
+    ]

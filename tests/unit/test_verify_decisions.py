@@ -18,7 +18,7 @@ from reconciliation.directory import differing_anywhere
 from reconciliation.fields import FIELDS, Key, Value
 from reconciliation.mart import Position
 from reconciliation.raw import EventKey, RawDifference, RawEvent, compare_raw, event_key, settled, source_id
-from reconciliation.repair import IDS_A_DELETE, Plan, deletes, recomputes
+from reconciliation.repair import IDS_PER_DELETE, Plan, deletes, recomputes
 from reconciliation.verification import Verification
 from reconciliation.verify import NOTHING, is_unmoved
 from reconciliation.windows import span, windows
@@ -186,9 +186,9 @@ def test_an_event_under_another_time_on_the_other_side_is_different_not_surplus(
 
 
 def test_deletes_are_bounded_and_commands_survive_their_encoding() -> None:
-    commands = deletes([EventKey("2", 0, n) for n in range(IDS_A_DELETE + 1)] + [EventKey("1", 7, 8)])
+    commands = deletes([EventKey("2", 0, n) for n in range(IDS_PER_DELETE + 1)] + [EventKey("1", 7, 8)])
     sizes = [(command.prosthesis_id, len(command.event_ids)) for command in commands if isinstance(command, Delete)]
-    assert sizes == [("1", 1), ("2", IDS_A_DELETE), ("2", 1)]
+    assert sizes == [("1", 1), ("2", IDS_PER_DELETE), ("2", 1)]
     commands += recomputes({"5": days(0, 1)})
     assert [decode_command(encode_command(command)) for command in commands] == commands
     assert isinstance(commands[-1], Recompute)

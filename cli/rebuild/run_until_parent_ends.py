@@ -1,4 +1,4 @@
-"""``python -m cli.rebuild.ending_with_parent MODULE``: becomes ``python -m MODULE``, and is told to end when its parent ends in whatever way (Linux)."""
+"""``python -m cli.rebuild.run_until_parent_ends MODULE``: becomes ``python -m MODULE``, and is told to end when its parent ends in whatever way (Linux)."""
 
 from __future__ import annotations
 

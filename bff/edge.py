@@ -1,4 +1,4 @@
-"""What surrounds every request: its identifier, the form and size of its head, its ``Host``, its cookies, security headers, and one line in the log."""
+"""The edge of the BFF. It checks each request's head, its ``Host`` and its cookies, adds the security headers, and writes one line to the log."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CLOSE = {"connection": "close"}
 log = structlog.get_logger("bff.access")
 
 
-class Envelope(http_edge.Edge):
+class BffEdge(http_edge.Edge):
     """The outermost layer of the BFF."""
 
     def __init__(self, app: ASGIApp, *, public_url: str, public_host: str, secure: bool, cookie_prefix: str) -> None:
@@ -81,5 +81,5 @@ class Envelope(http_edge.Edge):
 
 
 def way_out_of_large_cookies(beginning: bytes) -> dict[str, str]:
-    """Headers for the answer to a head that not even the parser took, of which *beginning* has come."""
+    """Headers for the answer to a head that is too large for the parser. Only its *beginning* has come."""
     return dict(cookie_header.CLEAR_COOKIES) if cookie_header.fill_head(beginning, MAX_HEAD) else {}

@@ -1,4 +1,4 @@
-"""What every request passes before and after the routes: bounds, request id, security headers, access log, metrics. Plain ASGI."""
+"""The edge of the reports service. It bounds each request's head, adds the security headers, and writes the access log and the metrics."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import structlog
 from starlette.types import ASGIApp, Scope
 
 from reports_api import metrics
-from reports_api.problems import ProblemError, response
+from reports_api.problems import response
 from service_kit import http_edge
+from service_kit.problem_details import ProblemError
 
 access_log = structlog.get_logger("access")
 
@@ -21,8 +22,8 @@ SECURITY_HEADERS = {
 CLOSE = {"Connection": "close"}
 
 
-class Gate(http_edge.Edge):
-    """Outermost layer of the service. Also answers what no handler foresaw, without a word about it."""
+class ReportsEdge(http_edge.Edge):
+    """The outermost layer. It also answers where an exception reaches it that nobody handles; the answer says nothing about the exception."""
 
     def __init__(self, app: ASGIApp, *, max_header_bytes: int, max_target_bytes: int) -> None:
         super().__init__(app, headers=SECURITY_HEADERS)
@@ -37,7 +38,7 @@ class Gate(http_edge.Edge):
         return response(ProblemError(500, "internal", "The service failed; the fault has been recorded."), request_id)
 
     def record(self, scope: Scope, status: int, seconds: float, request_id: str) -> None:
-        """One line and one observation a request: the route's pattern, never the address, whose query a client may have put anything into."""
+        """Write one line and one observation for each request. They name the route's pattern and never the address: a client may put anything into its query."""
         route = getattr(scope.get("route"), "path", "unmatched")
         metrics.REQUESTS.labels(route=route, status=str(status)).observe(seconds)
         if not route.startswith("/health") and route != "/metrics":

@@ -15,7 +15,7 @@ from simulator.devices import Reading
 from simulator.history import contract_times, history
 
 HISTORY_DAYS = 90
-_LOCK = 0x73656564  # one seeding at a time, per database
+_LOCK = 0x73656564  # one load at a time, per database
 
 Row = tuple[Any, ...]
 Conninfo = Mapping[str, Any]
@@ -37,21 +37,21 @@ COLUMNS = (
 
 
 @dataclass(frozen=True)
-class Seeded:
+class Loaded:
     """How many rows were added; zeros where the databases had the demo already."""
 
     customers: int
     telemetry_rows: int
 
 
-def seed(crm: Conninfo, telemetry: Conninfo, now: datetime, days: int = HISTORY_DAYS) -> Seeded:
+def load_demo(crm: Conninfo, telemetry: Conninfo, now: datetime, days: int = HISTORY_DAYS) -> Loaded:
     """Add the demo's customers, then what their devices had uploaded by *now* (aware). Idempotent, and safe to run twice at once.
 
     *crm* and *telemetry* are keyword arguments of ``psycopg.connect`` for the accounts ``crm_app`` and ``telemetry_ingest``.
     The CRM goes first, so that hardly any telemetry has to wait for its owner. Raises psycopg.Error; each database is filled wholly or not at all.
     """
     with psycopg.connect(**crm) as connection:
-        added = _seed_crm(connection, now)
+        added = _load_crm(connection, now)
         serials: dict[str, int] = dict(
             connection.execute(
                 "SELECT serial_number, prosthesis_id FROM crm.prostheses WHERE serial_number = ANY(%s)",
@@ -59,8 +59,8 @@ def seed(crm: Conninfo, telemetry: Conninfo, now: datetime, days: int = HISTORY_
             ).fetchall()
         )
     with psycopg.connect(**telemetry) as connection:
-        rows = _seed_telemetry(connection, serials, now, days)
-    return Seeded(added, rows)
+        rows = _load_telemetry(connection, serials, now, days)
+    return Loaded(added, rows)
 
 
 def copy_readings(connection: Connection[Row], readings: Iterable[Reading]) -> int:
@@ -76,7 +76,7 @@ def copy_readings(connection: Connection[Row], readings: Iterable[Reading]) -> i
     return count
 
 
-def _seed_crm(connection: Connection[Row], now: datetime) -> int:
+def _load_crm(connection: Connection[Row], now: datetime) -> int:
     connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
     users = [customer.user.user_id for customer in CUSTOMERS]
     if connection.execute("SELECT 1 FROM crm.customers WHERE user_id = ANY(%s) LIMIT 1", (users,)).fetchone():
@@ -99,7 +99,7 @@ def _seed_crm(connection: Connection[Row], now: datetime) -> int:
     return len(CUSTOMERS)
 
 
-def _seed_telemetry(connection: Connection[Row], serials: Mapping[str, int], now: datetime, days: int) -> int:
+def _load_telemetry(connection: Connection[Row], serials: Mapping[str, int], now: datetime, days: int) -> int:
     connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
     found = connection.execute(
         "SELECT 1 FROM telemetry.telemetry_events WHERE prosthesis_id = ANY(%s) AND recorded_at < %s - interval '1 day' LIMIT 1",

@@ -1,4 +1,4 @@
-"""Where readers look: the view in ClickHouse, the reports service, its live stream. Each says which error codes a wearer's reports hold."""
+"""Observers look where readers look: at the view in ClickHouse, the reports service, or its live stream. Each says which error codes a wearer's reports hold."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import httpx
 
 from cli.probe.token import Tokens, subject_of
 from service_kit.clickhouse import connected
+from service_kit.server_sent_events import events
 from service_kit.settings import ClickHouseSettings
 
 VIEW_EVERY_S = 0.02
@@ -21,11 +22,11 @@ TIMEOUT_S = 15.0  # longer than the stream's heartbeat
 Codes = frozenset[str]
 
 
-class SightError(RuntimeError):
+class ObserverError(RuntimeError):
     """Nothing can be seen; the message says why and what to do."""
 
 
-class Sight(Protocol):
+class Observer(Protocol):
     """``described`` says where it looks. ``looks`` yields what is to be seen, each time as soon as it is known, until *stop* is set."""
 
     described: str
@@ -33,7 +34,7 @@ class Sight(Protocol):
     def looks(self, stop: Event) -> Iterator[Codes]: ...
 
 
-class ViewSight:
+class ViewObserver:
     """The view that the reports service reads, by an account of the operator: without the service's own time, which is a few milliseconds."""
 
     described = "the view bionicpro.user_daily_reports in ClickHouse (not through the reports service)"
@@ -51,7 +52,7 @@ class ViewSight:
                 stop.wait(VIEW_EVERY_S)
 
 
-class ServiceSight:
+class ServiceObserver:
     """``…/today`` of the reports service, asked again and again."""
 
     def __init__(self, url: str, tokens: Tokens, user_id: str) -> None:
@@ -60,14 +61,14 @@ class ServiceSight:
         self.described = f"{self._http.base_url}today of the reports service"
 
     def looks(self, stop: Event) -> Iterator[Codes]:
-        """Raises SightError where the service refuses, TokenError, httpx.HTTPError where it does not answer."""
+        """Raises ObserverError where the service refuses, TokenError, httpx.HTTPError where it does not answer."""
         with self._http as http:
             while not stop.is_set():
                 yield _codes(_accepted(http.get("today", headers=_bearer(self._tokens))).json())
                 stop.wait(SERVICE_EVERY_S)
 
 
-class StreamSight:
+class StreamObserver:
     """``…/stream`` of the reports service: what a wearer's open page is told. Opened again when it ends with its token."""
 
     def __init__(self, url: str, tokens: Tokens, user_id: str) -> None:
@@ -76,7 +77,7 @@ class StreamSight:
         self.described = f"{self._http.base_url}stream of the reports service"
 
     def looks(self, stop: Event) -> Iterator[Codes]:
-        """Raises SightError where the service refuses or stops, TokenError, httpx.HTTPError."""
+        """Raises ObserverError where the service refuses or stops, TokenError, httpx.HTTPError."""
         with self._http as http:
             while not stop.is_set():
                 with http.stream("GET", "stream", headers=_bearer(self._tokens)) as answer:
@@ -84,23 +85,20 @@ class StreamSight:
 
 
 def _events(answer: httpx.Response, stop: Event) -> Iterator[Codes]:
-    """What each report event holds, until the stream ends with its token. Raises SightError for any other end."""
-    event = ""
-    for line in answer.iter_lines():
-        if stop.is_set() or "token-expired" in line:
+    """What each report event holds, until the stream ends with its token. Raises ObserverError for any other end."""
+    for event in events(answer.iter_lines()):
+        if stop.is_set() or "token-expired" in event.data:
             return
-        if line.startswith("event: "):
-            event = line.removeprefix("event: ")
-        elif line.startswith("data: ") and event == "report":
-            yield _codes(json.loads(line.removeprefix("data: ")))
-    raise SightError("the reports service ended the stream: it was stopped")
+        if event.event == "report":
+            yield _codes(json.loads(event.data))
+    raise ObserverError("the reports service ended the stream: it was stopped")
 
 
-def until_gone(sight: Sight, prefix: str, deadline_s: float) -> bool:
+def until_gone(observer: Observer, prefix: str, deadline_s: float) -> bool:
     """Whether no code with *prefix* is seen any more, within *deadline_s*."""
     until = time.monotonic() + deadline_s
     stop = Event()
-    for codes in sight.looks(stop):
+    for codes in observer.looks(stop):
         if not any(code.startswith(prefix) for code in codes):
             return True
         if time.monotonic() > until:
@@ -120,7 +118,7 @@ def _bearer(tokens: Tokens) -> dict[str, str]:
 
 def _accepted(answer: httpx.Response) -> httpx.Response:
     if answer.status_code != 200:
-        raise SightError(
+        raise ObserverError(
             f"the reports service answers {answer.status_code} at {answer.url}: the token must be a fresh access token of the probe's own login, or of the role support"
         )
     return answer

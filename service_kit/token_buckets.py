@@ -1,4 +1,4 @@
-"""How often one subject may ask: a token bucket each, in bounded memory."""
+"""Token buckets: how often each of many subjects may ask, in bounded memory."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-MAX_SUBJECTS = 10_000
+MOST_BUCKETS = 10_000
 
 
-class RateLimiter:
+class TokenBuckets:
     """*burst* requests at once and *rate_per_s* in the long run for each subject. The least recently seen subject is forgotten first."""
 
     def __init__(self, *, rate_per_s: float, burst: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -26,6 +26,6 @@ class RateLimiter:
         allowed = tokens >= 1
         self._buckets[subject] = (tokens - 1 if allowed else tokens, now)
         self._buckets.move_to_end(subject)
-        if len(self._buckets) > MAX_SUBJECTS:
+        if len(self._buckets) > MOST_BUCKETS:
             self._buckets.popitem(last=False)
         return 0.0 if allowed else (1 - tokens) / self._rate

@@ -1,4 +1,4 @@
-"""Pure: durations to percentiles."""
+"""Durations to percentiles. Pure."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def progress(line: str) -> None:
     print(f"  {time.strftime('%H:%M:%S')} {line}", file=sys.stderr, flush=True)
 
 
-class World:
+class Servers:
     """Started servers of one throw-away instance."""
 
     def __init__(self, instance: Instance) -> None:
@@ -92,7 +92,7 @@ class World:
 
 
 @contextmanager
-def world(names: Sequence[str], steps: Sequence[Step] = ()) -> Iterator[World]:
+def started(names: Sequence[str], steps: Sequence[Step] = ()) -> Iterator[Servers]:
     """*names* of local/'s servers, started and ready, *steps* carried out; stopped and deleted whatever happens."""
     folder = Path(tempfile.mkdtemp(prefix="bionicpro-bench-"))
     instance = _with_benchmark_account(open_instance(folder, usual_ports=False)[0])
@@ -101,7 +101,7 @@ def world(names: Sequence[str], steps: Sequence[Step] = ()) -> Iterator[World]:
         supervision.start(instance, [*programs, *services.programs(instance)])
         for future in servers.starting(instance, servers.with_needs(names), progress).values():
             future.result()
-        started = World(instance)
+        started = Servers(instance)
         started.carry_out(steps)
         yield started
     finally:

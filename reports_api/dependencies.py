@@ -1,0 +1,56 @@
+"""What an endpoint is given: whose reports it answers with, the service, and the request's id.
+
+FastAPI resolves these before it looks at any parameter. All are coroutines: it would run a plain function in a thread.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from reports_api.access import AccessControl, Grant, UserIdPath
+from reports_api.readiness import Readiness
+from reports_api.service import Service
+
+OWN_PREFIX = "/reports/{user_id}"
+SUPPORT_PREFIX = "/users/{user_id}"
+
+
+async def _request_id(request: Request) -> str:
+    return str(request.scope["state"]["request_id"])
+
+
+async def _access(request: Request) -> AccessControl:
+    access: AccessControl = request.app.state.access
+    return access
+
+
+async def _service(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+async def _readiness(request: Request) -> Readiness:
+    readiness: Readiness = request.app.state.readiness
+    return readiness
+
+
+RequestId = Annotated[str, Depends(_request_id)]
+
+
+async def _granted(
+    request: Request, user_id: UserIdPath, request_id: RequestId, access: Annotated[AccessControl, Depends(_access)]
+) -> Grant:
+    """Whose reports may be read: below `SUPPORT_PREFIX` anybody's, by the support role, and audited; everywhere else the caller's own."""
+    caller = await access.authenticate(request.headers.getlist("authorization"), request_id)
+    route = request.scope["route"].path
+    if route.startswith(SUPPORT_PREFIX):
+        return access.support(caller, user_id, request_id, route)
+    return access.own(caller, user_id, request_id)
+
+
+Granted = Annotated[Grant, Depends(_granted)]
+"""Permission to read one user's reports. Every endpoint of reports has this dependency and answers for its user alone."""
+TheService = Annotated[Service, Depends(_service)]
+TheReadiness = Annotated[Readiness, Depends(_readiness)]
