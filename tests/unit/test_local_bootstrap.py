@@ -37,6 +37,12 @@ def test_an_index_in_pips_file_counts_as_its_variable_does(tmp_path: Path) -> No
     assert bootstrap.uv_environment({"PIP_INDEX_URL": "https://variable.example"}, found)["UV_DEFAULT_INDEX"] == "https://variable.example"
 
 
+def test_a_folder_of_wheels_that_is_not_there_is_left_out(tmp_path: Path) -> None:
+    there, absent, page = str(tmp_path), str(tmp_path / "absent"), "https://wheels.example/"
+    assert bootstrap.uv_environment({"PIP_FIND_LINKS": f"{absent} {there} {page}"}, {})["UV_FIND_LINKS"] == f"{there},{page}"
+    assert "UV_FIND_LINKS" not in bootstrap.uv_environment({"PIP_FIND_LINKS": absent}, {})
+
+
 def test_a_pip_file_that_is_none_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "pip.conf").write_text("no section")
     assert bootstrap.pip_settings([tmp_path / "pip.conf"]) == {}
