@@ -53,6 +53,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     os.environ.update(without_proxy(os.environ))
+    os.environ.setdefault("BIONICPRO_PROCESSOR__SESSION_TIMEOUT_S", "10")  # tests wait until the place of a stopped worker is free
     folder: Path | None = config.getoption("--instance")
     config.stash[SYSTEM] = System(RunningBackend(folder.resolve()) if folder else BACKENDS[config.getoption("--backend")]())
 
