@@ -26,6 +26,10 @@ class ConnectError(RuntimeError):
     """Connect refused a connector, or one of its tasks failed; the message holds Connect's reason or the task's trace."""
 
 
+class ConnectAwayError(ConnectError):
+    """Connect did not answer, or not yet with sense, until the deadline."""
+
+
 @dataclass(frozen=True)
 class Connector:
     """A connector as its file has it; *config* without the ``name`` that Connect adds."""
@@ -192,7 +196,7 @@ class Connect:
                 if not _passing(answer):
                     raise ConnectError(f"Connect refused {method} {path}: {problem}")
             if time.monotonic() + pause > deadline:
-                raise ConnectError(
+                raise ConnectAwayError(
                     f"Connect at {self._http.base_url} did not serve {method} {path} within {self._deadline_s:.0f} s: {problem}"
                 )
             time.sleep(pause)
