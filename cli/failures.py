@@ -9,21 +9,15 @@ import httpx
 import psycopg
 import typer
 from clickhouse_driver.errors import Error as ClickHouseError
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaException
 
-from service_kit.clickhouse_errors import Trouble, trouble_of
 from service_kit.error_text import first_line
+from service_kit.outages import is_outage
 
 EXIT_WRONG = 1
 EXIT_UNAVAILABLE = 69  # EX_UNAVAILABLE of sysexits.h
 
 SERVERS = (KafkaException, psycopg.Error, ClickHouseError, httpx.HTTPError, OSError, EOFError)
-# psycopg files them under OperationalError, with the server's being away.
-_REFUSED_BY_POSTGRESQL = (
-    psycopg.errors.InvalidCatalogName,
-    psycopg.errors.InvalidAuthorizationSpecification,
-    psycopg.errors.ObjectNotInPrerequisiteState,
-)
 
 
 @contextmanager
@@ -37,21 +31,6 @@ def explained(*own: type[Exception]) -> Iterator[None]:
         raise typer.Exit(code) from None
 
 
-def is_outage(error: Exception) -> bool:
-    """Whether a server or the network is away or overloaded; else the request or its data were refused, and asking again does not help."""
-    match error:
-        case KafkaException():
-            return not error.args or not isinstance(error.args[0], KafkaError) or _passing(error.args[0])
-        case psycopg.Error():
-            return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) and not isinstance(error, _REFUSED_BY_POSTGRESQL)
-        case ClickHouseError():
-            return trouble_of(error) is Trouble.OUTAGE
-        case httpx.HTTPStatusError():
-            return error.response.status_code >= 500 or error.response.status_code in {408, 429}
-        case _:
-            return isinstance(error, httpx.TransportError | OSError | EOFError)  # TimeoutError is an OSError
-
-
 def said(error: Exception) -> str:
     """One line that says which server refused, and why."""
     match error:
@@ -63,9 +42,3 @@ def said(error: Exception) -> str:
             return f"ClickHouse: {first_line(error)}"
         case _:
             return f"{type(error).__name__}: {first_line(error)}"
-
-
-def _passing(error: KafkaError) -> bool:
-    return bool(error.retriable()) or error.code() in {
-        KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT, KafkaError._RESOLVE, KafkaError._MSG_TIMED_OUT,
-    }  # fmt: skip

@@ -31,6 +31,10 @@ class _NotNowError(Exception):
     """Connect is away or busy; the same request may succeed later."""
 
 
+class ConnectAwayError(ConnectError):
+    """Connect did not answer, or not yet with sense, until the deadline."""
+
+
 @dataclass(frozen=True)
 class Connector:
     """A connector as its file has it; *config* without the ``name`` that Connect adds."""
@@ -198,7 +202,7 @@ class Connect:
         try:
             return retrying(policy, when=lambda error: isinstance(error, _NotNowError))(ask)
         except _NotNowError as last:
-            raise ConnectError(
+            raise ConnectAwayError(
                 f"Connect at {self._http.base_url} did not serve {method} {path} within {self._deadline_s:.0f} s: {last}"
             ) from None
 

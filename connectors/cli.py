@@ -1,6 +1,7 @@
 """``bionicpro topics …`` and ``bionicpro connectors …``.
 
-Exit codes: 0 all well (for ``plan``: nothing to change), 1 something is wrong or was refused, 3 ``plan`` found changes to make, 78 bad settings.
+Exit codes: 0 all well (for ``plan``: nothing to change), 1 something is wrong or was refused, 3 ``plan`` found changes to make, 69 a server does not answer,
+78 bad settings.
 """
 
 from __future__ import annotations
@@ -31,10 +32,12 @@ from connectors.resnapshot import resnapshot
 from connectors.watch import SourceSettings, WatchSettings, contracts, look, run
 from schemas.topics import CATALOGUE, CatalogueError, Topic, read_catalogue
 from service_kit.logging import configure
+from service_kit.outages import is_outage
 from service_kit.settings import ConnectSettings, KafkaSettings, PostgresSettings, Section, ServiceSettings, load
 
 EXIT_WRONG = 1
 EXIT_CHANGES = 3
+EXIT_UNAVAILABLE = 69  # EX_UNAVAILABLE of sysexits.h
 
 topics_app = typer.Typer(no_args_is_help=True, help="Kafka topics, as the catalogue (schemas/topics/) describes them.")
 connectors_app = typer.Typer(no_args_is_help=True, help="Debezium connectors, as connectors/*.json describe them.")
@@ -266,13 +269,17 @@ def _errors_to_exit_code() -> Iterator[None]:
         yield
     except KafkaException as error:
         typer.echo(f"Kafka at {load(Settings).kafka.bootstrap_servers}: {error.args[0]}", err=True)
-        raise typer.Exit(EXIT_WRONG) from None
+        raise typer.Exit(_code_of(error)) from None
     except (CatalogueError, broker.TopicsRefusedError, connect_api.ConnectError, TimeoutError) as error:
         typer.echo(str(error), err=True)
-        raise typer.Exit(EXIT_WRONG) from None
+        raise typer.Exit(_code_of(error)) from None
     except (psycopg.Error, OSError) as error:
         typer.echo(f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}", err=True)
-        raise typer.Exit(EXIT_WRONG) from None
+        raise typer.Exit(_code_of(error)) from None
+
+
+def _code_of(error: Exception) -> int:
+    return EXIT_UNAVAILABLE if isinstance(error, connect_api.ConnectAwayError) or is_outage(error) else EXIT_WRONG
 
 
 def _print_steps(steps: Sequence[Step]) -> None:

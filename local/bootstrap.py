@@ -176,6 +176,9 @@ def uv_variables() -> dict[str, str]:
 def uv_environment(environment: Mapping[str, str], configured: Mapping[str, str]) -> dict[str, str]:
     """*environment* for uv, which reads neither pip's variables nor its files: where it has no setting of its own, pip's is taken over."""
     pips = dict(configured) | {name: value for name, value in environment.items() if name.startswith("PIP_")}
+    # pip passes over a folder that is not there, uv gives up.
+    links = [place for place in pips.get("PIP_FIND_LINKS", "").split() if "://" in place or Path(place).expanduser().exists()]
+    pips["PIP_FIND_LINKS"] = ",".join(links)
     taken = {uv: pips[pip] for pip, uv in PIP_TO_UV.items() if pips.get(pip) and uv not in environment}
     return dict(environment) | taken | {"UV_NO_PROGRESS": "1", "UV_HTTP_TIMEOUT": environment.get("UV_HTTP_TIMEOUT", "180")}
 

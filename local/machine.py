@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,11 +119,20 @@ def missing_tools(*, browser: bool) -> list[Need]:
         absent.append(Need("Maven", "maven"))
     if not any(importlib.util.find_spec(module) for module in ("pip", "ensurepip")):
         absent.append(Need("Python's venv module", "python3-venv"))
+    absent += for_building(platform.machine(), compiler=shutil.which("cc") is not None, headers=_has_headers())
     if browser and chromium() is None:
         absent.append(Need("Chromium", "chromium"))
     if browser and not _has_library("libatomic.so.1"):
         absent.append(Need("libatomic.so.1 (for Playwright)", "libatomic1"))
     return absent
+
+
+def for_building(machine: str, *, compiler: bool, headers: bool) -> list[Need]:
+    """What is absent to build the one package that has no wheel for *machine*; the others have wheels for x86-64 and arm64, from Python 3.11 to 3.14."""
+    if machine == "x86_64":
+        return []
+    needs = [] if compiler else [Need("a C compiler (faust-streaming has no wheel for arm64)", "gcc")]
+    return needs if headers else [*needs, Need("Python's headers", "python3-dev")]
 
 
 def not_to_be_had(needs: Sequence[Need], distribution: str) -> str | None:
@@ -152,6 +162,10 @@ def chromium() -> Path | None:
     """The browser of the tests, under whichever of its names."""
     found = next((path for name in CHROMIUM if (path := shutil.which(name))), None)
     return Path(found) if found else SNAP_CHROMIUM if SNAP_CHROMIUM.exists() else None
+
+
+def _has_headers() -> bool:
+    return (Path(sysconfig.get_path("include")) / "Python.h").exists()
 
 
 def _has_library(name: str) -> bool:

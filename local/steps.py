@@ -13,21 +13,22 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
 from pydantic import SecretStr
 
 from bff.demo_users import MASTER
 from local import commands, paths, supervision
+from local.attempts import LAST_WORDS, Failure, failing, until_done
 from local.environments import secret_of
 from local.instance import Instance, ensure_secrets, write_private
 from local.servers.keycloak import REALM
 from local.servers.postgres import SUPERUSER
 from service_kit import environment_files
-from service_kit.retries import Policy, retrying
 from simulator.demo_data import USERS
 from simulator.sources import migrate
 from simulator.sources.roles import ROLES
 
-AGAIN = Policy(first_s=2.0, most_s=4.0, attempts=3)
+EXIT_AWAY = 69  # a server does not answer
 EXIT_BAD_SETTINGS = 78
 
 Report = Callable[[str], None]
@@ -35,10 +36,6 @@ Report = Callable[[str], None]
 
 class StepError(Exception):
     """A step failed; the message names it and holds its last words."""
-
-
-class _FailedOnceError(StepError):
-    """It may succeed at the next attempt."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +63,9 @@ def migrate_sources(instance: Instance) -> None:
         "user": SUPERUSER,
         "password": instance.secrets["postgres"],
     }
-    migrate.apply(superuser, {role.name: SecretStr(instance.secrets[role.name]) for role in ROLES})
+    passwords = {role.name: SecretStr(instance.secrets[role.name]) for role in ROLES}
+    if failure := until_done(lambda: failing(lambda: migrate.apply(superuser, passwords), psycopg.Error)):
+        raise StepError(f"the migrations of the source databases {failure.words}")
 
 
 def ensure_users(instance: Instance) -> None:
@@ -95,21 +94,18 @@ def ensure_users(instance: Instance) -> None:
 
 
 def python(*arguments: str, env: str) -> Callable[[Instance], None]:
-    """A step that runs our interpreter with *arguments* and the variables of the process *env*; its output goes to ``logs/steps.log``.
-
-    Every step can be repeated, so one that fails is: a server that is too busy to answer is no reason to give up the whole start.
-    """
+    """A step that runs our interpreter with *arguments* and the variables of the process *env*; its output goes to ``logs/steps.log``."""
 
     def run(instance: Instance) -> None:
         variables = environment_files.read(instance.env_file(env))
 
-        def attempt() -> None:
+        def attempt() -> Failure | None:
             code, words = _logged(arguments, variables, instance.logs / "steps.log")
-            if code != 0:
-                kind = StepError if code == EXIT_BAD_SETTINGS else _FailedOnceError
-                raise kind(f"`{' '.join(arguments)}` ended with {code}: {words.strip()[-800:]}")
+            told = f"ended with {code}: {words.strip()[-LAST_WORDS:]}"
+            return Failure(told, away=code == EXIT_AWAY, final=code == EXIT_BAD_SETTINGS) if code else None
 
-        retrying(AGAIN, when=lambda error: isinstance(error, _FailedOnceError), sleep=commands.pause)(attempt)
+        if failure := until_done(attempt):
+            raise StepError(f"`{' '.join(arguments)}` {failure.words}")
 
     return run
 

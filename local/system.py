@@ -7,7 +7,10 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import ModuleType
 
+from confluent_kafka import KafkaException
+
 from local import environments, supervision
+from local.attempts import failing, until_done
 from local.instance import Instance
 from local.progress import Patience, sign
 from local.servers import clickhouse, connect, kafka, keycloak, postgres, redis
@@ -74,8 +77,13 @@ def _bring_up(instance: Instance, name: str, needed: Sequence[Future[None]], beg
     supervision.start_programs(instance, [name])
     await_program(instance, name, lambda: is_ready(instance, name), ports_of(instance, name))
     if name in SETTLING:
-        SETTLING[name](instance)
+        _settle(instance, name)
     report(f"{name} is ready after {time.monotonic() - began:.1f} s")
+
+
+def _settle(instance: Instance, name: str) -> None:
+    if failure := until_done(lambda: failing(lambda: SETTLING[name](instance), KafkaException, TimeoutError)):
+        raise NotReadyError(f"{name} answers, and what it needs before its use {failure.words}; see {instance.logs / f'{name}.log'}")
 
 
 def await_program(instance: Instance, name: str, ready: Callable[[], bool], ports: Sequence[int]) -> None:

@@ -12,7 +12,6 @@ import typer
 from clickhouse_driver.errors import Error as ClickHouseError
 from confluent_kafka import KafkaException
 from psycopg import Error as PostgresError
-from psycopg import InterfaceError, OperationalError
 
 from reconciliation import repair as repairs
 from reconciliation import verify as verifies
@@ -20,7 +19,7 @@ from reconciliation.barrier import BarrierError
 from reconciliation.commands import CommandError
 from reconciliation.mart import MartError
 from reconciliation.settings import ReconciliationSettings
-from service_kit.clickhouse_errors import Trouble, trouble_of
+from service_kit.outages import is_outage
 from service_kit.settings import load
 
 EXIT_UNEQUAL = 1
@@ -92,13 +91,13 @@ def _explained(interrupted: str) -> Iterator[None]:
     except KeyboardInterrupt:
         problem, code = interrupted, EXIT_INTERRUPTED
     except (BarrierError, MartError, CommandError, repairs.RepairError) as error:
-        problem = str(error)
+        problem, code = str(error), EXIT_UNEQUAL if isinstance(error, MartError | repairs.RepairError) else EXIT_UNAVAILABLE
     except PostgresError as error:
-        problem, code = f"PostgreSQL: {error}", EXIT_UNAVAILABLE if isinstance(error, OperationalError | InterfaceError) else EXIT_UNEQUAL
+        problem, code = f"PostgreSQL: {error}", EXIT_UNAVAILABLE if is_outage(error) else EXIT_UNEQUAL
     except ClickHouseError as error:
-        problem, code = f"ClickHouse: {error.message}", EXIT_UNAVAILABLE if trouble_of(error) is Trouble.OUTAGE else EXIT_UNEQUAL
+        problem, code = f"ClickHouse: {error.message}", EXIT_UNAVAILABLE if is_outage(error) else EXIT_UNEQUAL
     except (KafkaException, OSError, EOFError) as error:
-        problem = f"{type(error).__name__}: {error}"
+        problem, code = f"{type(error).__name__}: {error}", EXIT_UNAVAILABLE if is_outage(error) else EXIT_UNEQUAL
     else:
         return
     typer.echo(problem, err=True)

@@ -116,7 +116,7 @@ class Processor:
             broker_max_poll_records=conf.fetch_records,
             broker_max_poll_interval=max(300.0, 2 * conf.store_deadline_s),
             broker_session_timeout=conf.session_timeout_s,
-            broker_heartbeat_interval=conf.session_timeout_s / 3,
+            broker_heartbeat_interval=conf.heartbeat_s,
             broker_rebalance_timeout=conf.session_timeout_s * 2,
             broker_commit_interval=0.5,
             stream_buffer_maxsize=MESSAGES_BETWEEN,

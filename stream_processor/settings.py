@@ -9,6 +9,9 @@ from pydantic import Field
 from schemas.mapping import DEMO
 from service_kit.settings import ClickHouseSettings, KafkaSettings, Section, ServiceSettings
 
+MOST_BETWEEN_HEARTBEATS_S = 3.0
+"""A worker hears at its next heartbeat that the group is being shared out anew."""
+
 
 class ProcessorSection(Section):
     """*group* is the consumer group of the first generation (``schemas.generations.group_of`` has the others'); *instance_id*, where set, makes membership static: a restarted worker gets its partitions back at once."""
@@ -28,7 +31,16 @@ class ProcessorSection(Section):
         default=120, gt=0, description="how long ClickHouse may be away before the worker ends and is started again"
     )
     dead_letters_a_minute: int = Field(default=10_000, gt=0, description="more than this stop the processor")
-    session_timeout_s: float = 6.0
+    session_timeout_s: float = Field(
+        default=30.0,
+        ge=6,
+        le=300,
+        description="a worker silent for longer loses its place in the group; one with an instance_id that is killed and started again keeps it",
+    )
+
+    @property
+    def heartbeat_s(self) -> float:
+        return min(MOST_BETWEEN_HEARTBEATS_S, self.session_timeout_s / 3)
 
 
 class ProcessorSettings(ServiceSettings):

@@ -20,6 +20,7 @@ from tests.support.endpoints import (
     PostgresEndpoint,
     RedisEndpoint,
 )
+from tests.support.kept_logs import RUN
 from tests.support.system import BACKENDS, RunningBackend, System
 
 # Also the order in which they run: what fails fast goes first.
@@ -52,6 +53,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     os.environ.update(without_proxy(os.environ))
+    os.environ.setdefault("BIONICPRO_PROCESSOR__SESSION_TIMEOUT_S", "10")  # tests wait until the place of a stopped worker is free
     folder: Path | None = config.getoption("--instance")
     config.stash[SYSTEM] = System(RunningBackend(folder.resolve()) if folder else BACKENDS[config.getoption("--backend")]())
 
@@ -74,6 +76,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     if SYSTEM in config.stash:
         config.stash[SYSTEM].backend.end()
+    if told := RUN.told():
+        config.get_terminal_writer().line(f"\n{told}")
 
 
 def kind_of(path: Path) -> str:
@@ -90,7 +94,12 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     if report.skipped and not hasattr(report, "wasxfail") and _nothing_may_be_skipped():
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid} was skipped, and CI is set: make it run or delete it. ({report.longrepr})"
+    RUN.failed |= report.failed
     return report
+
+
+def pytest_internalerror() -> None:
+    RUN.failed = True
 
 
 @pytest.hookimpl(wrapper=True)

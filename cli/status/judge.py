@@ -30,7 +30,7 @@ from schemas.topics import catalogue
 
 # What a service's health names → what is wrong in words, what to do.
 COMPONENTS = {
-    "redis": ("does not answer {part}: {state}", "see whether Redis runs, and its log"),
+    "redis": ("it does not answer {part}: {state}", "see whether Redis runs, and its log"),
     "clickhouse": ("{part} cannot read from ClickHouse: {state}", "see whether ClickHouse runs; {part} connects again by itself"),
     "keys": (
         "{part} has no public keys of Keycloak to check tokens with: {state}",
@@ -45,7 +45,7 @@ TRACE_END = 120
 
 @dataclass(frozen=True)
 class Problem:
-    """*what* is wrong with *part*, and what to *do*: one line each."""
+    """*what* is wrong with *part*, and what to *do*: one line each. Whole sentences, without their first capital and their full stop."""
 
     part: str
     what: str
@@ -87,9 +87,11 @@ def problems(readings: Readings, limits: StatusSection, now: datetime) -> list[P
 def _of_part(part: str, reading: Reading, limits: StatusSection, now: datetime) -> Iterator[Problem]:
     match reading:
         case Unreachable():
-            yield Problem(part, f"does not answer at {reading.where}: {reading.reason}", "see whether it runs, and its log")
+            yield Problem(part, f"it does not answer at {reading.where}: {reading.reason}", "see whether it runs, and its log")
         case NotAsked():
-            yield Problem(part, "not asked, its address is not known", f"set {reading.variable}, or leave it out: --without {part}")
+            yield Problem(
+                part, "it was not asked, because its address is not known", f"set {reading.variable}, or leave it out: --without {part}"
+            )
         case Database():
             yield from _slot(part, reading, limits)
             yield from _zones(part, reading)
@@ -109,19 +111,23 @@ def _of_part(part: str, reading: Reading, limits: StatusSection, now: datetime) 
 
 def _slot(part: str, database: Database, limits: StatusSection) -> Iterator[Problem]:
     slot, name = database.slot, database.slot_name
-    heal = f"`bionicpro connectors resnapshot {name.removeprefix('bionicpro_')}`, then `bionicpro repair`"
+    heal = f"run `bionicpro connectors resnapshot {name.removeprefix('bionicpro_')}`, then `bionicpro repair`"
     if slot is None:
-        yield Problem(part, f"dropped slot: {name} does not exist, changes are not kept for the connector", heal)
+        yield Problem(part, f"the slot {name} was dropped, or never made: changes are not kept for the connector", heal)
     elif slot.wal_status == "lost":
-        yield Problem(part, f"lost slot: PostgreSQL removed WAL that {name} needed", heal)
+        yield Problem(part, f"the slot {name} is lost: PostgreSQL removed WAL that it needed", heal)
     else:
         if not slot.active:
-            yield Problem(part, f"nobody reads slot {name}: WAL piles up", "`bionicpro connectors status`")
+            yield Problem(
+                part, f"nobody reads slot {name}, and WAL piles up", "see which connector stands still: `bionicpro connectors status`"
+            )
         if slot.wal_status == "unreserved":
-            yield Problem(part, f"slot {name} is about to be lost", "get the connector to read at once, or raise max_slot_wal_keep_size")
+            yield Problem(
+                part, f"the slot {name} is about to be lost", "get the connector to read at once, or raise max_slot_wal_keep_size"
+            )
         if (slot.retained_bytes or 0) > limits.max_slot_bytes:
-            what = f"slot {name} retains {slot.retained_bytes} bytes of WAL, {limits.max_slot_bytes} are allowed"
-            yield Problem(part, what, "see why the connector is slow: `bionicpro connectors status`, Connect's log")
+            what = f"the slot {name} retains {slot.retained_bytes} bytes of WAL, and {limits.max_slot_bytes} are allowed"
+            yield Problem(part, what, "see why the connector is slow, with `bionicpro connectors status` and in Connect's log")
 
 
 def _zones(part: str, database: Database) -> Iterator[Problem]:
@@ -138,15 +144,21 @@ def _kafka(part: str, kafka: Kafka, limits: StatusSection) -> Iterator[Problem]:
     for name, partitions in kafka.wanted.items():
         topic = kafka.topics.get(name)
         if topic is None:
-            yield Problem(part, f"topic {name} does not exist", "`bionicpro topics apply`")
+            yield Problem(part, f"the topic {name} does not exist", "run `bionicpro topics apply`")
         elif len(topic.ends) != partitions:
-            what = f"topic {name} has {len(topic.ends)} partitions, the catalogue says {partitions}"
-            yield Problem(part, what, "delete the topic, `bionicpro topics apply`, then `bionicpro rebuild`")
+            what = f"the topic {name} has {len(topic.ends)} partitions, and the catalogue says {partitions}"
+            yield Problem(part, what, "delete the topic, run `bionicpro topics apply`, then `bionicpro rebuild`")
     if not kafka.group.members:
-        yield Problem("processor", f"nobody is in the consumer group {kafka.group.name}", "start a worker: `python -m stream_processor`")
+        yield Problem(
+            "processor", f"nobody is in the consumer group {kafka.group.name}", "start a worker with `python -m stream_processor`"
+        )
     for name, by_partition in lags(kafka).items():
         if (lag := sum(by_partition.values())) > limits.max_lag:
-            yield Problem("processor", f"{lag} records of {name} wait, {limits.max_lag} are allowed", "add a worker, or see its log")
+            yield Problem(
+                "processor",
+                f"{lag} records of {name} wait, and {limits.max_lag} are allowed",
+                "add a worker, or see the log of the one that runs",
+            )
         yield from _expired(kafka.topics[name], kafka.committed[name])
 
 
@@ -154,25 +166,25 @@ def _expired(topic: TopicPositions, committed: Mapping[int, int]) -> Iterator[Pr
     lost = sorted(partition for partition, offset in committed.items() if offset < topic.starts.get(partition, 0))
     if lost:
         what = f"{topic.topic} expired before it was read, in partitions {_numbers(lost)}"
-        yield Problem("processor", what, "`bionicpro rebuild`")
+        yield Problem("processor", what, "run `bionicpro rebuild`")
 
 
 def _connect(part: str, connect: Connect) -> Iterator[Problem]:
     for name in connect.wanted:
         status = connect.connectors.get(name)
         if status is None:
-            yield Problem(part, f"connector {name} does not exist", "`bionicpro connectors apply`")
+            yield Problem(part, f"the connector {name} does not exist", "run `bionicpro connectors apply`")
         elif not status.running:
             trace = next((_shortened(cause_of(trace)) for trace in status.traces if trace.strip()), "no trace")
-            tasks = ", ".join(status.tasks) or "none"
-            yield Problem(part, f"connector {name} is {status.connector}, its tasks: {tasks} ({trace})", "`bionicpro connectors apply`")
+            tasks = f"its tasks are {', '.join(status.tasks)}" if status.tasks else "it has no tasks"
+            yield Problem(part, f"the connector {name} is {status.connector}, and {tasks} ({trace})", "run `bionicpro connectors apply`")
 
 
 def _clickhouse(part: str, clickhouse: ClickHouse, limits: StatusSection, now: datetime) -> Iterator[Problem]:
     if clickhouse.pending:
-        yield Problem(part, f"the schema lacks {', '.join(clickhouse.pending)}", "`bionicpro schema migrate`")
+        yield Problem(part, f"the schema lacks {', '.join(clickhouse.pending)}", "run `bionicpro schema migrate`")
     if clickhouse.generation is None:
-        yield Problem(part, "no generation is served", "`bionicpro schema migrate`")
+        yield Problem(part, "no generation is served", "run `bionicpro schema migrate`")
         return
     yield from _erasures(part, clickhouse, limits, now)
     by_topic = ages(clickhouse, now)
@@ -181,11 +193,15 @@ def _clickhouse(part: str, clickhouse: ClickHouse, limits: StatusSection, now: d
         never = sorted(set(range(catalogue()[topic].partitions)) - known.keys())
         stale = {partition: age for partition, age in known.items() if age > limits.max_age_s}
         if never:
-            yield Problem("freshness", f"{topic}: partitions {_numbers(never)} were never handled", "see the processor and the connectors")
-        if stale:
-            what = f"{topic}: partitions {_numbers(sorted(stale))} are stale, the oldest by {max(stale.values()):.0f} s"
             yield Problem(
-                "freshness", what, "see the processor; a connector that runs and sends nothing: `bionicpro connectors restart NAME`"
+                "freshness", f"of {topic}, partitions {_numbers(never)} were never handled", "see the logs of the processor and of Connect"
+            )
+        if stale:
+            what = f"of {topic}, partitions {_numbers(sorted(stale))} are stale, the oldest by {max(stale.values()):.0f} s"
+            yield Problem(
+                "freshness",
+                what,
+                "see the processor's log; where a connector runs and sends nothing, run `bionicpro connectors restart NAME`",
             )
 
 
@@ -202,7 +218,7 @@ def _sources(part: str, sources: Sources, limits: StatusSection, now: datetime) 
         age = None if check is None else (now - check.checked_at).total_seconds()
         if check is None or age is None or age > limits.max_check_age_s:
             when = "yet" if age is None else f"for {age:.0f} s"
-            yield Problem(part, f"{source} was not looked at {when}", "start the watch, or see its log: `bionicpro connectors watch`")
+            yield Problem(part, f"{source} was not looked at {when}", "start the watch (`bionicpro connectors watch`), or see its log")
             continue
         for finding in check.findings:
             yield Problem(part, f"{source}: {finding.what}; {finding.means}", finding.do)
@@ -212,10 +228,10 @@ def _dead_letters(part: str, letters: DeadLetters, limits: StatusSection) -> Ite
     if letters.count > limits.max_dead_letters:
         reasons = ", ".join(f"{reason} {count}" for reason, count in letters.reasons.items())
         what = f"{letters.count} records were refused ({reasons})"
-        yield Problem(part, what, "`bionicpro dlq list`, then `bionicpro dlq replay` or `bionicpro dlq purge`")
+        yield Problem(part, what, "see them with `bionicpro dlq list`, then run `bionicpro dlq replay` or `bionicpro dlq purge`")
     if incomplete := sum(letters.reasons.get(reason, 0) for reason in INCOMPLETE):
         what = f"{incomplete} changes did not say all that they are about, and reports may lack them"
-        yield Problem(part, what, "mend what `sources` names, then `bionicpro repair`, then `bionicpro dlq purge`")
+        yield Problem(part, what, "mend what `sources` names, then run `bionicpro repair`, then `bionicpro dlq purge`")
 
 
 def _service(part: str, service: Service) -> Iterator[Problem]:
@@ -224,7 +240,7 @@ def _service(part: str, service: Service) -> Iterator[Problem]:
         what, do = COMPONENTS.get(name, (f"its check of {name!r} says: {state}", "see its log"))
         yield Problem(name if name == "redis" else part, what.format(part=part, state=state), do.format(part=part))
     if service.code != 200 and not wrong:
-        yield Problem(part, f"answers {service.code} at {service.where}", "see its log")
+        yield Problem(part, f"it answers {service.code} at {service.where}", "see its log")
 
 
 def contradicts(readings: Readings) -> bool:
@@ -238,16 +254,16 @@ def _identity(kafka: Kafka, clickhouse: ClickHouse) -> Iterator[Problem]:
     for name, topic in kafka.topics.items():
         rows = [row for row in clickhouse.progress if row.topic == name]
         if any(row.topic_id != topic.topic_id for row in rows):
-            yield Problem("processor", f"topic {name} was made anew since the reports were written", "`bionicpro rebuild`")
+            yield Problem("processor", f"the topic {name} was made anew since the reports were written", "run `bionicpro rebuild`")
         elif any(row.partition_count != len(topic.ends) for row in rows):
             yield Problem(
                 "processor",
-                f"topic {name} has other partitions than the reports were written from",
-                "`bionicpro rebuild`",
+                f"the topic {name} has other partitions than the reports were written from",
+                "run `bionicpro rebuild`",
             )
         elif beyond := sorted(row.partition for row in rows if _beyond(row, topic)):
-            what = f"topic {name} ends before what was handled, in partitions {_numbers(beyond)}"
-            yield Problem("processor", what, "`bionicpro rebuild`")
+            what = f"the topic {name} ends before what was handled, in partitions {_numbers(beyond)}"
+            yield Problem("processor", what, "run `bionicpro rebuild`")
 
 
 def _beyond(row: Progress, topic: TopicPositions) -> bool:

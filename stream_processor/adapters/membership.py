@@ -15,6 +15,9 @@ from service_kit.settings import KafkaSettings
 
 TIMEOUT_S = 5.0
 LOOKS = 2
+LOOKS_FOR_ITSELF = 4
+"""A worker that was silent for longer than its session lasts (the machine was busy) joins again by itself. Only one that does not is to begin anew."""
+UNKNOWN = "the group does not know this worker, and it does not join again (where it was silent for too long: BIONICPRO_PROCESSOR__SESSION_TIMEOUT_S)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +56,12 @@ class Watch:
         now = self._look()
         said = _complaint(now, member_id, self._partitions) if now.settled else None
         self._wrong = self._wrong + 1 if said else 0
-        return said if self._wrong >= LOOKS else None
+        return said if self._wrong >= (LOOKS_FOR_ITSELF if said == UNKNOWN else LOOKS) else None
 
 
 def _complaint(now: Membership, member_id: str, partitions: int) -> str | None:
     if member_id not in now.members:
-        return "the group does not know this worker"
+        return UNKNOWN
     if now.owned < partitions:
         return f"nobody in the group owns {partitions - now.owned} of {partitions} partitions"
     return None

@@ -194,7 +194,8 @@ class LogDecoder:
         if loose.source.table == self._table and loose.op in ("u", "d"):
             before, after = self._envelopes_of.row(loose.before), self._envelopes_of.row(loose.after)
             if after is None and bytes(loose.after) != b"null":
-                batch.dead.append(DeadLetter(record, "invalid-row", str(error)))
+                # Of the new content: *error* is what the whole record's decoding met first, which may be the old one.
+                batch.dead.append(DeadLetter(record, "invalid-row", self._envelopes_of.problem(loose.after)))
             if before is not None or after is not None:
                 self._change(record, before, after, loose.source, batch)
             elif loose.op == "d" and self._tells_nothing(record):

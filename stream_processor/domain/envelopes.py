@@ -80,6 +80,14 @@ class EnvelopeDecoder:
             return None if bytes(raw) == b"null" else with_number_ids(self._row(raw))
         return None
 
+    def problem(self, raw: msgspec.Raw) -> str:
+        """What is wrong with an ``after`` that ``row`` finds invalid."""
+        try:
+            with_number_ids(self._row(raw))
+        except msgspec.DecodeError as error:
+            return str(error).replace("`$", "`$.after", 1)
+        return ""
+
     def ids(self, raw: msgspec.Raw) -> SourceRow | None:
         """The ids of a row of which something else is invalid; None where they are invalid too."""
         with suppress(msgspec.DecodeError):

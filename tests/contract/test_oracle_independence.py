@@ -37,6 +37,8 @@ ALLOWED = {
     "schemas.zones": "which time-zone database is in force",
     "service_kit.clickhouse": "a connection",
     "service_kit.clickhouse_errors": "which errors are an outage",
+    "service_kit.error_text": "one line of an error",
+    "service_kit.outages": "which errors are an outage",
     "service_kit.retries": "how a call is tried again",
     "service_kit.settings": "addresses and accounts",
 }

@@ -56,7 +56,7 @@ def test_a_dropped_slot_of_telemetry_is_named_and_healed_by_a_snapshot_and_a_rep
     case.telemetry.execute("UPDATE telemetry.telemetry_events SET active_ms = 5 WHERE event_id = %s", (kept[0],))
     case.telemetry.execute("UPDATE telemetry.telemetry_events SET recorded_at = %s WHERE event_id = %s", (case.at(4, 3), kept[1]))
     case.telemetry.execute("DELETE FROM telemetry.telemetry_events WHERE event_id = %s", (kept[2],))
-    assert "connectors resnapshot telemetry" in site.wait_for_problem("dropped slot: bionicpro_telemetry")
+    assert "connectors resnapshot telemetry" in site.wait_for_problem("the slot bionicpro_telemetry was dropped")
     assert site.operator("connectors", "resnapshot", "telemetry", "--yes").exit_code == 0
     found = site.repaired(case)
     assert found["verification"]["ok"]
@@ -69,7 +69,7 @@ def test_a_dropped_slot_of_the_crm_is_named_and_healed_deleted_contracts_include
     gone, renamed, *_ = case.prostheses
     case.crm.execute("DELETE FROM crm.contracts WHERE contract_id = %s", (gone,))
     case.crm.execute("UPDATE crm.customers SET full_name = 'Another' WHERE customer_id = %s", (renamed,))
-    assert "connectors resnapshot crm" in site.wait_for_problem("dropped slot: bionicpro_crm")
+    assert "connectors resnapshot crm" in site.wait_for_problem("the slot bionicpro_crm was dropped")
     assert site.operator("connectors", "resnapshot", "crm", "--yes").exit_code == 0
     assert not case.verify().ok, "the deleted contract is not told by a snapshot"
     found = site.repaired(case)

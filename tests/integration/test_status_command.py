@@ -51,5 +51,5 @@ def test_a_slot_that_is_not_there_is_a_dropped_slot(operator: Operator, monkeypa
     settings = StatusSettings()
     reading = database(settings.crm_db, "no_such_slot")
     (problem,) = problems({"postgres-crm": reading}, StatusSection(), None)
-    assert "dropped slot: no_such_slot" in problem.what
+    assert "the slot no_such_slot was dropped" in problem.what
     assert database(settings.telemetry_db, "bionicpro_telemetry").slot is not None

@@ -29,6 +29,7 @@ from tests.support.endpoints import (
     PostgresEndpoint,
     RedisEndpoint,
 )
+from tests.support.kept_logs import RUN
 
 LOOPBACK = "127.0.0.1"
 # Somebody's home folder has a name like this: every server of every test runs in one.
@@ -79,6 +80,7 @@ class LocalBackend:
         if self._instance is not None:
             if not supervision.stop(self._instance):
                 orphans.end(self._instance)
+            RUN.keep(self._instance.logs)
             forget(self._instance)
 
     def _open(self) -> Instance:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ssl
 import struct
 
@@ -12,8 +13,8 @@ from clickhouse_driver import errors
 from clickhouse_driver.errors import ErrorCodes, ServerException
 from confluent_kafka import KafkaError, KafkaException
 
-from cli.failures import is_outage
 from service_kit.clickhouse_errors import Trouble, trouble_of
+from service_kit.outages import is_outage
 
 ANSWER = httpx.Request("GET", "http://x")
 
@@ -50,6 +51,10 @@ def test_only_the_network_and_an_overloaded_server_are_an_outage_of_clickhouse(e
     ("error", "outage"),
     [
         (psycopg.OperationalError("connection refused"), True),
+        (psycopg.OperationalError('connection failed: … FATAL:  password authentication failed for user "auditor"'), False),
+        (psycopg.OperationalError("connection failed: … FATAL:  the database system is starting up"), True),
+        (psycopg.errors.AdminShutdown(), True),
+        (psycopg.errors.InvalidCatalogName(), False),
         (psycopg.errors.NumericValueOutOfRange(), False),
         (psycopg.errors.UndefinedColumn(), False),
         (KafkaException(KafkaError(KafkaError._TRANSPORT)), True),
@@ -61,6 +66,11 @@ def test_only_the_network_and_an_overloaded_server_are_an_outage_of_clickhouse(e
         (errors.NetworkError(), True),
         (ServerException("", ErrorCodes.TYPE_MISMATCH), False),
         (TimeoutError(), True),
+        (ConnectionRefusedError(errno.ECONNREFUSED, ""), True),
+        (OSError(errno.EHOSTUNREACH, ""), True),
+        (FileNotFoundError(errno.ENOENT, "no such file"), False),
+        (OSError(errno.ENOSPC, "disk full"), False),
+        (httpx.UnsupportedProtocol("ftp"), False),
     ],
     ids=repr,
 )

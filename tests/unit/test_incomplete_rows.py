@@ -112,3 +112,11 @@ def test_a_customer_whose_delete_tells_only_the_key_is_erased_by_what_is_known()
     (erase,) = told.erasures
     known = directory().handle(changed("customers", CUSTOMER, "d"), 10).erasures[0]
     assert erase.subject == known.subject
+
+
+@pytest.mark.parametrize("before", [EVENT, EVENT | {"amplitude_uv": "no number"}])
+def test_a_dead_letter_says_what_is_wrong_with_the_new_content_and_not_with_the_old(before: dict[str, Any]) -> None:
+    (letter,) = decoded("u", before, EVENT | {"battery_percent": "half"}).dead
+    assert letter.reason == "invalid-row"
+    assert "$.after.battery_percent" in letter.error
+    assert "amplitude" not in letter.error

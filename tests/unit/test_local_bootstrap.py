@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from local import bootstrap, commands, machine, paths
+from local import bootstrap, commands, machine, paths, supervision
 from local.servers import postgres
 
 
@@ -35,6 +35,12 @@ def test_an_index_in_pips_file_counts_as_its_variable_does(tmp_path: Path) -> No
     assert environment["UV_INDEX"] == "https://a.example https://b.example"
     assert environment["UV_INSECURE_HOST"] == "system.example"
     assert bootstrap.uv_environment({"PIP_INDEX_URL": "https://variable.example"}, found)["UV_DEFAULT_INDEX"] == "https://variable.example"
+
+
+def test_a_folder_of_wheels_that_is_not_there_is_left_out(tmp_path: Path) -> None:
+    there, absent, page = str(tmp_path), str(tmp_path / "absent"), "https://wheels.example/"
+    assert bootstrap.uv_environment({"PIP_FIND_LINKS": f"{absent} {there} {page}"}, {})["UV_FIND_LINKS"] == f"{there},{page}"
+    assert "UV_FIND_LINKS" not in bootstrap.uv_environment({"PIP_FIND_LINKS": absent}, {})
 
 
 def test_a_pip_file_that_is_none_is_left_out(tmp_path: Path) -> None:
@@ -113,37 +119,118 @@ def test_where_one_lane_fails_the_other_is_stopped_and_the_failure_said(monkeypa
         signal.signal(signal.SIGINT, before)
 
 
+# Real lanes up to the one program that each of them is about to run: that one writes its process id down and never ends.
 INTERRUPTED = """
 import sys
-from local import bootstrap, commands, machine
+from pathlib import Path
+from local import bootstrap, commands, frontend, machine, paths
+from local.servers import keycloak
+
+lane, folder = sys.argv[1], Path(sys.argv[2])
+paths.VENV, paths.PYTHON, bootstrap.STAMP = folder / "venv", folder / "venv/bin/python", folder / "venv/.installed"
+paths.is_root = lambda: True
 machine.check = lambda: None
-machine.missing_tools = lambda browser: []
-bootstrap._python_lane = lambda: commands.run(["sleep", "3000"])
-bootstrap._java_lane = lambda: (print("running", flush=True), commands.pause(3000))
+machine.missing_tools = lambda browser: [machine.Need("Maven", "maven")] if lane == "apt-get" else []
+bootstrap.uv = lambda: folder / "uv"
+machine.system_node = lambda: folder
+frontend.sources = lambda _folder: []
+rest = lambda: commands.pause(3000)
+if lane != "uv":
+    bootstrap.install_environment = lambda: None
+if lane not in ("npm", "uv"):
+    frontend.build = lambda report: rest()
+if lane != "mvn":
+    bootstrap.fetch.fetch_all = lambda report: None
+    keycloak.built = lambda report: rest()
+if lane == "kc.sh":
+    keycloak.built = lambda report: keycloak._build(folder)
+if lane == "npm":
+    frontend.install = lambda checks: None
 sys.exit(bootstrap.main([]))
 """
+ENDLESS = "#!/bin/sh\necho $$ > {folder}/new && mv {folder}/new {folder}/running\nexec sleep 3000\n"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_preparation_ends_at_once_and_without_a_traceback(number: signal.Signals, tmp_path: Path) -> None:
-    environment = os.environ | {"BIONICPRO_CACHE": str(tmp_path)}
+def interrupted(lane: str, number: signal.Signals, folder: Path) -> None:
+    """Send *number* once *lane* runs its program; AssertionError unless both have ended then, and one line says so."""
+    (folder / "bin").mkdir()
+    for name in ("apt-get", "mvn", "uv", "npm", "bin/kc.sh"):
+        (folder / name).write_text(ENDLESS.format(folder=folder))
+        (folder / name).chmod(0o755)
+    environment = os.environ | {"BIONICPRO_CACHE": str(folder / "cache"), "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
+    command = [sys.executable, "-c", INTERRUPTED, lane, str(folder)]
     with subprocess.Popen(
-        [sys.executable, "-c", INTERRUPTED],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-        cwd=paths.REPOSITORY,
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd=paths.REPOSITORY
     ) as running:
-        assert running.stdout is not None
-        assert running.stdout.readline() == "running\n"
-        running.send_signal(number)
         try:
+            assert supervision.wait_until((folder / "running").exists, 120, lambda: running.poll() is not None), running.communicate()
+            running.send_signal(number)
             _, errors = running.communicate(timeout=120)
         finally:
             running.kill()
     assert running.returncode == bootstrap.EXIT_INTERRUPTED
     assert errors.strip() == "stopped; the next run goes on from here"
+    assert not supervision.alive(int((folder / "running").read_text()))
+
+
+@pytest.mark.parametrize("lane", ["apt-get", "mvn", "kc.sh", "uv", "npm"])
+def test_ctrl_c_in_any_lane_ends_the_preparation_and_what_it_runs_without_a_traceback(lane: str, tmp_path: Path) -> None:
+    interrupted(lane, signal.SIGINT, tmp_path)
+
+
+def test_so_does_a_request_to_end(tmp_path: Path) -> None:
+    interrupted("mvn", signal.SIGTERM, tmp_path)
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A clone's folder with a uv that writes down what it is asked for, and makes an environment that is a link to ours."""
+    uv = tmp_path / "uv"
+    uv.write_text(
+        f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\nif [ "$1" = venv ]; then mkdir -p $5/bin && ln -s {sys.executable} $5/bin/python; fi\n'
+    )
+    uv.chmod(0o755)
+    monkeypatch.setattr(bootstrap, "uv", lambda: uv)
+    for module, name, path in (
+        (paths, "VENV", "venv"), (paths, "PYTHON", "venv/bin/python"), (bootstrap, "STAMP", "venv/.installed"),
+    ):  # fmt: skip
+        monkeypatch.setattr(module, name, tmp_path / path)
+    return tmp_path
+
+
+def asked(place: Path) -> list[str]:
+    """What uv was asked for since the last call: the first words."""
+    lines = (place / "asked").read_text().splitlines() if (place / "asked").exists() else []
+    (place / "asked").unlink(missing_ok=True)
+    return [" ".join(word for word in line.split()[:3] if not word.startswith("-")) for line in lines]
+
+
+ANEW = ["venv", "pip sync", "pip install"]
+
+
+def test_an_environment_is_made_once(place: Path) -> None:
+    bootstrap.install_environment()
+    assert asked(place) == ANEW
+    bootstrap.install_environment()
+    assert asked(place) == []
+
+
+def test_an_environment_that_leads_nowhere_is_made_anew(place: Path) -> None:
+    paths.VENV.symlink_to(place / "gone")
+    bootstrap.install_environment()
+    assert asked(place) == ANEW
+    paths.PYTHON.unlink()
+    paths.PYTHON.symlink_to("/usr/bin/python-that-was-removed")
+    bootstrap.install_environment()
+    assert asked(place) == ANEW
+
+
+def test_the_environment_of_a_clone_that_was_renamed_is_made_anew(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bootstrap.install_environment()
+    asked(place)
+    monkeypatch.setattr(bootstrap, "fingerprints", lambda: ("another place", bootstrap.STAMP.read_text().split()[1]))
+    bootstrap.install_environment()
+    assert asked(place) == ANEW
 
 
 def test_postgresql_is_copied_whole_and_runs_as_its_account_whatever_the_umask(tmp_path: Path) -> None:

@@ -71,6 +71,12 @@ def test_everything_that_is_missing_is_said_in_one_sentence() -> None:
     assert "apt" not in machine.sentence(NEEDS, apt=False)
 
 
+def test_what_builds_the_package_without_a_wheel_is_asked_for_on_arm64_alone() -> None:
+    assert machine.for_building("x86_64", compiler=False, headers=False) == []
+    assert machine.for_building("aarch64", compiler=True, headers=True) == []
+    assert [need.package for need in machine.for_building("aarch64", compiler=False, headers=False)] == ["gcc", "python3-dev"]
+
+
 def test_on_ubuntu_chromium_is_no_apt_package_and_the_way_is_said() -> None:
     assert machine.not_to_be_had(NEEDS, "debian") is None
     assert machine.not_to_be_had(NEEDS[:1], "ubuntu") is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -80,6 +81,12 @@ WELL: dict[str, Reading] = {
 }
 
 
+SENTENCE = (
+    r"^[a-z-]+: .*\b(is|are|was|were|has|have|did|does|do|lacks?|retains?|reads|wait|expired|answers?|ends)\b.* → "
+    r"(see|run|set|start|add|delete|mend|get|correct|bring)\b"
+)
+
+
 def only(part: str, reading: Reading) -> list[str]:
     """The problems of a world in which all else is well."""
     return [str(problem) for problem in problems(WELL | {part: reading}, LIMITS, NOW)]
@@ -103,16 +110,16 @@ def test_customers_of_unknown_time_zones_are_counted_and_their_zones_named() -> 
     [
         ("connect", Unreachable("http://x", "refused"), "does not answer at http://x: refused"),
         ("bff", NotAsked("BIONICPRO_STATUS__BFF_URL"), "set BIONICPRO_STATUS__BFF_URL"),
-        ("postgres-crm", database(None), "dropped slot: bionicpro_crm"),
-        ("postgres-crm", database(Slot("bionicpro_crm", False, "lost", None)), "lost slot"),
+        ("postgres-crm", database(None), "the slot bionicpro_crm was dropped"),
+        ("postgres-crm", database(Slot("bionicpro_crm", False, "lost", None)), "the slot bionicpro_crm is lost"),
         ("postgres-crm", database(Slot("bionicpro_crm", False, "reserved", 10)), "nobody reads slot"),
         ("postgres-crm", database(Slot("bionicpro_crm", True, "unreserved", 10)), "about to be lost"),
         ("postgres-crm", database(Slot("bionicpro_crm", True, "extended", 1001)), "retains 1001 bytes"),
         ("kafka", kafka(topics={k: v for k, v in kafka().topics.items() if k != CRM_TOPIC}), "topic crm.changes does not exist"),
-        ("kafka", kafka(wanted=WANTED | {CRM_TOPIC: 2}), "has 1 partitions, the catalogue says 2"),
+        ("kafka", kafka(wanted=WANTED | {CRM_TOPIC: 2}), "has 1 partitions, and the catalogue says 2"),
         ("kafka", kafka(group=Group("processor", "EMPTY", ())), "nobody is in the consumer group processor"),
         ("connect", connect(crm=ConnectorStatus("crm", "RUNNING", ("FAILED",), ("Boom: why\n at line",))), "(Boom: why)"),
-        ("connect", connect(crm=ConnectorStatus("crm", "RUNNING", ())), "its tasks: none"),
+        ("connect", connect(crm=ConnectorStatus("crm", "RUNNING", ())), "it has no tasks"),
         ("connect", Connect("4.3.1", "3.7.0", ("crm",), {}), "connector crm does not exist"),
         ("clickhouse", clickhouse(pending=("0002_more",)), "the schema lacks 0002_more"),
         ("clickhouse", clickhouse(generation=None, progress=()), "no generation is served"),
@@ -123,7 +130,7 @@ def test_customers_of_unknown_time_zones_are_counted_and_their_zones_named() -> 
             DeadLetters(3, 3, {"invalid-row": 2, "not-an-envelope": 1}),
             "3 records were refused (invalid-row 2, not-an-envelope 1)",
         ),
-        ("bff", Service("http://bff", 503, {"redis": "down"}), "redis: does not answer bff: down"),
+        ("bff", Service("http://bff", 503, {"redis": "down"}), "redis: it does not answer bff: down"),
         ("dead-letters", DeadLetters(1, 1, {"without-identity": 1}), "1 changes did not say all that they are about"),
         ("sources", sources(61), "telemetry was not looked at for 61 s"),
         ("sources", Sources({}), "crm was not looked at yet"),
@@ -139,6 +146,8 @@ def test_each_fault_is_named_with_what_to_do(part: str, reading: Reading, said: 
     found = only(part, reading)
     assert any(said in line for line in found), found
     assert all(" → " in line and "\n" not in line for line in found)
+    # A sentence has a verb where it begins, and what is to be done is told to somebody.
+    assert all(re.search(SENTENCE, line) for line in found), found
 
 
 def test_a_part_that_is_down_hides_no_other() -> None:
