@@ -53,7 +53,7 @@ async def require_session(request: Request) -> tuple[Session, str]:
 
 
 async def require_counted_session(request: Request) -> tuple[Session, str]:
-    """As `require_session`, for a request that counts against its session's rate limit: raises `RefusalError` (429) above it."""
+    """As `require_session`, for a request that counts against its person's rate limit: raises `RefusalError` (429) above it."""
     bff = bff_of(request)
     session_id = bff.cookies.session_id(request)
     if session_id is None:
