@@ -4,10 +4,10 @@ VENV := .venv/bin
 SET_UP := test -x $(VENV)/python || { echo "nothing is set up here: run make up"; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help prepare up down reset test chaos mutants load bench lint format types lock
+.PHONY: help prepare up down reset test test-compose chaos mutants load bench lint format types lock
 
 help: ## this menu
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 prepare: ## install and fetch what is missing (up and test do it too)
 	@$(PYTHON) -m local.bootstrap
@@ -28,6 +28,9 @@ test: ## run every test, real servers and a real browser included (ARGS=…: for
 	@rm -f .pytest_cache/v/cache/lastfailed
 	@$(VENV)/python -m pytest --junitxml=test-results/junit.xml $(ARGS) \
 		|| { echo "failed, once more and last:"; cat .pytest_cache/v/cache/lastfailed 2>/dev/null; exit 1; }
+
+test-compose: prepare ## deploy/compose.yml for real: built from packages, used, broken, restarted (ARGS=…; needs an engine and root)
+	@$(VENV)/python -m tests.compose $(ARGS)
 
 chaos: prepare ## faults injected into the whole system, by seed (SEED=n MINUTES=n RESULTS=file LANES=n)
 	@$(VENV)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) \
