@@ -31,13 +31,16 @@ WITHIN: Mapping[str, frozenset[str]] = {
 """What can be reached from each network, and nothing else: Kafka's controller listens inside its container alone."""
 REACHED = """
 import json, socket, sys
+from concurrent.futures import ThreadPoolExecutor
 def is_open(address):
     try:
-        socket.create_connection(tuple(address), timeout=3).close()
+        socket.create_connection(tuple(address), timeout=5).close()
     except OSError:
         return False
     return True
-print(json.dumps([name for name, address in json.load(sys.stdin).items() if is_open(address)]))
+addresses = json.load(sys.stdin)
+with ThreadPoolExecutor(len(addresses)) as pool:
+    print(json.dumps([name for name, is_it in zip(addresses, pool.map(is_open, addresses.values())) if is_it]))
 """
 OUTSIDE = "import socket; socket.create_connection(('192.0.2.1', 9), timeout=3)"
 UNREACHABLE = "Network is unreachable"
@@ -49,15 +52,33 @@ def tried(project: Project) -> dict[str, list[str]]:
     """What was reached from each network. Raises `TrialError` where that is not what `WITHIN` says, or anything was granted."""
     found: dict[str, list[str]] = {}
     for network, expected in WITHIN.items():
-        reached = set(json.loads(_run(project, network, ["-c", REACHED], json.dumps(SERVICES))))
+        reached = set(_reached(project, network, SERVICES))
         if reached != expected:
             raise TrialError(f"from {network} one reaches {sorted(reached)}, not {sorted(expected)}")
+        if past := _reached(project, network, _elsewhere(project, network)):
+            raise TrialError(f"from {network} one reaches {past} in other networks")
         granted = json.loads(_run(project, network, ["/strangers.py", "0"], json.dumps({name: SERVICES[name] for name in reached})))
         if any(granted.values()):
             raise TrialError(f"from {network} a stranger is granted {granted}")
         found[network] = sorted(reached)
     _require_no_way_out(project)
     return found
+
+
+def _reached(project: Project, network: str, addresses: Mapping[str, Address]) -> list[str]:
+    found: list[str] = json.loads(_run(project, network, ["-c", REACHED], json.dumps(addresses)))
+    return found
+
+
+def _elsewhere(project: Project, network: str) -> dict[str, Address]:
+    """Every service by its addresses in the other networks, which no name leads to."""
+    containers = project.containers()
+    return {
+        f"{name} in {other}": (attached["IPAddress"], port)
+        for name, (host, port) in SERVICES.items()
+        for other, attached in containers[host]["NetworkSettings"]["Networks"].items()
+        if other != project.network(network) and attached["IPAddress"]
+    }
 
 
 def _require_no_way_out(project: Project) -> None:
