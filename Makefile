@@ -4,10 +4,10 @@ VENV := .venv/bin
 SET_UP := test -x $(VENV)/python || { echo "nothing is set up here: run make up"; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help prepare up down reset test test-bare chaos mutants load bench lint format types lock
+.PHONY: help prepare up down reset test test-bare test-compose chaos mutants load bench lint format types lock
 
 help: ## this menu
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 prepare: ## install and fetch what is missing (up and test do it too)
 	@$(PYTHON) -m local.bootstrap
@@ -31,6 +31,9 @@ test: ## run every test, real servers and a real browser included (ARGS=…: for
 
 test-bare: ## the two commands on bare Debian 12 and 13, some 20 minutes, as root (ARGS=…: see python3 -m tests.bare --help)
 	@$(PYTHON) -m tests.bare $(ARGS)
+
+test-compose: prepare ## deploy/compose.yml for real: built from packages, used, broken, restarted (ARGS=…; needs an engine and root)
+	@$(VENV)/python -m tests.compose $(ARGS)
 
 chaos: prepare ## faults injected into the whole system, by seed (SEED=n MINUTES=n RESULTS=file LANES=n)
 	@$(VENV)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) \

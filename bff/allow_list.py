@@ -69,6 +69,11 @@ def support_target(raw_path: str) -> Target | None:
     return None
 
 
+def nature_of(raw_path: str) -> Nature | None:
+    """What a request for *raw_path* is, whoever asks; None where it is none for the reports service."""
+    return next((nature for pattern, nature in (*_OWN, *_SUPPORT) if pattern.fullmatch(raw_path)), None)
+
+
 def upstream_query(raw_query: str) -> str:
     """The query to pass on, encoded anew. Raises `IdentityParameterError` or `QueryError`."""
     if len(raw_query) > MAX_QUERY:

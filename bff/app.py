@@ -18,6 +18,7 @@ from starlette.responses import Response
 from bff import health, login, logout, pages, proxy, session_api
 from bff.context import Bff, bff_of, build, client_of
 from bff.cookies import Cookies
+from bff.door import Door
 from bff.edge import BffEdge
 from bff.oidc import ProviderDownError, ProviderMismatchError
 from bff.pages import PROGRAM_PATHS
@@ -54,6 +55,7 @@ def create_app(settings: Settings, clock: Clock = time.time) -> FastAPI:
     for kind, handler in _HANDLERS.items():
         app.add_exception_handler(kind, handler)
     own = settings.bff
+    app.add_middleware(Door, settings=own)
     app.add_middleware(
         BffEdge, public_url=own.public_url, public_host=own.public_host, secure=own.secure, cookie_prefix=Cookies(own.secure).prefix
     )

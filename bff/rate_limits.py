@@ -25,9 +25,9 @@ class Counted:
             raise too_many(what, max(1, self.left_ms // 1000))
 
 
-def counter_key(what: str, whose: str) -> str:
-    """The key under which *what* of *whose* is counted."""
-    return f"{PREFIX}:rate:{what}:{digest(whose)[:32]}"
+def counters_of(what: str) -> str:
+    """With which the keys begin under which *what* is counted; whose it is follows."""
+    return f"{PREFIX}:rate:{what}:"
 
 
 class RateLimits:
@@ -36,5 +36,5 @@ class RateLimits:
 
     async def count(self, what: str, whose: str, limit: int) -> None:
         """Count one of *what* (plural, shown to the caller) of *whose*. Raises `RefusalError` (429) above *limit* a minute."""
-        count, left_ms = await self._store.run(scripts.COUNT, [counter_key(what, whose)], [WINDOW_MS])
+        count, left_ms = await self._store.run(scripts.COUNT, [counters_of(what) + digest(whose)[:32]], [WINDOW_MS])
         Counted(int(count), int(left_ms)).require_within(what, limit)

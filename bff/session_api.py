@@ -63,7 +63,7 @@ async def require_session(request: Request, found: FoundSession) -> tuple[Sessio
 
 
 async def require_counted_session(request: Request, bff: TheBff) -> tuple[Session, str]:
-    """As `require_session`, for a request that counts against its session's rate limit: raises `RefusalError` (429) above it."""
+    """As `require_session`, for a request that counts against its person's rate limit: raises `RefusalError` (429) above it."""
     session_id = bff.cookies.session_id(request)
     if session_id is None:
         raise login_required()

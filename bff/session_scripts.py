@@ -91,10 +91,13 @@ return {count, redis.call('PTTL', KEYS[1])}
 """
 
 READ_COUNTED = """
--- KEYS: session, counter. ARGV: window. Returns {count, milliseconds until the window ends, field, value, …}; nothing is counted for a session that is not there.
+-- KEYS: session. ARGV: window, what a person's counter is called before the subject. Returns {count, milliseconds until the window ends, field, value, …};
+-- nothing is counted for a session that is not there.
 local fields = redis.call('HGETALL', KEYS[1])
-if #fields == 0 then return {0, 0} end
-local count = redis.call('INCR', KEYS[2])
-if count == 1 then redis.call('PEXPIRE', KEYS[2], ARGV[1]) end
-return {count, redis.call('PTTL', KEYS[2]), unpack(fields)}
+local subject = redis.call('HGET', KEYS[1], 'subject')
+if not subject then return {0, 0} end
+local counter = ARGV[2] .. subject
+local count = redis.call('INCR', counter)
+if count == 1 then redis.call('PEXPIRE', counter, ARGV[1]) end
+return {count, redis.call('PTTL', counter), unpack(fields)}
 """

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from bff import session_scripts as scripts
-from bff.rate_limits import WINDOW_MS, Counted, counter_key
+from bff.rate_limits import WINDOW_MS, Counted, counters_of
 from bff.redis_client import PREFIX, Store
 from bff.sealing import Tokens, digest, new_identifier, seal, unseal
 
@@ -126,9 +126,9 @@ class Sessions:
         return _session(key, fields, session_id) if "sealed" in fields else None
 
     async def read_counted(self, session_id: str, what: str) -> tuple[Session | None, Counted]:
-        """As `read`, and one of *what* counted for the session, in the same round trip: every request asks for both."""
+        """As `read`, and one of *what* counted for the session's subject, over all their sessions, in the same round trip: every request asks for both."""
         key = session_key(session_id)
-        count, left_ms, *flat = await self._store.run(scripts.READ_COUNTED, [key, counter_key(what, key)], [WINDOW_MS])
+        count, left_ms, *flat = await self._store.run(scripts.READ_COUNTED, [key], [WINDOW_MS, counters_of(what)])
         fields = dict(zip(flat[::2], flat[1::2], strict=True))
         return (_session(key, fields, session_id) if "sealed" in fields else None), Counted(int(count), int(left_ms))
 

@@ -108,6 +108,9 @@ class PostgresSettings(Section):
         }
         if self.sslrootcert is not None:
             info["sslrootcert"] = str(self.sslrootcert)
+        if self.sslmode != "verify-full":
+            # Nobody has proven who answers there: the password itself is never sent, and the server must prove that it knows its hash (RFC 5802).
+            info["require_auth"] = "scram-sha-256"
         return info
 
 

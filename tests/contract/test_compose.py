@@ -9,6 +9,7 @@ import re
 import runpy
 import subprocess
 import sys
+import tomllib
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
@@ -399,3 +400,22 @@ def flat(element: ET.Element | None) -> list[tuple[str, str]]:
     """Tags and texts of an element, in order."""
     assert element is not None
     return [(part.tag, (part.text or "").strip()) for part in element.iter()]
+
+
+def test_every_image_can_be_built_from_packages_under_the_name_that_it_is_asked_for() -> None:
+    """Upstream's by deploy/images/standins, ours by the Dockerfiles: `deploy/build-images` knows them all, and nothing else."""
+    builder = runpy.run_path(str(DEPLOY / "build-images"), run_name="build_images")
+    names = tomllib.loads((DEPLOY / "images" / "standins" / "names.toml").read_text(encoding="utf-8"))
+    assert set(names) == set(builder["STANDIN_ORDER"])
+    used = {service["image"] for service in SERVICES.values()}
+    bases = {base for file in (DEPLOY / "images").glob("Dockerfile.*") for base in upstream_bases(file.read_text(encoding="utf-8"))}
+    assert {name for name in used if name.startswith("bionicpro/")} == set(builder["OURS"])
+    assert {name for name in used | bases if not name.startswith("bionicpro/")} == {
+        names[each] for each in names if each not in ("debian", "java")
+    }
+
+
+def upstream_bases(dockerfile: str) -> set[str]:
+    """The images that *dockerfile* stands on, without its own stages."""
+    stages = re.findall(r"^FROM (\S+)(?: AS (\S+))?", dockerfile, re.MULTILINE)
+    return {base for base, _ in stages} - {stage for _, stage in stages}

@@ -157,7 +157,7 @@ async def _restart_keycloak(system: System) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.load", description=__doc__)
     parser.add_argument("--users", type=_positive, default=200, help="people at once (default: 200)")
-    parser.add_argument("--seconds", type=float, default=60.0, help="how long they ask (default: 60)")
+    parser.add_argument("--seconds", type=float, default=60.0, help="how long they ask beside the outage; 0: no outage (default: 60)")
     parser.add_argument("--pause", type=float, default=2.0, help="seconds between two questions of a person (default: 2)")
     parser.add_argument(
         "--abuse", type=float, default=20.0, help="seconds beside an abuser, and as many before without; 0: none (default: 20)"

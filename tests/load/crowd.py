@@ -15,6 +15,8 @@ from redis import Redis
 
 from bff.sessions import session_key
 from service_kit.server_sent_events import events_async
+from tests.load import abuser as abuser_process
+from tests.load.abuser import Order
 from tests.load.people import Person, fault_of, in_mart, rows_of
 from tests.support.bff_browser import Browser
 from tests.support.bff_world import Realm
@@ -22,10 +24,6 @@ from tests.support.endpoints import RedisEndpoint
 from tests.support.reports_world import Mart
 
 PATHS = ("/reports/today", "/reports", "/reports/summary")
-EXPORT = "/reports/export.pdf"
-WAVE = 100
-REQUESTS_PER_SECOND = 18
-"""Below the 1,200 a minute of a session: no rate limit stops the abuser."""
 LOGINS_AT_ONCE = 4
 LISTENERS_EVERY = 10
 RECOVERY_LIMIT_S = 90.0
@@ -47,7 +45,7 @@ class Site:
 
 @dataclass(frozen=True)
 class Plan:
-    """*seconds* of asking, each person every *pause_s*; before it *abuse_s* without and *abuse_s* with an abuser among them."""
+    """*seconds* of asking (0: none, and no outage), each person every *pause_s*; before it *abuse_s* without and *abuse_s* with an abuser among them."""
 
     seconds: float
     pause_s: float
@@ -109,8 +107,9 @@ async def run(site: Site, people: Sequence[Person], plan: Plan, outage: Outage, 
         told(f"{len(members)} people are logged in")
         streams = [asyncio.create_task(_listen(member, tally)) for member in members[::LISTENERS_EVERY]]
         if plan.abuse_s:
-            await _beside_an_abuser(members, plan, tally, told)
-        await _ask_around(site, members, plan, outage, tally, told)
+            await _beside_an_abuser(members, site.origin, plan, tally, told)
+        if plan.seconds:
+            await _ask_around(site, members, plan, outage, tally, told)
         told("logging everybody out")
         await _compare(site, members, tally)
         await _log_out(site, members)
@@ -160,15 +159,16 @@ async def _ask_around(site: Site, members: Sequence[Member], plan: Plan, outage:
         await asyncio.gather(writing, *asking, return_exceptions=True)
 
 
-async def _beside_an_abuser(members: Sequence[Member], plan: Plan, tally: Tally, told: Callable[[str], None]) -> None:
+async def _beside_an_abuser(members: Sequence[Member], origin: str, plan: Plan, tally: Tally, told: Callable[[str], None]) -> None:
     """The others ask as ever, first without and then with one person who wants everything at once: nobody else may be refused, or wait much longer."""
     abuser, *others = members
     told("everybody asks, nobody abuses")
     tally.calm_s = await _asked_by_all(others, plan, tally)
     told("one person exports without end")
     async with asyncio.TaskGroup() as group:
-        group.create_task(_abuse(abuser, time.monotonic() + plan.abuse_s, tally))
+        abusing = group.create_task(abuser_process.hired(Order(abuser.browser.base, origin, plan.abuse_s, abuser.browser.cookies)))
         tally.abused_s = await _asked_by_all(others, plan, tally)
+    tally.abusers = abusing.result()
 
 
 async def _asked_by_all(members: Sequence[Member], plan: Plan, tally: Tally) -> list[float]:
@@ -179,16 +179,6 @@ async def _asked_by_all(members: Sequence[Member], plan: Plan, tally: Tally) -> 
     tally.wrong += period.wrong
     tally.wrong += [f"{count} answers with {status}, though all was up" for status, count in period.statuses.items() if status != 200]
     return period.latencies_s
-
-
-async def _abuse(member: Member, until: float, tally: Tally) -> None:
-    """Waves of exports at once, as many as the rate limit of a session lets through; one at least, and each to its end."""
-    began = 0.0
-    while began < until:
-        began = time.monotonic()
-        answers = await asyncio.gather(*(member.browser.api(EXPORT) for _ in range(WAVE)), return_exceptions=True)
-        tally.abusers.update(answer.status_code if isinstance(answer, httpx.Response) else 0 for answer in answers)
-        await asyncio.sleep(max(0.0, WAVE / REQUESTS_PER_SECOND - (time.monotonic() - began)))
 
 
 async def _keep_writing(mart: Mart, people: Sequence[Person]) -> None:

@@ -10,8 +10,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from redis import Redis
 from structlog.testing import capture_logs
 
+from bff.rate_limits import counters_of
 from service_kit.shares import Share
 from tests.support.bff_browser import LoginRefusedError
 from tests.support.bff_world import Instance, World
@@ -432,6 +434,9 @@ async def test_one_persons_exports_and_calls_leave_the_others_theirs(world: Worl
         assert {answer.status_code for answer in refused} == {429}
         assert all(int(answer.headers["retry-after"]) > 0 for answer in refused)
         assert all(answer.json()["type"] == "urn:bionicpro:problem:too-many-requests" for answer in refused)
+        # They were refused at the door: only the two that got in were looked up and counted.
+        with Redis.from_url(world.redis.url, protocol=2) as store:
+            assert int(store.get(counters_of("requests") + world.user("anna").user_id) or 0) == 2
         calls = [asyncio.create_task(greedy.api("/reports/today")) for _ in range(6)]
         await eventually(lambda: sum(task.done() for task in calls) == 4)
         assert {task.result().status_code for task in calls if task.done()} == {429}

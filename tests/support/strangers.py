@@ -1,4 +1,4 @@
-"""What somebody without a secret tries at each listening socket of the system: ``python -m tests.support.strangers UID < {name: port}``.
+"""What somebody without a secret tries at each listening socket of the system: ``python -m tests.support.strangers UID < {name: [host, port]}``.
 
 Run as a process of its own, as the account *UID* where it is not 0. Prints, for each listener, what it was granted that it should not be: an empty list.
 A request of HTTP is made as a web page of another origin would make it.
@@ -15,19 +15,18 @@ from collections.abc import Callable
 
 import httpx
 import psycopg
-import redis
 from clickhouse_driver import Client
 from clickhouse_driver.errors import Error
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-HOST = "127.0.0.1"
 TRANSACTIONS = "keycloak_transactions"
 ORIGIN = "https://elsewhere.example"
 PAGE = {"Origin": ORIGIN, "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}
 STEAL = {"connector.class": "io.debezium.connector.postgresql.PostgresConnector", "topic.prefix": "${env:BIONICPRO_CRM_DB__PASSWORD}"}
 CLASS = "io.debezium.connector.postgresql.PostgresConnector"
 # What must be refused: method, path, body.
+Address = tuple[str, int]
 CLOSED: dict[str, tuple[tuple[str, str, object], ...]] = {
     "connect": (
         ("GET", "/", None),
@@ -64,10 +63,10 @@ CLOSED: dict[str, tuple[tuple[str, str, object], ...]] = {
 }
 
 
-def http(name: str) -> Callable[[int], list[str]]:
-    def tried(port: int) -> list[str]:
+def http(name: str) -> Callable[[Address], list[str]]:
+    def tried(address: Address) -> list[str]:
         granted = []
-        with httpx.Client(base_url=f"http://{HOST}:{port}", headers=PAGE, timeout=20, trust_env=False) as client:
+        with httpx.Client(base_url="http://{}:{}".format(*address), headers=PAGE, timeout=20, trust_env=False) as client:
             for method, path, body in CLOSED[name]:
                 answer = client.request(method, path, json=body)
                 if answer.is_success:
@@ -79,20 +78,20 @@ def http(name: str) -> Callable[[int], list[str]]:
     return tried
 
 
-def postgres(port: int) -> list[str]:
-    granted = []
+def postgres(address: Address) -> list[str]:
+    granted, (host, port) = [], address
     for user in ("postgres", "crm_owner", "telemetry_ingest", "debezium", "auditor"):
         for password in ("", user):
             try:
-                psycopg.connect(host=HOST, port=port, user=user, password=password, dbname="postgres", connect_timeout=10).close()
+                psycopg.connect(host=host, port=port, user=user, password=password, dbname="postgres", connect_timeout=10).close()
             except psycopg.OperationalError:
                 continue
             granted.append(f"{user} with the password {password!r}")
     return granted
 
 
-def kafka(port: int) -> list[str]:
-    base = {"bootstrap.servers": f"{HOST}:{port}", "log_level": 0, "socket.timeout.ms": 3000}
+def kafka(address: Address) -> list[str]:
+    base = {"bootstrap.servers": "{}:{}".format(*address), "log_level": 0, "socket.timeout.ms": 3000}
     sasl = {"security.protocol": "SASL_PLAINTEXT"}
     attempts: dict[str, dict[str, str | int]] = {
         "without an account": {},
@@ -109,37 +108,38 @@ def kafka(port: int) -> list[str]:
     return granted
 
 
-def clickhouse(port: int) -> list[str]:
+def clickhouse(address: Address) -> list[str]:
     granted = []
     for user in ("default", "migrator", "reader", ""):
         try:
-            with Client(HOST, port, user=user, password="", connect_timeout=10) as client:
+            with Client(*address, user=user, password="", connect_timeout=10) as client:
                 granted.append(f"{user!r}: {client.execute('SELECT 1')}")
         except (Error, EOFError, OSError):
             continue
     try:  # a page sends HTTP to any port
-        answer = httpx.post(f"http://{HOST}:{port}/?query=SELECT+1&add_http_cors_header=1", headers=PAGE, timeout=20, trust_env=False)
+        answer = httpx.post(
+            "http://{}:{}/?query=SELECT+1&add_http_cors_header=1".format(*address), headers=PAGE, timeout=20, trust_env=False
+        )
         granted += [f"HTTP: {answer.status_code}"] if answer.is_success else []  # 400 is the native port's word that it does not speak HTTP
     except httpx.TransportError:
         pass
     return granted
 
 
-def redis_server(port: int) -> list[str]:
+def redis_server(address: Address) -> list[str]:
     granted = []
-    for user, password in ((None, None), ("default", ""), ("bff", "bff"), ("probe", "probe")):
-        try:
-            with redis.Redis(HOST, port, username=user, password=password, socket_timeout=10) as client:
-                granted.append(f"{user}: {client.ping()}")
-        except redis.RedisError:
-            continue
+    for login in ("", "AUTH default \r\n", "AUTH bff bff\r\n", "AUTH probe probe\r\n"):
+        with socket.create_connection(address, timeout=10) as connection:
+            connection.sendall(f"{login}PING\r\nQUIT\r\n".encode())
+            answer = b"".join(iter(lambda: connection.recv(4096), b""))
+        granted += [f"{login.strip()}: {answer!r}"] if b"+PONG" in answer else []
     return granted
 
 
-def unanswered(port: int) -> list[str]:
+def unanswered(address: Address) -> list[str]:
     """A socket that is only there to be unique (Keycloak's transaction manager makes its process id of it): nobody reads what is sent."""
     try:
-        with socket.create_connection((HOST, port), timeout=3) as connection:
+        with socket.create_connection(address, timeout=3) as connection:
             connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
             answer = connection.recv(100)
     except OSError:
@@ -147,7 +147,7 @@ def unanswered(port: int) -> list[str]:
     return [f"an answer: {answer!r}"] if answer else []
 
 
-TRIES: dict[str, Callable[[int], list[str]]] = {
+TRIES: dict[str, Callable[[Address], list[str]]] = {
     "postgres": postgres,
     "kafka": kafka,
     "kafka_controller": kafka,
@@ -160,14 +160,15 @@ TRIES: dict[str, Callable[[int], list[str]]] = {
 
 def main() -> None:
     logging.disable()
-    account, listeners = int(sys.argv[1]), json.load(sys.stdin)
+    account = int(sys.argv[1])
+    listeners: dict[str, Address] = {name: (host, port) for name, (host, port) in json.load(sys.stdin).items()}
     if account:
-        for name, port in listeners.items():
-            TRIES[name](port)  # so that all is imported: the account may not be allowed to read the interpreter's folder
+        for name, address in listeners.items():
+            TRIES[name](address)  # so that all is imported: the account may not be allowed to read the interpreter's folder
         os.setgroups([])
         os.setgid(account)
         os.setuid(account)
-    print(json.dumps({name: TRIES[name](port) for name, port in listeners.items()}))
+    print(json.dumps({name: TRIES[name](address) for name, address in listeners.items()}))
 
 
 if __name__ == "__main__":

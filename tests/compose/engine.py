@@ -1,0 +1,110 @@
+"""The container engine and Compose, by their commands: every call has a deadline, every failure says what was called."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+FILE = REPOSITORY / "deploy" / "compose.yml"
+CALL_LIMIT_S = 900.0
+LAST_LINES = 25
+
+
+class TrialError(Exception):
+    """What did not go as it should, in words."""
+
+
+def compose_command() -> tuple[str, ...]:
+    """Compose as the engine's plugin, else the program that came before it. Raises `TrialError` where there is neither."""
+    if shutil.which("docker") and subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode == 0:
+        return ("docker", "compose")
+    if shutil.which("docker-compose"):
+        return ("docker-compose",)
+    raise TrialError("neither `docker compose` nor `docker-compose` is installed")
+
+
+def called(
+    *command: str, limit_s: float = CALL_LIMIT_S, input_text: str | None = None, check: bool = True
+) -> subprocess.CompletedProcess[str]:
+    try:
+        done = subprocess.run(command, input=input_text, capture_output=True, text=True, timeout=limit_s, check=False, cwd=REPOSITORY)
+    except subprocess.TimeoutExpired as expired:
+        raise TrialError(f"{' '.join(command)}: no end within {limit_s:g} s\n{_last(expired.stdout)}\n{_last(expired.stderr)}") from None
+    if check and done.returncode != 0:
+        raise TrialError(f"{' '.join(command)}: exit code {done.returncode}\n{_last(done.stdout)}\n{_last(done.stderr)}")
+    return done
+
+
+def _last(text: str | bytes | None) -> str:
+    shown = text.decode(errors="replace") if isinstance(text, bytes) else (text or "")
+    return "\n".join(shown.splitlines()[-LAST_LINES:])
+
+
+@dataclass(frozen=True)
+class Project:
+    """A Compose project of *name* with the variables of *env_file*."""
+
+    compose: tuple[str, ...]
+    name: str
+    env_file: Path
+
+    def call(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        return called(
+            *self.compose, "--project-name", self.name, "--file", str(FILE), "--env-file", str(self.env_file), *arguments, **options
+        )
+
+    def containers(self) -> Mapping[str, Mapping[str, Any]]:
+        """What the engine says of each service's container."""
+        ids = called("docker", "ps", "--all", "--quiet", "--filter", f"label=com.docker.compose.project={self.name}").stdout.split()
+        if not ids:
+            return {}
+        told = json.loads(called("docker", "inspect", *ids).stdout)
+        return {each["Config"]["Labels"]["com.docker.compose.service"]: each for each in told if not _is_one_off(each)}
+
+    def crash(self, service: str) -> None:
+        """End the first process of *service*'s container as an out-of-memory kill would: the engine is not told that somebody meant it."""
+        pid = int(self.containers()[service]["State"]["Pid"])
+        if pid <= 1:
+            raise TrialError(f"{service} does not run")
+        os.kill(pid, signal.SIGKILL)
+
+    def wait_healthy(self, limit_s: float, told: Callable[[str], None], *, without: Collection[str] = ()) -> None:
+        """Wait until what has a health check is healthy, what stays runs, and the steps have ended well, *without* those services. Raises `TrialError`."""
+        until, said = time.monotonic() + limit_s, 0.0
+        while waiting := {name: state for name, each in self._others(without).items() if (state := _state(each)) is not None}:
+            if time.monotonic() > until:
+                raise TrialError(f"not ready within {limit_s:g} s: {waiting}")
+            if time.monotonic() - said > 20:
+                told(f"waiting for {', '.join(f'{name} ({state})' for name, state in sorted(waiting.items()))}")
+                said = time.monotonic()
+            time.sleep(2)
+
+    def _others(self, without: Collection[str]) -> Mapping[str, Mapping[str, Any]]:
+        return {name: each for name, each in self.containers().items() if name not in without}
+
+    def network(self, name: str) -> str:
+        return f"{self.name}_{name}"
+
+
+def _is_one_off(container: Mapping[str, Any]) -> bool:
+    return str(container["Config"]["Labels"].get("com.docker.compose.oneoff", "")).lower() == "true"
+
+
+def _state(container: Mapping[str, Any]) -> str | None:
+    """What *container* still lacks; None where it is as it should be."""
+    state = container["State"]
+    if container["HostConfig"]["RestartPolicy"]["Name"] in ("", "no"):
+        return None if state["Status"] == "exited" and state["ExitCode"] == 0 else f"{state['Status']}, exit code {state['ExitCode']}"
+    if state["Status"] != "running":
+        return str(state["Status"])
+    health = state.get("Health", {}).get("Status", "healthy")
+    return None if health == "healthy" else str(health)

@@ -1,0 +1,95 @@
+"""What a container without a secret reaches and is granted, from each network: it runs in the operator's image, which has clients of every server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from tests.compose.engine import REPOSITORY, Project, TrialError, called
+
+IMAGE = "bionicpro/operator:0.1.0"
+Address = tuple[str, int]
+SERVICES: Mapping[str, Address] = {
+    "postgres": ("postgres", 5432),
+    "kafka": ("kafka", 9092),
+    "kafka_controller": ("kafka", 9093),
+    "connect": ("connect", 8083),
+    "clickhouse": ("clickhouse", 9000),
+    "redis": ("redis", 6379),
+    "keycloak": ("keycloak", 8080),
+    "keycloak_management": ("keycloak", 9000),
+    "processor": ("processor", 6066),
+    "reports_api": ("reports-api", 8001),
+    "bff": ("bff", 8000),
+}
+"""As tests/support/strangers.py names what it tries."""
+WITHIN: Mapping[str, frozenset[str]] = {
+    "front": frozenset({"keycloak", "keycloak_management", "bff"}),
+    "middle": frozenset({"keycloak", "keycloak_management", "bff", "redis", "reports_api"}),
+    "back": frozenset({"postgres", "kafka", "connect", "clickhouse", "processor", "reports_api"}),
+}
+"""What can be reached from each network, and nothing else: Kafka's controller listens inside its container alone."""
+REACHED = """
+import json, socket, sys
+from concurrent.futures import ThreadPoolExecutor
+def is_open(address):
+    try:
+        socket.create_connection(tuple(address), timeout=5).close()
+    except OSError:
+        return False
+    return True
+addresses = json.load(sys.stdin)
+with ThreadPoolExecutor(len(addresses)) as pool:
+    print(json.dumps([name for name, is_it in zip(addresses, pool.map(is_open, addresses.values())) if is_it]))
+"""
+OUTSIDE = "import socket; socket.create_connection(('192.0.2.1', 9), timeout=3)"
+UNREACHABLE = "Network is unreachable"
+SCRIPT = REPOSITORY / "tests" / "support" / "strangers.py"
+LIMIT_S = 300.0
+
+
+def tried(project: Project) -> dict[str, list[str]]:
+    """What was reached from each network. Raises `TrialError` where that is not what `WITHIN` says, or anything was granted."""
+    found: dict[str, list[str]] = {}
+    for network, expected in WITHIN.items():
+        reached = set(_reached(project, network, SERVICES))
+        if reached != expected:
+            raise TrialError(f"from {network} one reaches {sorted(reached)}, not {sorted(expected)}")
+        if past := _reached(project, network, _elsewhere(project, network)):
+            raise TrialError(f"from {network} one reaches {past} in other networks")
+        granted = json.loads(_run(project, network, ["/strangers.py", "0"], json.dumps({name: SERVICES[name] for name in reached})))
+        if any(granted.values()):
+            raise TrialError(f"from {network} a stranger is granted {granted}")
+        found[network] = sorted(reached)
+    _require_no_way_out(project)
+    return found
+
+
+def _reached(project: Project, network: str, addresses: Mapping[str, Address]) -> list[str]:
+    found: list[str] = json.loads(_run(project, network, ["-c", REACHED], json.dumps(addresses)))
+    return found
+
+
+def _elsewhere(project: Project, network: str) -> dict[str, Address]:
+    """Every service by its addresses in the other networks, which no name leads to."""
+    containers = project.containers()
+    return {
+        f"{name} in {other}": (attached["IPAddress"], port)
+        for name, (host, port) in SERVICES.items()
+        for other, attached in containers[host]["NetworkSettings"]["Networks"].items()
+        if other != project.network(network) and attached["IPAddress"]
+    }
+
+
+def _require_no_way_out(project: Project) -> None:
+    for network in ("middle", "back"):
+        command = ["docker", "run", "--rm", "--network", project.network(network), "--entrypoint", "python", IMAGE, "-c", OUTSIDE]
+        done = called(*command, limit_s=LIMIT_S, check=False)
+        if UNREACHABLE not in done.stderr:
+            raise TrialError(f"{network} has a way out: {done.stderr[-300:]}")
+
+
+def _run(project: Project, network: str, arguments: list[str], given: str) -> str:
+    mounted = ["--volume", f"{SCRIPT}:/strangers.py:ro"]
+    command = ["docker", "run", "--rm", "--interactive", "--network", project.network(network), *mounted, "--entrypoint", "python", IMAGE]
+    return called(*command, *arguments, limit_s=LIMIT_S, input_text=given).stdout
