@@ -170,7 +170,7 @@ def test_columns_identity_and_trigger_that_drift_are_named_and_a_repair_brings_w
     )
     not_fresh(site)
     letters_come(without_identity=1, absent_column=5)
-    assert "then `bionicpro repair`" in next(line for line in site.all_problems() if "did not say all that they are about" in line)
+    assert "then run `bionicpro repair`" in next(line for line in site.all_problems() if "did not say all that they are about" in line)
     assert case.reports() == before
     others = f"CREATE TEMP TABLE kept AS SELECT * FROM {EVENTS} WHERE prosthesis_id <> ALL (ARRAY{case.prostheses})"
     site.owner("telemetry", f"{others}; TRUNCATE {EVENTS}; INSERT INTO {EVENTS} SELECT * FROM kept")
