@@ -137,7 +137,7 @@ class Mart:
 
     def all_documents(self) -> Iterator[OwnershipDocument]:
         """The ownership documents in force of all prostheses, a block at a time."""
-        for (document,) in self.client.execute_iter("SELECT document FROM ownership FINAL", settings={"max_block_size": _KEYS_PER_QUERY}):
+        for (document,) in self.client.execute_iter("SELECT document FROM ownership FINAL"):
             yield decode_document(document.encode())
 
     def raw_days(self) -> DayRange | None:
