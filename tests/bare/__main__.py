@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         if not options.inside:  # the process around it says so
-            print("\nstopped; nothing of it is left", file=sys.stderr)
+            print("\nstopped", file=sys.stderr)
         return 130
     report("all was as it should be" if not failed else f"not as it should be: {', '.join(failed)}; logs in {RESULTS}")
     return 1 if failed else 0
