@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ from local.ports import Reservation
 SECRET_BYTES = 24
 TYPED_SECRET_BYTES = 12  # of a demo login: somebody types it
 # What others of the machine may not even list. PostgreSQL's folder is its own account's and not among them.
-PRIVATE = ("config", "logs", "env")
+PRIVATE = ("config", "logs", "env", "tmp")
 PRIVATE_DATA = ("kafka", "clickhouse", "redis", "keycloak", "processor")
 MAX_SOCKET_PATH = 100  # of the 108 bytes that Linux allows
 
@@ -88,6 +89,11 @@ class Instance:
         return self.folder / "config" / name
 
     @property
+    def temporary(self) -> Path:
+        """For temporary files, emptied before each start."""
+        return self.folder / "tmp"
+
+    @property
     def logs(self) -> Path:
         return self.folder / "logs"
 
@@ -130,6 +136,7 @@ def open_instance(folder: Path, *, usual_ports: bool) -> tuple[Instance, list[st
     for passage in (folder, folder / "data"):
         private_folder(passage)
         passage.chmod(0o711 if paths.is_root() else 0o700)  # PostgreSQL, which does not run as root, has to get to its own folder
+    shutil.rmtree(folder / "tmp", ignore_errors=True)
     for part in (*PRIVATE, *(f"data/{server}" for server in PRIVATE_DATA)):
         private_folder(folder / part)
     held, notes = ports.reserve(wanted_ports(_stored_ports(folder), usual=usual_ports))

@@ -27,7 +27,7 @@ def prepare(instance: Instance) -> None:
 
 def program(instance: Instance) -> Program:
     jaas = f"-Djava.security.auth.login.config={_jaas(instance)}"
-    command = (java(), "-Xms1g", "-Xmx1g", "-Xmn640m", *JVM, jaas, logging_option(instance, "warn"), "-cp", class_path())
+    command = (*java(instance), "-Xms1g", "-Xmx1g", "-Xmn640m", *JVM, jaas, logging_option(instance, "warn"), "-cp", class_path())
     main = ("org.apache.kafka.connect.cli.ConnectDistributed", str(instance.config("connect.properties")))
     return Program(
         name="connect",

@@ -41,7 +41,7 @@ def prepare(instance: Instance) -> None:
 
 
 def program(instance: Instance) -> Program:
-    command = (java(), "-Xms256m", "-Xmx640m", *JVM, logging_option(instance, "warn"), "-cp", class_path(), "kafka.Kafka")
+    command = (*java(instance), "-Xms256m", "-Xmx640m", *JVM, logging_option(instance, "warn"), "-cp", class_path(), "kafka.Kafka")
     return Program(
         name="kafka",
         command=launched((*command, str(instance.config("kafka.properties"))), env_file=instance.env_file("kafka")),
@@ -81,7 +81,7 @@ def _format(instance: Instance, config: Path) -> None:
     cluster = urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
     if cluster.startswith("-"):
         cluster = "A" + cluster[1:]  # the tool would read it as an option
-    command = [java(), "-Xmx256m", "-XX:TieredStopAtLevel=1", *JVM, logging_option(instance, "warn"), "-cp", class_path()]
+    command = [*java(instance), "-Xmx256m", "-XX:TieredStopAtLevel=1", *JVM, logging_option(instance, "warn"), "-cp", class_path()]
     command += ["kafka.tools.StorageTool", "format", "--standalone", "-t", cluster, "-c", str(config)]
     environment = os.environ | paths.LOCALE | environment_files.read(instance.env_file("kafka"))
     finished = commands.run(command, environment=environment, umask=0o077)

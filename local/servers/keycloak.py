@@ -71,7 +71,7 @@ def program(instance: Instance) -> Program:
     settings = (f"-Dkc.home.dir={home}", f"-Djboss.server.config.dir={home / 'conf'}")
     return Program(
         name="keycloak",
-        command=launched((java(), *JVM, *settings, *runner, *_arguments(instance)), env_file=instance.env_file("keycloak")),
+        command=launched((*java(instance), *JVM, *settings, *runner, *_arguments(instance)), env_file=instance.env_file("keycloak")),
         directory=home,
         stop_wait_s=30,
         priority=30,

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from local.instance import Instance
+
 LAUNCH = Path(__file__).resolve().parent.parent / "launch.py"
 
 
@@ -35,7 +37,10 @@ def launched(
     return (sys.executable, str(LAUNCH), *options, "--deadline", str(deadline_s), "--", *command)
 
 
-def java() -> str:
-    """The Java that ``$JAVA_HOME`` names, else the one on the path."""
+def java(instance: Instance) -> tuple[str, str]:
+    """The Java that ``$JAVA_HOME`` names, else the one on the path, with the instance's folder for temporary files.
+
+    In a shared one Keycloak makes a folder of a fixed name: whoever starts it first on a machine shuts everybody else out.
+    """
     home = os.environ.get("JAVA_HOME")
-    return str(Path(home) / "bin" / "java") if home else "java"
+    return str(Path(home) / "bin" / "java") if home else "java", f"-Djava.io.tmpdir={instance.temporary}"

@@ -37,7 +37,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nstopped", file=sys.stderr)
+        if not options.inside:  # the process around it says so
+            print("\nstopped", file=sys.stderr)
         return 130
     report("all was as it should be" if not failed else f"not as it should be: {', '.join(failed)}; logs in {RESULTS}")
     return 1 if failed else 0

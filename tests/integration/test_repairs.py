@@ -153,7 +153,15 @@ def interrupted_repair(site: Site, *days: str) -> int:
 
 def kafka_tool(site: Site, *arguments: str) -> str:
     """Kafka's own command, as an administrator calls it."""
-    command = [java(), "-Xmx128m", "-cp", class_path(), TOOL, "--bootstrap-server", site.system.kafka.bootstrap_servers]
+    command = [
+        *java(site.system.instance),
+        "-Xmx128m",
+        "-cp",
+        class_path(),
+        TOOL,
+        "--bootstrap-server",
+        site.system.kafka.bootstrap_servers,
+    ]
     account = site.system.kafka.accounts["kafka"]
     login = f'org.apache.kafka.common.security.plain.PlainLoginModule required username="{account.user}" password="{account.password}";'
     properties = site.system.instance.config("administrator.properties")

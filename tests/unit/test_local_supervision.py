@@ -40,6 +40,19 @@ def test_no_secret_stands_on_a_command_line(instance: Instance) -> None:
     assert not [name for name, secret in instance.secrets.items() if secret in text]
 
 
+@pytest.mark.parametrize("server", ["kafka", "connect", "keycloak"])
+def test_what_java_writes_for_a_while_is_the_instances_own(server: str, instance: Instance) -> None:
+    assert f"-Djava.io.tmpdir={instance.folder / 'tmp'}" in system.SERVERS[server].program(instance).command
+    assert instance.temporary.stat().st_mode & 0o077 == 0
+
+
+def test_temporary_files_of_an_earlier_start_are_gone(tmp_path: Path) -> None:
+    for _ in range(2):
+        opened, _ = open_instance(tmp_path / "one", usual_ports=False)
+        assert list(opened.temporary.iterdir()) == []
+        (opened.temporary / "left").touch()
+
+
 def test_what_a_server_needs_is_started_with_it() -> None:
     assert system.with_needs(["connect"]) == ["kafka", "connect"]
 
