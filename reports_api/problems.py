@@ -30,7 +30,8 @@ def invalid(location: str, name: str, detail: str) -> ProblemError:
 
 def unavailable(detail: str, retry_after_s: float) -> ProblemError:
     """Something this service needs is away for now."""
-    return ProblemError(503, "unavailable", detail, retry_after_s=retry_after_s)
+    # Rounded up beyond whole seconds: who comes a little later finds more of it back.
+    return ProblemError(503, "unavailable", detail, retry_after_s=max(1, round(retry_after_s + 0.5)))
 
 
 def no_place(full: ShareFullError, kind: str, detail: str, retry_after_s: int = RETRY_AFTER_S) -> ProblemError:
