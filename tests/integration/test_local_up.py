@@ -86,7 +86,12 @@ def test_a_clean_end_leaves_nothing_and_is_no_error(how: str, tmp_path: Path) ->
 @pytest.mark.parametrize("target", ["down", "reset"])
 def test_what_stops_or_forgets_says_how_to_begin_before_any_set_up(target: str, tmp_path: Path) -> None:
     finished = subprocess.run(
-        ["make", "-f", str(paths.REPOSITORY / "Makefile"), target], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+        ["make", "--no-print-directory", "-f", str(paths.REPOSITORY / "Makefile"), target],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert finished.returncode == 2
     assert finished.stdout.strip() == "nothing is set up here: run make up"
