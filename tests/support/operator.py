@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 from cli.main import app
 from tests.support.system import System
 
-STARTED_WITHIN_S = 90.0
+STARTED_WITHIN_S = 240.0  # a busy machine has needed more than two minutes for the imports alone
 # What the pipe has not, and what other tests leave behind.
 WITHOUT = tuple(argument for part in ("reports-api", "bff", "keycloak", "dead-letters", "sources") for argument in ("--without", part))
 
