@@ -155,6 +155,7 @@ def _mend(settings: ReconciliationSettings, wanted: Plan, progress: Progress) ->
     mapping = SourceMapping.read(settings.reconciliation.mapping)
     with serving_mart(settings.clickhouse, wanted.generation) as mart:
         oracle = Oracle(mapping, mart.erased())
+    name = f"repair-{uuid.uuid4()}"
     unfinished: list[str] = []  # one damaged item holds up no other
     if wanted.owners or wanted.others:
         prostheses = sorted(wanted.owners | wanted.others)
@@ -165,7 +166,7 @@ def _mend(settings: ReconciliationSettings, wanted: Plan, progress: Progress) ->
         for line in _await_ownership(settings, oracle, sorted(wanted.others), wanted.generation, OTHERS_WAIT_S):
             progress(line)
     surplus = _still_absent(settings, oracle, wanted.raw.surplus)
-    send(settings.kafka, deletes(surplus))
+    send(settings.kafka, deletes(surplus, name))
     if surplus:
         progress(f"{len(surplus)} events are taken out")
     again = [*wanted.raw.missing.items(), *wanted.raw.different.items()]
@@ -176,25 +177,25 @@ def _mend(settings: ReconciliationSettings, wanted: Plan, progress: Progress) ->
         progress(f"{at + len(portion)} of {len(again)} rows asked for again")
         unfinished += Arrival(settings, oracle, progress, wanted.generation).wait(portion)
     progress(
-        f"{send(settings.kafka, recomputes(wanted.days_by_prosthesis(), wanted.generation, wanted.unequal_keys()))} prostheses to recompute"
+        f"{send(settings.kafka, recomputes(wanted.days_by_prosthesis(), name, wanted.generation, wanted.unequal_keys()))} prostheses to recompute"
     )
     if unfinished:
         raise RepairError("; ".join(unfinished) + ". Everything else was mended; repair again once these are")
 
 
-def deletes(surplus: Iterable[EventKey]) -> list[Command]:
-    """Delete commands for *surplus*, at most IDS_PER_DELETE ids each."""
+def deletes(surplus: Iterable[EventKey], name: str) -> list[Command]:
+    """Delete commands for *surplus*, at most IDS_PER_DELETE ids each. *name*: of the repair, by which its commands go."""
     commands: list[Command] = []
     for prosthesis, keys in groupby(sorted(surplus), key=lambda key: key.prosthesis_id):
         halves = [(key.high, key.low) for key in keys]
         for at in range(0, len(halves), IDS_PER_DELETE):
             ids = tuple(halves[at : at + IDS_PER_DELETE])
-            commands.append(Delete(command_id=str(uuid.uuid4()), prosthesis_id=prosthesis, event_ids=ids, reason="repair"))
+            commands.append(Delete(command_id=f"{name}-delete-{len(commands)}", prosthesis_id=prosthesis, event_ids=ids, reason="repair"))
     return commands
 
 
-def recomputes(days: Mapping[str, DayRange], generation: int | None = None, reports: Iterable[Key] = ()) -> list[Command]:
-    """One recompute command a prosthesis, for the workers of all generations or of one.
+def recomputes(days: Mapping[str, DayRange], name: str, generation: int | None = None, reports: Iterable[Key] = ()) -> list[Command]:
+    """One recompute command a prosthesis, for the workers of all generations or of one. *name*: of the repair or rebuild, by which its commands go.
 
     *reports*: those that are not as they should be, named so that also rows of the mart without a state are taken back.
     """
@@ -203,7 +204,7 @@ def recomputes(days: Mapping[str, DayRange], generation: int | None = None, repo
         named.setdefault(key.prosthesis_id, []).append((key.user_id, key.report_date))
     return [
         Recompute(
-            command_id=str(uuid.uuid4()),
+            command_id=f"{name}-recompute-{number}",
             prosthesis_id=prosthesis,
             from_date=range_.first,
             to_date=range_.last,
@@ -211,7 +212,7 @@ def recomputes(days: Mapping[str, DayRange], generation: int | None = None, repo
             reports=tuple(named.get(prosthesis, ())),
             reason="repair",
         )
-        for prosthesis, range_ in days.items()
+        for number, (prosthesis, range_) in enumerate(days.items())
     ]
 
 

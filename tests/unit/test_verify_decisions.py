@@ -186,11 +186,12 @@ def test_an_event_under_another_time_on_the_other_side_is_different_not_surplus(
 
 
 def test_deletes_are_bounded_and_commands_survive_their_encoding() -> None:
-    commands = deletes([EventKey("2", 0, n) for n in range(IDS_PER_DELETE + 1)] + [EventKey("1", 7, 8)])
+    commands = deletes([EventKey("2", 0, n) for n in range(IDS_PER_DELETE + 1)] + [EventKey("1", 7, 8)], "r")
     sizes = [(command.prosthesis_id, len(command.event_ids)) for command in commands if isinstance(command, Delete)]
     assert sizes == [("1", 1), ("2", IDS_PER_DELETE), ("2", 1)]
-    commands += recomputes({"5": days(0, 1)})
+    commands += recomputes({"5": days(0, 1)}, "r")
     assert [decode_command(encode_command(command)) for command in commands] == commands
+    assert [command.command_id for command in commands] == ["r-delete-0", "r-delete-1", "r-delete-2", "r-recompute-0"]
     assert isinstance(commands[-1], Recompute)
     assert encode_command(commands[-1]).startswith(b'{"type":"recompute","command_id":')
 
