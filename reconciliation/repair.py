@@ -195,7 +195,7 @@ def deletes(surplus: Iterable[EventKey], name: str) -> list[Command]:
 
 
 def recomputes(days: Mapping[str, DayRange], name: str, generation: int | None = None, reports: Iterable[Key] = ()) -> list[Command]:
-    """One recompute command a prosthesis, for the workers of all generations or of one. *name*: of the repair or rebuild, by which its commands go.
+    """One recompute command a prosthesis, for the workers of all generations or of one. *name*: of the repair, by which its commands go.
 
     *reports*: those that are not as they should be, named so that also rows of the mart without a state are taken back.
     """

@@ -186,7 +186,7 @@ class Rebuild:
         left = [(prosthesis, rows) for prosthesis, rows in self._tables.raw_counts(of_old=False) if prosthesis > self._plan.cursor]
         done = 0
         for portion in self._portions(left):
-            _, places = send_located(self._settings.kafka, recomputes(portion, f"rebuild-{uuid.uuid4()}", self._generation))
+            _, places = send_located(self._settings.kafka, recomputes(portion, self._generation))
             patience.until(partial(self._is_handled, places), f"{len(portion)} prostheses are folded")
             done += len(portion)
             self._say(f"folded {done} of {len(left)} prostheses")
