@@ -61,7 +61,7 @@ def _require() -> None:
 
 def _tried(name: str, options: argparse.Namespace) -> bool:
     """Whether everything was right in *name*. The trial runs as the first process of its own namespaces: whatever it mounts or starts ends with it."""
-    original = rootfs.base(rootfs.RELEASES[name], options.keyring, DEBOOTSTRAP_S, report)
+    original = rootfs.base(rootfs.RELEASES[name], options.mirror, options.keyring, DEBOOTSTRAP_S, report)
     folder = Path(tempfile.mkdtemp(prefix=f"bionicpro-bare-{name}-", dir=options.folder))
     shutil.rmtree(RESULTS / name, ignore_errors=True)
     (RESULTS / name).mkdir(parents=True)
@@ -109,6 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("releases", nargs="*", metavar="RELEASE", type=_release, help=f"of {known} (default: {' '.join(USUAL)})")
     parser.add_argument("--caches", action="store_true", help="take over what uv, Maven and npm have in our home folder, to save time")
     parser.add_argument("--browser", action="store_true", help="also a test in a real browser")
+    parser.add_argument("--mirror", metavar="URL", help="of the releases' packages (default: debootstrap's own, which Ubuntu has none of)")
     parser.add_argument("--keyring", type=Path, help="the distribution's archive keys, where this machine has none (Ubuntu's on Debian)")
     parser.add_argument("--folder", type=Path, help="where the root file systems are copied to (default: the folder for temporary files)")
     parser.add_argument("--keep", action="store_true", help="leave the copies for a look")

@@ -18,7 +18,6 @@ from local import paths
 
 PACKAGES = ("git", "make", "python3", "ca-certificates")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-DEBIAN, UBUNTU = "http://deb.debian.org/debian", "http://archive.ubuntu.com/ubuntu"
 LOOK_S = 0.5
 TELL_EVERY_S = 30.0
 END_LIMIT_S = 20.0
@@ -33,18 +32,14 @@ class TrialError(Exception):
 
 @dataclass(frozen=True)
 class Release:
-    """A distribution's release as debootstrap knows it; ``script`` where debootstrap does not know it by name yet."""
+    """A distribution's release as debootstrap knows it; ``script`` where debootstrap does not know it by name yet, and so has no mirror of it either."""
 
     name: str
-    mirror: str
     components: str = "main"
     script: str | None = None
 
 
-RELEASES = {
-    release.name: release
-    for release in (Release("bookworm", DEBIAN), Release("trixie", DEBIAN), Release("noble", UBUNTU, "main,universe", "gutsy"))
-}
+RELEASES = {release.name: release for release in (Release("bookworm"), Release("trixie"), Release("noble", "main,universe", "gutsy"))}
 
 
 @dataclass(frozen=True)
@@ -56,19 +51,24 @@ class Account:
 ROOT = Account("root", "/root")
 
 
-def base(release: Release, keyring: Path | None, deadline_s: float, report: Report) -> Path:
-    """The untouched root file system of *release*. An interrupted debootstrap leaves nothing that counts as one."""
+def base(release: Release, mirror: str | None, keyring: Path | None, deadline_s: float, report: Report) -> Path:
+    """The untouched root file system of *release*. An interrupted debootstrap leaves nothing that counts as one.
+
+    *mirror*: of its packages; None: debootstrap's own. Raises TrialError where it has none.
+    """
     folder = paths.cache() / "bare" / release.name
     if not folder.exists():
-        report(f"{release.name}: debootstrap from {release.mirror}")
+        if release.script and not mirror:
+            raise TrialError(f"debootstrap has no mirror of {release.name}: name one with --mirror")
+        report(f"{release.name}: debootstrap")
         partial = folder.with_name(f"{release.name}.part")
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         command = ["debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", f"--components={release.components}"]
         command += [f"--keyring={keyring}"] if keyring else []
-        script = [release.script] if release.script else []
+        source = [mirror, *([release.script] if release.script else [])] if mirror else []
         log = folder.with_name(f"{release.name}.log")
-        follow([*command, release.name, str(partial), release.mirror, *script], log, deadline_s, report)
+        follow([*command, release.name, str(partial), *source], log, deadline_s, report)
         partial.rename(folder)
     return folder
 
