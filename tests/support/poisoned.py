@@ -17,10 +17,10 @@ OWN_RECORD = 20_000
 
 
 def poison_store(write: Any) -> Any:
-    def write_telemetry(self: Any, columns: Any) -> None:
-        if ((columns.amplitude_uv == POISON_UV) & (columns.deleted == 0)).any():
+    def write_telemetry(self: Any, prosthesis_ids: Any, events: Any, former: Any = None) -> None:
+        if ((events.amplitude_uv == POISON_UV) & (events.deleted == 0)).any():
             raise OverflowError("an event that cannot be written")
-        write(self, columns)
+        write(self, prosthesis_ids, events, former)
 
     return write_telemetry
 
