@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 from cli.broker import Broker
 from clickhouse.migrator import Generation, Migrator, SchemaError
 from schemas.generations import FIRST_GENERATION, SERVING, changelog_of, group_of
 from service_kit.settings import ClickHouseSettings, KafkaSettings
+
+LEAVING_S = 45.0  # more than a worker's session lasts (BIONICPRO_PROCESSOR__SESSION_TIMEOUT_S)
+LOOK_S = 0.5
 
 
 def generations(settings: ClickHouseSettings) -> list[Generation]:
@@ -30,11 +35,16 @@ def serving_group(settings: ClickHouseSettings, base: str) -> str:
 def drop(migrator: Migrator, kafka: KafkaSettings, base: str, generation: int) -> None:
     """Delete a generation that readers do not see, for good: its tables, its consumer group, its directory's topic (the first one's is in the catalogue).
 
-    Raises SchemaError while workers write it, or where it must not be dropped. Idempotent.
+    A worker that has just ended stays a member of its group for as long as its session lasts: that is waited for. Raises SchemaError while workers
+    write it, or where it must not be dropped. Idempotent.
     """
+    migrator.require_droppable(generation)
     broker, group = Broker(kafka), group_of(base, generation)
-    if members := broker.group(group).members:
-        raise SchemaError(f"generation {generation} is still written, by {', '.join(members)}: stop these workers first")
+    deadline = time.monotonic() + LEAVING_S
+    while members := broker.group(group).members:
+        if time.monotonic() > deadline:
+            raise SchemaError(f"generation {generation} is still written, by {', '.join(members)}: stop these workers first")
+        time.sleep(LOOK_S)
     migrator.drop_generation(generation)
     broker.forget_group(group)
     if generation != FIRST_GENERATION:

@@ -158,13 +158,17 @@ class Migrator:
         """Record a generation's state, and what its builder has to remember."""
         self._insert_states([(generation, state, detail)])
 
-    def drop_generation(self, generation: int) -> None:
-        """Delete a generation's tables for good. Idempotent. Raises SchemaError for one that readers see or that never was."""
+    def require_droppable(self, generation: int) -> None:
+        """Raises SchemaError for a generation that readers see or that never was."""
         states = {one.number: one.state for one in self.generations()}
         if generation not in states:
             raise SchemaError(f"there is no generation {generation}; there are {', '.join(map(str, states)) or 'none'}")
         if states[generation] == SERVING:
             raise SchemaError(f"readers see generation {generation}: it cannot be dropped")
+
+    def drop_generation(self, generation: int) -> None:
+        """Delete a generation's tables for good. Idempotent. Raises SchemaError as ``require_droppable``."""
+        self.require_droppable(generation)
         self._run("DROP DATABASE IF EXISTS {generation_database} SYNC;", generation)
         self.note(generation, DROPPED, "")
 
