@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterable, Mapping
 
 import structlog
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service_kit.logging import fault
@@ -21,7 +20,7 @@ class Edge:
 
     def __init__(self, app: ASGIApp, *, headers: Mapping[str, str]) -> None:
         self._app = app
-        self._headers = dict(headers)
+        self._headers = tuple((name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items())
 
     def refused(self, scope: Scope, request_id: str) -> ASGIApp | None:
         """The answer to a request that the application shall not see. None lets the request in."""
@@ -47,7 +46,7 @@ class Edge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                complete(MutableHeaders(scope=message), self._headers, request_id)
+                message["headers"] = completed(message["headers"], self._headers, request_id)
             await send(message)
 
         try:
@@ -64,12 +63,17 @@ class Edge:
         await (self.refused(scope, request_id) or self._app)(scope, receive, send)
 
 
-def complete(headers: MutableHeaders, ours: Mapping[str, str], request_id: str) -> None:
-    """Put *ours* and the request's id into *headers*; nothing is cached unless the application has said how."""
-    for name, value in ours.items():
-        headers[name] = value
-    headers.setdefault("cache-control", "no-store")
-    headers["x-request-id"] = request_id
+def completed(headers: RawHeaders, ours: RawHeaders, request_id: str) -> list[tuple[bytes, bytes]]:
+    """*headers* with *ours* in place of any of these names, and the request's id; nothing is cached unless the application has said how.
+
+    In one pass over ASGI's own form: every answer pays for it, and those to somebody who asks too much most of all.
+    """
+    always = [*ours, (b"x-request-id", request_id.encode("ascii"))]
+    names = {name for name, _ in always}
+    kept = [(name, value) for name, value in headers if name.lower() not in names]
+    if not any(name.lower() == b"cache-control" for name, _ in (*kept, *always)):
+        kept.append((b"cache-control", b"no-store"))
+    return kept + always
 
 
 def is_framed_twice(headers: RawHeaders) -> bool:
