@@ -29,7 +29,8 @@ class Step:
 class Drift:
     """*says*: in the finding that names it; None: it is no drift, and nothing has to be healed. *reasons* of dead letters that it may leave.
 
-    *hides*: rows of its time do not arrive, refused ones neither. *meanwhile* is done once it is named.
+    *hides*: rows of its time do not arrive, refused ones neither. *nulls*: a column of telemetry that Debezium may tell as null, and not as absent, of rows that are on their way when
+    its name changes. *meanwhile* is done once it is named.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Drift:
     says: str | None
     reasons: frozenset[str] = field(default_factory=frozenset)
     hides: bool = False
+    nulls: str = ""
     meanwhile: Step | None = None
 
 
@@ -58,6 +60,7 @@ def _renamed(table: str, column: str, meanwhile: Step | None = None) -> Drift:
         mend=Step(f"ALTER TABLE {table} RENAME COLUMN renamed TO {column}", _has_column(table, column)),
         says=f"{table}.{column} does not exist",
         reasons=frozenset({"absent-column"}),
+        nulls=column if table == EVENTS else "",
         meanwhile=meanwhile,
     )
 

@@ -37,6 +37,14 @@ class Letter:
         except (ValueError, KeyError, TypeError, AttributeError):
             return set()
 
+    def is_without(self, column: str) -> bool:
+        """Whether it is of a row that is refused although its telemetry is there but for the value of *column*."""
+        try:
+            row = json.loads(self.value).get("after") or {}
+        except (ValueError, AttributeError):
+            return False
+        return bool(column) and self.reason == "invalid-row" and column in row and row[column] is None
+
     def earlier(self, plan: Plan) -> bool:
         """Whether it is of an event of an earlier schedule, whose row came again: its own schedule had it explained."""
         return any(name == "event_id" and abs(number) < plan.first_event for name, number in self.ids)
@@ -68,7 +76,11 @@ class DeadLetters:
         strange = [
             letter
             for letter in letters
-            if letter.whole not in garbage and letter.reason not in drift.reasons and not letter.ids & known and not letter.earlier(plan)
+            if letter.whole not in garbage
+            and letter.reason not in drift.reasons
+            and not letter.is_without(drift.nulls)
+            and not letter.ids & known
+            and not letter.earlier(plan)
         ]
         problems = [f"dead letter not explained: {letter.reason}: {letter.value[:300]!r}" for letter in strange[:5]]
         missing = sorted(plan.broken - told - set(hidden))
