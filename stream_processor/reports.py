@@ -71,15 +71,11 @@ class Reports:
     def _day_starts_us(self, report: ReportId) -> int:
         return (self._devices.day_of(report) or day_of_date("UTC", report[1])).starts_us
 
-    def row_of(self, report: ReportId) -> int:
-        """The row of a report of a loaded page; a new one if the report has no state yet.
+    def rows_of(self, reports: Sequence[ReportId]) -> Ints:
+        """The rows of reports of loaded pages, new ones for those without a state; what new ones need is read at once.
 
         A new report begins with the highest id that raw has of the prosthesis on any day: an event that was once here may since have been moved away.
         """
-        return int(self.rows_of([report])[0])
-
-    def rows_of(self, reports: Sequence[ReportId]) -> Ints:
-        """The rows of many reports; what new ones need is read at once."""
         rows = [self._states.row(report) for report in reports]
         new = [i for i, row in enumerate(rows) if row is None]
         highest = self.highest_raw(np.array([reports[i][0] for i in new], dtype=np.int64)).tolist() if new else []
