@@ -8,6 +8,7 @@ import os
 import pwd
 import shutil
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,9 @@ def data_directory(instance: Instance) -> Path:
         return inside
     outside = paths.ROOT_DATA / instance.identifier / "postgres"
     if not inside.exists():
+        if outside.is_dir() and any(outside.iterdir()):
+            # Of a clone that stood here and was deleted: its passwords went with it. Nobody's data are deleted unasked.
+            outside.rename(outside.with_name(f"postgres-of-a-deleted-clone-{time.time_ns()}"))
         outside.mkdir(parents=True, exist_ok=True)
         for passage in (paths.ROOT_DATA, outside.parent):
             passage.chmod(0o711)  # to be passed, not to be listed
