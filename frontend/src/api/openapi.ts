@@ -2027,6 +2027,7 @@ export interface operations {
                      *       "user_id": "0b8f7f0e-5b0e-4b8e-9a4e-0d3c3b5a1f01",
                      *       "from": "2026-11-17",
                      *       "to": "2026-11-23",
+                     *       "prosthesis_id": null,
                      *       "days": 6,
                      *       "hours": [
                      *         {
@@ -2573,9 +2574,11 @@ export interface operations {
                      *           "serial_number": "BH3-000017",
                      *           "current": true,
                      *           "since": "2025-12-31T21:00:00Z",
+                     *           "until": null,
                      *           "periods": [
                      *             {
                      *               "from": "2025-12-31T21:00:00Z",
+                     *               "to": null,
                      *               "contract_number": "BP-2026-0017"
                      *             }
                      *           ],
