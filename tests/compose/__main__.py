@@ -98,7 +98,7 @@ async def _trial(project: Project, page: str, password: str, options: argparse.N
         await wearer.log_in()
         project.call("stop", "simulator")  # from here on nothing but this trial changes a report
         figures["row_seen_s"] = round(await wearer.sees_what_is_inserted(ROWS), 2)
-        _operate(project)
+        figures["verified"] = _operate(project)
         progress("a wearer comes with a browser")
         await asyncio.to_thread(browser.pictured, browser.PublishedPage(page, password), await wearer.events(), logs / "page.png")
         progress("probing")
@@ -111,17 +111,19 @@ async def _trial(project: Project, page: str, password: str, options: argparse.N
             await asyncio.sleep(1)
             project.wait_healthy(limit_s, progress, without=("simulator",))
         figures["row_seen_after_crashes_s"] = round(await wearer.sees_what_is_inserted(ROWS), 2)
-        _operate(project)
+        figures["verified_after_crashes"] = _operate(project)
         await _stop_and_start(project, wearer, limit_s)
         figures["row_seen_after_restart_s"] = round(await wearer.sees_what_is_inserted(ROWS), 2)
-        _operate(project)
+        figures["verified_after_restart"] = _operate(project)
 
 
-def _operate(project: Project) -> None:
-    """Raises `TrialError` where an operator's command says that something is wrong."""
+def _operate(project: Project) -> str:
+    """What `verify` says last. Raises `TrialError` where an operator's command says that something is wrong."""
+    said = ""
     for command in ("status", "verify"):
         progress(f"bionicpro {command}")
-        project.call("run", "--rm", "operator", command)
+        said = project.call("run", "--rm", "operator", command).stdout.strip()
+    return said.splitlines()[-1]
 
 
 def _probed(project: Project) -> dict[str, float]:
