@@ -40,13 +40,14 @@ SECONDS = re.compile(r"(\d+)s")
 
 @dataclass(frozen=True)
 class Definition:
-    """``ports``: inside → on loopback. ``mounts``: host path, path inside, mode. ``in_memory``: folders. ``limits``: further arguments of the engine's."""
+    """``ports``: inside → on loopback. ``mounts``: host path, path inside, mode. ``kept``: volumes with data, and where they are inside. ``in_memory``: folders. ``limits``: further arguments of the engine's."""
 
     image: str
     command: list[str] | None
     variables: Mapping[str, str]
     ports: Mapping[int, int]
     mounts: tuple[tuple[str, str, str], ...]
+    kept: Mapping[str, str]
     in_memory: tuple[str, ...]
     limits: Mapping[str, Any]
     stop_wait_s: int
@@ -81,7 +82,8 @@ def _definition(instance: Instance, name: str, service: Mapping[str, Any]) -> De
     limits["ulimits"] = [
         {"name": limit, "soft": int(each["soft"]), "hard": int(each["hard"])} for limit, each in service.get("ulimits", {}).items()
     ]
-    mounts = [mount for volume in service.get("volumes", ()) if (mount := _mount(volume))]
+    volumes = [volume.split(":") for volume in service.get("volumes", ())]
+    mounts = [(str((FILE.parent / source).resolve()), *inside) for source, *inside in volumes if source.startswith(".")]
     if name == "kafka":
         mounts = [(_with_host_listener(instance, host), inside, mode) for host, inside, mode in mounts]
     if name == "clickhouse":
@@ -92,6 +94,7 @@ def _definition(instance: Instance, name: str, service: Mapping[str, Any]) -> De
         variables={key: str(each) for key, each in service.get("environment", {}).items()},
         ports={inside: instance.ports[listener] for listener, inside in LISTENERS[name].items()},
         mounts=tuple(mounts),
+        kept={source: inside for source, inside, *_ in volumes if not source.startswith(".")},
         in_memory=tuple(service.get("tmpfs", ())),
         limits=limits,
         stop_wait_s=int(found[1]) if (found := SECONDS.fullmatch(service.get("stop_grace_period", ""))) else 10,
@@ -101,12 +104,6 @@ def _definition(instance: Instance, name: str, service: Mapping[str, Any]) -> De
 def overrides(instance: Instance) -> Path:
     """The folder of ClickHouse's further configuration."""
     return instance.data("clickhouse") / "config.d"
-
-
-def _mount(volume: str) -> tuple[str, str, str] | None:
-    """A file or folder of the repository; None for a volume that keeps data, for a test run has none to keep."""
-    source, inside, *mode = volume.split(":")
-    return (str((FILE.parent / source).resolve()), inside, *(mode or ["rw"])) if source.startswith(".") else None  # type: ignore[return-value]
 
 
 def _with_host_listener(instance: Instance, file: str) -> str:

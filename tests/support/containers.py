@@ -31,6 +31,7 @@ PAUSE_S = 0.2
 LAST_LINES = 5
 OWNER = "bionicpro.tests.process"
 """The label with the process that started a container or network: what it left when it was killed is removed by the next run."""
+VOLUMES = "bionicpro-tests-"
 LOCAL_ALONE = "BIONICPRO_STATUS__INSTANCE"
 """With it `status` believes no listener that the instance's supervisor did not start; those of containers are the engine's."""
 
@@ -88,6 +89,7 @@ class ContainersBackend:
             container.stop()
         if self._network is not None:
             self._network.remove()
+        remove_volumes(self._volume(""))
         forget(self._instance)
 
     def _open(self) -> Instance:
@@ -127,6 +129,8 @@ class ContainersBackend:
         container.with_network(self._network).with_network_aliases(name).with_kwargs(labels=_labels(), **definition.limits)
         for host, inside, mode in definition.mounts:
             container.with_volume_mapping(host, inside, mode)
+        for volume, inside in definition.kept.items():
+            container.with_volume_mapping(self._volume(volume), inside, "rw")
         for folder in definition.in_memory:
             container.with_tmpfs_mount(folder)
         for inside, port in definition.ports.items():
@@ -134,6 +138,10 @@ class ContainersBackend:
             # same after a restart.
             container.ports[f"{inside}/tcp"] = ("127.0.0.1", port)  # type: ignore[assignment]
         return container
+
+    def _volume(self, name: str) -> str:
+        """What the engine calls the volume *name* of this instance; its process stands in it, for volumes that are made with a container have no labels."""
+        return f"{VOLUMES}{os.getpid()}-{self.instance.identifier}-{name}"
 
     def _await(self, name: str) -> None:
         until = time.monotonic() + READY_LIMIT_S
@@ -155,6 +163,12 @@ class ContainersBackend:
         RUN.keep(instance.logs)
 
 
+def remove_volumes(beginning: str) -> None:
+    for volume in DockerClient().client.volumes.list(filters={"name": beginning}):
+        if volume.name.startswith(beginning):
+            volume.remove()
+
+
 def remove_abandoned() -> None:
     """What runs of tests left behind whose processes are gone."""
     client = DockerClient().client
@@ -162,6 +176,9 @@ def remove_abandoned() -> None:
         labels = left.labels if isinstance(left, Container) else left.attrs["Labels"]
         if not supervision.alive(int(labels[OWNER])):
             left.remove(**({"force": True, "v": True} if isinstance(left, Container) else {}))
+    for volume in client.volumes.list(filters={"name": VOLUMES}):
+        if not supervision.alive(int(volume.name.removeprefix(VOLUMES).partition("-")[0])):
+            volume.remove()
 
 
 def _labels() -> dict[str, str]:

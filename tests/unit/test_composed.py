@@ -60,6 +60,12 @@ def test_kafka_has_a_listener_for_clients_outside_its_network_with_the_same_acco
     assert clients
 
 
+def test_what_has_a_read_only_root_writes_to_a_volume_or_to_memory(instance: Instance) -> None:
+    found = composed.definitions(instance)
+    assert found["keycloak"].kept == {"keycloak": "/opt/keycloak/data"}
+    assert all(each.kept or each.in_memory for each in found.values() if each.limits.get("read_only"))
+
+
 def test_a_tests_own_configuration_of_clickhouse_is_mounted(instance: Instance) -> None:
     mounts = composed.definitions(instance)["clickhouse"].mounts
     assert (str(composed.overrides(instance) / "more.xml"), f"{composed.CLICKHOUSE_OVERRIDES}/more.xml", "ro") in mounts
