@@ -105,7 +105,7 @@ async def _trial(project: Project, page: str, password: str, options: argparse.N
         figures["probe_ms"] = _probed(project)
         progress("strangers try every port from every network")
         figures["reached"] = strangers.tried(project)
-        for service in CRASHED:
+        for service in options.crash:
             progress(f"{service} crashes")
             project.crash(service)
             await asyncio.sleep(1)
@@ -153,6 +153,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--compose", help="the command (default: `docker compose`, else `docker-compose`)")
     parser.add_argument("--built", action="store_true", help="the images are built already")
     parser.add_argument("--keep", action="store_true", help="leave the project running at the end")
+    parser.add_argument("--crash", nargs="*", choices=CRASHED, default=CRASHED, help="the services to crash (default: all of them)")
     parser.add_argument("--limit", type=float, default=900.0, help="seconds that each wait may take (default: 900)")
     parser.add_argument(
         "--logs",
