@@ -21,7 +21,6 @@ from local import system as servers
 from local.__main__ import forget
 from local.instance import Instance, existing, open_instance
 from local.servers.postgres import SUPERUSER
-from tests.support.containers import ContainersBackend
 from tests.support.endpoints import (
     Account,
     ClickHouseEndpoint,
@@ -145,7 +144,13 @@ class RunningBackend(Supervised):
         """It is not ours to stop."""
 
 
-BACKENDS: Mapping[str, Callable[[], Backend]] = {"local": LocalBackend, "containers": ContainersBackend}
+def _containers() -> Backend:
+    from tests.support.containers import ContainersBackend  # noqa: PLC0415  its client of the engine is loaded only where it is used
+
+    return ContainersBackend()
+
+
+BACKENDS: Mapping[str, Callable[[], Backend]] = {"local": LocalBackend, "containers": _containers}
 
 
 def usual_backend() -> str:

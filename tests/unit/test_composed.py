@@ -77,9 +77,15 @@ def test_containers_are_the_default_where_the_servers_packages_do_not_run(monkey
     assert system.usual_backend() == "containers"
 
 
-def test_both_backends_have_what_tests_ask_of_one() -> None:
+def test_every_backend_has_what_tests_ask_of_one() -> None:
     asked = {name for name in vars(system.Backend) if not name.startswith("_")}
     assert asked >= {"instance", "variables", "begin", "wait", "stop", "start", "end"}
-    for backend in (*system.BACKENDS.values(), system.RunningBackend):
+    for backend in (system.LocalBackend, system.RunningBackend, containers.ContainersBackend):
         assert asked <= set(dir(backend)), backend
-    assert system.BACKENDS["containers"] is containers.ContainersBackend
+
+
+def test_the_options_backend_names_are_of_backends() -> None:
+    assert {name: type(make()) for name, make in system.BACKENDS.items()} == {
+        "local": system.LocalBackend,
+        "containers": containers.ContainersBackend,
+    }
