@@ -4,7 +4,7 @@ VENV := .venv/bin
 SET_UP := test -x $(VENV)/python || { echo "nothing is set up here: run make up"; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help prepare up down reset test test-bare test-compose chaos mutants load bench lint format types lock
+.PHONY: help prepare up down reset test test-bare test-compose chaos mutants load bench lint format types lock sbom
 
 help: ## this menu
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,3 +59,6 @@ types: prepare ## generate the page's types of the API anew
 
 lock: ## resolve the lock files anew from pyproject.toml
 	@$(PYTHON) -m local.locks
+
+sbom: prepare ## bills of materials (CycloneDX) of images, page and Java servers, into sbom/
+	@$(VENV)/python -m local.sbom
