@@ -43,6 +43,7 @@ const dailyReport = shape<Wire["DailyReport"]>()({
   battery: nullable(battery),
   errors,
   event_count: count,
+  first_event_at: instant,
   last_event_at: instant,
 });
 

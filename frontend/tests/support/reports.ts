@@ -40,6 +40,7 @@ export function reportJson(shape: Shape = {}) {
     battery: drain === null ? null : { last_percent: 80, drain_percent: drain },
     errors: { count: errors[0], critical_count: errors[1], by_code: {} },
     event_count: shape.events ?? 42,
+    first_event_at: new Date(start).toISOString(),
     last_event_at: new Date(start + HOUR).toISOString(),
   };
 }
@@ -64,6 +65,7 @@ export function report(shape: Shape = {}): DailyReport {
     ...json,
     day_starts_at: at(json.day_starts_at),
     day_ends_at: at(json.day_ends_at),
+    first_event_at: at(json.first_event_at),
     last_event_at: at(json.last_event_at),
     usage: {
       total_ms: json.usage.total_ms,

@@ -1,0 +1,164 @@
+import { type ReactNode, Suspense, lazy, useMemo } from "react";
+import { getReports } from "../api/client";
+import { Account, Header, LanguageSwitch } from "../components/Header";
+import { CauseNotice, Freshness } from "../components/Freshness";
+import { Navigation } from "../components/Navigation";
+import { SessionNotices } from "../components/SessionNotices";
+import { Skeleton } from "../components/states";
+import { addDays } from "../domain/days";
+import { USUAL_DAYS } from "../domain/history";
+import { type Member, helps, wears } from "../domain/session";
+import { useActivity } from "../hooks/useActivity";
+import { useLive } from "../hooks/useLive";
+import { useLoaded } from "../hooks/useLoaded";
+import { useNews } from "../hooks/useNews";
+import type { SessionControl } from "../hooks/useSession";
+import { useLanguage } from "../i18n/LanguageContext";
+import { Today } from "../pages/Today";
+import { Unknown } from "../pages/Unknown";
+import { usePlace } from "../router/navigation";
+import type { Place, Route } from "../router/routes";
+import { type View, ViewContext } from "./view";
+
+// Today comes with the shell; what else there is comes when it is looked at.
+const History = lazy(() => import("../pages/History"));
+const Day = lazy(() => import("../pages/Day"));
+const ErrorCode = lazy(() => import("../pages/ErrorCode"));
+const Export = lazy(() => import("../pages/Export"));
+const More = lazy(() => import("../pages/More"));
+const Support = lazy(() => import("../pages/Support"));
+
+interface Props {
+  member: Member;
+  control: SessionControl;
+}
+
+/** Everything that somebody who is logged in sees. */
+export default function Inside({ member, control }: Props) {
+  const asked = usePlace();
+  useActivity(control.stay);
+  const place = permitted(asked, member);
+  const needsReports = place.subject !== null || wears(member.roles);
+  const shell = { place, member, control };
+  return needsReports ? (
+    <WearersPages key={place.subject ?? ""} {...shell} />
+  ) : (
+    <Shell {...shell} status={null} notices={null} timeZone={null}>
+      {isHelpersOwn(place.route) ? (
+        <Page route={place.route} member={member} control={control} />
+      ) : (
+        <Support />
+      )}
+    </Shell>
+  );
+}
+
+/** What is not for this reader does not exist. */
+function permitted(place: Place, { roles }: Member): Place {
+  const forHelpers = place.subject !== null || place.route.page === "support";
+  return forHelpers && !helps(roles) ? { subject: null, route: { page: "unknown" } } : place;
+}
+
+/** The pages over one wearer's numbers, which go on moving whichever of them is looked at. */
+function WearersPages({ place, member, control }: Props & { place: Place }) {
+  const { subject } = place;
+  const live = useLive(subject, control.markEnded);
+  const today = live.snapshot?.today ?? null;
+  const date = today?.report_date ?? null;
+  const range = date === null ? null : { from: addDays(date, -USUAL_DAYS), to: addDays(date, -1) };
+  const earlier = useLoaded(
+    range === null ? null : range.from,
+    (background, signal) => getReports(subject, range ?? NO_DAYS, background, signal),
+    control.markEnded,
+    true,
+  );
+  useNews(today, subject === null);
+  const view: View = useMemo(
+    () => ({ subject, live, today, earlier, control }),
+    [subject, live, today, earlier, control],
+  );
+  return (
+    <ViewContext value={view}>
+      <Shell
+        place={place}
+        member={member}
+        control={control}
+        status={<Freshness live={live} />}
+        notices={<CauseNotice live={live} />}
+        timeZone={today?.timezone ?? null}
+      >
+        <Page route={place.route} member={member} control={control} />
+      </Shell>
+    </ViewContext>
+  );
+}
+
+// What is asked for before today is known: nothing, since there is no key then.
+const NO_DAYS = { from: "", to: "" };
+
+interface ShellProps extends Props {
+  place: Place;
+  status: ReactNode;
+  notices: ReactNode;
+  timeZone: string | null;
+  children: ReactNode;
+}
+
+/** What stays in sight on every page. */
+function Shell({ place, member, control, status, notices, timeZone, children }: ShellProps) {
+  const { t } = useLanguage();
+  return (
+    <div className="shell">
+      <a className="skip" href="#main">
+        {t("app.skip")}
+      </a>
+      <Navigation place={place} wears={wears(member.roles)} helps={helps(member.roles)} />
+      <div className="shell-body">
+        <div className="shell-top">
+          <Header>
+            {status}
+            <LanguageSwitch />
+            <Account name={member.name} onLogOut={control.logOut} />
+          </Header>
+          <SessionNotices
+            ending={control.ending}
+            logOutFailed={control.logOutFailed}
+            timeZone={timeZone}
+            onStay={control.stay}
+            onDismiss={control.dismiss}
+          />
+          {notices}
+        </div>
+        <main id="main" className="page" tabIndex={-1}>
+          <Suspense fallback={<Skeleton lines={6} />}>{children}</Suspense>
+        </main>
+      </div>
+    </div>
+  );
+}
+
+/** Pages that need nobody's reports; from any other one, somebody without reports comes to the search. */
+function isHelpersOwn({ page }: Route): boolean {
+  return page === "more" || page === "unknown";
+}
+
+function Page({ route, member, control }: Props & { route: Route }) {
+  switch (route.page) {
+    case "today":
+      return <Today prosthesis={route.prosthesis} />;
+    case "history":
+      return <History period={route.period} prosthesis={route.prosthesis} />;
+    case "day":
+      return <Day key={route.day} day={route.day} prosthesis={route.prosthesis} />;
+    case "error":
+      return <ErrorCode key={route.code} code={route.code} />;
+    case "export":
+      return <Export />;
+    case "more":
+      return <More member={member} control={control} />;
+    case "support":
+      return <Support />;
+    case "unknown":
+      return <Unknown />;
+  }
+}

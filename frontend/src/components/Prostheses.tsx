@@ -1,0 +1,3 @@
+export function Prostheses() {
+  return null;
+}
