@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from reports_api.schemas import (
     Amplitude,
     Battery,
+    BatteryHour,
     DailyReport,
     Errors,
     HourOfDay,
@@ -97,6 +98,11 @@ def _battery(row: MartRow) -> Battery | None:
         min_percent=percent(row.battery_min_bp),
         max_percent=percent(row.battery_max_bp),
         drain_percent=percent(row.battery_drain_bp),
+        by_hour=[
+            BatteryHour(starts_at=row.day_starts_at + i * HOUR, first_percent=percent(first), last_percent=percent(last))
+            for i, (first, last) in enumerate(zip(row.battery_first_bp_by_hour, row.battery_last_bp_by_hour, strict=True))
+            if first >= 0
+        ],
     )
 
 
@@ -140,24 +146,36 @@ def newest_zone(rows: Iterable[MartRow] | Iterable[RowVersion], default: str) ->
 
 
 def today(
-    user_id: str, rows: Sequence[MartRow], watermarks: Watermarks, now: datetime, *, zone_before: str, partitions_before: Iterable[int]
+    user_id: str,
+    rows: Sequence[MartRow],
+    watermarks: Watermarks,
+    now: datetime,
+    *,
+    before: Sequence[MartRow] = (),
+    zone_before: str = "UTC",
 ) -> Today:
     """The body of ``/today`` from the rows around now.
 
-    *zone_before* and *partitions_before* come from the user's earlier rows and are used where *rows* has none.
+    *before*, the rows of the user's latest day within a year, is used where *rows* has none, and *zone_before* where both are empty.
     """
-    timezone = newest_zone(rows, zone_before)
+    timezone = newest_zone(rows or before, zone_before)
     day = local_date(now, timezone)
     of_today = [row for row in rows if row.report_date == day]
-    as_of = as_of_partitions({row.log_partition for row in of_today or rows} or partitions_before, watermarks)
+    as_of = as_of_partitions({row.log_partition for row in of_today or rows or before}, watermarks)
     return Today(
         user_id=user_id,
         report_date=day,
         timezone=timezone,
         items=daily_reports(of_today, watermarks),
+        last_known=[] if of_today else daily_reports(_last_day([row for row in rows or before if row.report_date < day]), watermarks),
         as_of=as_of,
         freshness_ms=freshness_ms(as_of, now),
     )
+
+
+def _last_day(rows: Sequence[MartRow]) -> list[MartRow]:
+    last = max((row.report_date for row in rows), default=None)
+    return [row for row in rows if row.report_date == last]
 
 
 def hours(user_id: str, day: date, rows: Sequence[MartRow], watermarks: Watermarks, now: datetime) -> Hours:

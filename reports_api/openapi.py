@@ -18,6 +18,9 @@ SHAPES = (
     schemas.Today,
     schemas.Hours,
     schemas.Summary,
+    schemas.TypicalDay,
+    schemas.ErrorTimes,
+    schemas.Prostheses,
     schemas.Problem,
     schemas.Health,
     schemas.Heartbeat,
@@ -34,6 +37,7 @@ ETAG = {
     "ETag": {"description": "Weak tag of the reports' versions", "schema": {"type": "string"}},
     "BionicPRO-As-Of": {"description": "`as_of`, also where the body is not sent", "schema": {"type": "string", "format": "date-time"}},
 }
+_EXAMPLE_OF = {shape.__name__: example for shape, example in EXAMPLES.items()}
 DESCRIPTION = """Same-day reports for wearers of bionic prostheses. Read-only.
 
 Every answer says how fresh it is (`as_of`, `freshness_ms`), whether a day is `complete`, and in which `units`. Every error is a problem detail
@@ -106,4 +110,12 @@ def document(app: FastAPI) -> dict[str, Any]:
     for path, operations in made["paths"].items():
         for operation in operations.values():
             operation["security"] = [{"AccessToken": []}] if path.startswith(("/reports/", "/users/")) else []
+            for answer in operation["responses"].values():
+                _give_example(answer.get("content", {}).get("application/json", {}))
     return made
+
+
+def _give_example(content: dict[str, Any]) -> None:
+    """The example as it is: FastAPI leaves out what is null in it."""
+    if "example" in content:
+        content["example"] = _EXAMPLE_OF[content["schema"]["$ref"].rpartition("/")[2]]

@@ -65,10 +65,15 @@ class RangeParameters(Parameters):
         return max(self.from_, min(today, self.from_ + timedelta(days=MAX_RANGE_DAYS - 1)))
 
 
-class PageParameters(RangeParameters):
-    """A page of a range."""
+class FilteredRangeParameters(RangeParameters):
+    """A range, of all prostheses or of one."""
 
     prosthesis_id: ProsthesisFilter | None = None
+
+
+class PageParameters(FilteredRangeParameters):
+    """A page of a range."""
+
     limit: Limit = Field(default=31, description="Rows a page")
     cursor: Annotated[str, Field(max_length=paging.MAX_CURSOR_CHARS)] | None = Field(
         default=None, description="`next_cursor` of the page before, with the same other parameters", examples=["MjAyNi0xMS0yMCAxNw"]
@@ -84,10 +89,9 @@ class PageParameters(RangeParameters):
             raise problems.invalid("query", "cursor", str(error)) from error
 
 
-class ExportParameters(RangeParameters):
+class ExportParameters(FilteredRangeParameters):
     """A range to export, and how the reader's spreadsheet writes numbers: with a decimal comma, cells are parted by semicolons."""
 
-    prosthesis_id: ProsthesisFilter | None = None
     decimal: Literal["point", "comma"] = "point"
 
 

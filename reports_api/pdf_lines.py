@@ -28,7 +28,7 @@ def figures(body: Summary, texts: dict[str, str], names: Mapping[str, str]) -> l
         (texts["signals"], f"{current.signals.count}", f"{previous.signals.count}", ""),
         (texts["amplitude"], _amplitude(current, texts), _amplitude(previous, texts), ""),
         *_batteries(body, texts, names),
-        (texts["errors"], _errors(current), _errors(previous), _difference(change.error_count_difference)),
+        (texts["errors"], _errors(current), _errors(previous), _difference(change.errors_per_day_difference)),
     ]
 
 
@@ -91,12 +91,13 @@ def _batteries(body: Summary, texts: dict[str, str], names: Mapping[str, str]) -
 def _battery(totals: BatteryTotals | None) -> str:
     if totals is None:
         return NOTHING
-    return f"{totals.mean_drain_percent_per_day:.1f} % ({totals.min_percent:g}–{totals.max_percent:g} %)"
+    mean = NOTHING if totals.mean_drain_percent_per_day is None else f"{totals.mean_drain_percent_per_day:.1f} %"
+    return f"{mean} ({totals.min_percent:g}–{totals.max_percent:g} %)"
 
 
 def _errors(side: Period) -> str:
     return f"{side.errors.count} ({side.errors.critical_count})" if side.days_with_data else NOTHING
 
 
-def _difference(value: int | None) -> str:
-    return NOTHING if value is None else f"{value:+d}"
+def _difference(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:+.1f}"

@@ -6,10 +6,13 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import date, datetime, timedelta
 
 from reports_api import domain, paging
+from reports_api.error_times import MOST, error_times
 from reports_api.pool import StoreFailedError, StoreUnavailableError
+from reports_api.prostheses import newest_zone, prostheses
 from reports_api.repository import ReportRepository
-from reports_api.schemas import Heartbeat, Hours, Page, Summary, Today
+from reports_api.schemas import ErrorTimes, Heartbeat, Hours, Page, Prostheses, Summary, Today, TypicalDay
 from reports_api.summary import DayRange, summary
+from reports_api.typical_day import typical_day
 from reports_api.watermarks import WatermarkCache
 from schemas.mart import MartRow
 
@@ -67,15 +70,10 @@ class Reports:
 
     async def _today(self, user_id: str, rows: list[MartRow], watermarks: domain.Watermarks) -> Today:
         before = [] if rows else await self._latest(user_id)
-        rows.sort(key=lambda row: (len(row.prosthesis_id), row.prosthesis_id))
-        return domain.today(
-            user_id,
-            rows,
-            watermarks,
-            self.clock(),
-            zone_before=domain.newest_zone(before, "UTC"),
-            partitions_before=[row.log_partition for row in before],
-        )
+        zone = "UTC" if rows or before else newest_zone(await self._repository.ownership(user_id)) or "UTC"
+        for found in (rows, before):
+            found.sort(key=lambda row: (len(row.prosthesis_id), row.prosthesis_id))
+        return domain.today(user_id, rows, watermarks, self.clock(), before=before, zone_before=zone)
 
     async def _latest(self, user_id: str) -> list[MartRow]:
         """The user's newest rows within a year: one a prosthesis as far as they lie on the newest day. Empty for a new user."""
@@ -101,6 +99,33 @@ class Reports:
         watermarks = await self._watermarks.get()
         rows = await self._repository.days(user_id, days.before().first, days.last)
         return summary(user_id, days, rows, watermarks, self.clock()), _versions(rows, watermarks)
+
+    async def typical_day(self, user_id: str, days: DayRange, prosthesis_id: str) -> tuple[TypicalDay, list[str]]:
+        """The typical day over *days*, and what its entity tag is made of."""
+        watermarks = await self._watermarks.get()
+        versions = [row for row in await self._repository.versions_of_users([user_id], *days) if prosthesis_id in ("", row.prosthesis_id)]
+        rows = await self._repository.typical_day(user_id, *days, prosthesis_id, watermarks)
+        as_of = domain.as_of_partitions((row.log_partition for row in versions), watermarks)
+        tagged = [f"{row.hour}/{row.days}/{row.ms}/{row.until_ms}" for row in sorted(rows, key=lambda row: row.hour)]
+        return typical_day(user_id, days, prosthesis_id, rows, as_of=as_of, now=self.clock()), tagged
+
+    async def error_times(self, user_id: str, day: date) -> tuple[ErrorTimes, list[str]]:
+        """When the errors of one day occurred, and what its entity tag is made of."""
+        watermarks = await self._watermarks.get()
+        reports = await self._repository.days(user_id, day, day)
+        found = await self._repository.errors(user_id, day, day, MOST) if any(row.error_count for row in reports) else []
+        body = error_times(user_id, day, reports, found, watermarks=watermarks, now=self.clock())
+        return body, [*_versions(reports, watermarks), *(f"{row.occurred_at.isoformat()}/{row.code}" for row in found)]
+
+    async def prostheses(self, user_id: str) -> Prostheses:
+        """Which prostheses the user has and had."""
+        now = self.clock()
+        last = domain.possible_dates(now)[1]
+        rows = await self._repository.versions_of_users([user_id], last - timedelta(days=MAX_RANGE_DAYS), last)
+        last_days: dict[str, date] = {}
+        for row in sorted(rows, key=lambda row: row.report_date):
+            last_days[row.prosthesis_id] = row.report_date
+        return prostheses(user_id, await self._repository.ownership(user_id), last_days, now)
 
     async def rows(self, user_id: str, days: DayRange, prosthesis_id: str) -> tuple[list[MartRow], domain.Watermarks]:
         """All rows of a range, for exports, newest day first, with the watermarks read before them."""

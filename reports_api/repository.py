@@ -6,7 +6,7 @@ who was not asked for is an error.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Protocol, TypeVar
 
@@ -14,12 +14,19 @@ from reports_api.paging import START, Cursor, windows
 from reports_api.pool import Parameters, Rows
 from schemas.keys import LOG_TOPIC
 from schemas.mart import MartRow, RowVersion
+from schemas.reader_views import ErrorRow, OwnershipRow, TypicalHourRow
 
 _ASKED = "(users = {users:Array(String)}, first = {first:Date32}, last = {last:Date32})"
 # The texts are built of constants of this module only; values are parameters. Rows are bounded by the days asked for and by the reader's
 # profile, and put in order here: with ORDER BY and LIMIT the server reads every granule twice (lazy columns, reverse order).
 _ROWS = f"SELECT report FROM reports_of_users{_ASKED}"  # noqa: S608
 _VERSIONS = f"SELECT report FROM report_versions_of_users{_ASKED}"  # noqa: S608
+_ERRORS = f"SELECT report FROM errors_of_users{_ASKED[:-1]}, most = {{most:UInt32}})"  # noqa: S608
+_TYPICAL = (
+    f"SELECT report FROM typical_day_of_users{_ASKED[:-1]}, prosthesis = {{prosthesis:String}}, "  # noqa: S608
+    "partitions = {partitions:Array(UInt16)}, until = {until:Array(UInt32)})"
+)
+_OWNERSHIP = "SELECT report FROM prostheses_of_users(users = {users:Array(String)})"
 _WATERMARKS = "SELECT log_partition, as_of FROM partition_progress WHERE topic = {topic:String}"
 
 
@@ -77,8 +84,26 @@ class ReportRepository:
         """The versions of all rows of *users* in the days ``[first, last]``, in no order."""
         return _of_users([RowVersion._make(row) for (row,) in await self._ask(_VERSIONS, users, first, last)], users)
 
-    async def _ask(self, sql: str, users: Sequence[str], first: date, last: date) -> Rows:
-        return await self._store.query(sql, {"users": list(users), "first": first.isoformat(), "last": last.isoformat()})
+    async def errors(self, user_id: str, first: date, last: date, most: int) -> list[ErrorRow]:
+        """When errors of the days ``[first, last]`` occurred, newest first, at most *most*."""
+        rows = await self._ask(_ERRORS, [user_id], first, last, most=most)
+        return _of_users([ErrorRow._make(row) for (row,) in rows], [user_id])
+
+    async def typical_day(
+        self, user_id: str, first: date, last: date, prosthesis_id: str, watermarks: Mapping[int, datetime]
+    ) -> list[TypicalHourRow]:
+        """The hours of the typical day over those of the days ``[first, last]`` that *watermarks* make complete, in no order."""
+        until = {"partitions": list(watermarks), "until": [int(as_of.timestamp()) for as_of in watermarks.values()]}
+        rows = await self._ask(_TYPICAL, [user_id], first, last, prosthesis=prosthesis_id, **until)
+        return _of_users([TypicalHourRow._make(row) for (row,) in rows], [user_id])
+
+    async def ownership(self, user_id: str) -> list[OwnershipRow]:
+        """The user's intervals of ownership, in no order."""
+        rows = await self._store.query(_OWNERSHIP, {"users": [user_id]})
+        return _of_users([OwnershipRow._make(row) for (row,) in rows], [user_id])
+
+    async def _ask(self, sql: str, users: Sequence[str], first: date, last: date, **more: object) -> Rows:
+        return await self._store.query(sql, {"users": list(users), "first": first.isoformat(), "last": last.isoformat()} | more)
 
 
 def _wanted(row: MartRow, prosthesis_id: str, after: Cursor) -> bool:
@@ -87,7 +112,7 @@ def _wanted(row: MartRow, prosthesis_id: str, after: Cursor) -> bool:
     return behind and prosthesis_id in ("", row.prosthesis_id)
 
 
-R = TypeVar("R", MartRow, RowVersion)
+R = TypeVar("R", MartRow, RowVersion, ErrorRow, TypicalHourRow, OwnershipRow)
 
 
 def _of_users(rows: list[R], users: Sequence[str]) -> list[R]:

@@ -16,9 +16,17 @@ from reports_api.access import Grant
 from reports_api.dependencies import OWN_PREFIX, SUPPORT_PREFIX, Granted, RequestId, TheService
 from reports_api.live_stream import LiveStream
 from reports_api.openapi import answers, file_answers, stream_answers
-from reports_api.parameters import Day, DocumentParameters, ExportParameters, NoParameters, PageParameters, RangeParameters
+from reports_api.parameters import (
+    Day,
+    DocumentParameters,
+    ExportParameters,
+    FilteredRangeParameters,
+    NoParameters,
+    PageParameters,
+    RangeParameters,
+)
 from reports_api.reports import Reports
-from reports_api.schemas import Hours, Page, Summary, Today
+from reports_api.schemas import ErrorTimes, Hours, Page, Prostheses, Summary, Today, TypicalDay
 
 audit = structlog.get_logger("audit")
 router = APIRouter()
@@ -31,6 +39,7 @@ DayPath = Annotated[Day, Path(description="The local day", examples=["2026-11-23
 DEFAULT_PAGE_DAYS = 31
 DEFAULT_SUMMARY_DAYS = 7
 DEFAULT_EXPORT_DAYS = 31
+DEFAULT_TYPICAL_DAYS = 28
 
 
 def install(app: FastAPI) -> None:
@@ -97,6 +106,33 @@ async def hours(
     return _json(body, etags.of_parts(f"hours {grant.user_id} {day}", versions), if_none_match)
 
 
+@router.get("/typical-day", summary="Active time by hour on a usual day of a range", responses=answers(TypicalDay, not_modified=True))
+async def typical_day(
+    grant: Granted, service: TheService, query: Annotated[FilteredRangeParameters, Query()], if_none_match: IfNoneMatch = None
+) -> Response:
+    prosthesis_id = query.prosthesis_id or ""
+    async with service.turn(grant.caller.subject) as reports:
+        days = query.days(await _last_day(reports, grant.user_id, query), DEFAULT_TYPICAL_DAYS)
+        body, parts = await reports.typical_day(grant.user_id, days, prosthesis_id)
+    return _json(body, etags.of_parts(f"typical {grant.user_id} {days.first} {days.last} {prosthesis_id}", parts), if_none_match)
+
+
+@router.get("/errors/{day}", summary="When the errors of one local day occurred", responses=answers(ErrorTimes, not_modified=True))
+async def error_times(
+    grant: Granted, service: TheService, day: DayPath, _: Annotated[NoParameters, Query()], if_none_match: IfNoneMatch = None
+) -> Response:
+    async with service.turn(grant.caller.subject) as reports:
+        body, parts = await reports.error_times(grant.user_id, day)
+    return _json(body, etags.of_parts(f"errors {grant.user_id} {day}", parts), if_none_match)
+
+
+@router.get("/prostheses", summary="The prostheses that the wearer has and had", responses=answers(Prostheses))
+async def prostheses(grant: Granted, service: TheService, _: Annotated[NoParameters, Query()]) -> Response:
+    async with service.turn(grant.caller.subject) as reports:
+        body = await reports.prostheses(grant.user_id)
+    return Response(msgspec.json.encode(body), media_type="application/json")
+
+
 @router.get("/stream", summary="Today, pushed as it changes", responses=stream_answers(), response_class=Response)
 async def stream(grant: Granted, service: TheService, _: Annotated[NoParameters, Query()], last_event_id: LastEventId = None) -> Response:
     lifetime = grant.caller.expires_at - service.reports.clock().timestamp()
@@ -124,7 +160,7 @@ async def _last_day(reports: Reports, user_id: str, query: RangeParameters) -> d
     return query.to or await reports.local_today(user_id)
 
 
-def _json(body: Page | Today | Hours | Summary, tag: str, if_none_match: str | None) -> Response:
+def _json(body: Page | Today | Hours | Summary | TypicalDay | ErrorTimes, tag: str, if_none_match: str | None) -> Response:
     """200 with the body, or 304 where the caller has it. ``BionicPRO-As-Of`` tells both how fresh that is."""
     headers = {"ETag": tag} | ({"BionicPRO-As-Of": body.as_of.isoformat()} if body.as_of else {})
     if etags.matches(if_none_match, tag):

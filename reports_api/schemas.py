@@ -6,7 +6,7 @@ Times are ISO 8601 in UTC. Units are carried in every body (``units``) and defin
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -74,6 +74,14 @@ class Signals(Shape, frozen=True, gc=False):
     amplitude_histogram: Annotated[list[int], Meta(description="16 buckets: 0; 1; 2–3; 4–7; … ; 8192–16383; ≥ 16384 µV")]
 
 
+class BatteryHour(Shape, frozen=True, gc=False):
+    """The first and the last sample of one hour of the local day."""
+
+    starts_at: datetime
+    first_percent: Percent
+    last_percent: Percent
+
+
 class Battery(Shape, frozen=True, gc=False):
     """Battery over the day, in percent."""
 
@@ -82,6 +90,10 @@ class Battery(Shape, frozen=True, gc=False):
     min_percent: Percent
     max_percent: Percent
     drain_percent: Annotated[float, Meta(ge=0, description="Total drain; more than 100 where it was charged in between")]
+    by_hour: Annotated[
+        list[BatteryHour],
+        Meta(description="The hours that have a sample, in order; empty where the day was last computed before hours were kept"),
+    ]
 
 
 class Errors(Shape, frozen=True, gc=False):
@@ -143,6 +155,10 @@ class Today(Shape, frozen=True, gc=False):
     report_date: date
     timezone: TimeZone
     items: list[DailyReport]
+    last_known: Annotated[
+        list[DailyReport],
+        Meta(description="Where today has no report yet: those of the wearer's latest day that has one, within a year. Otherwise empty"),
+    ]
     as_of: AsOf
     freshness_ms: Freshness
     units: Units = UNITS
@@ -176,7 +192,7 @@ class UsageTotals(Shape, frozen=True, gc=False):
     """Active time of a range."""
 
     total_ms: Milliseconds
-    mean_ms_per_day: Annotated[float | None, Meta(description="Over days with data; null without any")]
+    mean_ms_per_day: Annotated[float | None, Meta(description="Over complete days with data; null without any")]
 
 
 class SignalTotals(Shape, frozen=True, gc=False):
@@ -189,12 +205,12 @@ class SignalTotals(Shape, frozen=True, gc=False):
 
 
 class BatteryTotals(Shape, frozen=True, gc=False):
-    """Battery of one prosthesis over a range, in percent; the mean is over its days with a battery sample."""
+    """Battery of one prosthesis over a range, in percent; the mean is over its complete days with a battery sample, null without any."""
 
     min_percent: Percent
     max_percent: Percent
     drain_percent: Annotated[float, Meta(ge=0)]
-    mean_drain_percent_per_day: Annotated[float, Meta(ge=0)]
+    mean_drain_percent_per_day: Annotated[float, Meta(ge=0)] | None
 
 
 class Period(Shape, frozen=True, gc=False):
@@ -203,22 +219,24 @@ class Period(Shape, frozen=True, gc=False):
     from_: date = msgspec.field(name="from")
     to: date
     days_with_data: Count
+    complete_days: Annotated[Count, Meta(description="Days with data that are complete; means a day and changes are over these alone")]
     prosthesis_ids: list[str]
     usage: UsageTotals
     signals: SignalTotals
     battery_by_prosthesis: Annotated[dict[str, BatteryTotals], Meta(description="Each prosthesis with a battery sample; never summed")]
     errors: Errors
+    errors_per_day: Annotated[float | None, Meta(description="Over complete days with data; null without any")]
     event_count: Count
     complete: Annotated[bool, Meta(description="Every day with data in the range is complete")]
 
 
 class Change(Shape, frozen=True, gc=False):
-    """`current` against `previous`: relative changes (0.1 is ten percent more) and differences; null where they cannot be said."""
+    """The complete days of `current` against those of `previous`: relative changes (0.1 is ten percent more) and differences; null where they cannot be said."""
 
     usage_per_day_ratio: float | None
     efficiency_difference: float | None
     drain_per_day_ratio_by_prosthesis: Annotated[dict[str, float], Meta(description="Prostheses with a drain in both periods")]
-    error_count_difference: int | None
+    errors_per_day_difference: float | None
 
 
 class Summary(Shape, frozen=True, gc=False):
@@ -231,6 +249,96 @@ class Summary(Shape, frozen=True, gc=False):
     as_of: AsOf
     freshness_ms: Freshness
     units: Units = UNITS
+
+
+class Quartiles(Shape, frozen=True, gc=False):
+    """A quarter of the days had at most `q1`, half at most `median`, three quarters at most `q3`; each is the value of one of the days."""
+
+    q1: Milliseconds
+    median: Milliseconds
+    q3: Milliseconds
+
+
+class TypicalHour(Shape, frozen=True, gc=False):
+    """One hour of the typical day, from 0: active time in it, and from the day's start to its end."""
+
+    hour: Annotated[int, Meta(ge=0, le=23)]
+    ms: Quartiles
+    until_ms: Quartiles
+
+
+class TypicalDay(Shape, frozen=True, gc=False):
+    """Active time by hour on a usual day of the range, over the complete days of 24 hours that have data; without any, no hours."""
+
+    user_id: UserId
+    from_: date = msgspec.field(name="from")
+    to: date
+    prosthesis_id: Annotated[str | None, Meta(description="Of this prosthesis alone; null: of all together")]
+    days: Annotated[Count, Meta(description="How many days it is of")]
+    hours: list[TypicalHour]
+    as_of: AsOf
+    freshness_ms: Freshness
+    units: Units = UNITS
+
+
+class ErrorOccurrence(Shape, frozen=True, gc=False):
+    """One error that a prosthesis reported."""
+
+    occurred_at: datetime
+    prosthesis_id: ProsthesisId
+    code: str
+    severity: Literal["info", "warning", "critical"]
+
+
+class ErrorTimes(Shape, frozen=True, gc=False):
+    """When the errors of one local day occurred, newest first, at most 500."""
+
+    user_id: UserId
+    report_date: date
+    timezone: TimeZone | None
+    count: Annotated[
+        Count,
+        Meta(
+            description="All errors of the day's reports. More than are listed where there were more than 500, or where their times are kept no longer"
+        ),
+    ]
+    critical_count: Count
+    by_code: dict[str, int]
+    occurrences: list[ErrorOccurrence]
+    as_of: AsOf
+    freshness_ms: Freshness
+
+
+class OwnershipPeriod(Shape, frozen=True, gc=False):
+    """A time for which a contract gave the wearer the prosthesis, half-open; null: no beginning is known, or no end is set."""
+
+    from_: datetime | None = msgspec.field(name="from")
+    to: datetime | None
+    contract_number: str
+
+
+class Prosthesis(Shape, frozen=True, gc=False):
+    """One prosthesis of the wearer, as the CRM has it."""
+
+    prosthesis_id: ProsthesisId
+    model: str
+    serial_number: str
+    current: Annotated[bool, Meta(description="A period holds now")]
+    since: Annotated[
+        datetime | None,
+        Meta(description="The beginning of the unbroken time that holds now, or that was the last; null where none is known"),
+    ]
+    until: Annotated[datetime | None, Meta(description="The end of that time; null where none is set")]
+    periods: Annotated[list[OwnershipPeriod], Meta(description="Oldest first")]
+    last_report_date: Annotated[date | None, Meta(description="The latest local day with a report, within a year")]
+
+
+class Prostheses(Shape, frozen=True, gc=False):
+    """The prostheses that the wearer has, and then those that they had; each the newest first."""
+
+    user_id: UserId
+    timezone: TimeZone | None
+    items: list[Prosthesis]
 
 
 class Heartbeat(Shape, frozen=True, gc=False):

@@ -30,20 +30,45 @@ class DayRange(NamedTuple):
         return self.first <= day <= self.last
 
 
+class Settled(NamedTuple):
+    """What is said a day, or as a ratio, of the complete days of a range: a day that still goes on would make any comparison unfair."""
+
+    days: int
+    usage_ms_per_day: float | None
+    efficiency: float | None
+    drain_percent_per_day: dict[str, float]
+    errors_per_day: float | None
+
+
+def settled(rows: Sequence[MartRow], watermarks: Watermarks) -> Settled:
+    """The means of those *rows* whose day is complete, with all of its prostheses."""
+    unfinished = {row.report_date for row in rows if not is_complete(row.day_ends_at, watermarks.get(row.log_partition))}
+    rows = [row for row in rows if row.report_date not in unfinished]
+    days = len({row.report_date for row in rows})
+    return Settled(
+        days,
+        sum(row.usage_ms for row in rows) / days if days else None,
+        efficiency(sum(row.recognised_count for row in rows), sum(row.signal_count for row in rows)),
+        {of: percent(sum(row.battery_drain_bp for row in sampled)) / len(sampled) for of, sampled in _sampled(rows).items()},
+        sum(row.error_count for row in rows) / days if days else None,
+    )
+
+
 def period(days: DayRange, rows: Sequence[MartRow], watermarks: Watermarks) -> Period:
     """The totals of those *rows* that lie in *days*."""
     rows = [row for row in rows if days.holds(row.report_date)]
-    active_days = len({row.report_date for row in rows})
-    usage = sum(row.usage_ms for row in rows)
+    means = settled(rows, watermarks)
     return Period(
         from_=days.first,
         to=days.last,
-        days_with_data=active_days,
+        days_with_data=len({row.report_date for row in rows}),
+        complete_days=means.days,
         prosthesis_ids=sorted({row.prosthesis_id for row in rows}),
-        usage=UsageTotals(total_ms=usage, mean_ms_per_day=usage / active_days if active_days else None),
+        usage=UsageTotals(total_ms=sum(row.usage_ms for row in rows), mean_ms_per_day=means.usage_ms_per_day),
         signals=_signals(rows),
-        battery_by_prosthesis=_batteries(rows),
-        errors=_errors(rows),
+        battery_by_prosthesis={of: _battery(sampled, means.drain_percent_per_day.get(of)) for of, sampled in _sampled(rows).items()},
+        errors=errors(rows),
+        errors_per_day=means.errors_per_day,
         event_count=sum(row.event_count for row in rows),
         complete=all(is_complete(row.day_ends_at, watermarks.get(row.log_partition)) for row in rows),
     )
@@ -66,26 +91,26 @@ def _signals(rows: Sequence[MartRow]) -> SignalTotals:
     )
 
 
-def _batteries(rows: Sequence[MartRow]) -> dict[str, BatteryTotals]:
-    """The battery of each prosthesis by itself. A sum over several batteries would mean nothing."""
+def _sampled(rows: Sequence[MartRow]) -> dict[str, list[MartRow]]:
+    """The rows with a battery sample, by prosthesis: each has its own battery, and a sum over several would mean nothing."""
     sampled: defaultdict[str, list[MartRow]] = defaultdict(list)
     for row in rows:
         if row.battery_count:
             sampled[row.prosthesis_id].append(row)
-    return {prosthesis_id: _battery(sampled[prosthesis_id]) for prosthesis_id in sorted(sampled)}
+    return dict(sorted(sampled.items()))
 
 
-def _battery(sampled: Sequence[MartRow]) -> BatteryTotals:
-    drain = sum(row.battery_drain_bp for row in sampled)
+def _battery(sampled: Sequence[MartRow], mean: float | None) -> BatteryTotals:
     return BatteryTotals(
         min_percent=percent(min(row.battery_min_bp for row in sampled)),
         max_percent=percent(max(row.battery_max_bp for row in sampled)),
-        drain_percent=percent(drain),
-        mean_drain_percent_per_day=percent(drain) / len(sampled),
+        drain_percent=percent(sum(row.battery_drain_bp for row in sampled)),
+        mean_drain_percent_per_day=mean,
     )
 
 
-def _errors(rows: Sequence[MartRow]) -> Errors:
+def errors(rows: Sequence[MartRow]) -> Errors:
+    """The errors of several rows."""
     by_code: Counter[str] = Counter()
     for row in rows:
         by_code.update(row.errors_by_code)
@@ -96,25 +121,20 @@ def _errors(rows: Sequence[MartRow]) -> Errors:
     )
 
 
-def change(current: Period, previous: Period) -> Change:
+def change(current: Settled, previous: Settled) -> Change:
     """Relative changes and differences; None where a side has no data to compare."""
-    efficiencies = current.signals.efficiency, previous.signals.efficiency
-    comparable = current.days_with_data > 0 and previous.days_with_data > 0
+    now, before = current.drain_percent_per_day, previous.drain_percent_per_day
+    drains = {prosthesis_id: _ratio(now[prosthesis_id], before[prosthesis_id]) for prosthesis_id in sorted(now.keys() & before.keys())}
     return Change(
-        usage_per_day_ratio=_ratio(current.usage.mean_ms_per_day, previous.usage.mean_ms_per_day),
-        efficiency_difference=None if efficiencies[0] is None or efficiencies[1] is None else efficiencies[0] - efficiencies[1],
-        drain_per_day_ratio_by_prosthesis=_drain_ratios(current, previous),
-        error_count_difference=current.errors.count - previous.errors.count if comparable else None,
+        usage_per_day_ratio=_ratio(current.usage_ms_per_day, previous.usage_ms_per_day),
+        efficiency_difference=_difference(current.efficiency, previous.efficiency),
+        drain_per_day_ratio_by_prosthesis={of: ratio for of, ratio in drains.items() if ratio is not None},
+        errors_per_day_difference=_difference(current.errors_per_day, previous.errors_per_day),
     )
 
 
-def _drain_ratios(current: Period, previous: Period) -> dict[str, float]:
-    now, before = current.battery_by_prosthesis, previous.battery_by_prosthesis
-    ratios = {
-        prosthesis_id: _ratio(now[prosthesis_id].mean_drain_percent_per_day, before[prosthesis_id].mean_drain_percent_per_day)
-        for prosthesis_id in sorted(now.keys() & before.keys())
-    }
-    return {prosthesis_id: ratio for prosthesis_id, ratio in ratios.items() if ratio is not None}
+def _difference(current: float | None, previous: float | None) -> float | None:
+    return None if current is None or previous is None else current - previous
 
 
 def _ratio(current: float | None, previous: float | None) -> float | None:
@@ -123,13 +143,15 @@ def _ratio(current: float | None, previous: float | None) -> float | None:
 
 def summary(user_id: str, days: DayRange, rows: Sequence[MartRow], watermarks: Watermarks, now: datetime) -> Summary:
     """The body of ``/summary``; *rows* are those of *days* and of ``days.before()``."""
-    current, previous = period(days, rows, watermarks), period(days.before(), rows, watermarks)
+    sides = (days, days.before())
+    current, previous = (period(side, rows, watermarks) for side in sides)
+    means = [settled([row for row in rows if side.holds(row.report_date)], watermarks) for side in sides]
     as_of = as_of_partitions((row.log_partition for row in rows), watermarks)
     return Summary(
         user_id=user_id,
         current=current,
         previous=previous,
-        change=change(current, previous),
+        change=change(*means),
         as_of=as_of,
         freshness_ms=freshness_ms(as_of, now),
     )

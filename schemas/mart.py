@@ -57,6 +57,8 @@ class MartRow(NamedTuple):
     battery_first_bp: Annotated[int, Column("UInt16", unit="bp", only_with="battery_count")]
     battery_last_bp: Annotated[int, Column("UInt16", unit="bp", only_with="battery_count")]
     battery_drain_bp: Annotated[int, Column("UInt32", unit="bp", only_with="battery_count")]
+    battery_first_bp_by_hour: Annotated[Sequence[int], Column("Array(Int16)", unit="bp")]
+    battery_last_bp_by_hour: Annotated[Sequence[int], Column("Array(Int16)", unit="bp")]
     error_count: Annotated[int, Column("UInt64")]
     critical_error_count: Annotated[int, Column("UInt64")]
     errors_by_code: Annotated[Mapping[str, int], Column("Map(String, UInt32)")]

@@ -70,6 +70,12 @@ ENGINE = ReplacingMergeTree(version, is_deleted)
 ORDER BY (user_id, report_date, prosthesis_id)
 SETTINGS index_granularity = 256, old_parts_lifetime = 60;
 
+-- Who stands in a document, so that it is found by them. Made of the document, and gone with it.
+ALTER TABLE {generation_database}.ownership
+    ADD COLUMN IF NOT EXISTS users Array(String)
+        MATERIALIZED arrayDistinct(JSONExtract(document, 'intervals', 'Array(Tuple(user_id String))').user_id),
+    ADD INDEX IF NOT EXISTS by_user users TYPE bloom_filter GRANULARITY 1;
+
 -- Columns that came later: this file is run again on the generation that serves.
 ALTER TABLE {generation_database}.telemetry_events
     {raw_additions};

@@ -22,3 +22,77 @@ CREATE OR REPLACE VIEW {shared}.report_versions_of_users DEFINER = {definer} SQL
 AS SELECT tuple({row_version}) AS report
 FROM {generation_database}.user_daily_reports FINAL
 WHERE user_id IN {{users:Array(String)}} AND report_date BETWEEN {{first:Date32}} AND {{last:Date32}};
+
+-- When errors occurred, of raw telemetry: those that the reports of named users count, newest first. As the fold has it: owned by the user at that time,
+-- neither deleted nor erased. Raw telemetry may be kept for less long than reports (retention); then there are fewer than a report counts.
+CREATE OR REPLACE VIEW {shared}.errors_of_users DEFINER = {definer} SQL SECURITY DEFINER
+AS WITH
+    mine AS
+    (
+        SELECT user_id, report_date, prosthesis_id, day_starts_at, day_ends_at
+        FROM {generation_database}.user_daily_reports FINAL
+        WHERE user_id IN {{users:Array(String)}} AND report_date BETWEEN {{first:Date32}} AND {{last:Date32}} AND error_count > 0
+    ),
+    owned AS
+    (
+        SELECT prosthesis_id, JSONExtract(document, 'intervals', 'Array(Tuple(user_id String, starts_us Int64, ends_us Nullable(Int64)))') AS intervals
+        FROM {generation_database}.ownership FINAL
+        WHERE hasAny(users, {{users:Array(String)}}) AND prosthesis_id IN (SELECT prosthesis_id FROM mine)
+    ),
+    erased AS
+    (
+        SELECT prosthesis_id, groupArrayArray(arrayZip(from_us, to_us)) AS spans FROM {shared}.erasure_rules FINAL
+        WHERE prosthesis_id IN (SELECT prosthesis_id FROM mine)
+        GROUP BY prosthesis_id
+    ),
+    happened AS
+    (
+        SELECT prosthesis_id, recorded_at, toUnixTimestamp64Micro(recorded_at) AS us, error_code, error_severity
+        FROM {generation_database}.telemetry_events FINAL
+        WHERE prosthesis_id IN (SELECT prosthesis_id FROM mine)
+            AND recorded_at >= (SELECT min(day_starts_at) FROM mine) AND recorded_at < (SELECT max(day_ends_at) FROM mine)
+            AND bitAnd(facets, 4) > 0 AND deleted = 0
+    )
+SELECT tuple(mine.user_id, mine.report_date, mine.prosthesis_id, happened.recorded_at, happened.error_code, happened.error_severity) AS report
+FROM happened
+INNER JOIN mine ON mine.prosthesis_id = happened.prosthesis_id
+INNER JOIN owned ON owned.prosthesis_id = happened.prosthesis_id
+LEFT JOIN erased ON erased.prosthesis_id = happened.prosthesis_id
+WHERE happened.recorded_at >= mine.day_starts_at AND happened.recorded_at < mine.day_ends_at
+    AND arrayExists(o -> o.user_id = mine.user_id AND us >= o.starts_us AND (o.ends_us IS NULL OR us < o.ends_us), owned.intervals)
+    AND NOT arrayExists(s -> us >= s.1 AND us < s.2, erased.spans)
+ORDER BY happened.recorded_at DESC, mine.prosthesis_id, happened.error_code
+LIMIT {{most:UInt32}};
+
+-- The typical day (docs/metrics.md): by hour, over the complete days of 24 hours, the quartiles of active time in the hour and from the day's start to the hour's end.
+-- A day is complete where each of its rows' partitions is handled to its end: until[i], in seconds, is how far partitions[i] is.
+CREATE OR REPLACE VIEW {shared}.typical_day_of_users DEFINER = {definer} SQL SECURITY DEFINER
+AS WITH
+    days AS
+    (
+        SELECT user_id, report_date, sumForEach(usage_ms_by_hour) AS by_hour, arrayCumSum(by_hour) AS by_then
+        FROM {generation_database}.user_daily_reports FINAL
+        WHERE user_id IN {{users:Array(String)}} AND report_date BETWEEN {{first:Date32}} AND {{last:Date32}}
+            AND ({{prosthesis:String}} = '' OR prosthesis_id = {{prosthesis:String}})
+        GROUP BY user_id, report_date
+        HAVING min({{until:Array(UInt32)}}[indexOf({{partitions:Array(UInt16)}}, log_partition)] >= toUnixTimestamp(day_ends_at))
+            AND min(day_ends_at - day_starts_at) = 86400 AND max(day_ends_at - day_starts_at) = 86400
+    ),
+    hours AS
+    (
+        SELECT user_id, hour, count() AS n, arraySort(groupArray(in_hour)) AS ms, arraySort(groupArray(until_hour)) AS until_ms
+        FROM days
+        ARRAY JOIN by_hour AS in_hour, by_then AS until_hour, arrayEnumerate(by_hour) AS hour
+        GROUP BY user_id, hour
+    )
+SELECT tuple(user_id, hour - 1, n, arrayMap(k -> ms[intDiv(n * k + 3, 4)], [1, 2, 3]), arrayMap(k -> until_ms[intDiv(n * k + 3, 4)], [1, 2, 3])) AS report
+FROM hours;
+
+-- What the CRM has of named users' prostheses: one row an effective interval of ownership; instants in microseconds since 1970-01-01 UTC, ends_us null: open.
+CREATE OR REPLACE VIEW {shared}.prostheses_of_users DEFINER = {definer} SQL SECURITY DEFINER
+AS SELECT tuple(of.user_id, prosthesis_id, JSONExtractString(document, 'model'), JSONExtractString(document, 'serial_number'),
+    of.starts_us, of.ends_us, of.contract_number, of.timezone) AS report
+FROM {generation_database}.ownership FINAL
+ARRAY JOIN JSONExtract(document, 'intervals',
+    'Array(Tuple(user_id String, starts_us Int64, ends_us Nullable(Int64), contract_number String, timezone String))') AS of
+WHERE hasAny(users, {{users:Array(String)}}) AND of.user_id IN {{users:Array(String)}};

@@ -73,6 +73,8 @@ battery AS (
         day_no,
         (array_agg(battery_first ORDER BY slot))[1] AS battery_first,
         (array_agg(battery_last ORDER BY slot DESC))[1] AS battery_last,
+        jsonb_object_agg(slot, battery_first) AS first_by_slot,
+        jsonb_object_agg(slot, battery_last) AS last_by_slot,
         sum(greatest(0, battery_first - battery_last) + greatest(0, coalesce(before - battery_first, 0)))::bigint AS drain
     FROM (
         SELECT pair_no, day_no, slot, battery_first, battery_last,
@@ -168,6 +170,12 @@ SELECT
     coalesce(b.battery_first, 0) AS battery_first_bp,
     coalesce(b.battery_last, 0) AS battery_last_bp,
     coalesce(b.drain, 0) AS battery_drain_bp,
+    ARRAY(
+        SELECT coalesce((b.first_by_slot ->> s::text)::bigint, -1) FROM generate_series(0, d.slots - 1) AS s ORDER BY s
+    ) AS battery_first_bp_by_hour,
+    ARRAY(
+        SELECT coalesce((b.last_by_slot ->> s::text)::bigint, -1) FROM generate_series(0, d.slots - 1) AS s ORDER BY s
+    ) AS battery_last_bp_by_hour,
     t.error_count,
     t.critical_count AS critical_error_count,
     coalesce(e.by_code, '{{}}'::jsonb) AS errors_by_code,

@@ -15,6 +15,8 @@ from stream_processor.domain.fold import FOLD_FORMAT, LAYOUT, STATE, FoldTable
 
 NOT_EXPORTED = {
     "usage_ms_by_hour": "a list; the file has one line a day",
+    "battery_first_bp_by_hour": "a list",
+    "battery_last_bp_by_hour": "a list",
     "amplitude_histogram": "a list",
     "amplitude_uv_sum": "shown as the mean",
     "battery_count": "says only whether the battery's columns have values",

@@ -27,6 +27,7 @@ HOLDS = {
     "DateTime64(3, 'UTC')": tuple(day_number(datetime(year, 1, 1, tzinfo=UTC).date()) * 86_400_000 for year in (1900, 2299)),
     "Date32": tuple(day_number(datetime(year, 1, 1, tzinfo=UTC).date()) for year in (1900, 2299)),
     "Nullable(Int16)": (-(1 << 15), (1 << 15) - 1),
+    "Array(Int16)": (-(1 << 15), (1 << 15) - 1),
 } | {f"{sign}Int{bits}": ((-(1 << bits - 1), (1 << bits - 1) - 1) if not sign else (0, (1 << bits) - 1)) for sign in ("", "U") for bits in (8, 16, 32, 64)}  # fmt: skip
 
 MOST_EVENTS = 1 << 40  # of one report; far beyond what a day can bring
@@ -56,6 +57,8 @@ ACCEPTED = {
     "amplitude_uv_max": (0, ranges.MAX_AMPLITUDE_UV),
     "battery_drain_bp": (0, 2 * MAX_HOURS * ranges.MAX_BATTERY_BP),
     "battery_max_bp": (0, ranges.MAX_BATTERY_BP),
+    "battery_first_bp_by_hour": (-1, ranges.MAX_BATTERY_BP),
+    "battery_last_bp_by_hour": (-1, ranges.MAX_BATTERY_BP),
 }
 
 

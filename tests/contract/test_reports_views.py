@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 import pytest
 
 from clickhouse.migrator import SCHEMA, statements
 from schemas.mart import COLUMNS, KEPT_BACK, MartRow, RowVersion
+from schemas.reader_views import ErrorRow, OwnershipRow, TypicalHourRow
 
 NAMES = {"shared": "s", "generation_database": "g", "definer": "d"}
 
@@ -18,6 +20,19 @@ def test_a_views_tuple_is_the_row_that_the_service_reads(view: str, row: type[Ma
     values = re.search(r"SELECT tuple\(([^)]*)\) AS report", definition)
     assert values is not None
     assert tuple(name.strip() for name in values[1].split(",")) == row._fields
+
+
+@pytest.mark.parametrize(
+    ("view", "row"), [("errors_of_users", ErrorRow), ("typical_day_of_users", TypicalHourRow), ("prostheses_of_users", OwnershipRow)]
+)
+def test_a_tuple_of_a_view_beside_reports_has_as_many_values_as_its_row_names(view: str, row: type[NamedTuple]) -> None:
+    (definition,) = [text for text in statements((SCHEMA / "views.sql").read_text("utf-8"), NAMES) if f".{view} " in text]
+    _, _, beginning = definition.partition("SELECT tuple(")
+    depth, values = 0, 1
+    for character in beginning.partition(") AS report")[0]:
+        depth += (character in "([") - (character in ")]")
+        values += character == "," and not depth
+    assert values == len(row._fields)
 
 
 def test_a_reader_gets_every_column_but_those_kept_back_on_purpose() -> None:

@@ -41,6 +41,7 @@ def test_every_metric_of_one_plain_day(db: Sources) -> None:
     usage[8], usage[9] = 2000, 3_600_000
     histogram = [0] * 16
     histogram[0] = histogram[2] = histogram[15] = 1
+    level = tuple(8000 if hour == 10 else -1 for hour in range(24))
     assert report == {
         "customer_id": "1", "customer_name": "Customer 1", "timezone": "UTC", "contract_id": "1", "contract_number": "K-1",
         "prosthesis_model": "Model 1", "prosthesis_serial_number": "SN-1",
@@ -49,7 +50,7 @@ def test_every_metric_of_one_plain_day(db: Sources) -> None:
         "usage_ms": 3_602_000, "usage_ms_by_hour": tuple(usage), "signal_count": 3, "recognised_count": 2,
         "amplitude_uv_sum": 1_000_003, "amplitude_uv_min": 0, "amplitude_uv_max": 1_000_000, "amplitude_histogram": tuple(histogram),
         "battery_count": 1, "battery_min_bp": 8000, "battery_max_bp": 8000, "battery_first_bp": 8000, "battery_last_bp": 8000,
-        "battery_drain_bp": 0, "error_count": 3, "critical_error_count": 1, "errors_by_code": {"E.1": 2, "x_2-Z": 1},
+        "battery_drain_bp": 0, "battery_first_bp_by_hour": level, "battery_last_bp_by_hour": level, "error_count": 3, "critical_error_count": 1, "errors_by_code": {"E.1": 2, "x_2-Z": 1},
         "location_lat_cell": 557, "location_lon_cell": 376,
     }  # fmt: skip
     assert set(report) == set(FIELDS)
@@ -62,6 +63,7 @@ def test_amounts_that_a_day_does_not_have_are_zero_and_the_location_is_null(db: 
     assert [report[name] for name in FIELDS if name.startswith(("amplitude_uv", "battery", "usage_ms"))].count(0) == 10
     assert (report["location_lat_cell"], report["location_lon_cell"]) == (None, None)
     assert report["usage_ms_by_hour"] == (0,) * 24
+    assert report["battery_first_bp_by_hour"] == report["battery_last_bp_by_hour"] == (-1,) * 24
     assert report["amplitude_histogram"] == (0,) * 16
 
 
@@ -138,6 +140,13 @@ def test_drain_is_the_fall_within_slots_and_between_them(db: Sources) -> None:
     assert report["battery_drain_bp"] == 1600
     assert (report["battery_first_bp"], report["battery_last_bp"]) == (9000, 9900)
     assert (report["battery_min_bp"], report["battery_max_bp"], report["battery_count"]) == (7500, 10_000, 7)
+    by_hour = zip(report["battery_first_bp_by_hour"], report["battery_last_bp_by_hour"], strict=True)
+    assert {hour: levels for hour, levels in enumerate(by_hour) if levels != (-1, -1)} == {
+        8: (9000, 8000),
+        10: (7500, 10_000),
+        11: (9900, 9900),
+        23: (9900, 9900),
+    }
 
 
 def test_ties_in_time_are_decided_by_the_value(db: Sources) -> None:

@@ -182,14 +182,14 @@ def report(zone: str, contracts: list[Contract], key: tuple[int, date, int], row
         "usage_ms": sum(usage), "usage_ms_by_hour": tuple(usage),
         "signal_count": len(of["signal"]), "recognised_count": sum(row["movement_recognised"] for row in of["signal"]),
         "amplitude_uv_sum": sum(amplitudes), "amplitude_uv_min": min(amplitudes, default=0), "amplitude_uv_max": max(amplitudes, default=0),
-        "amplitude_histogram": tuple(histogram[n] for n in range(16)), **battery(of["battery"], start),
+        "amplitude_histogram": tuple(histogram[n] for n in range(16)), **battery(of["battery"], start, len(usage)),
         "error_count": len(of["error"]), "critical_error_count": sum(row["error_severity"] == "critical" for row in of["error"]),
         "errors_by_code": dict(Counter(row["error_code"] for row in of["error"])),
         "location_lat_cell": last[1], "location_lon_cell": last[2],
     }  # fmt: skip
 
 
-def battery(rows: list[Event], start: datetime) -> dict[str, int]:
+def battery(rows: list[Event], start: datetime, hours: int) -> dict[str, Any]:
     samples = sorted((row["recorded_at"], row["battery_percent"] * 100) for row in rows)
     slots: dict[int, list[int]] = defaultdict(list)
     for at, value in samples:
@@ -203,6 +203,8 @@ def battery(rows: list[Event], start: datetime) -> dict[str, int]:
     return {
         "battery_count": len(values), "battery_min_bp": min(values, default=0), "battery_max_bp": max(values, default=0),
         "battery_first_bp": values[0] if values else 0, "battery_last_bp": values[-1] if values else 0, "battery_drain_bp": drain,
+        "battery_first_bp_by_hour": tuple(slots[hour][0] if hour in slots else -1 for hour in range(hours)),
+        "battery_last_bp_by_hour": tuple(slots[hour][-1] if hour in slots else -1 for hour in range(hours)),
     }  # fmt: skip
 
 

@@ -69,7 +69,17 @@ def test_every_example_is_valid_against_its_own_schema(service: Service) -> None
 
 
 @pytest.mark.parametrize(
-    ("rest", "shape"), [("", "Page"), ("/today", "Today"), ("/summary", "Summary"), (f"/hours/{TODAY}", "Hours"), ("/nonsense", "Problem")]
+    ("rest", "shape"),
+    [
+        ("", "Page"),
+        ("/today", "Today"),
+        ("/summary", "Summary"),
+        (f"/hours/{TODAY}", "Hours"),
+        ("/typical-day", "TypicalDay"),
+        (f"/errors/{TODAY}", "ErrorTimes"),
+        ("/prostheses", "Prostheses"),
+        ("/nonsense", "Problem"),
+    ],
 )
 def test_answers_are_valid_against_the_document(service: Service, rest: str, shape: str) -> None:
     user = new_user()
@@ -79,13 +89,26 @@ def test_answers_are_valid_against_the_document(service: Service, rest: str, sha
 
 
 def test_the_document_lists_exactly_the_contracts_paths(service: Service) -> None:
-    rest = ["", "/today", "/summary", "/hours/{day}", "/stream", "/export.csv", "/export.pdf"]
+    rest = [
+        "",
+        "/today",
+        "/summary",
+        "/hours/{day}",
+        "/typical-day",
+        "/errors/{day}",
+        "/prostheses",
+        "/stream",
+        "/export.csv",
+        "/export.pdf",
+    ]
     expected = {f"/{base}/{{user_id}}{part}" for base in ("reports", "users") for part in rest} | {"/health/live", "/health/ready"}
     assert set(document(service)["paths"]) == expected
 
 
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=lambda mode: mode.value)
-@pytest.mark.parametrize("rest", ["", "/today", "/summary", "/hours/{day}", "/export.csv", "/export.pdf"])
+@pytest.mark.parametrize(
+    "rest", ["", "/today", "/summary", "/hours/{day}", "/typical-day", "/errors/{day}", "/prostheses", "/export.csv", "/export.pdf"]
+)
 def test_generated_requests_get_only_documented_answers(service: Service, rest: str, mode: GenerationMode) -> None:
     user = new_user()
     service.mart.put(row(user, TODAY))

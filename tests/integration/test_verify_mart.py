@@ -134,6 +134,8 @@ def replacement(field: str) -> str:
         return f"concat({field}, 'x') AS {field}"
     special = {
         "usage_ms_by_hour": "arrayMap(x -> x + 1, usage_ms_by_hour) AS usage_ms_by_hour",
+        "battery_first_bp_by_hour": "arrayPopBack(battery_first_bp_by_hour) AS battery_first_bp_by_hour",
+        "battery_last_bp_by_hour": "arrayMap(x -> x + 1, battery_last_bp_by_hour) AS battery_last_bp_by_hour",
         "amplitude_histogram": "arrayPopBack(amplitude_histogram) AS amplitude_histogram",
         "errors_by_code": "map('E1', 2::UInt32) AS errors_by_code",
         "first_event_at": "first_event_at + toIntervalMicrosecond(1) AS first_event_at",

@@ -282,7 +282,7 @@ def numbers(events: list[dict[str, Any]], begin: int, end: int) -> dict[str, Any
         "amplitude_uv_min": min(amplitudes, default=0),
         "amplitude_uv_max": max(amplitudes, default=0),
         "amplitude_histogram": histogram,
-        **battery(events, begin),
+        **battery(events, begin, len(hours)),
         "error_count": len(errors),
         "critical_error_count": sum(e["error_severity"] == "critical" for e in errors),
         "errors_by_code": {code: codes.count(code) for code in sorted(set(codes))},
@@ -291,7 +291,7 @@ def numbers(events: list[dict[str, Any]], begin: int, end: int) -> dict[str, Any
     }
 
 
-def battery(events: list[dict[str, Any]], begin: int) -> dict[str, Any]:
+def battery(events: list[dict[str, Any]], begin: int, hours: int) -> dict[str, Any]:
     samples = sorted((e["recorded_us"], e["battery_percent"] * 100) for e in events if e["kind"] == "battery")
     slots: dict[int, list[int]] = {}
     for at, value in samples:
@@ -309,6 +309,8 @@ def battery(events: list[dict[str, Any]], begin: int) -> dict[str, Any]:
         "battery_first_bp": values[0] if values else 0,
         "battery_last_bp": values[-1] if values else 0,
         "battery_drain_bp": drain,
+        "battery_first_bp_by_hour": [slots[hour][0] if hour in slots else -1 for hour in range(hours)],
+        "battery_last_bp_by_hour": [slots[hour][-1] if hour in slots else -1 for hour in range(hours)],
     }
 
 

@@ -14,6 +14,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import httpx
+import msgspec
 from clickhouse_driver import Client
 from joserfc import jwt
 from joserfc.jwk import RSAKey
@@ -29,6 +30,7 @@ from reports_api.app import create_app
 from reports_api.examples import ROW
 from reports_api.settings import ReportsSettings, Settings
 from schemas.mart import MartRow
+from schemas.ownership import Ownership, OwnershipDocument, encode
 from service_kit.settings import ClickHouseSettings, KeycloakSettings
 from service_kit.shares import Share
 from tests.support.bff_servers import Served, free_port
@@ -48,6 +50,17 @@ def row(user_id: str, day: date, **changes: Any) -> MartRow:
     start = datetime(day.year, day.month, day.day, tzinfo=UTC)
     base = ROW._replace(user_id=user_id, report_date=day, timezone="UTC", day_starts_at=start, day_ends_at=start + timedelta(days=1))
     return base._replace(**changes)
+
+
+def micro(at: datetime) -> int:
+    """Microseconds since 1970-01-01 UTC."""
+    return (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+
+
+def owned(user_id: str, starts: datetime, ends: datetime | None = None, **changes: Any) -> Ownership:
+    """An interval of *user_id*'s ownership."""
+    plain = Ownership(micro(starts), ends and micro(ends), user_id, "1", "Анна Петрова", "UTC", "1", "BP-2026-0017")
+    return msgspec.structs.replace(plain, **changes)
 
 
 class Mart:
@@ -71,6 +84,25 @@ class Mart:
         """The partition is handled up to the source's time *as_of*."""
         values = ("prosthesis.log", partition, "t", 24, time.time_ns(), as_of)
         self.writer.execute("INSERT INTO bionicpro_g1.partition_progress VALUES", [values])
+
+    def own(self, prosthesis_id: str, *intervals: Ownership, offset: int = 0) -> None:
+        """The CRM's document of a prosthesis, as the directory sends it."""
+        document = OwnershipDocument(prosthesis_id, offset, "BionicHand 3", f"SN-{prosthesis_id}", intervals)
+        columns = "prosthesis_id, crm_offset, log_partition, log_offset, document"
+        self.writer.execute(
+            f"INSERT INTO bionicpro_g1.ownership ({columns}) VALUES", [(prosthesis_id, offset, 7, 1, encode(document).decode())]
+        )
+
+    def errors(self, prosthesis_id: str, *events: tuple[int, datetime, str, int], deleted: bool = False) -> None:
+        """Raw telemetry of errors: id, time, code, severity."""
+        columns = "prosthesis_id, event_id_lo, recorded_at, facets, error_code, error_severity, deleted, lsn"
+        rows = [(prosthesis_id, number, at, 4, code, severity, int(deleted), 1 + deleted) for number, at, code, severity in events]
+        self.writer.execute(f"INSERT INTO bionicpro_g1.telemetry_events ({columns}) VALUES", rows)
+
+    def erase(self, prosthesis_id: str, first: datetime, end: datetime) -> None:
+        """A rule of erasure, whose data nobody has removed yet."""
+        rule = (prosthesis_id, "test", [micro(first)], [micro(end)])
+        self.writer.execute("INSERT INTO bionicpro.erasure_rules (prosthesis_id, erasure_id, from_us, to_us) VALUES", [rule])
 
     def merge(self) -> None:
         self.migrator.execute(f"OPTIMIZE TABLE {TABLE} FINAL")

@@ -14,9 +14,13 @@ from reports_api.examples import ROW, WATERMARKS
 from reports_api.export_csv import render
 from reports_api.pdf_lines import figures
 from reports_api.pdf_texts import TEXTS
+from reports_api.prostheses import prostheses
 from reports_api.summary import DayRange, summary
+from schemas.reader_views import OwnershipRow
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+HANDLED = {7: NOW + timedelta(days=365 * 200)}
+"""A partition that is handled beyond every day: each is complete."""
 DAYS = st.dates(date(2000, 1, 1), date(2199, 12, 31))
 
 
@@ -65,7 +69,7 @@ def test_today_takes_the_zone_of_the_row_that_changed_last() -> None:
         ROW._replace(report_date=date(2026, 11, 24), timezone="Pacific/Auckland", version=9),
         ROW._replace(report_date=date(2026, 11, 23), timezone="Europe/Moscow", version=8),
     ]
-    body = domain.today("u", rows, WATERMARKS, NOW, zone_before="UTC", partitions_before=())
+    body = domain.today("u", rows, WATERMARKS, NOW)
     assert (body.report_date, [item.report_date for item in body.items]) == (date(2026, 11, 24), [date(2026, 11, 24)])
 
 
@@ -82,14 +86,94 @@ def test_averages_are_over_days_with_data_and_ratios_over_sums() -> None:
             report_date=date(2026, 11, 20), usage_ms=300, signal_count=0, recognised_count=0, amplitude_uv_sum=0, amplitude_uv_min=0
         ),
     ]
-    body = summary("u", days, rows, WATERMARKS, NOW)
+    body = summary("u", days, rows, HANDLED, NOW)
     assert (body.current.days_with_data, body.current.usage.mean_ms_per_day) == (2, 300.0)
     assert body.current.signals.efficiency == 0.1
     amplitude = body.current.signals.amplitude_uv
     assert amplitude is not None
     assert (amplitude.mean, amplitude.min) == (10.0, 35)
     assert (body.previous.days_with_data, body.previous.usage.mean_ms_per_day, body.previous.battery_by_prosthesis) == (0, None, {})
-    assert (body.change.usage_per_day_ratio, body.change.error_count_difference) == (None, None)
+    assert (body.change.usage_per_day_ratio, body.change.errors_per_day_difference) == (None, None)
+
+
+def test_means_and_changes_are_of_complete_days_and_totals_of_all() -> None:
+    days = DayRange(date(2026, 11, 17), date(2026, 11, 23))
+    ends = datetime(2026, 11, 23, 21, tzinfo=UTC)
+    of_yesterday = {"report_date": date(2026, 11, 22), "day_ends_at": ends - timedelta(days=1)}
+    rows = [
+        ROW._replace(usage_ms=50, error_count=9, battery_drain_bp=100, day_ends_at=ends),
+        ROW._replace(**of_yesterday, usage_ms=300, error_count=2, battery_drain_bp=3_000, signal_count=10, recognised_count=5),
+        ROW._replace(
+            **of_yesterday | {"report_date": date(2026, 11, 16)}, usage_ms=200, error_count=1, battery_drain_bp=2_000, signal_count=10,
+            recognised_count=4,
+        ),
+    ]  # fmt: skip
+    body = summary("u", days, rows, {7: ends - timedelta(hours=1)}, NOW)
+    assert (body.current.days_with_data, body.current.complete_days, body.current.complete) == (2, 1, False)
+    assert (body.current.usage.total_ms, body.current.usage.mean_ms_per_day) == (350, 300.0)
+    assert (body.current.errors.count, body.current.errors_per_day, body.change.errors_per_day_difference) == (11, 2.0, 1.0)
+    battery = body.current.battery_by_prosthesis["17"]
+    assert (battery.drain_percent, battery.mean_drain_percent_per_day) == (31.0, 30.0)
+    assert (body.change.usage_per_day_ratio, body.change.drain_per_day_ratio_by_prosthesis) == (0.5, {"17": 0.5})
+    assert body.change.efficiency_difference == pytest.approx(0.1)
+
+
+def test_a_day_of_two_prostheses_is_complete_when_both_are() -> None:
+    days = DayRange(date(2026, 11, 23), date(2026, 11, 23))
+    rows = [ROW, ROW._replace(prosthesis_id="18", log_partition=8)]
+    until = ROW.day_ends_at
+    one = summary("u", days, rows, {7: until, 8: until - timedelta(seconds=1)}, NOW).current
+    assert (one.complete_days, one.usage.mean_ms_per_day, one.battery_by_prosthesis["17"].mean_drain_percent_per_day) == (0, None, None)
+    assert summary("u", days, rows, {7: until, 8: until}, NOW).current.usage.mean_ms_per_day == 2 * ROW.usage_ms
+
+
+def test_the_battery_of_a_day_is_told_by_the_hours_that_have_a_sample() -> None:
+    first, last = [-1] * 24, [-1] * 24
+    first[8], last[8], first[0], last[0] = 9_000, 8_950, 0, 10_000
+    battery = domain.daily_report(ROW._replace(battery_first_bp_by_hour=first, battery_last_bp_by_hour=last), None).battery
+    assert battery is not None
+    assert [((hour.starts_at - ROW.day_starts_at) // domain.HOUR, hour.first_percent, hour.last_percent) for hour in battery.by_hour] == [
+        (0, 0.0, 100.0),
+        (8, 90.0, 89.5),
+    ]
+
+
+def test_where_today_has_no_report_the_latest_day_is_told() -> None:
+    now = datetime(2026, 11, 25, 12, tzinfo=UTC)
+    before = [ROW, ROW._replace(prosthesis_id="18")]
+    body = domain.today("u", [], WATERMARKS, now, before=before)
+    assert (body.items, [report.prosthesis_id for report in body.last_known], body.timezone) == ([], ["17", "18"], "Europe/Moscow")
+    around = [ROW._replace(report_date=date(2026, 11, 24))]
+    assert [report.report_date for report in domain.today("u", around, WATERMARKS, now).last_known] == [date(2026, 11, 24)]
+    assert domain.today("u", [ROW._replace(report_date=date(2026, 11, 25))], WATERMARKS, now).last_known == []
+    assert domain.today("u", [], WATERMARKS, now, zone_before="Asia/Tokyo").timezone == "Asia/Tokyo"
+
+
+def owned(starts: datetime, ends: datetime | None, contract: str, prosthesis: str = "17") -> OwnershipRow:
+    until = None if ends is None else round(ends.timestamp() * 1_000_000)
+    return OwnershipRow("u", prosthesis, "M", f"SN-{prosthesis}", round(starts.timestamp() * 1_000_000), until, contract, "Europe/Moscow")
+
+
+def test_a_renewed_contract_is_no_new_prosthesis_and_a_gap_is() -> None:
+    years = [datetime(year, 1, 1, tzinfo=UTC) for year in range(2020, 2030)]
+    rows = [
+        owned(years[5], None, "C"),
+        owned(years[0], years[2], "A"),
+        owned(years[3], years[5], "B"),
+        owned(years[1], years[4], "D", "18"),
+    ]
+    body = prostheses("u", rows, {"17": date(2026, 11, 22)}, NOW)
+    (now, before) = body.items
+    assert (now.prosthesis_id, now.current, now.since, now.until) == ("17", True, years[3], None)
+    assert [period.contract_number for period in now.periods] == ["A", "B", "C"]
+    assert (before.prosthesis_id, before.current, before.since, before.until) == ("18", False, years[1], years[4])
+    assert (now.last_report_date, before.last_report_date) == (date(2026, 11, 22), None)
+
+
+def test_what_is_owned_since_before_anything_was_measured_has_no_beginning() -> None:
+    row = owned(NOW, None, "A")._replace(starts_us=-(1 << 62), ends_us=(1 << 62), timezone="europe/moscow")
+    body = prostheses("u", [row], {}, NOW)
+    assert (body.items[0].since, body.items[0].until, body.items[0].current, body.timezone) == (None, None, True, "UTC")
 
 
 def test_drain_is_told_for_each_prosthesis_and_never_summed_over_them() -> None:
@@ -101,7 +185,7 @@ def test_drain_is_told_for_each_prosthesis_and_never_summed_over_them() -> None:
         ROW._replace(prosthesis_id="2", report_date=date(2026, 11, 21), battery_count=0, battery_drain_bp=0),
         ROW._replace(prosthesis_id="2", report_date=date(2026, 11, 15), battery_count=9, battery_drain_bp=3_000),
     ]
-    body = summary("u", days, rows, WATERMARKS, NOW)
+    body = summary("u", days, rows, HANDLED, NOW)
     one, two = body.current.battery_by_prosthesis["1"], body.current.battery_by_prosthesis["2"]
     assert (one.drain_percent, one.mean_drain_percent_per_day, one.min_percent) == (50.0, 50.0, 40.0)
     assert (two.drain_percent, two.mean_drain_percent_per_day, two.min_percent) == (120.0, 60.0, 1.0)

@@ -116,6 +116,57 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/reports/typical-day": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** Active time by hour on a usual day of a range */
+        readonly get: operations["reports_typical_day"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/reports/errors/{day}": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** When the errors of one local day occurred */
+        readonly get: operations["reports_error_times"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/reports/prostheses": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** The prostheses that the wearer has and had */
+        readonly get: operations["reports_prostheses"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/reports/stream": {
         readonly parameters: {
             readonly query?: never;
@@ -317,6 +368,19 @@ export interface components {
             readonly max_percent: number;
             /** @description Total drain; more than 100 where it was charged in between */
             readonly drain_percent: number;
+            /** @description The hours that have a sample, in order; empty where the day was last computed before hours were kept */
+            readonly by_hour: readonly components["schemas"]["BatteryHour"][];
+        };
+        /**
+         * BatteryHour
+         * @description The first and the last sample of one hour of the local day.
+         */
+        readonly BatteryHour: {
+            readonly starts_at: string;
+            /** @description Percent, two decimals */
+            readonly first_percent: number;
+            /** @description Percent, two decimals */
+            readonly last_percent: number;
         };
         /**
          * Errors
@@ -373,6 +437,8 @@ export interface components {
              */
             readonly timezone: string;
             readonly items: readonly components["schemas"]["DailyReport"][];
+            /** @description Where today has no report yet: those of the wearer's latest day that has one, within a year. Otherwise empty */
+            readonly last_known: readonly components["schemas"]["DailyReport"][];
             /** @description Everything that the source recorded up to this time is in the answer; null where nothing is known yet */
             readonly as_of: string | null;
             /** @description Milliseconds between `as_of` and the moment of the answer; null where `as_of` is */
@@ -472,6 +538,8 @@ export interface components {
             /** Format: date */
             readonly to: string;
             readonly days_with_data: number;
+            /** @description Days with data that are complete; means a day and changes are over these alone */
+            readonly complete_days: number;
             readonly prosthesis_ids: readonly string[];
             readonly usage: components["schemas"]["UsageTotals"];
             readonly signals: components["schemas"]["SignalTotals"];
@@ -480,6 +548,8 @@ export interface components {
                 readonly [key: string]: components["schemas"]["BatteryTotals"];
             };
             readonly errors: components["schemas"]["Errors"];
+            /** @description Over complete days with data; null without any */
+            readonly errors_per_day: number | null;
             readonly event_count: number;
             /** @description Every day with data in the range is complete */
             readonly complete: boolean;
@@ -491,7 +561,7 @@ export interface components {
         readonly UsageTotals: {
             /** @description Milliseconds */
             readonly total_ms: number;
-            /** @description Over days with data; null without any */
+            /** @description Over complete days with data; null without any */
             readonly mean_ms_per_day: number | null;
         };
         /**
@@ -506,7 +576,7 @@ export interface components {
         };
         /**
          * BatteryTotals
-         * @description Battery of one prosthesis over a range, in percent; the mean is over its days with a battery sample.
+         * @description Battery of one prosthesis over a range, in percent; the mean is over its complete days with a battery sample, null without any.
          */
         readonly BatteryTotals: {
             /** @description Percent, two decimals */
@@ -514,11 +584,11 @@ export interface components {
             /** @description Percent, two decimals */
             readonly max_percent: number;
             readonly drain_percent: number;
-            readonly mean_drain_percent_per_day: number;
+            readonly mean_drain_percent_per_day: number | null;
         };
         /**
          * Change
-         * @description `current` against `previous`: relative changes (0.1 is ten percent more) and differences; null where they cannot be said.
+         * @description The complete days of `current` against those of `previous`: relative changes (0.1 is ten percent more) and differences; null where they cannot be said.
          */
         readonly Change: {
             readonly usage_per_day_ratio: number | null;
@@ -527,7 +597,141 @@ export interface components {
             readonly drain_per_day_ratio_by_prosthesis: {
                 readonly [key: string]: number;
             };
-            readonly error_count_difference: number | null;
+            readonly errors_per_day_difference: number | null;
+        };
+        /**
+         * TypicalDay
+         * @description Active time by hour on a usual day of the range, over the complete days of 24 hours that have data; without any, no hours.
+         */
+        readonly TypicalDay: {
+            /**
+             * @description The subject (`sub`) at the identity provider
+             * @example 0b8f7f0e-5b0e-4b8e-9a4e-0d3c3b5a1f01
+             */
+            readonly user_id: string;
+            /** Format: date */
+            readonly from: string;
+            /** Format: date */
+            readonly to: string;
+            /** @description Of this prosthesis alone; null: of all together */
+            readonly prosthesis_id: string | null;
+            /** @description How many days it is of */
+            readonly days: number;
+            readonly hours: readonly components["schemas"]["TypicalHour"][];
+            /** @description Everything that the source recorded up to this time is in the answer; null where nothing is known yet */
+            readonly as_of: string | null;
+            /** @description Milliseconds between `as_of` and the moment of the answer; null where `as_of` is */
+            readonly freshness_ms: number | null;
+            /**
+             * @default {
+             *       "duration": "ms",
+             *       "amplitude": "µV",
+             *       "battery": "percent",
+             *       "location": "degrees",
+             *       "efficiency": "ratio"
+             *     }
+             */
+            readonly units: components["schemas"]["Units"];
+        };
+        /**
+         * TypicalHour
+         * @description One hour of the typical day, from 0: active time in it, and from the day's start to its end.
+         */
+        readonly TypicalHour: {
+            readonly hour: number;
+            readonly ms: components["schemas"]["Quartiles"];
+            readonly until_ms: components["schemas"]["Quartiles"];
+        };
+        /**
+         * Quartiles
+         * @description A quarter of the days had at most `q1`, half at most `median`, three quarters at most `q3`; each is the value of one of the days.
+         */
+        readonly Quartiles: {
+            /** @description Milliseconds */
+            readonly q1: number;
+            /** @description Milliseconds */
+            readonly median: number;
+            /** @description Milliseconds */
+            readonly q3: number;
+        };
+        /**
+         * ErrorTimes
+         * @description When the errors of one local day occurred, newest first, at most 500.
+         */
+        readonly ErrorTimes: {
+            /**
+             * @description The subject (`sub`) at the identity provider
+             * @example 0b8f7f0e-5b0e-4b8e-9a4e-0d3c3b5a1f01
+             */
+            readonly user_id: string;
+            /** Format: date */
+            readonly report_date: string;
+            readonly timezone: string | null;
+            /** @description All errors of the day's reports. More than are listed where there were more than 500, or where their times are kept no longer */
+            readonly count: number;
+            readonly critical_count: number;
+            readonly by_code: {
+                readonly [key: string]: number;
+            };
+            readonly occurrences: readonly components["schemas"]["ErrorOccurrence"][];
+            /** @description Everything that the source recorded up to this time is in the answer; null where nothing is known yet */
+            readonly as_of: string | null;
+            /** @description Milliseconds between `as_of` and the moment of the answer; null where `as_of` is */
+            readonly freshness_ms: number | null;
+        };
+        /**
+         * ErrorOccurrence
+         * @description One error that a prosthesis reported.
+         */
+        readonly ErrorOccurrence: {
+            readonly occurred_at: string;
+            /** @example 17 */
+            readonly prosthesis_id: string;
+            readonly code: string;
+            /** @enum {unknown} */
+            readonly severity: "critical" | "info" | "warning";
+        };
+        /**
+         * Prostheses
+         * @description The prostheses that the wearer has, and then those that they had; each the newest first.
+         */
+        readonly Prostheses: {
+            /**
+             * @description The subject (`sub`) at the identity provider
+             * @example 0b8f7f0e-5b0e-4b8e-9a4e-0d3c3b5a1f01
+             */
+            readonly user_id: string;
+            readonly timezone: string | null;
+            readonly items: readonly components["schemas"]["Prosthesis"][];
+        };
+        /**
+         * Prosthesis
+         * @description One prosthesis of the wearer, as the CRM has it.
+         */
+        readonly Prosthesis: {
+            /** @example 17 */
+            readonly prosthesis_id: string;
+            readonly model: string;
+            readonly serial_number: string;
+            /** @description A period holds now */
+            readonly current: boolean;
+            /** @description The beginning of the unbroken time that holds now, or that was the last; null where none is known */
+            readonly since: string | null;
+            /** @description The end of that time; null where none is set */
+            readonly until: string | null;
+            /** @description Oldest first */
+            readonly periods: readonly components["schemas"]["OwnershipPeriod"][];
+            /** @description The latest local day with a report, within a year */
+            readonly last_report_date: string | null;
+        };
+        /**
+         * OwnershipPeriod
+         * @description A time for which a contract gave the wearer the prosthesis, half-open; null: no beginning is known, or no end is set.
+         */
+        readonly OwnershipPeriod: {
+            readonly from: string | null;
+            readonly to: string | null;
+            readonly contract_number: string;
         };
         /**
          * Problem
@@ -829,7 +1033,54 @@ export interface operations {
                      *             "last_percent": 54,
                      *             "min_percent": 54,
                      *             "max_percent": 100,
-                     *             "drain_percent": 46
+                     *             "drain_percent": 46,
+                     *             "by_hour": [
+                     *               {
+                     *                 "starts_at": "2026-11-23T04:00:00Z",
+                     *                 "first_percent": 100,
+                     *                 "last_percent": 95.5
+                     *               },
+                     *               {
+                     *                 "starts_at": "2026-11-23T05:00:00Z",
+                     *                 "first_percent": 95,
+                     *                 "last_percent": 90.5
+                     *               },
+                     *               {
+                     *                 "starts_at": "2026-11-23T06:00:00Z",
+                     *                 "first_percent": 90,
+                     *                 "last_percent": 85.5
+                     *               },
+                     *               {
+                     *                 "starts_at": "2026-11-23T07:00:00Z",
+                     *                 "first_percent": 85,
+                     *                 "last_percent": 80.5
+                     *               },
+                     *               {
+                     *                 "starts_at": "2026-11-23T08:00:00Z",
+                     *                 "first_percent": 80,
+                     *                 "last_percent": 74.5
+                     *               },
+                     *               {
+                     *                 "starts_at": "2026-11-23T09:00:00Z",
+                     *                 "first_percent": 74,
+                     *                 "last_percent": 68.5
+                     *               },
+                     *               {
+                     *                 "starts_at": "2026-11-23T10:00:00Z",
+                     *                 "first_percent": 68,
+                     *                 "last_percent": 63.5
+                     *               },
+                     *               {
+                     *                 "starts_at": "2026-11-23T11:00:00Z",
+                     *                 "first_percent": 63,
+                     *                 "last_percent": 59.5
+                     *               },
+                     *               {
+                     *                 "starts_at": "2026-11-23T12:00:00Z",
+                     *                 "first_percent": 59,
+                     *                 "last_percent": 54
+                     *               }
+                     *             ]
                      *           },
                      *           "errors": {
                      *             "count": 2,
@@ -1106,7 +1357,54 @@ export interface operations {
                      *             "last_percent": 54,
                      *             "min_percent": 54,
                      *             "max_percent": 100,
-                     *             "drain_percent": 46
+                     *             "drain_percent": 46,
+                     *             "by_hour": [
+                     *               {
+                     *                 "starts_at": "2026-11-23T04:00:00Z",
+                     *                 "first_percent": 100,
+                     *                 "last_percent": 95.5
+                     *               },
+                     *               {
+                     *                 "starts_at": "2026-11-23T05:00:00Z",
+                     *                 "first_percent": 95,
+                     *                 "last_percent": 90.5
+                     *               },
+                     *               {
+                     *                 "starts_at": "2026-11-23T06:00:00Z",
+                     *                 "first_percent": 90,
+                     *                 "last_percent": 85.5
+                     *               },
+                     *               {
+                     *                 "starts_at": "2026-11-23T07:00:00Z",
+                     *                 "first_percent": 85,
+                     *                 "last_percent": 80.5
+                     *               },
+                     *               {
+                     *                 "starts_at": "2026-11-23T08:00:00Z",
+                     *                 "first_percent": 80,
+                     *                 "last_percent": 74.5
+                     *               },
+                     *               {
+                     *                 "starts_at": "2026-11-23T09:00:00Z",
+                     *                 "first_percent": 74,
+                     *                 "last_percent": 68.5
+                     *               },
+                     *               {
+                     *                 "starts_at": "2026-11-23T10:00:00Z",
+                     *                 "first_percent": 68,
+                     *                 "last_percent": 63.5
+                     *               },
+                     *               {
+                     *                 "starts_at": "2026-11-23T11:00:00Z",
+                     *                 "first_percent": 63,
+                     *                 "last_percent": 59.5
+                     *               },
+                     *               {
+                     *                 "starts_at": "2026-11-23T12:00:00Z",
+                     *                 "first_percent": 59,
+                     *                 "last_percent": 54
+                     *               }
+                     *             ]
                      *           },
                      *           "errors": {
                      *             "count": 2,
@@ -1126,6 +1424,7 @@ export interface operations {
                      *           "last_event_at": "2026-11-23T13:29:58.900000Z"
                      *         }
                      *       ],
+                     *       "last_known": [],
                      *       "as_of": "2026-11-23T13:30:00Z",
                      *       "freshness_ms": 420,
                      *       "units": {
@@ -1240,17 +1539,18 @@ export interface operations {
                      *       "current": {
                      *         "from": "2026-11-17",
                      *         "to": "2026-11-23",
-                     *         "days_with_data": 1,
+                     *         "days_with_data": 2,
+                     *         "complete_days": 1,
                      *         "prosthesis_ids": [
                      *           "17"
                      *         ],
                      *         "usage": {
-                     *           "total_ms": 9000000,
+                     *           "total_ms": 18000000,
                      *           "mean_ms_per_day": 9000000
                      *         },
                      *         "signals": {
-                     *           "count": 1000,
-                     *           "recognised_count": 930,
+                     *           "count": 2000,
+                     *           "recognised_count": 1860,
                      *           "efficiency": 0.93,
                      *           "amplitude_uv": {
                      *             "min": 35,
@@ -1262,25 +1562,27 @@ export interface operations {
                      *           "17": {
                      *             "min_percent": 54,
                      *             "max_percent": 100,
-                     *             "drain_percent": 46,
+                     *             "drain_percent": 92,
                      *             "mean_drain_percent_per_day": 46
                      *           }
                      *         },
                      *         "errors": {
-                     *           "count": 2,
-                     *           "critical_count": 1,
+                     *           "count": 4,
+                     *           "critical_count": 2,
                      *           "by_code": {
-                     *             "E_GRIP_TIMEOUT": 1,
-                     *             "E_OVERHEAT": 1
+                     *             "E_GRIP_TIMEOUT": 2,
+                     *             "E_OVERHEAT": 2
                      *           }
                      *         },
-                     *         "event_count": 1250,
+                     *         "errors_per_day": 2,
+                     *         "event_count": 2500,
                      *         "complete": false
                      *       },
                      *       "previous": {
                      *         "from": "2026-11-10",
                      *         "to": "2026-11-16",
                      *         "days_with_data": 1,
+                     *         "complete_days": 1,
                      *         "prosthesis_ids": [
                      *           "17"
                      *         ],
@@ -1302,8 +1604,8 @@ export interface operations {
                      *           "17": {
                      *             "min_percent": 54,
                      *             "max_percent": 100,
-                     *             "drain_percent": 46,
-                     *             "mean_drain_percent_per_day": 46
+                     *             "drain_percent": 40,
+                     *             "mean_drain_percent_per_day": 40
                      *           }
                      *         },
                      *         "errors": {
@@ -1314,16 +1616,17 @@ export interface operations {
                      *             "E_OVERHEAT": 1
                      *           }
                      *         },
+                     *         "errors_per_day": 2,
                      *         "event_count": 1250,
-                     *         "complete": false
+                     *         "complete": true
                      *       },
                      *       "change": {
                      *         "usage_per_day_ratio": 0.125,
                      *         "efficiency_difference": 0,
                      *         "drain_per_day_ratio_by_prosthesis": {
-                     *           "17": 0
+                     *           "17": 0.1499999999999999
                      *         },
-                     *         "error_count_difference": 0
+                     *         "errors_per_day_difference": 0
                      *       },
                      *       "as_of": "2026-11-23T13:30:00Z",
                      *       "freshness_ms": 420,
@@ -1634,6 +1937,658 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description No access token, or one that is not valid here */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is nothing at this address for this caller */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A parameter is wrong */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests or streams */
+            readonly 429: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The service failed */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The mart or the identity provider is away for now; `Retry-After` says when to ask again */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly reports_typical_day: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description First local day. The range may span 366 days. */
+                readonly from?: string | null;
+                /** @description Last local day, included; today if left out */
+                readonly to?: string | null;
+                readonly prosthesis_id?: string | null;
+            };
+            readonly header?: {
+                /** @description The `ETag` of the answer you have */
+                readonly "if-none-match"?: string | null;
+            };
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Active time by hour on a usual day of the range, over the complete days of 24 hours that have data; without any, no hours. */
+            readonly 200: {
+                headers: {
+                    /** @description Weak tag of the reports' versions */
+                    readonly ETag?: string;
+                    /** @description `as_of`, also where the body is not sent */
+                    readonly "BionicPRO-As-Of"?: string;
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "user_id": "0b8f7f0e-5b0e-4b8e-9a4e-0d3c3b5a1f01",
+                     *       "from": "2026-11-17",
+                     *       "to": "2026-11-23",
+                     *       "prosthesis_id": null,
+                     *       "days": 6,
+                     *       "hours": [
+                     *         {
+                     *           "hour": 0,
+                     *           "ms": {
+                     *             "q1": 0,
+                     *             "median": 0,
+                     *             "q3": 0
+                     *           },
+                     *           "until_ms": {
+                     *             "q1": 0,
+                     *             "median": 0,
+                     *             "q3": 0
+                     *           }
+                     *         },
+                     *         {
+                     *           "hour": 1,
+                     *           "ms": {
+                     *             "q1": 0,
+                     *             "median": 0,
+                     *             "q3": 0
+                     *           },
+                     *           "until_ms": {
+                     *             "q1": 0,
+                     *             "median": 0,
+                     *             "q3": 0
+                     *           }
+                     *         },
+                     *         {
+                     *           "hour": 2,
+                     *           "ms": {
+                     *             "q1": 0,
+                     *             "median": 0,
+                     *             "q3": 0
+                     *           },
+                     *           "until_ms": {
+                     *             "q1": 0,
+                     *             "median": 0,
+                     *             "q3": 0
+                     *           }
+                     *         },
+                     *         {
+                     *           "hour": 3,
+                     *           "ms": {
+                     *             "q1": 0,
+                     *             "median": 0,
+                     *             "q3": 0
+                     *           },
+                     *           "until_ms": {
+                     *             "q1": 0,
+                     *             "median": 0,
+                     *             "q3": 0
+                     *           }
+                     *         },
+                     *         {
+                     *           "hour": 4,
+                     *           "ms": {
+                     *             "q1": 0,
+                     *             "median": 0,
+                     *             "q3": 0
+                     *           },
+                     *           "until_ms": {
+                     *             "q1": 0,
+                     *             "median": 0,
+                     *             "q3": 0
+                     *           }
+                     *         },
+                     *         {
+                     *           "hour": 5,
+                     *           "ms": {
+                     *             "q1": 0,
+                     *             "median": 0,
+                     *             "q3": 0
+                     *           },
+                     *           "until_ms": {
+                     *             "q1": 0,
+                     *             "median": 0,
+                     *             "q3": 0
+                     *           }
+                     *         },
+                     *         {
+                     *           "hour": 6,
+                     *           "ms": {
+                     *             "q1": 0,
+                     *             "median": 0,
+                     *             "q3": 0
+                     *           },
+                     *           "until_ms": {
+                     *             "q1": 0,
+                     *             "median": 0,
+                     *             "q3": 0
+                     *           }
+                     *         },
+                     *         {
+                     *           "hour": 7,
+                     *           "ms": {
+                     *             "q1": 0,
+                     *             "median": 0,
+                     *             "q3": 0
+                     *           },
+                     *           "until_ms": {
+                     *             "q1": 0,
+                     *             "median": 0,
+                     *             "q3": 0
+                     *           }
+                     *         },
+                     *         {
+                     *           "hour": 8,
+                     *           "ms": {
+                     *             "q1": 600000,
+                     *             "median": 900000,
+                     *             "q3": 1200000
+                     *           },
+                     *           "until_ms": {
+                     *             "q1": 600000,
+                     *             "median": 900000,
+                     *             "q3": 1200000
+                     *           }
+                     *         },
+                     *         {
+                     *           "hour": 9,
+                     *           "ms": {
+                     *             "q1": 600000,
+                     *             "median": 900000,
+                     *             "q3": 1200000
+                     *           },
+                     *           "until_ms": {
+                     *             "q1": 1200000,
+                     *             "median": 1800000,
+                     *             "q3": 2400000
+                     *           }
+                     *         },
+                     *         {
+                     *           "hour": 10,
+                     *           "ms": {
+                     *             "q1": 600000,
+                     *             "median": 900000,
+                     *             "q3": 1200000
+                     *           },
+                     *           "until_ms": {
+                     *             "q1": 1800000,
+                     *             "median": 2700000,
+                     *             "q3": 3600000
+                     *           }
+                     *         },
+                     *         {
+                     *           "hour": 11,
+                     *           "ms": {
+                     *             "q1": 600000,
+                     *             "median": 900000,
+                     *             "q3": 1200000
+                     *           },
+                     *           "until_ms": {
+                     *             "q1": 2400000,
+                     *             "median": 3600000,
+                     *             "q3": 4800000
+                     *           }
+                     *         },
+                     *         {
+                     *           "hour": 12,
+                     *           "ms": {
+                     *             "q1": 600000,
+                     *             "median": 900000,
+                     *             "q3": 1200000
+                     *           },
+                     *           "until_ms": {
+                     *             "q1": 3000000,
+                     *             "median": 4500000,
+                     *             "q3": 6000000
+                     *           }
+                     *         },
+                     *         {
+                     *           "hour": 13,
+                     *           "ms": {
+                     *             "q1": 600000,
+                     *             "median": 900000,
+                     *             "q3": 1200000
+                     *           },
+                     *           "until_ms": {
+                     *             "q1": 3600000,
+                     *             "median": 5400000,
+                     *             "q3": 7200000
+                     *           }
+                     *         },
+                     *         {
+                     *           "hour": 14,
+                     *           "ms": {
+                     *             "q1": 600000,
+                     *             "median": 900000,
+                     *             "q3": 1200000
+                     *           },
+                     *           "until_ms": {
+                     *             "q1": 4200000,
+                     *             "median": 6300000,
+                     *             "q3": 8400000
+                     *           }
+                     *         },
+                     *         {
+                     *           "hour": 15,
+                     *           "ms": {
+                     *             "q1": 600000,
+                     *             "median": 900000,
+                     *             "q3": 1200000
+                     *           },
+                     *           "until_ms": {
+                     *             "q1": 4800000,
+                     *             "median": 7200000,
+                     *             "q3": 9600000
+                     *           }
+                     *         },
+                     *         {
+                     *           "hour": 16,
+                     *           "ms": {
+                     *             "q1": 600000,
+                     *             "median": 900000,
+                     *             "q3": 1200000
+                     *           },
+                     *           "until_ms": {
+                     *             "q1": 5400000,
+                     *             "median": 8100000,
+                     *             "q3": 10800000
+                     *           }
+                     *         },
+                     *         {
+                     *           "hour": 17,
+                     *           "ms": {
+                     *             "q1": 600000,
+                     *             "median": 900000,
+                     *             "q3": 1200000
+                     *           },
+                     *           "until_ms": {
+                     *             "q1": 6000000,
+                     *             "median": 9000000,
+                     *             "q3": 12000000
+                     *           }
+                     *         },
+                     *         {
+                     *           "hour": 18,
+                     *           "ms": {
+                     *             "q1": 600000,
+                     *             "median": 900000,
+                     *             "q3": 1200000
+                     *           },
+                     *           "until_ms": {
+                     *             "q1": 6600000,
+                     *             "median": 9900000,
+                     *             "q3": 13200000
+                     *           }
+                     *         },
+                     *         {
+                     *           "hour": 19,
+                     *           "ms": {
+                     *             "q1": 600000,
+                     *             "median": 900000,
+                     *             "q3": 1200000
+                     *           },
+                     *           "until_ms": {
+                     *             "q1": 7200000,
+                     *             "median": 10800000,
+                     *             "q3": 14400000
+                     *           }
+                     *         },
+                     *         {
+                     *           "hour": 20,
+                     *           "ms": {
+                     *             "q1": 600000,
+                     *             "median": 900000,
+                     *             "q3": 1200000
+                     *           },
+                     *           "until_ms": {
+                     *             "q1": 7800000,
+                     *             "median": 11700000,
+                     *             "q3": 15600000
+                     *           }
+                     *         },
+                     *         {
+                     *           "hour": 21,
+                     *           "ms": {
+                     *             "q1": 600000,
+                     *             "median": 900000,
+                     *             "q3": 1200000
+                     *           },
+                     *           "until_ms": {
+                     *             "q1": 8400000,
+                     *             "median": 12600000,
+                     *             "q3": 16800000
+                     *           }
+                     *         },
+                     *         {
+                     *           "hour": 22,
+                     *           "ms": {
+                     *             "q1": 600000,
+                     *             "median": 900000,
+                     *             "q3": 1200000
+                     *           },
+                     *           "until_ms": {
+                     *             "q1": 9000000,
+                     *             "median": 13500000,
+                     *             "q3": 18000000
+                     *           }
+                     *         },
+                     *         {
+                     *           "hour": 23,
+                     *           "ms": {
+                     *             "q1": 600000,
+                     *             "median": 900000,
+                     *             "q3": 1200000
+                     *           },
+                     *           "until_ms": {
+                     *             "q1": 9600000,
+                     *             "median": 14400000,
+                     *             "q3": 19200000
+                     *           }
+                     *         }
+                     *       ],
+                     *       "as_of": "2026-11-23T13:30:00Z",
+                     *       "freshness_ms": 420,
+                     *       "units": {
+                     *         "duration": "ms",
+                     *         "amplitude": "µV",
+                     *         "battery": "percent",
+                     *         "location": "degrees",
+                     *         "efficiency": "ratio"
+                     *       }
+                     *     }
+                     */
+                    readonly "application/json": components["schemas"]["TypicalDay"];
+                };
+            };
+            /** @description The caller has this answer */
+            readonly 304: {
+                headers: {
+                    /** @description Weak tag of the reports' versions */
+                    readonly ETag?: string;
+                    /** @description `as_of`, also where the body is not sent */
+                    readonly "BionicPRO-As-Of"?: string;
+                    readonly [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No access token, or one that is not valid here */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is nothing at this address for this caller */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A parameter is wrong */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests or streams */
+            readonly 429: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The service failed */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The mart or the identity provider is away for now; `Retry-After` says when to ask again */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly reports_error_times: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: {
+                /** @description The `ETag` of the answer you have */
+                readonly "if-none-match"?: string | null;
+            };
+            readonly path: {
+                /** @description The local day */
+                readonly day: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description When the errors of one local day occurred, newest first, at most 500. */
+            readonly 200: {
+                headers: {
+                    /** @description Weak tag of the reports' versions */
+                    readonly ETag?: string;
+                    /** @description `as_of`, also where the body is not sent */
+                    readonly "BionicPRO-As-Of"?: string;
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "user_id": "0b8f7f0e-5b0e-4b8e-9a4e-0d3c3b5a1f01",
+                     *       "report_date": "2026-11-23",
+                     *       "timezone": "Europe/Moscow",
+                     *       "count": 2,
+                     *       "critical_count": 1,
+                     *       "by_code": {
+                     *         "E_GRIP_TIMEOUT": 1,
+                     *         "E_OVERHEAT": 1
+                     *       },
+                     *       "occurrences": [
+                     *         {
+                     *           "occurred_at": "2026-11-23T12:04:30Z",
+                     *           "prosthesis_id": "17",
+                     *           "code": "E_OVERHEAT",
+                     *           "severity": "critical"
+                     *         },
+                     *         {
+                     *           "occurred_at": "2026-11-23T07:15:02.500000Z",
+                     *           "prosthesis_id": "17",
+                     *           "code": "E_GRIP_TIMEOUT",
+                     *           "severity": "warning"
+                     *         }
+                     *       ],
+                     *       "as_of": "2026-11-23T13:30:00Z",
+                     *       "freshness_ms": 420
+                     *     }
+                     */
+                    readonly "application/json": components["schemas"]["ErrorTimes"];
+                };
+            };
+            /** @description The caller has this answer */
+            readonly 304: {
+                headers: {
+                    /** @description Weak tag of the reports' versions */
+                    readonly ETag?: string;
+                    /** @description `as_of`, also where the body is not sent */
+                    readonly "BionicPRO-As-Of"?: string;
+                    readonly [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No access token, or one that is not valid here */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is nothing at this address for this caller */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A parameter is wrong */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests or streams */
+            readonly 429: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The service failed */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The mart or the identity provider is away for now; `Retry-After` says when to ask again */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly reports_prostheses: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The prostheses that the wearer has, and then those that they had; each the newest first. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "user_id": "0b8f7f0e-5b0e-4b8e-9a4e-0d3c3b5a1f01",
+                     *       "timezone": "Europe/Moscow",
+                     *       "items": [
+                     *         {
+                     *           "prosthesis_id": "17",
+                     *           "model": "BionicHand 3",
+                     *           "serial_number": "BH3-000017",
+                     *           "current": true,
+                     *           "since": "2025-12-31T21:00:00Z",
+                     *           "until": null,
+                     *           "periods": [
+                     *             {
+                     *               "from": "2025-12-31T21:00:00Z",
+                     *               "to": null,
+                     *               "contract_number": "BP-2026-0017"
+                     *             }
+                     *           ],
+                     *           "last_report_date": "2026-11-23"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    readonly "application/json": components["schemas"]["Prostheses"];
+                };
             };
             /** @description No access token, or one that is not valid here */
             readonly 401: {

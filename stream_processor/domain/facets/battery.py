@@ -40,6 +40,12 @@ def first_and_last_bp(first: Ints, last: Ints) -> tuple[Ints, Ints]:
     return np.where(least == NEVER, 0, least & LEVEL_MASK), np.where(greatest < 0, 0, greatest & LEVEL_MASK)
 
 
+def by_hour_bp(samples: Ints, hours: Sequence[int]) -> list[list[int]]:
+    """The level of the packed sample of each hour of days that have so many *hours*; −1 where an hour has none."""
+    levels = np.where((samples == NEVER) | (samples < 0), -1, samples & LEVEL_MASK)
+    return [by_hour[:count] for by_hour, count in zip(levels.tolist(), hours, strict=True)]
+
+
 class BatteryFacet:
     name, bit = "battery", BATTERY
     state = (
@@ -78,4 +84,6 @@ class BatteryFacet:
             "battery_first_bp": first.tolist(),
             "battery_last_bp": last.tolist(),
             "battery_drain_bp": drain_bp(earliest, latest).tolist(),
+            "battery_first_bp_by_hour": by_hour_bp(earliest, states.hours),
+            "battery_last_bp_by_hour": by_hour_bp(latest, states.hours),
         }
