@@ -184,7 +184,7 @@ describe("the day in one sentence", () => {
 
   const day = (last: number, drain: number, hours: number) => ({
     ...report({ drain }),
-    battery: { last_percent: last, drain_percent: drain },
+    battery: { last_percent: last, drain_percent: drain, by_hour: [] },
     first_event_at: NOON - hours * HOUR,
     last_event_at: NOON,
   });
@@ -205,7 +205,10 @@ describe("the day in one sentence", () => {
 });
 
 describe("what needs attention", () => {
-  const low = { ...report({ prosthesis: "18" }), battery: { last_percent: 20, drain_percent: 50 } };
+  const low = {
+    ...report({ prosthesis: "18" }),
+    battery: { last_percent: 20, drain_percent: 50, by_hour: [] },
+  };
 
   it("is what is urgent, first", () => {
     const found = attentionOf([low, report({ errors: [3, 2] })], low.last_event_at);

@@ -3,13 +3,19 @@
 import createClient from "openapi-fetch";
 import { type Language, decimalOf } from "../domain/format";
 import {
+  type ErrorTimes,
   type Page,
+  type Prosthesis,
   type Session,
   type Today,
+  type TypicalDay,
+  decodeErrorTimes,
   decodeLogOut,
   decodePage,
+  decodeProstheses,
   decodeSession,
   decodeToday,
+  decodeTypicalDay,
 } from "./contract";
 import { ContractError } from "./decode";
 import { ApiError, failureOf } from "./failures";
@@ -182,6 +188,27 @@ export async function getReports(
     if (cursor === null) return items;
   }
   throw new ApiError({ kind: "unreadable", detail: `more than ${MOST_PAGES} pages` });
+}
+
+export function getTypicalDay(
+  subject: Subject,
+  query: DateRange & { prosthesis_id?: string },
+  signal: AbortSignal,
+): Promise<TypicalDay> {
+  const ask = (limited: AbortSignal) =>
+    api(subject).GET("/reports/typical-day", { ...RAW, params: { query }, signal: limited });
+  return read(ask, decodeTypicalDay, signal);
+}
+
+export function getErrorTimes(subject: Subject, day: string, signal: AbortSignal): Promise<ErrorTimes> {
+  const ask = (limited: AbortSignal) =>
+    api(subject).GET("/reports/errors/{day}", { ...RAW, params: { path: { day } }, signal: limited });
+  return read(ask, decodeErrorTimes, signal);
+}
+
+export function getProstheses(subject: Subject, signal: AbortSignal): Promise<Prosthesis[]> {
+  const ask = (limited: AbortSignal) => api(subject).GET("/reports/prostheses", { ...RAW, signal: limited });
+  return read(ask, decodeProstheses, signal);
 }
 
 /**

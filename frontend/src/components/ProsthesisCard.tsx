@@ -1,8 +1,8 @@
-import type { ReactNode } from "react";
 import type { DailyReport } from "../api/contract";
 import type { Comparison } from "../domain/comparison";
 import { formatInteger, formatTime } from "../domain/format";
 import { useLanguage } from "../i18n/LanguageContext";
+import { BatteryChart } from "./BatteryChart";
 import { ErrorList } from "./ErrorList";
 import { HourChart } from "./HourChart";
 import { BatteryMetric, EfficiencyMetric, ErrorsMetric, UsageMetric } from "./Metrics";
@@ -12,13 +12,14 @@ interface CardProps {
   /** The instant the numbers stand at, ms since 1970. */
   now: number;
   comparison: Comparison | null;
-  /** More about the same day. */
-  children?: ReactNode;
+  /** Of the heading, where the day itself has one. */
+  level?: 2 | 3;
 }
 
 /** One prosthesis on one day. */
-export function ProsthesisCard({ report, now, comparison, children }: CardProps) {
+export function ProsthesisCard({ report, now, comparison, level = 2 }: CardProps) {
   const { t, locale } = useLanguage();
+  const Heading = level === 2 ? "h2" : "h3";
   const title = report.prosthesis_model || t("today.prosthesis", { id: report.prosthesis_id });
   const id = `prosthesis-${report.prosthesis_id}`;
   return (
@@ -29,7 +30,7 @@ export function ProsthesisCard({ report, now, comparison, children }: CardProps)
       data-prosthesis-id={report.prosthesis_id}
     >
       <header className="card-head">
-        <h2 id={id}>{title}</h2>
+        <Heading id={id}>{title}</Heading>
         {report.prosthesis_serial_number !== "" && (
           <p>{t("today.serial", { serial: report.prosthesis_serial_number })}</p>
         )}
@@ -42,7 +43,14 @@ export function ProsthesisCard({ report, now, comparison, children }: CardProps)
       </dl>
       <ErrorList errors={report.errors} />
       <HourChart hours={report.usage.by_hour} now={now} timeZone={report.timezone} />
-      {children}
+      {report.battery !== null && report.battery.by_hour.length > 0 && (
+        <BatteryChart
+          hours={report.usage.by_hour}
+          battery={report.battery.by_hour}
+          now={now}
+          timeZone={report.timezone}
+        />
+      )}
       <footer className="card-foot">
         <p>
           {t("today.events")}:{" "}

@@ -103,10 +103,9 @@ export function formatFullDate(date: string, locale: Locale): string {
   return inZone(options, "UTC", locale, Date.parse(`${date}T00:00:00Z`));
 }
 
-/** A date and a time of day, where the day is not told beside it. */
-export function formatMoment(instant: number, timeZone: string, locale: Locale): string {
-  const hour = locale.hourCycle === "h12" ? "numeric" : "2-digit";
-  return inZone({ day: "numeric", month: "short", hour, minute: "2-digit" }, timeZone, locale, instant);
+/** The local date of an instant. */
+export function formatMomentDate(instant: number, timeZone: string, locale: Locale): string {
+  return inZone({ day: "numeric", month: "long", year: "numeric" }, timeZone, locale, instant);
 }
 
 const formatters = new Map<string, Intl.DateTimeFormat>();

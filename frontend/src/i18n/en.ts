@@ -120,11 +120,12 @@ export const en = {
   "chart.table": "Show as table",
   "chart.battery": "Battery by hour",
   "chart.level": "Battery",
+  "chart.upTo": "up to {percent}",
+  "chart.fromTo": "{from} to {to}",
   "chart.noReading": "no reading",
   "chart.typical": "Typical day",
-  "chart.typicalText": "Half of the days lie between the two quartiles of an hour.",
-  "chart.median": "Median",
-  "chart.quartiles": "Quartiles",
+  "chart.typicalText":
+    "The box of an hour holds the middle half of {days} days; the line across it is the median.",
   "chart.typicalValue": "median {median}, half of the days {low} to {high}",
 
   "history.title": "History",
@@ -204,6 +205,7 @@ export const en = {
   "more.prostheses": "Your prostheses",
   "more.now": "now",
   "more.since": "since {from}",
+  "more.earlier": "earlier",
   "more.span": "{from} to {to}",
   "more.noProstheses": "None is known to us.",
   "more.display": "Display",

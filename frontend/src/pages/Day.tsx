@@ -1,6 +1,7 @@
 import { useView } from "../app/view";
 import type { DailyReport, Today } from "../api/contract";
 import { Chips } from "../components/Chips";
+import { ErrorTimes } from "../components/ErrorTimes";
 import { PageTitle } from "../components/PageTitle";
 import { ProsthesisCard } from "../components/ProsthesisCard";
 import { Empty, Part, Skeleton } from "../components/states";
@@ -92,6 +93,14 @@ function Reports({ reports, day, prosthesis, asOf }: ReportsProps) {
           />
         ))}
       </div>
+      <Errors reports={shown} day={day} prosthesis={chosen.length === 0 ? null : prosthesis} />
     </>
   );
+}
+
+function Errors({ reports, day, prosthesis }: Pick<ReportsProps, "reports" | "day" | "prosthesis">) {
+  const count = reports.reduce((sum, { errors }) => sum + errors.count, 0);
+  const zone = reports[0]?.timezone;
+  if (count === 0 || zone === undefined) return null;
+  return <ErrorTimes day={day} zone={zone} version={count} prosthesis={prosthesis} />;
 }

@@ -1,4 +1,5 @@
 import { useView } from "../app/view";
+import { getTypicalDay } from "../api/client";
 import type { DailyReport, Today } from "../api/contract";
 import { Chips } from "../components/Chips";
 import { DayChart } from "../components/DayChart";
@@ -6,6 +7,7 @@ import { DayTable } from "../components/DayTable";
 import { Figures } from "../components/Figures";
 import { PageTitle } from "../components/PageTitle";
 import { PeriodChoice } from "../components/PeriodChoice";
+import { TypicalChart } from "../components/TypicalChart";
 import { Empty, Part, Skeleton } from "../components/states";
 import {
   type Range,
@@ -15,6 +17,7 @@ import {
   rangeBefore,
   rangeOfPeriod,
 } from "../domain/history";
+import { useLoaded } from "../hooks/useLoaded";
 import { usePeriod } from "../hooks/usePeriod";
 import { useLanguage } from "../i18n/LanguageContext";
 import { go } from "../router/navigation";
@@ -89,10 +92,33 @@ function Shown({ reports, today, range, period, prosthesis }: ShownProps) {
             <Figures now={figuresOf(rows, date)} before={figuresOf(before, date)} range={range} />
             <DayChart days={rows.toReversed()} before={before.toReversed()} today={date} />
           </div>
+          <Typical range={range} prosthesis={known} />
           <h2>{t("history.table")}</h2>
           <DayTable rows={rows} today={date} prosthesis={known} />
         </>
       )}
     </>
+  );
+}
+
+/** The usual day of the period; nothing where it has no whole day. */
+function Typical({ range, prosthesis }: { range: Range; prosthesis: string | null }) {
+  const { subject, control } = useView();
+  const asked = prosthesis === null ? range : { ...range, prosthesis_id: prosthesis };
+  const loaded = useLoaded(
+    JSON.stringify(asked),
+    (_, signal) => getTypicalDay(subject, asked, signal),
+    control.markEnded,
+  );
+  return (
+    <Part loaded={loaded} lines={2}>
+      {(typical) =>
+        typical.days > 0 && (
+          <div className="card">
+            <TypicalChart typical={typical} />
+          </div>
+        )
+      }
+    </Part>
   );
 }

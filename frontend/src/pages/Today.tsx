@@ -37,7 +37,7 @@ export function Today({ prosthesis }: { prosthesis: string | null }) {
 
 function Numbers({ today, prosthesis }: { today: TodayNumbers; prosthesis: string | null }) {
   const { earlier } = useView();
-  if (today.items.length === 0) return <NothingYet earlier={earlier.value ?? []} />;
+  if (today.items.length === 0) return <NothingYet last={today.last_known} />;
   const chosen = today.items.filter((report) => prosthesis === null || report.prosthesis_id === prosthesis);
   const shown = chosen.length === 0 ? today.items : chosen;
   return (
@@ -94,19 +94,15 @@ function Sentence({ report, now, earlier }: OneProps) {
 }
 
 /** Before the day's first event, the last that is known is better than nothing. */
-function NothingYet({ earlier }: { earlier: readonly DailyReport[] }) {
+function NothingYet({ last }: { last: readonly DailyReport[] }) {
   const { t, locale } = useLanguage();
-  const newest = earlier.reduce(
-    (latest, report) => (report.report_date > latest ? report.report_date : latest),
-    "",
-  );
-  const last = earlier.filter((report) => report.report_date === newest);
+  const day = last[0]?.report_date;
   return (
     <>
       <Empty title={t("today.empty")} text={t("today.emptyText")} testId="today-empty" />
-      {last.length > 0 && (
+      {day !== undefined && (
         <>
-          <h2 data-testid="last-known">{t("today.lastKnown", { day: formatDate(newest, locale) })}</h2>
+          <h2 data-testid="last-known">{t("today.lastKnown", { day: formatDate(day, locale) })}</h2>
           <div className="cards">
             {last.map((report) => (
               <ProsthesisCard
@@ -114,6 +110,7 @@ function NothingYet({ earlier }: { earlier: readonly DailyReport[] }) {
                 report={report}
                 now={report.day_ends_at}
                 comparison={null}
+                level={3}
               />
             ))}
           </div>

@@ -13,6 +13,14 @@ interface Shape {
   events?: number;
 }
 
+/** Readings of two hours, 100 % to 80 %. */
+function batteryHours(start: number) {
+  return [
+    { starts_at: new Date(start + 8 * HOUR).toISOString(), first_percent: 100, last_percent: 90 },
+    { starts_at: new Date(start + 9 * HOUR).toISOString(), first_percent: 89, last_percent: 80 },
+  ];
+}
+
 /** A report as the API sends it (JSON), for a day that begins at midnight UTC. */
 export function reportJson(shape: Shape = {}) {
   const { date = "2026-11-23", prosthesis = "17", hours = [], signals = [10, 9], errors = [0, 0] } = shape;
@@ -37,7 +45,7 @@ export function reportJson(shape: Shape = {}) {
       recognised_count: signals[1],
       efficiency: signals[0] === 0 ? null : signals[1] / signals[0],
     },
-    battery: drain === null ? null : { last_percent: 80, drain_percent: drain },
+    battery: drain === null ? null : { last_percent: 80, drain_percent: drain, by_hour: batteryHours(start) },
     errors: { count: errors[0], critical_count: errors[1], by_code: {} },
     event_count: shape.events ?? 42,
     first_event_at: new Date(start).toISOString(),
@@ -51,6 +59,7 @@ export function todayJson(shapes: Shape[] = [{}], asOf: string | null = "2026-11
     report_date: "2026-11-23",
     timezone: "UTC",
     items: shapes.map(reportJson),
+    last_known: [] as ReturnType<typeof reportJson>[],
     as_of: asOf,
     freshness_ms: asOf === null ? null : 250,
     units: {},
@@ -67,6 +76,13 @@ export function report(shape: Shape = {}): DailyReport {
     day_ends_at: at(json.day_ends_at),
     first_event_at: at(json.first_event_at),
     last_event_at: at(json.last_event_at),
+    battery:
+      json.battery === null
+        ? null
+        : {
+            ...json.battery,
+            by_hour: json.battery.by_hour.map((hour) => ({ ...hour, starts_at: at(hour.starts_at) })),
+          },
     usage: {
       total_ms: json.usage.total_ms,
       by_hour: json.usage.by_hour.map(({ starts_at, ms }) => ({ starts_at: at(starts_at), ms })),
