@@ -25,3 +25,8 @@ createRoot(root).render(
     </LanguageProvider>
   </StrictMode>,
 );
+
+// Only a built page has a worker; without one the page works as well, but for opening without a network.
+if (import.meta.env.PROD && "serviceWorker" in navigator) {
+  navigator.serviceWorker.register("/sw.js").catch(() => undefined);
+}

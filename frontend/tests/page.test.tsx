@@ -73,7 +73,7 @@ describe("the page", () => {
     routes = { "GET /auth/session": json({ authenticated: false }) };
     open();
     await until(() => find("login") !== null);
-    expect(find("login")?.getAttribute("href")).toBe("/auth/login?return_to=%2F");
+    expect(find("login")?.getAttribute("href")).toBe("/auth/login?return_to=%2F&lang=en");
     expect(find("logout")).toBeNull();
   });
 

@@ -22,10 +22,13 @@ import { ApiError, failureOf } from "./failures";
 import type { paths } from "./openapi";
 import { conditional, freshnessOf, recalled, remember } from "./remembered";
 
-/** Where logging in begins; it ends at `address`, a page of this site. */
-export function loginUrl(address = "/"): string {
-  return `/auth/login?return_to=${encodeURIComponent(address)}`;
+/** Where logging in begins, in the page's language; it ends at `address`, a page of this site. */
+export function loginUrl(address: string, language: Language): string {
+  return `/auth/login?return_to=${encodeURIComponent(address)}&lang=${language}`;
 }
+
+/** The login server's own pages: password, passkeys, sessions of other devices. */
+export const ACCOUNT_URL = "/auth/account";
 
 /** Whose reports: the reader's own (null), or those of the user that somebody of the support desk looks at. */
 export type Subject = string | null;

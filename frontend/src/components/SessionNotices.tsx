@@ -42,7 +42,7 @@ export function SessionNotices({ ending, logOutFailed, timeZone, onStay, onDismi
 }
 
 function EndNotice({ ending, timeZone, onStay }: Pick<Props, "timeZone" | "onStay"> & { ending: Ending }) {
-  const { t, locale } = useLanguage();
+  const { t, locale, language } = useLanguage();
   const zone = timeZone ?? Intl.DateTimeFormat().resolvedOptions().timeZone;
   const time = formatTime(ending.at, zone, locale);
   const text = t(ending.canStay ? "session.endsSoon" : "session.endsForGood", { time });
@@ -64,7 +64,7 @@ function EndNotice({ ending, timeZone, onStay }: Pick<Props, "timeZone" | "onSta
       ) : (
         <a
           className="button quiet"
-          href={loginUrl(location.pathname + location.search)}
+          href={loginUrl(location.pathname + location.search, language)}
           data-testid="login-again"
         >
           {t("session.logInAgain")}

@@ -18,7 +18,7 @@ const REASONS: Record<OutReason, MessageKey | null> = {
 };
 
 export function SignedOut({ session }: Props) {
-  const { t } = useLanguage();
+  const { t, language } = useLanguage();
   const heading = useRef<HTMLHeadingElement>(null);
   const announce = useAnnounce();
   const note = noteOf(session);
@@ -43,7 +43,7 @@ export function SignedOut({ session }: Props) {
       <p className="lead">{t("app.sentence")}</p>
       <p className="welcome-note">{text}</p>
       {session.status === "out" && (
-        <a className="button primary" href={loginUrl(returnTo(session.reason))} data-testid="login">
+        <a className="button primary" href={loginUrl(returnTo(session.reason), language)} data-testid="login">
           {t("session.logIn")}
         </a>
       )}

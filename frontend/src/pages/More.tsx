@@ -1,4 +1,5 @@
 import { use, useId, useState } from "react";
+import { ACCOUNT_URL } from "../api/client";
 import { ViewContext } from "../app/view";
 import { LanguageSwitch, LogOutButton } from "../components/Header";
 import { PageTitle } from "../components/PageTitle";
@@ -121,6 +122,13 @@ function Login({ member, control }: MoreProps) {
         <p>{t("more.sessionEnds", { time: formatTime(member.endsAt, zone, locale) })}</p>
       )}
       <LogOutButton onLogOut={control.logOut} testId="logout-here" />
+      <p>
+        <a href={ACCOUNT_URL} data-testid="account">
+          {t("more.account")}
+        </a>
+        <br />
+        {t("more.accountText")}
+      </p>
     </section>
   );
 }
