@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 MAX_QUERY = 2048
 _DAY = r"\d{4}-\d{2}-\d{2}"
 _USER = r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}"
+USER_ID = re.compile(_USER)
 PARAMETERS = frozenset({"from", "to", "prosthesis_id", "cursor", "limit", "lang", "decimal"})
 IDENTITY_PARAMETERS = frozenset({"user_id", "sub", "user", "uid", "customer_id"})
 

@@ -15,7 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from bff import account, health, login, logout, pages, proxy, session_api
+from bff import account, health, login, logout, pages, proxy, session_api, support
 from bff.context import Bff, bff_of, build, client_of
 from bff.cookies import Cookies
 from bff.door import Door
@@ -29,7 +29,7 @@ from bff.settings import Settings
 from service_kit.problem_details import kind_of
 from service_kit.settings import EXIT_BAD_SETTINGS
 
-AUDITED = frozenset({"csrf", "not-yours", "not-found", "too-many-requests", "bad-query"})
+AUDITED = frozenset({"csrf", "not-yours", "not-found", "too-many-requests", "bad-query", "reason-required"})
 log = structlog.get_logger("bff")
 
 
@@ -50,7 +50,8 @@ def create_app(settings: Settings, clock: Clock = time.time) -> FastAPI:
             await bff.close()
 
     app = FastAPI(lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
-    for router in (health.router, session_api.router, login.router, logout.router, account.router, proxy.router, pages.router):
+    routers = (health, session_api, login, logout, account, support, proxy, pages)  # the last takes what is left
+    for router in (module.router for module in routers):
         app.include_router(router)
     for kind, handler in _HANDLERS.items():
         app.add_exception_handler(kind, handler)

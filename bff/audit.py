@@ -40,6 +40,16 @@ class Audit:
     def support_access(self, session: Session, subject: str, path: str) -> None:
         self._log.info("support_access", of=subject, path=path, **_who(session))
 
+    def support_search(self, session: Session) -> None:
+        """The text, and who was shown, stand in the reports service's record."""
+        self._log.info("support_search", **_who(session))
+
+    def visit_begun(self, session: Session, subject: str, reason: str) -> None:
+        self._log.info("visit_begun", of=subject, reason=reason, **_who(session))
+
+    def visit_ended(self, session: Session, subject: str) -> None:
+        self._log.info("visit_ended", of=subject, **_who(session))
+
     def export(self, session: Session, path: str) -> None:
         self._log.info("export", path=path, **_who(session))
 

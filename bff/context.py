@@ -23,6 +23,7 @@ from bff.settings import BffSettings, Settings
 from bff.streams import LiveStreams
 from bff.transactions import Transactions
 from bff.upstream import Upstream
+from bff.visits import Visits
 from service_kit import addresses
 from service_kit.key_cache import Ages, KeyCache
 from service_kit.retries import Policy, retrying_async
@@ -54,6 +55,7 @@ class Bff:
     cookies: Cookies
     upstream: Upstream
     exports: Shares
+    visits: Visits
     _endings: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def end_session(self, session: Session) -> bool:
@@ -156,6 +158,7 @@ def build(settings: Settings, clock: Clock) -> Bff:
         cookies=Cookies(own.secure),
         upstream=Upstream(own.reports_url, connect_s=own.upstream_connect_s, places=Shares(own.calls)),
         exports=Shares(own.exports),
+        visits=Visits(store, duration_s=own.visit_s),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from http import HTTPStatus
 
 from starlette.requests import Request
@@ -27,9 +28,24 @@ def require_api_request(request: Request, public_url: str) -> None:
 
 
 def require_no_body(request: Request) -> None:
-    """Raise `RefusalError` (400) where a body was sent. No request here needs one."""
+    """Raise `RefusalError` (400) where a body was sent. Few requests here need one, and they read it by `small_json`."""
     if request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers:
         raise RefusalError(HTTPStatus.BAD_REQUEST, "unexpected-body", "This request must not have a body.")
+
+
+async def small_json(request: Request, most: int) -> object:
+    """The JSON of the request's body. Raises `RefusalError`: 415 for another type, 413 beyond *most* bytes, 400 where it cannot be read."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise RefusalError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "json-expected", "This request must have a body of application/json.")
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > most:
+            raise RefusalError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body-too-large", f"The body is larger than {most} bytes.")
+    try:
+        return json.loads(body)
+    except ValueError:
+        raise RefusalError(HTTPStatus.BAD_REQUEST, "bad-json", "The body cannot be read as JSON.") from None
 
 
 def require_navigation(request: Request) -> None:

@@ -58,6 +58,10 @@ class BffSettings(Section):
 
     logins_per_minute: int = Field(default=120, ge=1)
     requests_per_minute: int = Field(default=1200, ge=1)
+    searches_per_minute: int = Field(default=30, ge=1)
+    """Of a support engineer."""
+    visit_s: Seconds = 1800
+    """How long a support engineer may look at a wearer's reports for the reason given; then it is asked for again."""
     logout_tokens_per_minute: int = Field(default=1200, ge=1)
 
     trusted_proxies: tuple[str, ...] = ()

@@ -39,7 +39,7 @@ def all_of(instance: Instance) -> dict[str, dict[str, str]]:
         | processor(instance),
         "eraser": clickhouse(instance, "eraser"),
         "watch": connect(instance) | watcher | clickhouse(instance, "watcher"),
-        "reports-api": clickhouse(instance, "reader") | identity | listener(instance, "reports_api", "REPORTS"),
+        "reports-api": clickhouse(instance, "reader") | finder(instance) | identity | listener(instance, "reports_api", "REPORTS"),
         "bff": identity | redis | listener(instance, "bff", "BFF") | bff(instance),
         "simulator": postgres(instance, "crm", "crm_app") | postgres(instance, "telemetry", "telemetry_ingest"),
         "migrator": clickhouse(instance, "migrator"),
@@ -157,6 +157,11 @@ def clickhouse(instance: Instance, user: str) -> dict[str, str]:
             "PASSWORD": instance.secrets[f"clickhouse_{user}"],
         },
     )
+
+
+def finder(instance: Instance) -> dict[str, str]:
+    """The account of support's search, at the server that the service reads."""
+    return _prefixed("BIONICPRO_FINDER__", {"USER": "finder", "PASSWORD": instance.secrets["clickhouse_finder"]})
 
 
 def _prefixed(prefix: str, values: Mapping[str, object]) -> dict[str, str]:

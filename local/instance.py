@@ -50,6 +50,7 @@ SECRETS = (
     "clickhouse_eraser",
     "clickhouse_watcher",
     "clickhouse_reader",
+    "clickhouse_finder",
     "clickhouse_auditor",
     "keycloak_admin",
     "bff_client",

@@ -18,6 +18,7 @@ from fastapi import FastAPI
 
 import bff.logout
 import bff.session_api
+import bff.support
 import reports_api.app
 from local import frontend
 
@@ -28,7 +29,10 @@ DRIFTED = f"{FILE.name} is not what the services describe: run `make types` and 
 
 
 def document() -> dict[str, Any]:
-    """What the page may ask of the BFF: its own session, and the wearer's reports, whose ``user_id`` the BFF adds."""
+    """What the page may ask of the BFF: its own session, the wearer's reports, whose ``user_id`` the BFF adds, and support's search and visits.
+
+    Support reads the same answers below ``/users/{user_id}/reports``.
+    """
     service = reports_api.app.routed().openapi()
     reports = {
         path.replace(WEARER, "/reports"): {"get": _without_user(operations["get"])}
@@ -38,6 +42,7 @@ def document() -> dict[str, Any]:
     own = FastAPI(title="BionicPRO, as the page sees it", version=service["info"]["version"])
     own.include_router(bff.session_api.router)
     own.include_router(bff.logout.router)
+    own.include_router(bff.support.router)
     made = own.openapi()
     sessions = {path: operations for path, operations in made["paths"].items() if path != "/auth/backchannel-logout"}
     schemas = made["components"]["schemas"] | service["components"]["schemas"]

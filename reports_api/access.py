@@ -12,6 +12,7 @@ from fastapi import Path
 
 from reports_api import metrics, problems
 from reports_api.auth import MAX_ID_CHARS, Caller, InvalidTokenError, TokenVerifier
+from reports_api.support_headers import reason_of
 from service_kit.key_cache import KeysUnavailableError
 from service_kit.problem_details import ProblemError
 from service_kit.token_buckets import TokenBuckets
@@ -31,11 +32,12 @@ class Grant(NamedTuple):
 
 
 class AccessControl:
-    """Authentication, the rate limit and the two ways to reach a user's reports."""
+    """Authentication, the rate limits and the two ways to reach a user's reports."""
 
-    def __init__(self, verifier: TokenVerifier, limiter: TokenBuckets, support_role: str) -> None:
+    def __init__(self, verifier: TokenVerifier, limiter: TokenBuckets, searches: TokenBuckets, support_role: str) -> None:
         self._verifier = verifier
         self._limiter = limiter
+        self._searches = searches
         self._support_role = support_role
 
     async def authenticate(self, authorization: list[str], request_id: str) -> Caller:
@@ -60,12 +62,24 @@ class AccessControl:
             self._refuse("not-own", caller, user_id, request_id)
         return Grant(user_id, caller, as_support=False)
 
-    def support(self, caller: Caller, user_id: str, request_id: str, route: str) -> Grant:
-        """Any user's reports for the support role; every use is audited. Raises the same 404 without it."""
+    def support(self, caller: Caller, user_id: str, request_id: str, *, route: str, reasons: list[str]) -> Grant:
+        """Any user's reports for the support role, with a reason; every use is audited. Raises the same 404 without the role, 403 without a reason."""
         if self._support_role not in caller.roles:
             self._refuse("not-support", caller, user_id, request_id)
-        audit.info("support access", subject=caller.subject, user_id=user_id, route=route, request_id=request_id)
+        reason = reason_of(reasons)
+        audit.info("support access", subject=caller.subject, user_id=user_id, route=route, reason=reason, request_id=request_id)
         return Grant(user_id, caller, as_support=True)
+
+    def searching(self, caller: Caller, request_id: str) -> Caller:
+        """Support's search. Raises the same 404 without the role, and 429 above its own rate."""
+        if self._support_role not in caller.roles:
+            self._refuse("not-support", caller, "", request_id)
+        wait = self._searches.take(caller.subject)
+        if wait > 0:
+            metrics.RATE_LIMITED.inc()
+            audit.warning("support search refused", reason="rate", subject=caller.subject, request_id=request_id)
+            raise ProblemError(429, "too-many-requests", "Too many searches.", retry_after_s=wait)
+        return caller
 
     def _refuse(self, reason: str, caller: Caller, user_id: str, request_id: str) -> None:
         metrics.REFUSALS.labels(reason).inc()

@@ -19,11 +19,12 @@ from reports_api.jwks import key_cache
 from reports_api.pool import ClickHousePool
 from reports_api.readiness import Readiness
 from reports_api.reports import Clock, Reports
-from reports_api.repository import ReportRepository
+from reports_api.repository import ReportRepository, WearerRepository
 from reports_api.service import Service
 from reports_api.settings import Settings
 from reports_api.stream import Hub
 from reports_api.watermarks import WatermarkCache
+from reports_api.wearers import WearerSearch
 from service_kit.key_cache import KeyCache
 from service_kit.shares import Shares
 from service_kit.token_buckets import TokenBuckets
@@ -79,15 +80,21 @@ async def running(app: FastAPI, settings: Settings, clock: Clock) -> AsyncIterat
     """The parts of *app* in its state for the time of the context, and the two tasks that run beside the requests."""
     own = settings.reports
     pool = ClickHousePool(settings.clickhouse, size=own.pool_size, max_waiting=own.pool_max_waiting, deadline_s=own.query_deadline_s)
+    account = settings.clickhouse.model_copy(update={"user": settings.finder.user, "password": settings.finder.password})
+    finders = ClickHousePool(account, size=own.finder_pool_size, max_waiting=own.finder_max_waiting, deadline_s=own.query_deadline_s)
     repository = ReportRepository(pool)
     reports = Reports(repository, WatermarkCache(repository.watermarks, max_age_s=own.watermark_max_age_s), clock)
     hub = Hub(repository, reports, Shares(own.streams), poll_s=own.stream_poll_s)
     exports = Exports(reports, Shares(own.exports), deadline_s=own.export_deadline_s)
     keys = key_cache(settings)
     app.state.access = AccessControl(
-        verifier(settings, keys, clock), TokenBuckets(rate_per_s=own.rate_per_s, burst=own.rate_burst), own.support_role
+        verifier(settings, keys, clock),
+        TokenBuckets(rate_per_s=own.rate_per_s, burst=own.rate_burst),
+        TokenBuckets(rate_per_s=own.searches_per_s, burst=own.searches_burst),
+        own.support_role,
     )
-    app.state.service = Service(own, reports, hub, exports, Shares(own.answers))
+    search = WearerSearch(WearerRepository(finders))
+    app.state.service = Service(own, reports, hub, exports, search=search, answers=Shares(own.answers))
     app.state.readiness = Readiness(repository, keys)
     tasks = [asyncio.create_task(keys.prepare()), asyncio.create_task(hub.run())]
     try:
@@ -98,6 +105,7 @@ async def running(app: FastAPI, settings: Settings, clock: Clock) -> AsyncIterat
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await exports.close()
+        await finders.close()
         await pool.close()
 
 

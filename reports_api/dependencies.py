@@ -10,10 +10,13 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from reports_api.access import AccessControl, Grant, UserIdPath
+from reports_api.auth import Caller
 from reports_api.readiness import Readiness
 from reports_api.service import Service
+from service_kit.support_access import REASON_HEADER
 
 OWN_PREFIX = "/reports/{user_id}"
+SEARCH_PATH = "/users"
 SUPPORT_PREFIX = "/users/{user_id}"
 
 
@@ -46,10 +49,16 @@ async def _granted(
     caller = await access.authenticate(request.headers.getlist("authorization"), request_id)
     route = request.scope["route"].path
     if route.startswith(SUPPORT_PREFIX):
-        return access.support(caller, user_id, request_id, route)
+        return access.support(caller, user_id, request_id, route=route, reasons=request.headers.getlist(REASON_HEADER))
     return access.own(caller, user_id, request_id)
 
 
+async def _searching(request: Request, request_id: RequestId, access: Annotated[AccessControl, Depends(_access)]) -> Caller:
+    return access.searching(await access.authenticate(request.headers.getlist("authorization"), request_id), request_id)
+
+
+Searching = Annotated[Caller, Depends(_searching)]
+"""A support engineer who may search now."""
 Granted = Annotated[Grant, Depends(_granted)]
 """Permission to read one user's reports. Every endpoint of reports has this dependency and answers for its user alone."""
 TheService = Annotated[Service, Depends(_service)]

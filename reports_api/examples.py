@@ -12,8 +12,9 @@ from reports_api.error_times import error_times
 from reports_api.prostheses import prostheses
 from reports_api.summary import DayRange, summary
 from reports_api.typical_day import typical_day
+from reports_api.wearers import wearers
 from schemas.mart import MartRow
-from schemas.reader_views import ErrorRow, OwnershipRow, TypicalHourRow
+from schemas.reader_views import ErrorRow, OwnershipRow, TypicalHourRow, WearerRow
 
 USER_ID = "0b8f7f0e-5b0e-4b8e-9a4e-0d3c3b5a1f01"
 NOW = datetime(2026, 11, 23, 13, 30, 0, 420_000, UTC)
@@ -89,6 +90,7 @@ def _bodies() -> dict[type[schemas.Shape], schemas.Shape]:
         schemas.TypicalDay: typical_day(USER_ID, WEEK, "", TYPICAL_HOURS, as_of=AS_OF, now=NOW),
         schemas.ErrorTimes: error_times(USER_ID, ROW.report_date, [ROW], ERRORS, watermarks=WATERMARKS, now=NOW),
         schemas.Prostheses: prostheses(USER_ID, OWNED, {"17": ROW.report_date}, NOW),
+        schemas.Wearers: wearers([WearerRow(USER_ID, "Анна Петрова", ["BP-2026-0017"], [("BionicHand 3", "BH3-000017")])]),
         schemas.Health: schemas.Health("ok", {"clickhouse": "ok", "keys": "ok"}),
     }
 

@@ -9,8 +9,10 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from reports_api import schemas
+from reports_api.dependencies import SUPPORT_PREFIX
 from reports_api.examples import EXAMPLES
 from service_kit.server_sent_events import MEDIA_TYPE
+from service_kit.support_access import LEAST_REASON_CHARS, REASON_HEADER
 
 PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 SHAPES = (
@@ -21,12 +23,14 @@ SHAPES = (
     schemas.TypicalDay,
     schemas.ErrorTimes,
     schemas.Prostheses,
+    schemas.Wearers,
     schemas.Problem,
     schemas.Health,
     schemas.Heartbeat,
 )
 PROBLEMS = {
     401: "No access token, or one that is not valid here",
+    403: "Support has to say why (`reason-required`)",
     404: "There is nothing at this address for this caller",
     422: "A parameter is wrong",
     429: "Too many requests or streams",
@@ -43,6 +47,13 @@ DESCRIPTION = """Same-day reports for wearers of bionic prostheses. Read-only.
 Every answer says how fresh it is (`as_of`, `freshness_ms`), whether a day is `complete`, and in which `units`. Every error is a problem detail
 (RFC 9457). Numbers are defined in `docs/metrics.md`."""
 
+_REASON = {
+    "name": REASON_HEADER,
+    "in": "header",
+    "required": True,
+    "schema": {"type": "string", "minLength": LEAST_REASON_CHARS},
+    "description": "Why the reports are opened, 5 to 200 characters in percent-encoded UTF-8; kept with the record of the access. Without it: 403",
+}
 Answers = dict[int | str, dict[str, Any]]
 
 
@@ -109,7 +120,9 @@ def document(app: FastAPI) -> dict[str, Any]:
     }
     for path, operations in made["paths"].items():
         for operation in operations.values():
-            operation["security"] = [{"AccessToken": []}] if path.startswith(("/reports/", "/users/")) else []
+            operation["security"] = [{"AccessToken": []}] if path.startswith(("/reports/", "/users")) else []
+            if path.startswith(SUPPORT_PREFIX):
+                operation["parameters"].append(_REASON)
             for answer in operation["responses"].values():
                 _give_example(answer.get("content", {}).get("application/json", {}))
     return made

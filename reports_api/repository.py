@@ -1,7 +1,7 @@
 """The one module with SQL: reads of the views that the mart's readers may see, always by the primary key's prefix, the user.
 
 Every value travels as a server-side parameter. The views have no rows but those of named users (clickhouse/schema/views.sql), and a row of a user
-who was not asked for is an error.
+who was not asked for is an error. Support's search has a view and an account apart.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from reports_api.paging import START, Cursor, windows
 from reports_api.pool import Parameters, Rows
 from schemas.keys import LOG_TOPIC
 from schemas.mart import MartRow, RowVersion
-from schemas.reader_views import ErrorRow, OwnershipRow, TypicalHourRow
+from schemas.reader_views import ErrorRow, OwnershipRow, TypicalHourRow, WearerRow
 
 _ASKED = "(users = {users:Array(String)}, first = {first:Date32}, last = {last:Date32})"
 # The texts are built of constants of this module only; values are parameters. Rows are bounded by the days asked for and by the reader's
@@ -27,6 +27,7 @@ _TYPICAL = (
     "partitions = {partitions:Array(UInt16)}, until = {until:Array(UInt32)})"
 )
 _OWNERSHIP = "SELECT report FROM prostheses_of_users(users = {users:Array(String)})"
+_WEARERS = "SELECT report FROM wearers_by_text(text = {text:String})"
 _WATERMARKS = "SELECT log_partition, as_of FROM partition_progress WHERE topic = {topic:String}"
 
 
@@ -104,6 +105,18 @@ class ReportRepository:
 
     async def _ask(self, sql: str, users: Sequence[str], first: date, last: date, **more: object) -> Rows:
         return await self._store.query(sql, {"users": list(users), "first": first.isoformat(), "last": last.isoformat()} | more)
+
+
+class WearerRepository:
+    """Support's search, by an account that can do nothing else. Only reads; raises the errors of ``pool``."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def find(self, text: str) -> list[WearerRow]:
+        """Wearers with every word of *text*, by name; at most one more than are to be shown."""
+        rows = await self._store.query(_WEARERS, {"text": text})
+        return [WearerRow._make(row) for (row,) in rows]
 
 
 def _wanted(row: MartRow, prosthesis_id: str, after: Cursor) -> bool:

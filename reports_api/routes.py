@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from reports_api import domain, etags
 from reports_api.access import Grant
-from reports_api.dependencies import OWN_PREFIX, SUPPORT_PREFIX, Granted, RequestId, TheService
+from reports_api.dependencies import OWN_PREFIX, SEARCH_PATH, SUPPORT_PREFIX, Granted, RequestId, Searching, TheService
 from reports_api.live_stream import LiveStream
 from reports_api.openapi import answers, file_answers, stream_answers
 from reports_api.parameters import (
@@ -26,10 +26,12 @@ from reports_api.parameters import (
     RangeParameters,
 )
 from reports_api.reports import Reports
-from reports_api.schemas import ErrorTimes, Hours, Page, Prostheses, Summary, Today, TypicalDay
+from reports_api.schemas import ErrorTimes, Hours, Page, Prostheses, Summary, Today, TypicalDay, Wearers
+from reports_api.support_headers import SearchText, search_text_of
 
 audit = structlog.get_logger("audit")
 router = APIRouter()
+search = APIRouter(tags=["support"])
 
 IfNoneMatch = Annotated[str | None, Header(max_length=2048, description="The `ETag` of the answer you have")]
 LastEventId = Annotated[
@@ -46,6 +48,7 @@ def install(app: FastAPI) -> None:
     """Add the endpoints to *app*, once a prefix."""
     for prefix, tag in ((OWN_PREFIX, "reports"), (SUPPORT_PREFIX, "support")):
         app.include_router(_below(prefix, tag))
+    app.include_router(search)
 
 
 def _below(prefix: str, tag: str) -> APIRouter:
@@ -153,6 +156,16 @@ async def export_pdf(grant: Granted, service: TheService, request_id: RequestId,
         days = query.days(await _last_day(service.reports, grant.user_id, query), DEFAULT_EXPORT_DAYS)
         body = await exports.pdf(grant.user_id, days, query.lang)
     return _file(body, "application/pdf", f"bionicpro-{days.first}-{days.last}.pdf", grant, request_id)
+
+
+@search.get(SEARCH_PATH, summary="Wearers by a part of a name, serial number or contract's number", responses=answers(Wearers))
+async def find_wearers(
+    caller: Searching, service: TheService, request_id: RequestId, _: Annotated[NoParameters, Query()], text: SearchText = None
+) -> Response:
+    wanted = search_text_of(text)
+    async with service.turn(caller.subject):
+        found = await service.search.find(wanted, caller, request_id)
+    return Response(msgspec.json.encode(found), media_type="application/json")
 
 
 async def _last_day(reports: Reports, user_id: str, query: RangeParameters) -> date:

@@ -341,6 +341,29 @@ class Prostheses(Shape, frozen=True, gc=False):
     items: list[Prosthesis]
 
 
+class FoundProsthesis(Shape, frozen=True, gc=False):
+    """A prosthesis by which somebody can be recognised."""
+
+    model: str
+    serial_number: str
+
+
+class FoundWearer(Shape, frozen=True, gc=False):
+    """A wearer, with what the text was found with: enough to tell them from another, and nothing of their reports."""
+
+    user_id: UserId
+    name: str
+    contract_numbers: list[str]
+    prostheses: list[FoundProsthesis]
+
+
+class Wearers(Shape, frozen=True, gc=False):
+    """The wearers whom support's search found, by name, at most 20; `more`: there are others, so that the text has to be longer."""
+
+    items: list[FoundWearer]
+    more: bool
+
+
 class Heartbeat(Shape, frozen=True, gc=False):
     """Data of a `heartbeat` event of the stream."""
 

@@ -11,16 +11,20 @@ from reports_api.exports import Exports
 from reports_api.reports import Reports
 from reports_api.settings import ReportsSettings
 from reports_api.stream import Hub
+from reports_api.wearers import WearerSearch
 from service_kit.shares import RETRY_AFTER_S, ShareFullError, Shares
 
 
 class Service:
     """*answers* are the places of answers that are being read; exports have their own."""
 
-    def __init__(self, settings: ReportsSettings, reports: Reports, hub: Hub, exports: Exports, answers: Shares) -> None:
+    def __init__(
+        self, settings: ReportsSettings, reports: Reports, hub: Hub, exports: Exports, *, search: WearerSearch, answers: Shares
+    ) -> None:
         self.settings = settings
         self.reports = reports
         self.hub = hub
+        self.search = search
         self._exports = exports
         self._answers = answers
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from service_kit.settings import ClickHouseSettings, KeycloakSettings, Section, ServiceSettings
 from service_kit.shares import Share
@@ -26,6 +26,8 @@ class ReportsSettings(Section):
 
     pool_size: int = Field(default=8, ge=1, le=128)
     pool_max_waiting: int = Field(default=128, ge=0)
+    finder_pool_size: int = Field(default=2, ge=1, le=16)
+    finder_max_waiting: int = Field(default=16, ge=0)
     query_deadline_s: float = Field(default=8.0, gt=0)
     watermark_max_age_s: float = Field(default=0.4, ge=0)
 
@@ -43,6 +45,9 @@ class ReportsSettings(Section):
 
     rate_per_s: float = Field(default=100.0, gt=0)
     rate_burst: int = Field(default=300, ge=1)
+    searches_per_s: float = Field(default=0.5, gt=0)
+    searches_burst: int = Field(default=20, ge=1)
+    """Searches of one support engineer: enough to help somebody, too few to list everybody."""
 
     stream_poll_s: float = Field(default=0.1, gt=0, le=0.2)
     stream_heartbeat_s: float = Field(default=10.0, gt=0)
@@ -51,9 +56,17 @@ class ReportsSettings(Section):
     max_target_bytes: int = Field(default=4_096, ge=256)
 
 
+class FinderSettings(Section):
+    """The account of support's search, at the server of ``ClickHouseSettings``."""
+
+    user: str = "finder"
+    password: SecretStr
+
+
 class Settings(ServiceSettings):
     """What ``python -m reports_api`` needs."""
 
     clickhouse: ClickHouseSettings
+    finder: FinderSettings
     keycloak: KeycloakSettings = KeycloakSettings()
     reports: ReportsSettings = ReportsSettings()

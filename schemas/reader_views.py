@@ -39,3 +39,16 @@ class OwnershipRow(NamedTuple):
     ends_us: int | None
     contract_number: str
     timezone: str
+
+
+class WearerRow(NamedTuple):
+    """A wearer whom support's search found: the newest name, and those contracts and prostheses (model, serial number) that the text was found with."""
+
+    user_id: str
+    name: str
+    contract_numbers: Sequence[str]
+    prostheses: Sequence[tuple[str, str]]
+
+
+MOST_WEARERS = 20
+"""So many the view gives, and one more where there are others."""

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import httpx
 
 from cli.probe.token import Tokens, subject_of
+from service_kit import support_access
 from service_kit.clickhouse import connected
 from service_kit.server_sent_events import events
 from service_kit.settings import ClickHouseSettings
@@ -113,7 +114,7 @@ def _http(url: str, tokens: Tokens, user_id: str) -> httpx.Client:
 
 
 def _bearer(tokens: Tokens) -> dict[str, str]:
-    return {"Authorization": f"Bearer {tokens.fresh()}"}
+    return {"Authorization": f"Bearer {tokens.fresh()}"} | support_access.reason("bionicpro probe")
 
 
 def _accepted(answer: httpx.Response) -> httpx.Response:

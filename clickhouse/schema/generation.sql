@@ -74,7 +74,10 @@ SETTINGS index_granularity = 256, old_parts_lifetime = 60;
 ALTER TABLE {generation_database}.ownership
     ADD COLUMN IF NOT EXISTS users Array(String)
         MATERIALIZED arrayDistinct(JSONExtract(document, 'intervals', 'Array(Tuple(user_id String))').user_id),
-    ADD INDEX IF NOT EXISTS by_user users TYPE bloom_filter GRANULARITY 1;
+    ADD INDEX IF NOT EXISTS by_user users TYPE bloom_filter GRANULARITY 1,
+    ADD COLUMN IF NOT EXISTS search_text String
+        MATERIALIZED replaceAll(lowerUTF8(normalizeUTF8NFKC(concat(JSONExtractString(document, 'serial_number'), '\n', arrayStringConcat(
+            arrayMap(i -> concat(i.1, '\n', i.2), JSONExtract(document, 'intervals', 'Array(Tuple(customer_name String, contract_number String))')), '\n')))), 'ё', 'е');
 
 -- Columns that came later: this file is run again on the generation that serves.
 ALTER TABLE {generation_database}.telemetry_events

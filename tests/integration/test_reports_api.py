@@ -231,7 +231,7 @@ def test_default_ranges_end_at_the_wearers_today(service: Service) -> None:
 def test_support_reads_any_user_and_each_access_is_audited(service: Service, capsys: pytest.CaptureFixture[str]) -> None:
     user = new_user()
     service.mart.put(row(user, TODAY))
-    answer = service.with_token(f"/users/{user}/today", service.issuer.support("sofia"))
+    answer = service.as_support(f"/users/{user}/today", subject="sofia")
     assert answer.json()["items"][0]["customer_name"] == "Анна Петрова"
     lines = [line for line in capsys.readouterr().out.splitlines() if "support access" in line]
     assert len(lines) == 1

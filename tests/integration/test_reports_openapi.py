@@ -101,7 +101,11 @@ def test_the_document_lists_exactly_the_contracts_paths(service: Service) -> Non
         "/export.csv",
         "/export.pdf",
     ]
-    expected = {f"/{base}/{{user_id}}{part}" for base in ("reports", "users") for part in rest} | {"/health/live", "/health/ready"}
+    expected = {f"/{base}/{{user_id}}{part}" for base in ("reports", "users") for part in rest} | {
+        "/users",
+        "/health/live",
+        "/health/ready",
+    }
     assert set(document(service)["paths"]) == expected
 
 

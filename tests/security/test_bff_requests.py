@@ -189,9 +189,11 @@ async def test_support_reaches_anyones_reports_and_every_access_is_audited(world
     world.start()
     boris = world.user("boris").user_id
     async with await world.logged_in("sofia") as browser:
+        assert (await browser.api(f"/users/{boris}/visit", "POST", json={"reason": "asks for help"})).status_code == 200
         with capture_logs() as records:
             answer = await browser.api(f"/users/{boris}/reports/today")
         assert answer.json()["path"] == f"/users/{boris}/today"
+        assert world.reports.requests[-1]["headers"]["bionicpro-reason"] == "asks%20for%20help"
     access = next(record for record in records if record["event"] == "support_access")
     assert access["subject"] == world.user("sofia").user_id
     assert access["of"] == boris

@@ -8,13 +8,14 @@ from datetime import UTC, date, datetime, timedelta
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from reports_api.app import create_app
 from service_kit.server_sent_events import events_async
 from service_kit.settings import KeycloakSettings
 from tests.support.bff_servers import Served
 from tests.support.bff_world import World
-from tests.support.reports_world import Mart, MovableClock, row, settings_for
+from tests.support.reports_world import Mart, MovableClock, owned, row, settings_for
 
 pytest_plugins = ["tests.support.reports_fixtures"]
 
@@ -98,10 +99,24 @@ async def test_the_service_takes_only_its_own_access_tokens_and_only_for_their_s
         assert [await status(anna, token) for token in refused] == [401] * 4
 
 
-async def test_support_reads_a_wearers_report(mart: Mart, world: World, reports_url: str) -> None:
+async def test_support_finds_a_wearer_says_why_and_reads_their_reports(mart: Mart, world: World, reports_url: str) -> None:
     fill(mart, world)
+    boris = world.user("boris").user_id
+    mart.own("900016", owned(boris, datetime(2020, 1, 1, tzinfo=UTC), customer_name="Борис Ёлкин"))
     world.start(reports_url=reports_url)
+    reports = f"/users/{boris}/reports/today"
     async with await world.logged_in("sofia") as browser:
-        answer = await browser.api(f"/users/{world.user('boris').user_id}/reports/today")
-        assert answer.status_code == 200, answer.text
-        assert answer.json()["user_id"] == world.user("boris").user_id
+        found = await browser.api("/users/search", "POST", json={"text": "елкин"})
+        assert [(one["user_id"], one["name"]) for one in found.json()["items"]] == [(boris, "Борис Ёлкин")]
+        refused = await browser.api(reports)
+        assert (refused.status_code, refused.json()["type"].rpartition(":")[2]) == (403, "reason-required")
+        with capture_logs() as records:
+            begun = await browser.api(f"/users/{boris}/visit", "POST", json={"reason": "Звонит: нет данных"})
+            answer = await browser.api(reports)
+        assert datetime.fromisoformat(begun.json()["expires_at"]) > datetime.now(UTC)
+        assert answer.json()["user_id"] == boris
+        access = next(record for record in records if record["event"] == "support access")
+        assert (access["reason"], access["subject"], access["user_id"]) == ("Звонит: нет данных", world.user("sofia").user_id, boris)
+        assert (await browser.api(f"/users/{boris}/visit", "DELETE")).json() == {"ended": True}
+        assert (await browser.api(reports)).status_code == 403
+        assert (await browser.api(f"/users/{boris}/visit", "DELETE")).json() == {"ended": False}

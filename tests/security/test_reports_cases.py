@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
@@ -12,7 +13,7 @@ from urllib.parse import quote
 import pytest
 from clickhouse_driver import Client, errors
 
-from tests.support.reports_world import Issuer, Mart, Service, new_user, process, row, running
+from tests.support.reports_world import Issuer, Mart, Service, new_user, owned, process, row, running
 
 pytest_plugins = ["tests.support.reports_fixtures"]
 
@@ -78,7 +79,7 @@ def test_28_sql_in_a_path_or_a_subject_finds_nothing(service: Service, text: str
     # Even a subject that the identity provider would vouch for is only ever a value.
     answer = service.with_token(f"/reports/{quote(text, safe='')}", service.issuer.token(text))
     assert answer.status_code == 404 or answer.json()["items"] == []
-    answer = service.with_token(f"/users/{quote(text, safe='')}/today", service.issuer.support())
+    answer = service.as_support(f"/users/{quote(text, safe='')}/today")
     assert answer.status_code == 404 or answer.json()["items"] == []
 
 
@@ -232,6 +233,33 @@ def test_30_the_services_account_can_only_read_its_views(mart: Mart, query: str)
         with pytest.raises(errors.ServerException) as refused:
             reader.execute(query)
         assert refused.value.code in DENIALS, refused.value.message[:200]
+    finally:
+        reader.disconnect()
+
+
+BESIDE = {
+    "errors_of_users": "(users = {users}, first = '2000-01-01', last = '2299-12-31', most = 9)",
+    "prostheses_of_users": "(users = {users})",
+    "typical_day_of_users": "(users = {users}, first = '2000-01-01', last = '2299-12-31', prosthesis = '', partitions = [7], until = [4000000000])",
+}
+
+
+@pytest.mark.parametrize("view", BESIDE)
+def test_21_no_view_beside_reports_gives_a_row_of_anybody_who_was_not_named(mart: Mart, view: str) -> None:
+    mine, other, of = new_user(), new_user(), str(time.time_ns())
+    noon = datetime(TODAY.year, TODAY.month, TODAY.day, 12, tzinfo=UTC)
+    mart.own(of, owned(mine, noon - timedelta(days=99), noon), owned(other, noon))
+    mart.errors(of, (1, noon - timedelta(hours=1), "E1", 1), (2, noon + timedelta(hours=1), "E2", 1))
+    mart.put(*(row(user, TODAY, prosthesis_id=of, error_count=1) for user in (mine, other)))
+    reader = Client(**mart.endpoint.client("reader"))
+    try:
+        for condition in ("1", f"report.1 = '{other}' OR 1"):
+            rows = reader.execute(f"SELECT DISTINCT report.1 FROM bionicpro.{view}{BESIDE[view].format(users=[mine])} WHERE {condition}")
+            assert rows == [(mine,)]
+        assert reader.execute(f"SELECT report.1 FROM bionicpro.{view}{BESIDE[view].format(users=['%', ''])}") == []
+        for widened in ("", BESIDE[view].format(users="(SELECT groupArray(user_id) FROM bionicpro_g1.user_daily_reports)")):
+            with pytest.raises(errors.ServerException):
+                reader.execute(f"SELECT * FROM bionicpro.{view}{widened}")
     finally:
         reader.disconnect()
 

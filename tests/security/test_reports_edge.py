@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from reports_api.settings import ReportsSettings
+from service_kit import support_access
 from service_kit.shares import Share
 from tests.security.test_reports_cases import TODAY
 from tests.support.raw_http import RawAnswer, exchanged, request
@@ -141,7 +142,7 @@ def test_streams_are_counted_for_who_listens_and_not_for_whom_they_are_about(mar
     """Somebody of support who has many views of a wearer open takes none of the wearer's own."""
     with running(mart, issuer, streams=Share(total=10, each=2)) as service:
         wearer = new_user()
-        support = {"Authorization": f"Bearer {issuer.support()}"}
+        support = {"Authorization": f"Bearer {issuer.support()}"} | support_access.reason("a test listens")
         own = {"Authorization": f"Bearer {issuer.token(wearer)}"}
         with (
             service.client.stream("GET", f"/users/{wearer}/stream", headers=support) as first,

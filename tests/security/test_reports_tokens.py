@@ -16,6 +16,7 @@ from joserfc import jwt
 from joserfc.jwk import OctKey, RSAKey
 
 from reports_api.app import create_app
+from service_kit import support_access
 from service_kit.settings import KeycloakSettings
 from tests.support.bff_servers import KeycloakGate, Served
 from tests.support.bff_world import Realm
@@ -143,7 +144,10 @@ def test_24_headers_do_not_say_who_someone_is(world: World) -> None:
 
 def test_support_role_of_keycloak_opens_users_but_not_their_own_path(world: World) -> None:
     token = world.tokens("sofia")["access_token"]
-    assert world.get(f"/users/{world.user('anna')}/today", token).json()["items"][0]["customer_name"] == "secret of anna"
+    assert (
+        world.get(f"/users/{world.user('anna')}/today", token, **support_access.reason("a test looks")).json()["items"][0]["customer_name"]
+        == "secret of anna"
+    )
     assert world.get(f"/reports/{world.user('anna')}/today", token).status_code == 404
 
 

@@ -6,6 +6,7 @@ import html
 import re
 from http.cookies import SimpleCookie
 from types import TracebackType
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -45,12 +46,12 @@ class Browser:
         await self._site.aclose()
         await self._keycloak.aclose()
 
-    def request(self, method: str, path: str, *, headers: dict[str, str] | None = None, content: bytes | None = None) -> httpx.Request:
+    def request(self, method: str, path: str, *, headers: dict[str, str] | None = None, **body: Any) -> httpx.Request:
         """A request with this browser's cookies; not sent yet."""
         sent = {"host": self.host} | {name.lower(): value for name, value in (headers or {}).items()}
         if self.cookies:
             sent.setdefault("cookie", _joined(self.cookies))
-        return self._site.build_request(method, self.base + path, headers=sent, content=content)
+        return self._site.build_request(method, self.base + path, headers=sent, **body)
 
     async def send(self, request: httpx.Request, *, stream: bool = False) -> httpx.Response:
         # The client's own jar stays empty: it would mix cookies of servers on different ports.
@@ -63,9 +64,9 @@ class Browser:
         """A navigation: no CSRF header."""
         return await self.send(self.request("GET", path, headers=headers))
 
-    async def api(self, path: str, method: str = "GET", headers: dict[str, str] | None = None) -> httpx.Response:
-        """What the page's script sends."""
-        return await self.send(self.request(method, path, headers=CSRF | (headers or {})))
+    async def api(self, path: str, method: str = "GET", headers: dict[str, str] | None = None, **body: Any) -> httpx.Response:
+        """What the page's script sends. *body*: ``json`` or ``content``."""
+        return await self.send(self.request(method, path, headers=CSRF | (headers or {}), **body))
 
     async def stream(self, path: str, headers: dict[str, str] | None = None) -> httpx.Response:
         """As `api`, with the body left unread; close the response."""

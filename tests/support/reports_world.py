@@ -28,9 +28,10 @@ from clickhouse.migrator import Migrator
 from reports_api.__main__ import listening
 from reports_api.app import create_app
 from reports_api.examples import ROW
-from reports_api.settings import ReportsSettings, Settings
+from reports_api.settings import FinderSettings, ReportsSettings, Settings
 from schemas.mart import MartRow
 from schemas.ownership import Ownership, OwnershipDocument, encode
+from service_kit import support_access
 from service_kit.settings import ClickHouseSettings, KeycloakSettings
 from service_kit.shares import Share
 from tests.support.bff_servers import Served, free_port
@@ -194,6 +195,14 @@ class Service:
         headers = {"Authorization": f"Bearer {token}"} | dict(options.pop("headers", {}))
         return self.client.get(path, headers=headers, **options)
 
+    def as_support(self, path: str, reason: str = "a test asks", **claims: Any) -> httpx.Response:
+        """GET with the role support, and a reason."""
+        return self.with_token(path, self.issuer.support(**claims), headers=support_access.reason(reason))
+
+    def find(self, text: str, token: str | None = None) -> httpx.Response:
+        """Support's search."""
+        return self.with_token("/users", token or self.issuer.support(), headers=support_access.search(text))
+
     def own(self, user_id: str, rest: str = "", **options: Any) -> httpx.Response:
         """GET of the user's own ``/reports/{user_id}{rest}``."""
         return self.get(f"/reports/{user_id}{rest}", user_id, **options)
@@ -209,8 +218,11 @@ def settings_for(clickhouse: ClickHouseEndpoint, keycloak: KeycloakSettings, *, 
         "stream_heartbeat_s": 0.5,
         "jwks_cool_down_s": 0.3,
         "watermark_max_age_s": 0.0,
+        "searches_per_s": 100_000,
+        "searches_burst": 100_000,
     }
     return Settings(
+        finder=FinderSettings(password=SecretStr(clickhouse.accounts["finder"].password)),
         clickhouse=ClickHouseSettings(
             host=clickhouse.host, port=port or clickhouse.port, user=account.user, password=SecretStr(account.password), connect_timeout_s=2
         ),
@@ -244,6 +256,7 @@ def environment_of(settings: Settings, port: int) -> dict[str, str]:
         "BIONICPRO_CLICKHOUSE__PORT": str(clickhouse.port),
         "BIONICPRO_CLICKHOUSE__USER": clickhouse.user,
         "BIONICPRO_CLICKHOUSE__PASSWORD": clickhouse.password.get_secret_value(),
+        "BIONICPRO_FINDER__PASSWORD": settings.finder.password.get_secret_value(),
         "BIONICPRO_KEYCLOAK__BASE_URL": keycloak.base_url,
         "BIONICPRO_KEYCLOAK__PUBLIC_URL": keycloak.public_url,
         "BIONICPRO_KEYCLOAK__REALM": keycloak.realm,

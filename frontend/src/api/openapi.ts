@@ -48,6 +48,50 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/users/search": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Search
+         * @description Wearers by a part of a name, a serial number or a contract's number. The text travels in the body: an address would stand in logs.
+         */
+        readonly post: operations["search_users_search_post"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/users/{user_id}/visit": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Begin Visit
+         * @description Open a wearer's reports, with a reason, for a while.
+         */
+        readonly post: operations["begin_visit_users__user_id__visit_post"];
+        /**
+         * End Visit
+         * @description Close the wearer's reports again. Idempotent.
+         */
+        readonly delete: operations["end_visit_users__user_id__visit_delete"];
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/reports": {
         readonly parameters: {
             readonly query?: never;
@@ -222,6 +266,11 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** HTTPValidationError */
+        readonly HTTPValidationError: {
+            /** Detail */
+            readonly detail?: readonly components["schemas"]["ValidationError"][];
+        };
         /**
          * LogoutAnswer
          * @description `single_sign_on_ended` is false where Keycloak could not be told yet: its session goes on until it is.
@@ -250,6 +299,40 @@ export interface components {
             readonly expires_at?: string | null;
             /** Idle Expires At */
             readonly idle_expires_at?: string | null;
+        };
+        /** ValidationError */
+        readonly ValidationError: {
+            /** Location */
+            readonly loc: readonly (string | number)[];
+            /** Message */
+            readonly msg: string;
+            /** Error Type */
+            readonly type: string;
+            /** Input */
+            readonly input?: unknown;
+            /** Context */
+            readonly ctx?: Record<string, never>;
+        };
+        /**
+         * VisitAnswer
+         * @description The wearer's reports can be read until then; afterwards a reason is asked for again.
+         */
+        readonly VisitAnswer: {
+            /** User Id */
+            readonly user_id: string;
+            /**
+             * Expires At
+             * Format: date-time
+             */
+            readonly expires_at: string;
+        };
+        /**
+         * VisitEnded
+         * @description *ended*: there was a visit.
+         */
+        readonly VisitEnded: {
+            /** Ended */
+            readonly ended: boolean;
         };
         /**
          * Page
@@ -734,6 +817,36 @@ export interface components {
             readonly contract_number: string;
         };
         /**
+         * Wearers
+         * @description The wearers whom support's search found, by name, at most 20; `more`: there are others, so that the text has to be longer.
+         */
+        readonly Wearers: {
+            readonly items: readonly components["schemas"]["FoundWearer"][];
+            readonly more: boolean;
+        };
+        /**
+         * FoundWearer
+         * @description A wearer, with what the text was found with: enough to tell them from another, and nothing of their reports.
+         */
+        readonly FoundWearer: {
+            /**
+             * @description The subject (`sub`) at the identity provider
+             * @example 0b8f7f0e-5b0e-4b8e-9a4e-0d3c3b5a1f01
+             */
+            readonly user_id: string;
+            readonly name: string;
+            readonly contract_numbers: readonly string[];
+            readonly prostheses: readonly components["schemas"]["FoundProsthesis"][];
+        };
+        /**
+         * FoundProsthesis
+         * @description A prosthesis by which somebody can be recognised.
+         */
+        readonly FoundProsthesis: {
+            readonly model: string;
+            readonly serial_number: string;
+        };
+        /**
          * Problem
          * @description A problem detail (RFC 9457).
          */
@@ -846,6 +959,102 @@ export interface operations {
                 };
                 content: {
                     readonly "application/json": components["schemas"]["LogoutAnswer"];
+                };
+            };
+        };
+    };
+    readonly search_users_search_post: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": {
+                    /** Text */
+                    readonly text: string;
+                };
+            };
+        };
+        readonly responses: {
+            /** @description As the reports service answers */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Wearers"];
+                };
+            };
+        };
+    };
+    readonly begin_visit_users__user_id__visit_post: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly user_id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": {
+                    /** Reason */
+                    readonly reason: string;
+                };
+            };
+        };
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["VisitAnswer"];
+                };
+            };
+            /** @description Validation Error */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    readonly end_visit_users__user_id__visit_delete: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly user_id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["VisitEnded"];
+                };
+            };
+            /** @description Validation Error */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["HTTPValidationError"];
                 };
             };
         };
@@ -1128,6 +1337,15 @@ export interface operations {
             };
             /** @description No access token, or one that is not valid here */
             readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Support has to say why (`reason-required`) */
+            readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
                 };
@@ -1459,6 +1677,15 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Support has to say why (`reason-required`) */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description There is nothing at this address for this caller */
             readonly 404: {
                 headers: {
@@ -1655,6 +1882,15 @@ export interface operations {
             };
             /** @description No access token, or one that is not valid here */
             readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Support has to say why (`reason-required`) */
+            readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
                 };
@@ -1940,6 +2176,15 @@ export interface operations {
             };
             /** @description No access token, or one that is not valid here */
             readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Support has to say why (`reason-required`) */
+            readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
                 };
@@ -2377,6 +2622,15 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Support has to say why (`reason-required`) */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description There is nothing at this address for this caller */
             readonly 404: {
                 headers: {
@@ -2501,6 +2755,15 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Support has to say why (`reason-required`) */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description There is nothing at this address for this caller */
             readonly 404: {
                 headers: {
@@ -2599,6 +2862,15 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Support has to say why (`reason-required`) */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description There is nothing at this address for this caller */
             readonly 404: {
                 headers: {
@@ -2669,6 +2941,15 @@ export interface operations {
             };
             /** @description No access token, or one that is not valid here */
             readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Support has to say why (`reason-required`) */
+            readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
                 };
@@ -2759,6 +3040,15 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Support has to say why (`reason-required`) */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description There is nothing at this address for this caller */
             readonly 404: {
                 headers: {
@@ -2834,6 +3124,15 @@ export interface operations {
             };
             /** @description No access token, or one that is not valid here */
             readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Support has to say why (`reason-required`) */
+            readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
                 };

@@ -1,0 +1,40 @@
+"""What support says beside an address, whom it looks for and why it opens somebody's reports: the headers in which one service tells another, and their bounds.
+
+In headers and percent-encoded, because addresses stand in logs on the way, and names are not to.
+"""
+
+from __future__ import annotations
+
+from unicodedata import category
+from urllib.parse import quote
+
+REASON_HEADER = "bionicpro-reason"
+LEAST_REASON_CHARS, MOST_REASON_CHARS = 5, 200
+SEARCH_HEADER = "bionicpro-search"
+LEAST_SEARCH_CHARS, MOST_SEARCH_CHARS = 3, 64
+"""One word at least of the text has the least; the view of the store holds to that too (``clickhouse/schema/views.sql``)."""
+
+
+def reason(text: str) -> dict[str, str]:
+    """The header with the reason *text*."""
+    return {REASON_HEADER: quote(text)}
+
+
+def search(text: str) -> dict[str, str]:
+    """The header with the *text* to look for."""
+    return {SEARCH_HEADER: quote(text)}
+
+
+def is_reason(text: str) -> bool:
+    """Whether *text* may be a reason: one line, of the right length."""
+    return _is_one_line(text) and LEAST_REASON_CHARS <= len(text.strip()) <= MOST_REASON_CHARS
+
+
+def is_search(text: str) -> bool:
+    """Whether *text* may be looked for: one line, not too long, with a word that is long enough."""
+    return _is_one_line(text) and len(text.strip()) <= MOST_SEARCH_CHARS and max(map(len, text.split()), default=0) >= LEAST_SEARCH_CHARS
+
+
+def _is_one_line(text: str) -> bool:
+    """Whether all characters are printed, blanks of any width among them: what is pasted often has those."""
+    return all(character.isprintable() or category(character) == "Zs" for character in text)
