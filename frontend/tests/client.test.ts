@@ -131,9 +131,9 @@ describe("the client", () => {
     [401, {}, { kind: "session-ended" }],
     [503, { "Retry-After": "5" }, { kind: "unavailable", retryAfterMs: 5_000 }],
     [429, {}, { kind: "unavailable", retryAfterMs: null }],
-    [403, {}, { kind: "refused", status: 403, title: "No" }],
+    [403, {}, { kind: "refused", status: 403, problem: "no-reason" }],
   ])("takes status %d with %j for %j", async (status, headers, failure) => {
-    says(status, { title: "No" }, headers);
+    says(status, { title: "No", type: "urn:bionicpro:problem:no-reason" }, headers);
     expect(await failureOf(getToday(null, forever))).toEqual(failure);
   });
 

@@ -93,7 +93,7 @@ describe("the cause of old numbers", () => {
   });
 
   it("is what the server said where it refused", () => {
-    const refused = { kind: "refused", status: 403, title: "" } as const;
+    const refused = { kind: "refused", status: 403, problem: "" } as const;
     expect(causeOf(reduceLive(live, { type: "down", failure: refused }))).toEqual({
       kind: "refused",
       status: 403,

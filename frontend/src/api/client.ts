@@ -54,7 +54,7 @@ export type ExportFormat = "csv" | "pdf";
  * The client, its paths, parameters and answers typed by the API's own description. Below `/users/ID` there are the
  * same addresses for the support desk.
  */
-function api(subject: Subject = null) {
+export function api(subject: Subject = null) {
   return createClient<paths>({
     baseUrl: subject === null ? location.origin : `${location.origin}/users/${encodeURIComponent(subject)}`,
     headers: CSRF,
@@ -88,7 +88,7 @@ function within(ms: number, signal: AbortSignal): AbortSignal {
 }
 
 /** The checked value of an answer; `ask` makes the request with the signal that holds the deadline. */
-async function read<T>(
+export async function read<T>(
   ask: (signal: AbortSignal) => Promise<{ response: Response }>,
   decode: (value: unknown) => T,
   signal: AbortSignal,
@@ -128,7 +128,7 @@ export function logOut(signal: AbortSignal): Promise<boolean> {
 }
 
 /** The body is left to the caller, who checks it or hands it on. */
-const RAW = { parseAs: "stream" } as const;
+export const RAW = { parseAs: "stream" } as const;
 
 /** As `read`, but what did not change since the last time is not sent again: `kept` makes it what it is now. */
 async function readAgain<T>(

@@ -45,6 +45,7 @@ const dailyReport = shape<Wire["DailyReport"]>()({
   prosthesis_id: text,
   prosthesis_model: text,
   prosthesis_serial_number: text,
+  customer_name: text,
   timezone: text,
   day_starts_at: instant,
   day_ends_at: instant,

@@ -1,9 +1,10 @@
-import { type ReactNode, Suspense, lazy, useMemo } from "react";
+import { type ReactNode, Suspense, lazy, useMemo, useState } from "react";
 import { getReports } from "../api/client";
 import { Account, Header, LanguageSwitch } from "../components/Header";
 import { CauseNotice, Freshness } from "../components/Freshness";
 import { Navigation } from "../components/Navigation";
 import { SessionNotices } from "../components/SessionNotices";
+import { ViewingBar, VisitForm } from "../components/Visit";
 import { Skeleton } from "../components/states";
 import { addDays } from "../domain/days";
 import { USUAL_DAYS } from "../domain/history";
@@ -41,7 +42,7 @@ export default function Inside({ member, control }: Props) {
   const needsReports = place.subject !== null || wears(member.roles);
   const shell = { place, member, control };
   return needsReports ? (
-    <WearersPages key={place.subject ?? ""} {...shell} />
+    <Visited key={place.subject ?? ""} {...shell} />
   ) : (
     <Shell {...shell} status={null} notices={null} timeZone={null}>
       {isHelpersOwn(place.route) ? (
@@ -59,8 +60,17 @@ function permitted(place: Place, { roles }: Member): Place {
   return forHelpers && !helps(roles) ? { subject: null, route: { page: "unknown" } } : place;
 }
 
+/** Begun anew once a reason was given: what was refused before is asked for again. */
+function Visited(props: Props & { place: Place }) {
+  const [visits, setVisits] = useState(0);
+  const again = () => {
+    setVisits((last) => last + 1);
+  };
+  return <WearersPages key={visits} {...props} onVisit={again} />;
+}
+
 /** The pages over one wearer's numbers, which go on moving whichever of them is looked at. */
-function WearersPages({ place, member, control }: Props & { place: Place }) {
+function WearersPages({ place, member, control, onVisit }: Props & { place: Place; onVisit: () => void }) {
   const { subject } = place;
   const live = useLive(subject, control.markEnded);
   const today = live.snapshot?.today ?? null;
@@ -77,6 +87,7 @@ function WearersPages({ place, member, control }: Props & { place: Place }) {
     () => ({ subject, live, today, earlier, control }),
     [subject, live, today, earlier, control],
   );
+  const asksReason = live.failure?.kind === "refused" && live.failure.problem === "reason-required";
   return (
     <ViewContext value={view}>
       <Shell
@@ -84,13 +95,27 @@ function WearersPages({ place, member, control }: Props & { place: Place }) {
         member={member}
         control={control}
         status={<Freshness live={live} />}
-        notices={<CauseNotice live={live} />}
+        notices={
+          <>
+            {subject !== null && <ViewingBar subject={subject} name={nameIn(view) ?? subject} />}
+            {!asksReason && <CauseNotice live={live} />}
+          </>
+        }
         timeZone={today?.timezone ?? null}
       >
-        <Page route={place.route} member={member} control={control} />
+        {subject !== null && asksReason ? (
+          <VisitForm subject={subject} onBegun={onVisit} onEnded={control.markEnded} />
+        ) : (
+          <Page route={place.route} member={member} control={control} />
+        )}
       </Shell>
     </ViewContext>
   );
+}
+
+/** The wearer's name, as their reports have it. */
+function nameIn({ today }: View): string | undefined {
+  return [...(today?.items ?? []), ...(today?.last_known ?? [])][0]?.customer_name;
 }
 
 // What is asked for before today is known: nothing, since there is no key then.
@@ -157,7 +182,7 @@ function Page({ route, member, control }: Props & { route: Route }) {
     case "more":
       return <More member={member} control={control} />;
     case "support":
-      return <Support />;
+      return <Support onEnded={control.markEnded} />;
     case "unknown":
       return <Unknown />;
   }

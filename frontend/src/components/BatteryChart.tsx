@@ -34,6 +34,7 @@ export function BatteryChart({ hours, battery, now, timeZone }: ChartProps) {
       scale={t("chart.upTo", { percent: formatPercent(100, locale) })}
       slots={slots}
       heads={[t("chart.hour"), t("chart.level")]}
+      start={hours.findIndex((hour) => hour.starts_at === battery.at(-1)?.starts_at)}
       testId="battery-chart"
     >
       <path className="chart-line" d={lineOf(hours, battery)} />

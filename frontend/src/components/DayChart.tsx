@@ -1,7 +1,7 @@
 import { HOUR_MS } from "../domain/comparison";
 import { formatShortDate, formatWeekday } from "../domain/format";
 import type { HistoryRow } from "../domain/history";
-import { PITCH, type Slot, heightOf, scaleOf } from "../domain/plot";
+import { PITCH, type Slot, heightOf, scaleOf, startOf } from "../domain/plot";
 import { useLanguage } from "../i18n/LanguageContext";
 import { durationText } from "../i18n/translate";
 import { Plot } from "./Plot";
@@ -41,6 +41,10 @@ export function DayChart({ days, before, today }: ChartProps) {
       scale={t("chart.scale", { hours: scale / HOUR_MS })}
       slots={slots}
       heads={[t("history.date"), t("history.usage")]}
+      start={startOf(
+        slots,
+        days.map(({ totals }) => totals?.usageMs ?? 0),
+      )}
       testId="day-chart"
     >
       {days.map(({ date, totals }, index) => {

@@ -1,7 +1,7 @@
 import type { HourOfUse } from "../api/contract";
 import { HOUR_MS } from "../domain/comparison";
 import { type Locale, formatTick, formatTime } from "../domain/format";
-import { PITCH, type Slot, heightOf, placeOfHour, scaleOf } from "../domain/plot";
+import { PITCH, type Slot, heightOf, placeOfHour, scaleOf, startOf } from "../domain/plot";
 import { useLanguage } from "../i18n/LanguageContext";
 import { type Translate, durationText } from "../i18n/translate";
 import { Plot } from "./Plot";
@@ -46,6 +46,10 @@ export function HourChart({ hours, now, timeZone }: ChartProps) {
       scale={t("chart.scale", { hours: scale / HOUR_MS })}
       slots={slots}
       heads={[t("chart.hour"), t("chart.use")]}
+      start={startOf(
+        slots,
+        hours.map(({ ms }) => ms),
+      )}
       testId="hour-chart"
     >
       {hours.map(({ starts_at, ms }, index) => (

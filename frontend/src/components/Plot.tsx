@@ -9,6 +9,8 @@ interface PlotProps {
   slots: readonly Slot[];
   /** The table's heads: of the slots and of what stands in them. */
   heads: readonly [slot: string, value: string];
+  /** The slot that is told before one is chosen. */
+  start: number;
   testId: string;
   /** Marks in a drawing 100 high and `PITCH` wide a slot. */
   children: ReactNode;
@@ -18,12 +20,11 @@ interface PlotProps {
  * A chart whose values can be had by eye, mouse, finger, arrow keys and ear: marks, a range input over them that
  * goes from slot to slot, the chosen slot in words, and all of it as a table.
  */
-export function Plot({ title, scale, slots, heads, testId, children }: PlotProps) {
+export function Plot({ title, scale, slots, heads, start, testId, children }: PlotProps) {
   const [chosen, setChosen] = useState<string | null>(null);
   const id = useId();
-  const last = slots.findLastIndex((slot) => !slot.ahead);
   const found = slots.findIndex((slot) => slot.key === chosen);
-  const index = found === -1 ? Math.max(0, last) : found;
+  const index = found === -1 ? Math.max(0, start) : found;
   const slot = slots[index];
   if (slot === undefined) return null;
   const choose = (next: number) => {

@@ -1,7 +1,7 @@
 import type { TypicalDay } from "../api/contract";
 import { HOUR_MS } from "../domain/comparison";
 import { formatTick, formatTime } from "../domain/format";
-import { PITCH, type Slot, heightOf, scaleOf } from "../domain/plot";
+import { PITCH, type Slot, heightOf, scaleOf, startOf } from "../domain/plot";
 import { useLanguage } from "../i18n/LanguageContext";
 import { durationText } from "../i18n/translate";
 import { TICK_HOURS } from "./HourChart";
@@ -35,6 +35,10 @@ export function TypicalChart({ typical }: { typical: TypicalDay }) {
         scale={t("chart.scale", { hours: scale / HOUR_MS })}
         slots={slots}
         heads={[t("chart.hour"), t("chart.use")]}
+        start={startOf(
+          slots,
+          typical.hours.map(({ ms }) => ms.median),
+        )}
         testId="typical-chart"
       >
         {typical.hours.map(({ hour, ms }) => {

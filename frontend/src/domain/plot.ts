@@ -38,3 +38,9 @@ export function placeOfHour({ starts_at }: Pick<HourOfUse, "starts_at">, now: nu
 export function slotAt(share: number, slots: number): number {
   return Math.min(slots - 1, Math.max(0, Math.floor(share * slots)));
 }
+
+/** The slot to begin with: the one that now falls in, else the highest. */
+export function startOf(slots: readonly Slot[], values: readonly number[]): number {
+  const current = slots.findIndex((slot) => slot.current);
+  return current === -1 ? values.indexOf(Math.max(...values)) : current;
+}

@@ -17,6 +17,8 @@ interface MoreProps {
   control: SessionControl;
 }
 
+const DEVICE_ZONE = Intl.DateTimeFormat().resolvedOptions().timeZone;
+
 /** What is set once and looked up seldom. */
 export default function More({ member, control }: MoreProps) {
   const { t } = useLanguage();
@@ -29,7 +31,7 @@ export default function More({ member, control }: MoreProps) {
       <Display />
       {zone !== undefined && <Zone zone={zone} />}
       {view !== null && <Notifications />}
-      <Login member={member} control={control} />
+      <Login member={member} control={control} zone={zone ?? DEVICE_ZONE} />
       <section className="card prose" aria-labelledby="help">
         <h2 id="help">{t("more.help")}</h2>
         <p>{t("more.helpText")}</p>
@@ -53,7 +55,7 @@ function Display() {
       <LanguageSwitch names="long" />
       <fieldset className="choices">
         <legend>{t("more.clock")}</legend>
-        {(Object.keys(CLOCKS) as Clock[]).map((option) => (
+        {(["auto", "12", "24"] as const).map((option) => (
           <label key={option}>
             <input
               type="radio"
@@ -74,12 +76,11 @@ function Display() {
 
 function Zone({ zone }: { zone: string }) {
   const { t } = useLanguage();
-  const device = Intl.DateTimeFormat().resolvedOptions().timeZone;
   return (
     <section className="card prose" aria-labelledby="zone" data-testid="zone">
       <h2 id="zone">{t("more.zone")}</h2>
       <p>{t("more.zoneText", { zone })}</p>
-      {device !== zone && <p>{t("more.zoneDevice", { zone: device })}</p>}
+      {DEVICE_ZONE !== zone && <p>{t("more.zoneDevice", { zone: DEVICE_ZONE })}</p>}
     </section>
   );
 }
@@ -111,9 +112,8 @@ function Notifications() {
   );
 }
 
-function Login({ member, control }: MoreProps) {
+function Login({ member, control, zone }: MoreProps & { zone: string }) {
   const { t, locale } = useLanguage();
-  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
   return (
     <section className="card prose" aria-labelledby="login">
       <h2 id="login">{t("more.sessions")}</h2>

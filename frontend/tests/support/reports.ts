@@ -35,6 +35,7 @@ export function reportJson(shape: Shape = {}) {
     prosthesis_id: prosthesis,
     prosthesis_model: "Hand X2",
     prosthesis_serial_number: "BP-17",
+    customer_name: "Anna",
     timezone: "UTC",
     day_starts_at: new Date(start).toISOString(),
     day_ends_at: new Date(start + 24 * HOUR).toISOString(),
