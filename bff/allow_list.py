@@ -49,6 +49,7 @@ _ROUTES: tuple[tuple[str, Nature], ...] = (
     (r"/typical-day", Nature.ACTION),
     (rf"/errors/{_DAY}", Nature.ACTION),
     (r"/prostheses", Nature.ACTION),
+    (r"/error-texts", Nature.POLLING),
     (r"/stream", Nature.STREAM),
     (r"/export\.csv", Nature.EXPORT),
     (r"/export\.pdf", Nature.EXPORT),

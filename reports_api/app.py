@@ -11,9 +11,10 @@ import structlog
 from fastapi import FastAPI
 from starlette.types import Lifespan
 
-from reports_api import edge, health, openapi, problems, routes
+from reports_api import edge, error_texts, health, openapi, problems, routes
 from reports_api.access import AccessControl
 from reports_api.auth import Expectations, TokenVerifier
+from reports_api.error_texts import Catalogue
 from reports_api.exports import Exports
 from reports_api.jwks import key_cache
 from reports_api.pool import ClickHousePool
@@ -44,9 +45,11 @@ def utc_now() -> datetime:
 def create_app(settings: Settings, clock: Clock = utc_now) -> FastAPI:
     """The application. It starts without ClickHouse and Keycloak, and says at ``/health/ready`` what it waits for."""
 
+    texts = error_texts.read(settings.reports.error_texts)
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with running(app, settings, clock):
+        async with running(app, settings, clock, texts):
             yield
 
     app = routed(lifespan)
@@ -76,7 +79,7 @@ def routed(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
 
 
 @asynccontextmanager
-async def running(app: FastAPI, settings: Settings, clock: Clock) -> AsyncIterator[None]:
+async def running(app: FastAPI, settings: Settings, clock: Clock, texts: Catalogue) -> AsyncIterator[None]:
     """The parts of *app* in its state for the time of the context, and the two tasks that run beside the requests."""
     own = settings.reports
     pool = ClickHousePool(settings.clickhouse, size=own.pool_size, max_waiting=own.pool_max_waiting, deadline_s=own.query_deadline_s)
@@ -85,7 +88,7 @@ async def running(app: FastAPI, settings: Settings, clock: Clock) -> AsyncIterat
     repository = ReportRepository(pool)
     reports = Reports(repository, WatermarkCache(repository.watermarks, max_age_s=own.watermark_max_age_s), clock)
     hub = Hub(repository, reports, Shares(own.streams), poll_s=own.stream_poll_s)
-    exports = Exports(reports, Shares(own.exports), deadline_s=own.export_deadline_s)
+    exports = Exports(reports, texts, Shares(own.exports), deadline_s=own.export_deadline_s)
     keys = key_cache(settings)
     app.state.access = AccessControl(
         verifier(settings, keys, clock),
@@ -94,7 +97,7 @@ async def running(app: FastAPI, settings: Settings, clock: Clock) -> AsyncIterat
         own.support_role,
     )
     search = WearerSearch(WearerRepository(finders))
-    app.state.service = Service(own, reports, hub, exports, search=search, answers=Shares(own.answers))
+    app.state.service = Service(own, reports, hub, exports, search=search, texts=texts, answers=Shares(own.answers))
     app.state.readiness = Readiness(repository, keys)
     tasks = [asyncio.create_task(keys.prepare()), asyncio.create_task(hub.run())]
     try:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Literal
 
+from reports_api.detail_schemas import ErrorOccurrence, ErrorTimes
 from reports_api.domain import Watermarks, as_of_partitions, freshness_ms
-from reports_api.schemas import ErrorOccurrence, ErrorTimes
 from reports_api.summary import errors
 from schemas.mart import MartRow
 from schemas.reader_views import ErrorRow

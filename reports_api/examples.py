@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from reports_api import domain, schemas
+from reports_api import detail_schemas, domain, error_texts, schemas
 from reports_api.error_times import error_times
 from reports_api.prostheses import prostheses
 from reports_api.summary import DayRange, summary
@@ -87,10 +87,11 @@ def _bodies() -> dict[type[schemas.Shape], schemas.Shape]:
         schemas.Today: domain.today(USER_ID, [ROW], WATERMARKS, NOW),
         schemas.Hours: domain.hours(USER_ID, ROW.report_date, [ROW], WATERMARKS, NOW),
         schemas.Summary: summary(USER_ID, WEEK, ROWS, WATERMARKS, NOW),
-        schemas.TypicalDay: typical_day(USER_ID, WEEK, "", TYPICAL_HOURS, as_of=AS_OF, now=NOW),
-        schemas.ErrorTimes: error_times(USER_ID, ROW.report_date, [ROW], ERRORS, watermarks=WATERMARKS, now=NOW),
-        schemas.Prostheses: prostheses(USER_ID, OWNED, {"17": ROW.report_date}, NOW),
-        schemas.Wearers: wearers([WearerRow(USER_ID, "Анна Петрова", ["BP-2026-0017"], [("BionicHand 3", "BH3-000017")])]),
+        detail_schemas.TypicalDay: typical_day(USER_ID, WEEK, "", TYPICAL_HOURS, as_of=AS_OF, now=NOW),
+        detail_schemas.ErrorTimes: error_times(USER_ID, ROW.report_date, [ROW], ERRORS, watermarks=WATERMARKS, now=NOW),
+        detail_schemas.ErrorTexts: error_texts.read().of("en"),
+        detail_schemas.Prostheses: prostheses(USER_ID, OWNED, {"17": ROW.report_date}, NOW),
+        detail_schemas.Wearers: wearers([WearerRow(USER_ID, "Анна Петрова", ["BP-2026-0017"], [("BionicHand 3", "BH3-000017")])]),
         schemas.Health: schemas.Health("ok", {"clickhouse": "ok", "keys": "ok"}),
     }
 

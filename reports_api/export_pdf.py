@@ -19,8 +19,9 @@ from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
 
-from reports_api.pdf_lines import error_lines, figures
-from reports_api.pdf_texts import TEXTS, Language
+from reports_api.error_texts import Catalogue
+from reports_api.languages import Language
+from reports_api.pdf_lines import MAX_ERROR_LINES, MAX_PROSTHESES, Wording, error_lines, figures, foot, identity
 from reports_api.schemas import Summary
 from schemas.mart import MartRow
 
@@ -29,9 +30,11 @@ INK, QUIET, LINE, BAR = HexColor("#1a2233"), HexColor("#5b6577"), HexColor("#cfd
 LEFT: float = 18 * mm
 RIGHT: float = A4[0] - 18 * mm
 MM: float = mm
-COLUMNS = (LEFT, LEFT + 88 * mm, LEFT + 125 * mm, RIGHT)
-MAX_PROSTHESES = 3
+COLUMNS = (LEFT, LEFT + 82 * mm, LEFT + 124 * mm, RIGHT)
+MAX_WRAPPED = 3  # lines of one value; the last is cut
 CHART_HEIGHT: float = 42 * mm
+LEAST_CHART_HEIGHT: float = 16 * mm
+SPACE_BELOW_CHART: float = 88 * mm  # for the day labels, the errors and the foot
 HOUR_MS = 3_600_000
 UNDRAWN = "[U+"  # before the number of a character that the font cannot draw
 
@@ -59,18 +62,18 @@ def fit(text: str, font: str, size: float, width: float) -> str:
     return line.rstrip() + "…"
 
 
-def render(rows: Sequence[MartRow], body: Summary, now: datetime, language: Language) -> bytes:
-    """The PDF. *rows* are the mart rows of both periods of *body*, newest day first."""
+def render(rows: Sequence[MartRow], body: Summary, now: datetime, language: Language, catalogue: Catalogue) -> bytes:
+    """The PDF. *rows* are the mart rows of both periods of *body*, newest day first; *catalogue*: what error codes are called."""
     _register_fonts()
     out = io.BytesIO()
     canvas = Canvas(out, pagesize=A4, pageCompression=1, lang=language)
-    page = _Page(canvas, TEXTS[language])
+    page = _Page(canvas, Wording.of(language, catalogue))
     page.canvas.setTitle(page.texts["title"])
     y = page.head(rows, body, A4[1] - 22 * mm)
     y = page.table(body, _names(rows), y)
     y = page.chart(rows, body, y)
     page.error_table(body, y)
-    page.foot(body, now)
+    page.foot(rows, body, now)
     canvas.showPage()
     canvas.save()
     return out.getvalue()
@@ -79,9 +82,10 @@ def render(rows: Sequence[MartRow], body: Summary, now: datetime, language: Lang
 class _Page:
     """Draws the parts from top to bottom; each takes the height where it begins and returns where the next may."""
 
-    def __init__(self, canvas: Canvas, texts: dict[str, str]) -> None:
+    def __init__(self, canvas: Canvas, say: Wording) -> None:
         self.canvas = canvas
-        self.texts = texts
+        self.say = say
+        self.texts = say.texts
         self.undrawn = False  # whether some text holds what the font cannot draw
 
     def text(
@@ -105,21 +109,22 @@ class _Page:
     def head(self, rows: Sequence[MartRow], body: Summary, y: float) -> float:
         self.text(LEFT, y, self.texts["title"], size=17, bold=True)
         y -= 11 * MM
-        for label, value in _identity(rows, body, self.texts):
+        for label, value in identity(rows, body, self.say):
             self.text(LEFT, y, label, quiet=True, width=38 * MM)
-            self.text(LEFT + 40 * MM, y, value, width=RIGHT - LEFT - 40 * MM)
-            y -= 5.4 * MM
+            for line in wrapped(value, REGULAR, 9.5, RIGHT - LEFT - 40 * MM):
+                self.text(LEFT + 40 * MM, y, line, width=RIGHT - LEFT - 40 * MM)
+                y -= 5.4 * MM
         return y - 4 * MM
 
     def table(self, body: Summary, names: Mapping[str, str], y: float) -> float:
         for x, key in zip(COLUMNS, ("column_metric", "column_current", "column_previous"), strict=False):
-            self.text(x, y, self.texts[key], bold=True, width=85 * MM)
+            self.text(x, y, self.texts[key], bold=True, width=40 * MM)
         self._right(y, self.texts["column_change"], bold=True)
         self.rule(y - 2 * MM)
-        for label, current, previous, change in figures(body, self.texts, names):
+        for label, current, previous, change in figures(body, self.say, names):
             y -= 6.6 * MM
-            self.text(COLUMNS[0], y, label, width=85 * MM)
-            self.text(COLUMNS[1], y, current, width=36 * MM)
+            self.text(COLUMNS[0], y, label, width=80 * MM)
+            self.text(COLUMNS[1], y, current, width=41 * MM)
             self.text(COLUMNS[2], y, previous, width=34 * MM, quiet=True)
             self._right(y, change)
             self.rule(y - 2 * MM)
@@ -137,66 +142,62 @@ class _Page:
         if not body.current.days_with_data:
             self.text(LEFT, y - 6 * MM, self.texts["no_data"], quiet=True)
             return y - 16 * MM
-        base = y - CHART_HEIGHT
-        self._bars(_usage_by_day(rows, body.current.from_, body.current.to), base)
+        height = max(LEAST_CHART_HEIGHT, min(CHART_HEIGHT, y - SPACE_BELOW_CHART))
+        base = y - height
+        self._bars(_usage_by_day(rows, body.current.from_, body.current.to), base, height)
         self._day_label(LEFT, base, body.current.from_)
-        self.canvas.drawRightString(RIGHT, base - 4.5 * MM, body.current.to.isoformat())
+        self.canvas.drawRightString(RIGHT, base - 4.5 * MM, self.say.locale.day(body.current.to))
         return base - 14 * MM
 
-    def _bars(self, usage: Sequence[int], base: float) -> None:
+    def _bars(self, usage: Sequence[int], base: float, chart: float) -> None:
         top_hours = max(1, -(-max(usage) // HOUR_MS))
         left = LEFT + 10 * MM
         step = (RIGHT - left) / len(usage)
         for fraction in (0, 0.5, 1):
             self.canvas.setStrokeColor(LINE)
-            self.canvas.line(left, base + fraction * CHART_HEIGHT, RIGHT, base + fraction * CHART_HEIGHT)
-            self.text(LEFT, base + fraction * CHART_HEIGHT - 1 * MM, f"{top_hours * fraction:g}", size=8, quiet=True)
+            self.canvas.line(left, base + fraction * chart, RIGHT, base + fraction * chart)
+            self.text(
+                LEFT,
+                base + fraction * chart - 1 * MM,
+                self.say.locale.number(top_hours * fraction, int(top_hours * fraction % 1 > 0)),
+                size=8,
+                quiet=True,
+            )
         self.canvas.setFillColor(BAR)
         for i, ms in enumerate(usage):
-            height = CHART_HEIGHT * ms / (top_hours * HOUR_MS)
+            height = chart * ms / (top_hours * HOUR_MS)
             self.canvas.rect(left + i * step + step * 0.15, base, step * 0.7, height, stroke=0, fill=1)
 
     def _day_label(self, x: float, base: float, day: date) -> None:
-        self.text(x + 10 * MM, base - 4.5 * MM, day.isoformat(), size=8, quiet=True)
+        self.text(x + 10 * MM, base - 4.5 * MM, self.say.locale.day(day), size=8, quiet=True)
 
     def error_table(self, body: Summary, y: float) -> None:
         self.text(LEFT, y, self.texts["error_table"], bold=True)
-        for i, line in enumerate(error_lines(body, self.texts)):
-            column, place = divmod(i, 5)
-            self.text(LEFT + column * 58 * MM, y - (place + 1) * 5.4 * MM, line, width=55 * MM)
+        for i, line in enumerate(error_lines(body, self.say)):
+            column, place = divmod(i, -(-MAX_ERROR_LINES // 2))
+            self.text(LEFT + column * 88 * MM, y - (place + 1) * 5.4 * MM, line, width=84 * MM)
 
-    def foot(self, body: Summary, now: datetime) -> None:
-        as_of = f"{body.as_of:%Y-%m-%d %H:%M}" if body.as_of else "–"
-        lines = [
-            self.texts["as_of"].format(time=as_of, now=f"{now:%Y-%m-%d %H:%M}"),
-            *(self.texts[key] for key in ("note_usage", "note_drain", "disclaimer")),
-        ]
-        if not body.current.complete:
-            lines[0] += " " + self.texts["incomplete"]
-        if self.undrawn:
-            lines.append(self.texts["note_undrawn"])
-        y = 16 * MM + len(lines) * 4 * MM
+    def foot(self, rows: Sequence[MartRow], body: Summary, now: datetime) -> None:
+        printed = self.say.locale.moment(now, rows[0].timezone if rows else "UTC")
+        lines = [*foot(rows, body, printed, self.say), *([self.texts["note_undrawn"]] if self.undrawn else [])]
+        y = 12 * MM + len(lines) * 4 * MM
         self.rule(y + 4.5 * MM)
         for line in lines:
             self.text(LEFT, y, line, size=7.2, quiet=True, width=RIGHT - LEFT)
             y -= 4 * MM
 
 
-def _identity(rows: Sequence[MartRow], body: Summary, texts: dict[str, str]) -> list[tuple[str, str]]:
-    """Labels and values above the table; attributes are those of the newest row."""
-    newest = rows[0] if rows else None
-    current, previous = body.current, body.previous
-    lines = [(texts["patient"], newest.customer_name or "–"), (texts["contract"], newest.contract_number or "–")] if newest else []
-    devices: dict[str, str] = {}
-    for row in rows:
-        devices.setdefault(row.prosthesis_id, f"{row.prosthesis_model}, {row.prosthesis_serial_number} ({row.prosthesis_id})")
-    shown = list(devices.values())[:MAX_PROSTHESES]
-    lines += [(texts["prosthesis"] if i == 0 else "", text) for i, text in enumerate(shown)]
-    if len(devices) > len(shown):
-        lines.append(("", texts["more"].format(count=len(devices) - len(shown))))
-    lines.append((texts["period"], f"{current.from_} – {current.to}"))
-    lines.append((texts["previous"], f"{previous.from_} – {previous.to}"))
-    return lines + ([(texts["timezone"], newest.timezone)] if newest else [])
+def wrapped(text: str, font: str, size: float, width: float) -> list[str]:
+    """*text* in lines of at most *width* points, parted at its blanks; what is too long by itself stays one line."""
+    lines: list[str] = []
+    for word in text.split(" "):
+        if lines and pdfmetrics.stringWidth(f"{lines[-1]} {word}", font, size) <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    if len(lines) > MAX_WRAPPED:
+        lines = [*lines[: MAX_WRAPPED - 1], " ".join(lines[MAX_WRAPPED - 1 :])]
+    return lines
 
 
 def _names(rows: Sequence[MartRow]) -> dict[str, str]:

@@ -21,7 +21,8 @@ from functools import partial
 import structlog
 
 from reports_api import export_csv, export_pdf
-from reports_api.pdf_texts import Language
+from reports_api.error_texts import Catalogue
+from reports_api.languages import Language
 from reports_api.pool import StoreUnavailableError
 from reports_api.reports import Reports
 from reports_api.summary import DayRange, summary
@@ -35,8 +36,9 @@ log = structlog.get_logger(__name__)
 class Exports:
     """Makes files of a user's reports. One file is made at a time; *places* bounds who may wait for that."""
 
-    def __init__(self, reports: Reports, places: Shares, *, deadline_s: float) -> None:
+    def __init__(self, reports: Reports, texts: Catalogue, places: Shares, *, deadline_s: float) -> None:
         self._reports = reports
+        self._texts = texts
         self._places = places
         self._deadline_s = deadline_s
         self._workshop: ProcessPoolExecutor | None = None
@@ -60,7 +62,7 @@ class Exports:
         rows, watermarks = await self._reports.rows(user_id, DayRange(days.before().first, days.last), "")
         now = self._reports.clock()
         body = summary(user_id, days, rows, watermarks, now)
-        return await self._made(partial(export_pdf.render, rows, body, now, language))
+        return await self._made(partial(export_pdf.render, rows, body, now, language, self._texts))
 
     async def _made(self, make: Callable[[], bytes]) -> bytes:
         workshop = self._workshop or _opened()

@@ -8,7 +8,7 @@ import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from reports_api import schemas
+from reports_api import detail_schemas, schemas
 from reports_api.dependencies import SUPPORT_PREFIX
 from reports_api.examples import EXAMPLES
 from service_kit.server_sent_events import MEDIA_TYPE
@@ -20,10 +20,11 @@ SHAPES = (
     schemas.Today,
     schemas.Hours,
     schemas.Summary,
-    schemas.TypicalDay,
-    schemas.ErrorTimes,
-    schemas.Prostheses,
-    schemas.Wearers,
+    detail_schemas.TypicalDay,
+    detail_schemas.ErrorTimes,
+    detail_schemas.Prostheses,
+    detail_schemas.ErrorTexts,
+    detail_schemas.Wearers,
     schemas.Problem,
     schemas.Health,
     schemas.Heartbeat,

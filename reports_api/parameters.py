@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from reports_api import paging, problems
+from reports_api.languages import Language
 from reports_api.reports import MAX_RANGE_DAYS
 from reports_api.summary import DayRange
 
@@ -98,7 +99,13 @@ class ExportParameters(FilteredRangeParameters):
 class DocumentParameters(RangeParameters):
     """A range to print, and the language to print it in."""
 
-    lang: Literal["en", "ru"] = "en"
+    lang: Language = "en"
+
+
+class TextParameters(Parameters):
+    """The language of texts."""
+
+    lang: Language = "en"
 
 
 class NoParameters(Parameters):

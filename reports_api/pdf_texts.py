@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
-Language = Literal["en", "ru"]
+from reports_api.languages import Language
 
 TEXTS: dict[Language, dict[str, str]] = {
     "en": {
         "title": "Prosthesis use: summary",
         "patient": "Wearer",
         "contract": "Contract",
+        "contracts": "Contracts",
         "prosthesis": "Prosthesis",
         "period": "Period",
         "previous": "Compared with",
@@ -30,24 +29,27 @@ TEXTS: dict[Language, dict[str, str]] = {
         "battery": "Battery drain a day (lowest–highest)",
         "battery_of": "Battery drain a day (lowest–highest), {name}",
         "errors": "Errors (critical)",
+        "errors_per_day": "Errors a day",
         "chart": "Active time by day, hours",
-        "error_table": "Errors by code",
+        "error_table": "Errors of the period",
         "none": "none",
         "hours": "{hours} h {minutes:02d} min",
-        "days_of": "{days} of {length}",
-        "as_of": "Data up to {time} UTC. Printed {now} UTC.",
+        "days_of": "{days} of {length}, {complete} complete",
+        "as_of": "Data up to {time}. Printed {now}. Times are of {zone}.",
         "incomplete": "The period holds days that are not complete yet.",
         "note_usage": "Active time is the sum of active times reported by the device, counted at their beginning.",
+        "note_means": "Figures a day and changes are of complete days alone, totals of all days.",
         "note_drain": "Drain is summed over hours; charging in between is not subtracted.",
         "note_undrawn": "[U+…] stands for a character that this page cannot draw, by its Unicode number.",
         "disclaimer": "Made from device telemetry; not a diagnosis.",
         "uv": "µV",
-        "points": "{value:+.1f} points",
+        "points": "{value} points",
     },
     "ru": {
         "title": "Использование протеза: сводка",
         "patient": "Пользователь",
         "contract": "Договор",
+        "contracts": "Договоры",
         "prosthesis": "Протез",
         "period": "Период",
         "previous": "В сравнении с",
@@ -67,18 +69,20 @@ TEXTS: dict[Language, dict[str, str]] = {
         "battery": "Расход батареи в день (мин.–макс.)",
         "battery_of": "Расход батареи в день (мин.–макс.), {name}",
         "errors": "Ошибки (критические)",
+        "errors_per_day": "Ошибок в день",
         "chart": "Активное время по дням, часы",
-        "error_table": "Ошибки по кодам",
+        "error_table": "Ошибки за период",
         "none": "нет",
         "hours": "{hours} ч {minutes:02d} мин",
-        "days_of": "{days} из {length}",
-        "as_of": "Данные по {time} UTC. Напечатано {now} UTC.",
+        "days_of": "{days} из {length}, полных {complete}",
+        "as_of": "Данные по {time}. Напечатано {now}. Время: {zone}.",
         "incomplete": "В периоде есть дни, которые ещё не завершены.",
         "note_usage": "Активное время — сумма активных интервалов устройства по времени их начала.",
+        "note_means": "Показатели в день и изменения — только по полным дням, итоги — по всем.",
         "note_drain": "Расход суммируется по часам; зарядка между ними не вычитается.",
         "note_undrawn": "[U+…] — знак, которого нет в шрифте этой страницы, по его номеру в Юникоде.",
         "disclaimer": "Составлено по телеметрии устройства; не является диагнозом.",
         "uv": "мкВ",
-        "points": "{value:+.1f} п. п.",
+        "points": "{value} п. п.",
     },
 }

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 
-from reports_api.schemas import OwnershipPeriod, Prostheses, Prosthesis
+from reports_api.detail_schemas import OwnershipPeriod, Prostheses, Prosthesis
 from schemas.ranges import EARLIEST_US, END_US
 from schemas.reader_views import OwnershipRow
 from schemas.zones import in_force

@@ -6,11 +6,12 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import date, datetime, timedelta
 
 from reports_api import domain, paging
+from reports_api.detail_schemas import ErrorTimes, Prostheses, TypicalDay
 from reports_api.error_times import MOST, error_times
 from reports_api.pool import StoreFailedError, StoreUnavailableError
 from reports_api.prostheses import newest_zone, prostheses
 from reports_api.repository import ReportRepository
-from reports_api.schemas import ErrorTimes, Heartbeat, Hours, Page, Prostheses, Summary, Today, TypicalDay
+from reports_api.schemas import Heartbeat, Hours, Page, Summary, Today
 from reports_api.summary import DayRange, summary
 from reports_api.typical_day import typical_day
 from reports_api.watermarks import WatermarkCache

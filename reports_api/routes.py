@@ -14,6 +14,7 @@ from starlette.responses import Response
 from reports_api import domain, etags
 from reports_api.access import Grant
 from reports_api.dependencies import OWN_PREFIX, SEARCH_PATH, SUPPORT_PREFIX, Granted, RequestId, Searching, TheService
+from reports_api.detail_schemas import ErrorTexts, ErrorTimes, Prostheses, TypicalDay, Wearers
 from reports_api.live_stream import LiveStream
 from reports_api.openapi import answers, file_answers, stream_answers
 from reports_api.parameters import (
@@ -24,9 +25,10 @@ from reports_api.parameters import (
     NoParameters,
     PageParameters,
     RangeParameters,
+    TextParameters,
 )
 from reports_api.reports import Reports
-from reports_api.schemas import ErrorTimes, Hours, Page, Prostheses, Summary, Today, TypicalDay, Wearers
+from reports_api.schemas import Hours, Page, Summary, Today
 from reports_api.support_headers import SearchText, search_text_of
 
 audit = structlog.get_logger("audit")
@@ -134,6 +136,17 @@ async def prostheses(grant: Granted, service: TheService, _: Annotated[NoParamet
     async with service.turn(grant.caller.subject) as reports:
         body = await reports.prostheses(grant.user_id)
     return Response(msgspec.json.encode(body), media_type="application/json")
+
+
+@router.get("/error-texts", summary="What error codes mean, in words", responses=answers(ErrorTexts, not_modified=True))
+async def error_texts(
+    grant: Granted, service: TheService, query: Annotated[TextParameters, Query()], if_none_match: IfNoneMatch = None
+) -> Response:
+    body = msgspec.json.encode(service.texts.of(query.lang))
+    tag = etags.of_parts(f"texts {grant.as_support}", [body.decode()])
+    if etags.matches(if_none_match, tag):
+        return Response(status_code=304, headers={"ETag": tag})
+    return Response(body, headers={"ETag": tag}, media_type="application/json")
 
 
 @router.get("/stream", summary="Today, pushed as it changes", responses=stream_answers(), response_class=Response)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from reports_api import problems
+from reports_api.error_texts import Catalogue
 from reports_api.exports import Exports
 from reports_api.reports import Reports
 from reports_api.settings import ReportsSettings
@@ -19,12 +20,21 @@ class Service:
     """*answers* are the places of answers that are being read; exports have their own."""
 
     def __init__(
-        self, settings: ReportsSettings, reports: Reports, hub: Hub, exports: Exports, *, search: WearerSearch, answers: Shares
+        self,
+        settings: ReportsSettings,
+        reports: Reports,
+        hub: Hub,
+        exports: Exports,
+        *,
+        search: WearerSearch,
+        texts: Catalogue,
+        answers: Shares,
     ) -> None:
         self.settings = settings
         self.reports = reports
         self.hub = hub
         self.search = search
+        self.texts = texts
         self._exports = exports
         self._answers = answers
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import Field, SecretStr
+from pathlib import Path
 
+from pydantic import Field, SecretStr, field_validator
+
+from reports_api import error_texts
 from service_kit.settings import ClickHouseSettings, KeycloakSettings, Section, ServiceSettings
 from service_kit.shares import Share
 
@@ -39,6 +42,8 @@ class ReportsSettings(Section):
     """Open live streams, by caller."""
     connections: Share = Share(total=2000, each=1500)
     """Connections, by address: all of a BFF's people come from its one."""
+    error_texts: Path = error_texts.DEMO
+    """What error codes mean, in words: a TOML file like the demo's."""
     export_deadline_s: float = Field(default=20.0, gt=0)
     request_receipt_s: float = Field(default=10.0, gt=0)
     """A request that has not come as a whole by then ends its connection."""
@@ -54,6 +59,12 @@ class ReportsSettings(Section):
 
     max_header_bytes: int = Field(default=16_384, ge=1024)
     max_target_bytes: int = Field(default=4_096, ge=256)
+
+    @field_validator("error_texts")
+    @classmethod
+    def _readable(cls, path: Path) -> Path:
+        error_texts.read(path)
+        return path
 
 
 class FinderSettings(Section):

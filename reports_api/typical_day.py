@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from reports_api.detail_schemas import Quartiles, TypicalDay, TypicalHour
 from reports_api.domain import freshness_ms
-from reports_api.schemas import Quartiles, TypicalDay, TypicalHour
 from reports_api.summary import DayRange
 from schemas.reader_views import TypicalHourRow
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import structlog
 
 from reports_api.auth import Caller
+from reports_api.detail_schemas import FoundProsthesis, FoundWearer, Wearers
 from reports_api.repository import WearerRepository
-from reports_api.schemas import FoundProsthesis, FoundWearer, Wearers
 from schemas.reader_views import MOST_WEARERS, WearerRow
 
 audit = structlog.get_logger("audit")

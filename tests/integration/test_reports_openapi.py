@@ -78,6 +78,7 @@ def test_every_example_is_valid_against_its_own_schema(service: Service) -> None
         ("/typical-day", "TypicalDay"),
         (f"/errors/{TODAY}", "ErrorTimes"),
         ("/prostheses", "Prostheses"),
+        ("/error-texts", "ErrorTexts"),
         ("/nonsense", "Problem"),
     ],
 )
@@ -97,6 +98,7 @@ def test_the_document_lists_exactly_the_contracts_paths(service: Service) -> Non
         "/typical-day",
         "/errors/{day}",
         "/prostheses",
+        "/error-texts",
         "/stream",
         "/export.csv",
         "/export.pdf",
@@ -111,7 +113,19 @@ def test_the_document_lists_exactly_the_contracts_paths(service: Service) -> Non
 
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=lambda mode: mode.value)
 @pytest.mark.parametrize(
-    "rest", ["", "/today", "/summary", "/hours/{day}", "/typical-day", "/errors/{day}", "/prostheses", "/export.csv", "/export.pdf"]
+    "rest",
+    [
+        "",
+        "/today",
+        "/summary",
+        "/hours/{day}",
+        "/typical-day",
+        "/errors/{day}",
+        "/prostheses",
+        "/error-texts",
+        "/export.csv",
+        "/export.pdf",
+    ],
 )
 def test_generated_requests_get_only_documented_answers(service: Service, rest: str, mode: GenerationMode) -> None:
     user = new_user()

@@ -7,8 +7,9 @@ import io
 import pytest
 from reportlab.pdfgen.canvas import Canvas
 
+from reports_api import error_texts
 from reports_api.export_pdf import REGULAR, _Page, _register_fonts, fit
-from reports_api.pdf_texts import TEXTS
+from reports_api.pdf_lines import Wording
 
 WIDE = 5_000
 
@@ -36,7 +37,7 @@ def test_two_names_of_one_length_do_not_look_alike() -> None:
 
 def says_so(name: str) -> bool:
     """Whether a page with *name* on it explains the numbers."""
-    page = _Page(Canvas(io.BytesIO()), TEXTS["en"])
+    page = _Page(Canvas(io.BytesIO()), Wording.of("en", error_texts.read()))
     page.text(0, 0, name)
     return page.undrawn
 

@@ -9,16 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports_api import domain, etags, paging
+from reports_api import domain, error_texts, etags, paging
 from reports_api.examples import ROW, WATERMARKS
 from reports_api.export_csv import render
-from reports_api.pdf_lines import figures
-from reports_api.pdf_texts import TEXTS
+from reports_api.locales import LOCALES
+from reports_api.pdf_lines import Wording, error_lines, figures, foot, identity
 from reports_api.prostheses import prostheses
 from reports_api.summary import DayRange, summary
 from schemas.reader_views import OwnershipRow
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+SAY = Wording.of("en", error_texts.read())
 HANDLED = {7: NOW + timedelta(days=365 * 200)}
 """A partition that is handled beyond every day: each is complete."""
 DAYS = st.dates(date(2000, 1, 1), date(2199, 12, 31))
@@ -190,8 +191,41 @@ def test_drain_is_told_for_each_prosthesis_and_never_summed_over_them() -> None:
     assert (one.drain_percent, one.mean_drain_percent_per_day, one.min_percent) == (50.0, 50.0, 40.0)
     assert (two.drain_percent, two.mean_drain_percent_per_day, two.min_percent) == (120.0, 60.0, 1.0)
     assert body.change.drain_per_day_ratio_by_prosthesis == {"2": 1.0}
-    lines = [line for line in figures(body, TEXTS["en"], {"1": "BH-1", "2": "BH-2"}) if "drain" in line[0]]
-    assert [(line[0][-4:], line[1][:6], line[3]) for line in lines] == [("BH-1", "50.0 %", "–"), ("BH-2", "60.0 %", "+100.0 %")]
+    lines = [line for line in figures(body, SAY, {"1": "BH-1", "2": "BH-2"}) if "drain" in line[0]]
+    assert [(line[0][-4:], line[1][:6], line[3]) for line in lines] == [
+        ("BH-1", "50.0\u00a0%", "–"),
+        ("BH-2", "60.0\u00a0%", "+100.0\u00a0%"),
+    ]
+
+
+NBSP, MINUS = "\u00a0", "\u2212"
+
+
+def test_print_writes_numbers_days_and_moments_as_its_language_does() -> None:
+    english, russian = LOCALES["en"], LOCALES["ru"]
+    assert (english.number(-1234.56, 1), russian.number(-1234.56, 1)) == (f"{MINUS}1,234.6", f"{MINUS}1{NBSP}234,6")
+    assert [russian.number(value, 1, signed=True) for value in (0.04, -0.04, 0.06, -0.06)] == ["0,0", "0,0", "+0,1", f"{MINUS}0,1"]
+    assert russian.percent(8.86, 1, signed=True) == f"+8,9{NBSP}%"
+    assert (english.day(date(2026, 3, 1)), russian.day(date(2026, 3, 1))) == (f"1{NBSP}Mar{NBSP}2026", "01.03.2026")
+    assert russian.moment(datetime(2026, 11, 23, 22, 5, tzinfo=UTC), "Europe/Moscow") == f"24.11.2026{NBSP}01:05"
+
+
+def test_the_printed_page_names_all_contracts_and_says_times_by_the_wearers_clock() -> None:
+    rows = [ROW, ROW._replace(contract_number="BP-2025-3"), ROW._replace(contract_number="")]
+    body = summary("u", DayRange(ROW.report_date, ROW.report_date), rows, {7: datetime(2026, 11, 23, 22, tzinfo=UTC)}, NOW)
+    assert dict(identity(rows, body, SAY))["Contracts"] == "BP-2026-0017, BP-2025-3"
+    first = foot(rows, body, "now", SAY)[0]
+    assert f"24{NBSP}Nov{NBSP}2026{NBSP}01:00" in first
+    assert "Europe/Moscow" in first
+
+
+def test_errors_are_printed_in_words_with_their_number_first_so_that_a_long_text_cannot_hide_it() -> None:
+    codes = {"MOTOR_STALL": 1200, "NEVER_HEARD_OF": 3} | {f"C{i:02d}": 1 for i in range(12)}
+    row = ROW._replace(errors_by_code=codes)
+    body = summary("u", DayRange(ROW.report_date, ROW.report_date), [row], HANDLED, NOW)
+    lines = error_lines(body, SAY)
+    assert lines[:2] == ["1,200 × Motor blocked (MOTOR_STALL)", "3 × Code NEVER_HEARD_OF"]
+    assert (len(lines), lines[-1]) == (10, "and 5 more")
 
 
 def test_a_table_for_a_decimal_comma_has_semicolons_between_its_cells_and_the_same_values() -> None:

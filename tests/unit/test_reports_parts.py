@@ -33,7 +33,22 @@ from service_kit.server_sent_events import events, frame
 from service_kit.token_buckets import MOST_BUCKETS, TokenBuckets
 
 PACKAGE = Path(reports_api.__file__).parent
-PURE = ("domain", "summary", "paging", "etags", "schemas", "examples", "export_csv", "pdf_lines", "pdf_texts")
+PURE = (
+    "domain",
+    "summary",
+    "paging",
+    "etags",
+    "schemas",
+    "detail_schemas",
+    "examples",
+    "export_csv",
+    "pdf_lines",
+    "pdf_texts",
+    "locales",
+    "typical_day",
+    "error_times",
+    "prostheses",
+)
 EFFECTS = {"asyncio", "clickhouse_driver", "fastapi", "starlette", "httpx", "structlog", "time", "uvicorn", "os", "socket"}
 
 

@@ -211,6 +211,23 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/reports/error-texts": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** What error codes mean, in words */
+        readonly get: operations["reports_error_texts"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/reports/stream": {
         readonly parameters: {
             readonly query?: never;
@@ -815,6 +832,28 @@ export interface components {
             readonly from: string | null;
             readonly to: string | null;
             readonly contract_number: string;
+        };
+        /**
+         * ErrorTexts
+         * @description The texts of error codes; `unknown` stands for every code that is not among them, with `{code}` where the code belongs.
+         */
+        readonly ErrorTexts: {
+            /** @enum {unknown} */
+            readonly language: "en" | "ru";
+            readonly texts: {
+                readonly [key: string]: components["schemas"]["ErrorText"];
+            };
+            readonly unknown: components["schemas"]["ErrorText"];
+        };
+        /**
+         * ErrorText
+         * @description An error code in words: a few that stand in its place, what has happened, what the wearer can do, when to call support.
+         */
+        readonly ErrorText: {
+            readonly title: string;
+            readonly meaning: string;
+            readonly action: string;
+            readonly call: string;
         };
         /**
          * Wearers
@@ -2852,6 +2891,140 @@ export interface operations {
                      */
                     readonly "application/json": components["schemas"]["Prostheses"];
                 };
+            };
+            /** @description No access token, or one that is not valid here */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Support has to say why (`reason-required`) */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is nothing at this address for this caller */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A parameter is wrong */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests or streams */
+            readonly 429: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The service failed */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The mart or the identity provider is away for now; `Retry-After` says when to ask again */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly reports_error_texts: {
+        readonly parameters: {
+            readonly query?: {
+                readonly lang?: "en" | "ru";
+            };
+            readonly header?: {
+                /** @description The `ETag` of the answer you have */
+                readonly "if-none-match"?: string | null;
+            };
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The texts of error codes; `unknown` stands for every code that is not among them, with `{code}` where the code belongs. */
+            readonly 200: {
+                headers: {
+                    /** @description Weak tag of the reports' versions */
+                    readonly ETag?: string;
+                    /** @description `as_of`, also where the body is not sent */
+                    readonly "BionicPRO-As-Of"?: string;
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "language": "en",
+                     *       "texts": {
+                     *         "GRIP_TIMEOUT": {
+                     *           "title": "Grip not completed in time",
+                     *           "meaning": "A grip was begun and did not reach its end in the time expected. The hand has stopped by itself.",
+                     *           "action": "Open the hand and try again. Check that nothing blocks the fingers.",
+                     *           "call": "Call support if it happens several times a day without anything blocking the hand."
+                     *         },
+                     *         "MOTOR_STALL": {
+                     *           "title": "Motor blocked",
+                     *           "meaning": "A motor could not move although it was driven. It was switched off to protect it.",
+                     *           "action": "Put down what you hold, if you can. Do not force the fingers. Switch the prosthesis off and on again.",
+                     *           "call": "Call support today if it is reported again, and at once if the hand does not open."
+                     *         },
+                     *         "SENSOR_DRIFT": {
+                     *           "title": "Sensor readings drift",
+                     *           "meaning": "The muscle sensor's resting signal has shifted. Movements may be recognised less well.",
+                     *           "action": "Check that the sensors lie flat and the skin is clean and dry, then put the prosthesis on again.",
+                     *           "call": "Call support if it is still reported after you have put the prosthesis on again, or if movements fail more often."
+                     *         }
+                     *       },
+                     *       "unknown": {
+                     *         "title": "Code {code}",
+                     *         "meaning": "There is no explanation of this code here yet. It says nothing about how serious it is.",
+                     *         "action": "Note the code and what you were doing when it appeared.",
+                     *         "call": "Call support if the prosthesis behaves differently than usual, or if the code comes again."
+                     *       }
+                     *     }
+                     */
+                    readonly "application/json": components["schemas"]["ErrorTexts"];
+                };
+            };
+            /** @description The caller has this answer */
+            readonly 304: {
+                headers: {
+                    /** @description Weak tag of the reports' versions */
+                    readonly ETag?: string;
+                    /** @description `as_of`, also where the body is not sent */
+                    readonly "BionicPRO-As-Of"?: string;
+                    readonly [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description No access token, or one that is not valid here */
             readonly 401: {
