@@ -3,12 +3,14 @@
 import createClient from "openapi-fetch";
 import { type Language, decimalOf } from "../domain/format";
 import {
+  type ErrorTexts,
   type ErrorTimes,
   type Page,
   type Prosthesis,
   type Session,
   type Today,
   type TypicalDay,
+  decodeErrorTexts,
   decodeErrorTimes,
   decodeLogOut,
   decodePage,
@@ -207,6 +209,13 @@ export function getErrorTimes(subject: Subject, day: string, signal: AbortSignal
   const ask = (limited: AbortSignal) =>
     api(subject).GET("/reports/errors/{day}", { ...RAW, params: { path: { day } }, signal: limited });
   return read(ask, decodeErrorTimes, signal);
+}
+
+/** What error codes mean, in words; nobody's in particular. */
+export function getErrorTexts(lang: Language, signal: AbortSignal): Promise<ErrorTexts> {
+  const ask = (limited: AbortSignal) =>
+    api().GET("/reports/error-texts", { ...RAW, params: { query: { lang } }, signal: limited });
+  return read(ask, decodeErrorTexts, signal);
 }
 
 export function getProstheses(subject: Subject, signal: AbortSignal): Promise<Prosthesis[]> {

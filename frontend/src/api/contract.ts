@@ -90,6 +90,10 @@ const occurrence = shape<Wire["ErrorOccurrence"]>()({
 /** Newest first; `count` may be more than are listed. */
 const errorTimes = shape<Wire["ErrorTimes"]>()({ count, occurrences: list(occurrence) });
 
+const errorText = shape<Wire["ErrorText"]>()({ title: text, meaning: text, action: text, call: text });
+/** `unknown` is said of every code without a text of its own, with `{code}` in its place. */
+const errorTexts = shape<Wire["ErrorTexts"]>()({ texts: table(errorText), unknown: errorText });
+
 const prosthesis = shape<Wire["Prosthesis"]>()({
   prosthesis_id: text,
   model: text,
@@ -117,6 +121,8 @@ export type Today = Decoded<typeof today>;
 export type Page = Decoded<typeof page>;
 export type TypicalDay = Decoded<typeof typicalDay>;
 export type ErrorTimes = Decoded<typeof errorTimes>;
+export type ErrorText = Decoded<typeof errorText>;
+export type ErrorTexts = Decoded<typeof errorTexts>;
 export type Prosthesis = Decoded<typeof prosthesis>;
 /** `ends_at` is the session's absolute end; `idle_ends_at` moves on with what the person does. */
 export type Session =
@@ -150,6 +156,10 @@ export function decodeTypicalDay(value: unknown): TypicalDay {
 
 export function decodeErrorTimes(value: unknown): ErrorTimes {
   return errorTimes(value, "");
+}
+
+export function decodeErrorTexts(value: unknown): ErrorTexts {
+  return errorTexts(value, "");
 }
 
 export function decodeProstheses(value: unknown): Prosthesis[] {

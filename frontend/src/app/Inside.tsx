@@ -1,5 +1,5 @@
 import { type ReactNode, Suspense, lazy, useMemo, useState } from "react";
-import { getReports } from "../api/client";
+import { getErrorTexts, getReports } from "../api/client";
 import { Account, Header, LanguageSwitch } from "../components/Header";
 import { CauseNotice, Freshness } from "../components/Freshness";
 import { Navigation } from "../components/Navigation";
@@ -48,7 +48,7 @@ export default function Inside({ member, control }: Props) {
       {isHelpersOwn(place.route) ? (
         <Page route={place.route} member={member} control={control} />
       ) : (
-        <Support />
+        <Support onEnded={control.markEnded} />
       )}
     </Shell>
   );
@@ -71,6 +71,7 @@ function Visited(props: Props & { place: Place }) {
 
 /** The pages over one wearer's numbers, which go on moving whichever of them is looked at. */
 function WearersPages({ place, member, control, onVisit }: Props & { place: Place; onVisit: () => void }) {
+  const { language } = useLanguage();
   const { subject } = place;
   const live = useLive(subject, control.markEnded);
   const today = live.snapshot?.today ?? null;
@@ -82,10 +83,11 @@ function WearersPages({ place, member, control, onVisit }: Props & { place: Plac
     control.markEnded,
     true,
   );
+  const errorTexts = useLoaded(language, (_, signal) => getErrorTexts(language, signal), control.markEnded);
   useNews(today, subject === null);
   const view: View = useMemo(
-    () => ({ subject, live, today, earlier, control }),
-    [subject, live, today, earlier, control],
+    () => ({ subject, live, today, earlier, errorTexts, control }),
+    [subject, live, today, earlier, errorTexts, control],
   );
   const asksReason = live.failure?.kind === "refused" && live.failure.problem === "reason-required";
   return (

@@ -1,6 +1,6 @@
 import { createContext, use } from "react";
 import type { Subject } from "../api/client";
-import type { DailyReport, Today } from "../api/contract";
+import type { DailyReport, ErrorTexts, Today } from "../api/contract";
 import type { Loaded } from "../hooks/useLoaded";
 import type { SessionControl } from "../hooks/useSession";
 import type { LiveState } from "../live/state";
@@ -14,6 +14,8 @@ export interface View {
   today: Today | null;
   /** The days before today that say what is usual. */
   earlier: Loaded<DailyReport[]>;
+  /** What error codes mean, in the reader's language. */
+  errorTexts: Loaded<ErrorTexts>;
   control: SessionControl;
 }
 

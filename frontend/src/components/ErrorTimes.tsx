@@ -2,7 +2,7 @@ import { useView } from "../app/view";
 import { getErrorTimes } from "../api/client";
 import type { ErrorTimes as Times } from "../api/contract";
 import { formatInteger, formatTime } from "../domain/format";
-import { useErrorTexts } from "../hooks/useErrorTexts";
+import { useErrorText } from "../hooks/useErrorText";
 import { useLoaded } from "../hooks/useLoaded";
 import { useLanguage } from "../i18n/LanguageContext";
 import { Link } from "../router/Link";
@@ -37,7 +37,7 @@ export function ErrorTimes({ day, zone, version, prosthesis }: TimesProps) {
 
 function List({ times, zone, prosthesis }: { times: Times } & Pick<TimesProps, "zone" | "prosthesis">) {
   const { t, locale } = useLanguage();
-  const texts = useErrorTexts();
+  const textOf = useErrorText();
   const shown = times.occurrences.filter((one) => prosthesis === null || one.prosthesis_id === prosthesis);
   return (
     <>
@@ -45,7 +45,7 @@ function List({ times, zone, prosthesis }: { times: Times } & Pick<TimesProps, "
         {shown.map((one, index) => (
           <li key={`${one.occurred_at}-${index}`} data-testid="error-time">
             {formatTime(one.occurred_at, zone, locale)}{" "}
-            <Link to={{ page: "error", code: one.code }}>{texts.titleOf(one.code)}</Link>{" "}
+            <Link to={{ page: "error", code: one.code }}>{textOf(one.code)?.title ?? one.code}</Link>{" "}
             <span className={one.severity === "critical" ? "critical-word" : "hint"}>
               {t(`severity.${one.severity}`)}
             </span>

@@ -177,10 +177,7 @@ export const en = {
   "severity.critical": "critical",
 
   "error.title": "Error {code}",
-  "error.unknown": "An error of the prosthesis that has no explanation here yet",
   "error.meaning": "What it means",
-  "error.unknownText":
-    "This code has no explanation here yet. Tell it to your clinic: they know it, or can ask the maker.",
   "error.todo": "What to do",
   "error.call": "When to call",
   "error.often": "How often",

@@ -178,10 +178,7 @@ export const ru: Catalogue = {
   "severity.critical": "критическая",
 
   "error.title": "Ошибка {code}",
-  "error.unknown": "Ошибка протеза, объяснения которой здесь пока нет",
   "error.meaning": "Что это значит",
-  "error.unknownText":
-    "Для этого кода объяснения пока нет. Назовите его клинике: там его знают или спросят у изготовителя.",
   "error.todo": "Что делать",
   "error.call": "Когда звонить",
   "error.often": "Как часто",

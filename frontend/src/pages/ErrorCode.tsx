@@ -3,7 +3,7 @@ import { PageTitle } from "../components/PageTitle";
 import { Part } from "../components/states";
 import { addDays } from "../domain/days";
 import { formatInteger, formatShortDate } from "../domain/format";
-import { useErrorTexts } from "../hooks/useErrorTexts";
+import { useErrorText } from "../hooks/useErrorText";
 import { usePeriod } from "../hooks/usePeriod";
 import { useLanguage } from "../i18n/LanguageContext";
 import { Link } from "../router/Link";
@@ -25,7 +25,7 @@ export default function ErrorCode({ code }: { code: string }) {
         {(reports) => (
           <Often
             days={reports.flatMap(({ report_date, errors }) => {
-              const count = errors.by_code[code] ?? 0;
+              const count = Object.hasOwn(errors.by_code, code) ? (errors.by_code[code] ?? 0) : 0;
               return count === 0 ? [] : [{ day: report_date, count }];
             })}
           />
@@ -37,24 +37,27 @@ export default function ErrorCode({ code }: { code: string }) {
 
 function Meaning({ code }: { code: string }) {
   const { t } = useLanguage();
-  const text = useErrorTexts().textOf(code);
-  if (text === null) {
-    return (
-      <div className="card prose" data-testid="error-unknown">
-        <p>{t("error.unknownText")}</p>
-      </div>
-    );
-  }
+  const { errorTexts } = useView();
+  const textOf = useErrorText();
   return (
-    <div className="card prose" data-testid="error-known">
-      <p className="lead">{text.title}</p>
-      <h2>{t("error.meaning")}</h2>
-      <p>{text.meaning}</p>
-      <h2>{t("error.todo")}</h2>
-      <p>{text.todo}</p>
-      <h2>{t("error.call")}</h2>
-      <p>{text.call}</p>
-    </div>
+    <Part loaded={errorTexts} lines={2}>
+      {() => {
+        const text = textOf(code);
+        return (
+          text !== null && (
+            <div className="card prose" data-testid="meaning">
+              <p className="lead">{text.title}</p>
+              <h2>{t("error.meaning")}</h2>
+              <p>{text.meaning}</p>
+              <h2>{t("error.todo")}</h2>
+              <p>{text.action}</p>
+              <h2>{t("error.call")}</h2>
+              <p>{text.call}</p>
+            </div>
+          )
+        );
+      }}
+    </Part>
   );
 }
 
