@@ -6,6 +6,13 @@ import { Announcer } from "../src/components/Announcer";
 import { LanguageProvider } from "../src/i18n/LanguageContext";
 import { HOUR, reportJson, todayJson } from "./support/reports";
 
+const text = (title: string) => ({ title, meaning: `${title}: meaning`, action: "do", call: "call" });
+const ERROR_TEXTS = {
+  language: "en",
+  texts: { GRIP: text("The grip slipped") },
+  unknown: text("Code {code}"),
+};
+
 type Route = (request: Request) => Response;
 
 /** The whole page in a document, with the API's answers given by path. */
@@ -30,6 +37,7 @@ describe("the page", () => {
       "GET /auth/session": json(member),
       "GET /reports/today": json(todayJson([{ hours: [HOUR / 2, HOUR / 4], events: 1234, errors: [3, 1] }])),
       "GET /reports/stream": openStream,
+      "GET /reports/error-texts": json(ERROR_TEXTS),
       "GET /reports": json({ items: [reportJson({ date: "2026-11-22", hours: [HOUR] })], next_cursor: null }),
     };
     vi.stubGlobal("fetch", (request: Request) => {
@@ -59,6 +67,13 @@ describe("the page", () => {
         </Announcer>
       </LanguageProvider>,
     );
+  };
+
+  /** As a person types: React listens to what the browser's own setter tells. */
+  const write = (id: string, text: string) => {
+    const field = find(id) as HTMLInputElement;
+    Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value")?.set?.call(field, text);
+    field.dispatchEvent(new Event("input", { bubbles: true }));
   };
 
   const until = (holds: () => boolean) =>
@@ -163,6 +178,53 @@ describe("the page", () => {
     find("day-after")?.click();
     await until(() => value("today-events") === "1234");
     expect(find("day-after")).toBeNull();
+  });
+
+  it("tells an error's code in words, and of an unknown one that it is unknown", async () => {
+    routes["GET /reports/today"] = json(todayJson([{ codes: { GRIP: 2, constructor: 1 } }]));
+    routes["GET /reports"] = json({ items: [reportJson({ codes: { GRIP: 3 } })], next_cursor: null });
+    open();
+    await until(() => document.querySelector(".codes")?.textContent.includes("The grip slipped") ?? false);
+    expect(document.querySelector(".codes")?.textContent).toContain("Code constructor");
+    document.querySelector<HTMLElement>(".codes a")?.click();
+    await until(() => find("meaning")?.textContent.includes("The grip slipped: meaning") ?? false);
+    await until(() => value("error-count") === "3");
+    expect(location.pathname).toBe("/errors/GRIP");
+  });
+
+  it("asks the support desk for a reason before it shows somebody's reports, and says whose they are", async () => {
+    const staff = { ...member, roles: ["support"] };
+    const closed = json({ type: "urn:bionicpro:problem:reason-required", title: "reason required" }, 403);
+    const opened = routes["GET /reports/today"];
+    const wearer = { user_id: "u-7", name: "Anna", contract_numbers: ["K-1"], prostheses: [] };
+    Object.assign(routes, {
+      "GET /auth/session": json(staff),
+      "POST /users/search": json({ items: [wearer], more: false }),
+      "GET /users/u-7/reports/today": closed,
+      "GET /users/u-7/reports/stream": openStream,
+      "GET /users/u-7/reports": routes["GET /reports"],
+    });
+    routes["POST /users/u-7/visit"] = () => {
+      if (opened !== undefined) routes["GET /users/u-7/reports/today"] = opened;
+      return new Response(JSON.stringify({ user_id: "u-7", expires_at: "2026-11-23T11:00:00Z" }));
+    };
+    routes["DELETE /users/u-7/visit"] = json({ ended: true });
+    open();
+    await until(() => find("search") !== null);
+    write("search-text", "ann");
+    find("search")?.click();
+    await until(() => find("found-wearer") !== null);
+    find("found-wearer")?.querySelector("a")?.click();
+    await until(() => find("visit") !== null);
+    expect(find("prosthesis-card")).toBeNull();
+    find("begin-visit")?.click();
+    await until(() => find("visit")?.textContent.includes("Say why") ?? false);
+    write("reason", "Ticket 12");
+    find("begin-visit")?.click();
+    await until(() => find("today-usage") !== null);
+    expect(find("viewing")?.textContent).toContain("Viewing as Anna");
+    find("leave")?.click();
+    await until(() => find("support") !== null && find("viewing") === null);
   });
 
   it("keeps what it has, with its time, when a period cannot be loaded anew", async () => {

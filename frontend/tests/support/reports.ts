@@ -9,6 +9,7 @@ interface Shape {
   hours?: number[];
   signals?: [count: number, recognised: number];
   errors?: [count: number, critical: number];
+  codes?: Record<string, number>;
   drain?: number | null;
   events?: number;
 }
@@ -47,7 +48,7 @@ export function reportJson(shape: Shape = {}) {
       efficiency: signals[0] === 0 ? null : signals[1] / signals[0],
     },
     battery: drain === null ? null : { last_percent: 80, drain_percent: drain, by_hour: batteryHours(start) },
-    errors: { count: errors[0], critical_count: errors[1], by_code: {} },
+    errors: { count: errors[0], critical_count: errors[1], by_code: shape.codes ?? {} },
     event_count: shape.events ?? 42,
     first_event_at: new Date(start).toISOString(),
     last_event_at: new Date(start + HOUR).toISOString(),
