@@ -31,7 +31,8 @@ const name = `bionicpro-shell-${files.join(" ")}`;
 
 async function keepShell(): Promise<void> {
   const cache = await caches.open(name);
-  await cache.addAll([PAGE, ...files]);
+  // Where no document is asked for, an address without a file is not found.
+  await cache.addAll([new Request(PAGE, { headers: { Accept: "text/html" } }), ...files]);
   await worker.skipWaiting();
 }
 
