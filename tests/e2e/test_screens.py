@@ -144,9 +144,7 @@ def test_states_without_numbers_say_what_is_and_what_to_do(opened: Any, axe: str
     expect(page.get_by_test_id("history-row")).to_have_count(90)
     page.route("**/auth/session", lambda route: route.fulfill(status=401))
     page.goto("/day/2026-01-01?prosthesis=1")
-    expect(page.get_by_test_id("login")).to_have_attribute(
-        "href", "/auth/login?return_to=%2Fday%2F2026-01-01%3Fprosthesis%3D1&lang=en", timeout=SETTLED_MS
-    )
+    expect(page.get_by_test_id("login")).to_have_attribute("href", "/auth/login?return_to=%2Fday%2F2026-01-01%3Fprosthesis%3D1&lang=en")
     is_sound(page, axe)
 
 
@@ -210,7 +208,7 @@ def test_a_new_critical_error_is_read_out_and_stays_in_sight(opened: Any, site: 
     region = page.get_by_test_id("announcer").element_handle()
     (prosthesis,) = site.held_by(wearer)
     site.device_sends(prosthesis, "error", **HEAVY_ERRORS)
-    expect(page.get_by_test_id("announcer")).to_contain_text("New critical error", timeout=SETTLED_MS)
+    expect(page.get_by_test_id("announcer")).to_contain_text("New critical error")
     assert region.evaluate("node => node.isConnected && node.textContent.includes('New critical error')")
     expect(page.locator('[data-testid="attention-line"][data-kind="critical"]')).to_be_visible()
 
@@ -226,7 +224,7 @@ def test_support_finds_a_wearer_gives_a_reason_and_looks_on(person: Person, axe:
     expect(person.cards()).to_have_count(0)
     page.get_by_test_id("reason").fill("Ticket 4711")
     page.get_by_test_id("begin-visit").click()
-    expect(person.cards()).to_have_count(1, timeout=SETTLED_MS)
+    expect(person.cards()).to_have_count(1)
     expect(page.get_by_test_id("viewing")).to_contain_text(wearer.user.full_name)
     is_sound(page, axe)
     page.get_by_test_id("nav-history").click()
