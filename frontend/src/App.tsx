@@ -1,5 +1,5 @@
 import { Suspense, lazy } from "react";
-import { Header, LanguageSwitch } from "./components/Header";
+import { HeaderBar, LanguageSwitch } from "./components/Header";
 import { SignedOut } from "./components/SignedOut";
 import { useSession } from "./hooks/useSession";
 import { useLanguage } from "./i18n/LanguageContext";
@@ -19,9 +19,11 @@ export function App() {
   }
   return (
     <>
-      <Header>
-        <LanguageSwitch />
-      </Header>
+      <header>
+        <HeaderBar>
+          <LanguageSwitch />
+        </HeaderBar>
+      </header>
       <SignedOut session={session} />
     </>
   );

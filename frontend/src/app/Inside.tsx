@@ -1,6 +1,6 @@
 import { type ReactNode, Suspense, lazy, useMemo, useState } from "react";
 import { getErrorTexts, getReports } from "../api/client";
-import { Account, Header, LanguageSwitch } from "../components/Header";
+import { Account, HeaderBar, LanguageSwitch } from "../components/Header";
 import { CauseNotice, Freshness } from "../components/Freshness";
 import { Navigation } from "../components/Navigation";
 import { SessionNotices } from "../components/SessionNotices";
@@ -141,12 +141,12 @@ function Shell({ place, member, control, status, notices, timeZone, children }: 
       </a>
       <Navigation place={place} wears={wears(member.roles)} helps={helps(member.roles)} />
       <div className="shell-body">
-        <div className="shell-top">
-          <Header>
+        <header className="shell-top">
+          <HeaderBar>
             {status}
             <LanguageSwitch />
             <Account name={member.name} onLogOut={control.logOut} />
-          </Header>
+          </HeaderBar>
           <SessionNotices
             ending={control.ending}
             logOutFailed={control.logOutFailed}
@@ -155,7 +155,7 @@ function Shell({ place, member, control, status, notices, timeZone, children }: 
             onDismiss={control.dismiss}
           />
           {notices}
-        </div>
+        </header>
         <main id="main" className="page" tabIndex={-1}>
           <Suspense fallback={<Skeleton lines={6} />}>{children}</Suspense>
         </main>

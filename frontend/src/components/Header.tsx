@@ -4,10 +4,10 @@ import { useLanguage } from "../i18n/LanguageContext";
 import { LANGUAGES } from "../i18n/translate";
 import { Logo } from "./Logo";
 
-/** The brand, and what belongs beside it on the page at hand. */
-export function Header({ children }: { children: ReactNode }) {
+/** The brand, and what belongs beside it on the page at hand; inside a `<header>`. */
+export function HeaderBar({ children }: { children: ReactNode }) {
   return (
-    <header className="header">
+    <div className="header">
       <div className="header-inner">
         <p className="brand">
           <Logo />
@@ -15,7 +15,7 @@ export function Header({ children }: { children: ReactNode }) {
         </p>
         {children}
       </div>
-    </header>
+    </div>
   );
 }
 
