@@ -15,7 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from bff import health, login, logout, pages, proxy, session_api, support
+from bff import account, health, login, logout, pages, proxy, session_api, support
 from bff.context import Bff, bff_of, build, client_of
 from bff.cookies import Cookies
 from bff.door import Door
@@ -50,7 +50,8 @@ def create_app(settings: Settings, clock: Clock = time.time) -> FastAPI:
             await bff.close()
 
     app = FastAPI(lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
-    for router in (health.router, session_api.router, login.router, logout.router, support.router, proxy.router, pages.router):
+    routers = (health, session_api, login, logout, account, support, proxy, pages)  # the last takes what is left
+    for router in (module.router for module in routers):
         app.include_router(router)
     for kind, handler in _HANDLERS.items():
         app.add_exception_handler(kind, handler)

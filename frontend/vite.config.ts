@@ -1,5 +1,5 @@
 import { defineConfig } from "vite";
-import { weight } from "./weight";
+import { WORKER, weight } from "./weight";
 
 // The development server hands API calls to a running BFF. Log in once at the BFF's own address: the
 // session cookie does not depend on the port, so the page served from here is logged in as well.
@@ -13,6 +13,13 @@ export default defineConfig({
     // The content security policy allows nothing inline, data: addresses included.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
+    rolldownOptions: {
+      input: { index: "index.html", sw: "src/worker/sw.ts" },
+      // A service worker rules over what lies below its own address.
+      output: {
+        entryFileNames: ({ name }) => (name === WORKER ? `${WORKER}.js` : "assets/[name]-[hash].js"),
+      },
+    },
   },
-  server: { host: "127.0.0.1", proxy: { "/auth": toBff, "/reports": toBff } },
+  server: { host: "127.0.0.1", proxy: { "/auth": toBff, "/reports": toBff, "/users": toBff } },
 });

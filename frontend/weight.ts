@@ -12,8 +12,10 @@ import type { Plugin } from "vite";
 const FIRST_PAGE_BUDGET = 110_000;
 const TOTAL_BUDGET = 220_000;
 /** The page that a wearer sees first, by its source. */
-const FIRST_PAGE = "src/components/Dashboard.tsx";
+const FIRST_PAGE = "src/app/Inside.tsx";
 const COMPRESSED = /\.(js|css|html|svg|webmanifest)$/;
+/** The service worker's entry; its `__FILES__` become the build's files that it keeps. */
+export const WORKER = "sw";
 /** Below this the headers cost more than is saved. */
 const WORTH_BYTES = 1_000;
 
@@ -29,7 +31,10 @@ export interface Chunk {
 /** The names of the chunks that the first page needs: the entry, the page itself, and all that they import. */
 export function firstPage(chunks: readonly Chunk[], page: string): Set<string> {
   const needed = new Set<string>();
-  const queue = chunks.filter((chunk) => chunk.isEntry || (chunk.source?.endsWith(page) ?? false));
+  // The worker is an entry too, but comes after the page and beside it.
+  const queue = chunks.filter(
+    (chunk) => (chunk.isEntry && chunk.name !== `${WORKER}.js`) || (chunk.source?.endsWith(page) ?? false),
+  );
   for (let chunk = queue.pop(); chunk !== undefined; chunk = queue.pop()) {
     if (needed.has(chunk.name)) continue;
     needed.add(chunk.name);
@@ -52,6 +57,15 @@ export function overweight(chunks: readonly Chunk[]): string[] {
     .map(([what, bytes, budget]) => `${what} has ${bytes} bytes of JavaScript (gzip), more than ${budget}`);
 }
 
+/** Writes the names of the build's files into the worker, which keeps them for when there is no network. */
+function fillWorker(dir: string, names: readonly string[]): void {
+  const file = join(dir, `${WORKER}.js`);
+  const kept = names.filter((name) => name.startsWith("assets/")).map((name) => `/${name}`);
+  const source = readFileSync(file, "utf-8");
+  if (!source.includes("__FILES__")) throw new Error("the service worker has no place for the build's files");
+  writeFileSync(file, source.replace("__FILES__", JSON.stringify(kept.sort())));
+}
+
 function gzip(content: Buffer): Buffer {
   return gzipSync(content, { level: 9 });
 }
@@ -60,7 +74,7 @@ function brotli(content: Buffer): Buffer {
   return brotliCompressSync(content, { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } });
 }
 
-/** Writes `file.br` and `file.gz` beside every file worth it, and fails the build above the budget. */
+/** Tells the worker its files, writes `file.br` and `file.gz` beside every file worth it, and fails the build above the budget. */
 export function weight(): Plugin {
   return {
     name: "bionicpro-weight",
@@ -82,6 +96,7 @@ export function weight(): Plugin {
       );
       const found = overweight(chunks);
       if (found.length > 0) throw new Error(found.join("; "));
+      fillWorker(dir, Object.keys(bundle));
       const files = Object.keys(bundle).filter((name) => COMPRESSED.test(name));
       for (const name of files) {
         const content = readFileSync(join(dir, name));

@@ -1,44 +1,35 @@
 import { Suspense, lazy } from "react";
-import { Header } from "./components/Header";
+import { HeaderBar, LanguageSwitch } from "./components/Header";
 import { SignedOut } from "./components/SignedOut";
-import { Support } from "./components/Support";
-import type { Member } from "./domain/session";
-import { isSupportOnly } from "./domain/session";
-import { useActivity } from "./hooks/useActivity";
-import { type SessionControl, useSession } from "./hooks/useSession";
+import { useSession } from "./hooks/useSession";
 import { useLanguage } from "./i18n/LanguageContext";
 
 // Whoever only sees the login page does not load the rest.
-const Dashboard = lazy(() => import("./components/Dashboard"));
+const Inside = lazy(() => import("./app/Inside"));
 
 export function App() {
   const control = useSession();
   const { session } = control;
-  if (session.status === "in") return <Inside member={session} control={control} />;
+  if (session.status === "in") {
+    return (
+      <Suspense fallback={<Loading />}>
+        <Inside member={session} control={control} />
+      </Suspense>
+    );
+  }
   return (
     <>
-      <Header name={null} onLogOut={null} />
+      <header>
+        <HeaderBar>
+          <LanguageSwitch />
+        </HeaderBar>
+      </header>
       <SignedOut session={session} />
     </>
   );
 }
 
-function Inside({ member, control }: { member: Member; control: SessionControl }) {
+function Loading() {
   const { t } = useLanguage();
-  useActivity(control.stay);
-  return (
-    <>
-      <a className="skip" href="#today">
-        {t("app.skip")}
-      </a>
-      <Header name={member.name} onLogOut={control.logOut} />
-      {isSupportOnly(member.roles) ? (
-        <Support />
-      ) : (
-        <Suspense fallback={<p className="welcome">{t("app.loading")}</p>}>
-          <Dashboard control={control} />
-        </Suspense>
-      )}
-    </>
-  );
+  return <p className="welcome">{t("app.loading")}</p>;
 }

@@ -6,9 +6,11 @@ import { CrashNotice } from "./components/CrashNotice";
 import { LanguageProvider } from "./i18n/LanguageContext";
 import "./styles/tokens.css";
 import "./styles/base.css";
+import "./styles/shell.css";
 import "./styles/layout.css";
 import "./styles/card.css";
 import "./styles/history.css";
+import "./styles/pages.css";
 
 const root = document.getElementById("root");
 if (root === null) throw new Error("index.html has no element #root");
@@ -23,3 +25,8 @@ createRoot(root).render(
     </LanguageProvider>
   </StrictMode>,
 );
+
+// Only a built page has a worker; without one the page works as well, but for opening without a network.
+if (import.meta.env.PROD && "serviceWorker" in navigator) {
+  navigator.serviceWorker.register("/sw.js").catch(() => undefined);
+}

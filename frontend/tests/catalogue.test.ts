@@ -1,5 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { CATALOGUES, chooseLanguage, durationText, translatorFor } from "../src/i18n/translate";
+import {
+  CATALOGUES,
+  chooseLanguage,
+  durationText,
+  roughDuration,
+  translatorFor,
+} from "../src/i18n/translate";
 
 function placeholders(text: string): string[] {
   return [...text.matchAll(/\{(\w+)\}/g)].map((match) => match[1] ?? "").sort();
@@ -31,7 +37,7 @@ describe("the message catalogues", () => {
 describe("a translator", () => {
   it("fills placeholders and leaves unknown ones visible", () => {
     const t = translatorFor("en");
-    expect(t("compare.more", { amount: "5 min" })).toBe("5 min more than usual by now");
+    expect(t("compare.more", { amount: "5 min" })).toBe("about 5 min more than usual by now");
     expect(t("compare.more")).toContain("{amount}");
   });
 
@@ -40,13 +46,22 @@ describe("a translator", () => {
   });
 
   it.each([
-    [0, "0 s"],
-    [59_999, "59 s"],
-    [60_000, "1 min 0 s"],
+    [0, "0 min"],
+    [59_999, "less than a minute"],
+    [60_000, "1 min"],
     [3_600_000, "1 h 0 min"],
     [90_061_000, "25 h 1 min"],
-  ])("tells %d ms in the two units that matter: %s", (ms, text) => {
+  ])("tells %d ms to the minute: %s", (ms, text) => {
     expect(durationText(ms, translatorFor("en"))).toBe(text);
+  });
+
+  it.each([
+    [-1_738_000, "30 min"],
+    [1_738_000, "30 min"],
+    [590_000, "10 min"],
+    [130_000, "2 min"],
+  ])("tells a difference of %d ms without false precision: %s", (ms, text) => {
+    expect(roughDuration(ms, translatorFor("en"))).toBe(text);
   });
 });
 

@@ -49,11 +49,11 @@ describe("the client", () => {
 
   it("sends the CSRF header with every request", async () => {
     says(200, todayJson(), { "Content-Type": "text/event-stream" });
-    await getToday(forever);
+    await getToday(null, forever);
     says(200, { logged_out: true, single_sign_on_ended: true }, { "Content-Type": "text/event-stream" });
     expect(await logOut(forever)).toBe(true);
-    await (await openStream("3:9", forever)).cancel();
-    await getExport("csv", { from: "2026-11-01", to: "2026-11-02" }, "ru", forever);
+    await (await openStream(null, "3:9", forever)).cancel();
+    await getExport(null, "csv", { from: "2026-11-01", to: "2026-11-02" }, "ru", forever);
     says(200, { authenticated: false });
     await extendSession(forever);
     expect(requests.map(({ line }) => line)).toEqual([
@@ -69,7 +69,7 @@ describe("the client", () => {
 
   it("asks for the printed summary in the page's language", async () => {
     says(200, "%PDF");
-    await getExport("pdf", { from: "2026-11-01", to: "2026-11-02" }, "ru", forever);
+    await getExport(null, "pdf", { from: "2026-11-01", to: "2026-11-02" }, "ru", forever);
     expect(requests[0]?.line).toBe("GET /reports/export.pdf?from=2026-11-01&to=2026-11-02&lang=ru");
   });
 
@@ -78,7 +78,7 @@ describe("the client", () => {
       const last = request.url?.includes("cursor=a%26b") ?? false;
       response.end(JSON.stringify({ items: [reportJson()], next_cursor: last ? null : "a&b" }));
     };
-    expect(await getReports({ from: "2026-11-16", to: "2026-11-23" }, true, forever)).toHaveLength(2);
+    expect(await getReports(null, { from: "2026-11-16", to: "2026-11-23" }, true, forever)).toHaveLength(2);
     expect(requests.map(({ line }) => line)).toEqual([
       "GET /reports?from=2026-11-16&to=2026-11-23&limit=100",
       "GET /reports?from=2026-11-16&to=2026-11-23&limit=100&cursor=a%26b",
@@ -96,18 +96,33 @@ describe("the client", () => {
       });
       response.end(known ? undefined : JSON.stringify(todayJson([{ events: 7 }])));
     };
-    const first = await getToday(forever);
+    const first = await getToday(null, forever);
     expect(first.freshness_ms).toBe(250);
-    const again = await getToday(forever);
+    const again = await getToday(null, forever);
     expect(again).toEqual({ ...first, as_of: Date.parse("2026-11-23T10:00:05Z"), freshness_ms: 2_000 });
     forgetAnswers();
-    await getToday(forever);
+    await getToday(null, forever);
     expect(requests.map(({ headers }) => headers["if-none-match"])).toEqual([undefined, 'W/"1"', undefined]);
+  });
+
+  it("asks for somebody else's reports at the support desk's addresses, and keeps them apart", async () => {
+    says(200, todayJson(), { ETag: 'W/"1"' });
+    await getToday(null, forever);
+    await getToday("user-7", forever);
+    await getReports("user-7", { from: "2026-11-16", to: "2026-11-23" }, false, forever).catch(() => null);
+    expect(requests.map(({ line }) => line)).toEqual([
+      "GET /reports/today",
+      "GET /users/user-7/reports/today",
+      "GET /users/user-7/reports?from=2026-11-16&to=2026-11-23&limit=100",
+    ]);
+    expect(requests[1]?.headers["if-none-match"]).toBeUndefined();
   });
 
   it("gives up on pages without an end", async () => {
     says(200, { items: [], next_cursor: "again" });
-    const failure = await failureOf(getReports({ from: "2026-11-16", to: "2026-11-23" }, false, forever));
+    const failure = await failureOf(
+      getReports(null, { from: "2026-11-16", to: "2026-11-23" }, false, forever),
+    );
     expect(failure.kind).toBe("unreadable");
     expect(requests).toHaveLength(20);
   });
@@ -116,32 +131,32 @@ describe("the client", () => {
     [401, {}, { kind: "session-ended" }],
     [503, { "Retry-After": "5" }, { kind: "unavailable", retryAfterMs: 5_000 }],
     [429, {}, { kind: "unavailable", retryAfterMs: null }],
-    [403, {}, { kind: "refused", status: 403, title: "No" }],
+    [403, {}, { kind: "refused", status: 403, problem: "no-reason" }],
   ])("takes status %d with %j for %j", async (status, headers, failure) => {
-    says(status, { title: "No" }, headers);
-    expect(await failureOf(getToday(forever))).toEqual(failure);
+    says(status, { title: "No", type: "urn:bionicpro:problem:no-reason" }, headers);
+    expect(await failureOf(getToday(null, forever))).toEqual(failure);
   });
 
   it("takes an answer that is no JSON, or breaks the contract, for unreadable", async () => {
     says(200, "<html>");
-    expect((await failureOf(getToday(forever))).kind).toBe("unreadable");
+    expect((await failureOf(getToday(null, forever))).kind).toBe("unreadable");
     says(200, { items: 1 });
-    expect(await failureOf(getToday(forever))).toEqual({
+    expect(await failureOf(getToday(null, forever))).toEqual({
       kind: "unreadable",
       detail: "items: expected an array, found number",
     });
-    expect((await failureOf(openStream("", forever))).kind).toBe("unreadable");
+    expect((await failureOf(openStream(null, "", forever))).kind).toBe("unreadable");
   });
 
   it("takes a broken connection for an outage", async () => {
     answer = (_, response) => response.destroy();
-    expect(await failureOf(getToday(forever))).toEqual({ kind: "unavailable", retryAfterMs: null });
+    expect(await failureOf(getToday(null, forever))).toEqual({ kind: "unavailable", retryAfterMs: null });
   });
 
   it("does not take the caller's own abort for an outage", async () => {
     answer = () => undefined;
     const controller = new AbortController();
-    const call = getToday(controller.signal);
+    const call = getToday(null, controller.signal);
     controller.abort();
     await expect(call).rejects.toMatchObject({ name: "AbortError" });
   });

@@ -1,9 +1,19 @@
 import { describe, expect, it } from "vitest";
-import { barsOf, scaleOf } from "../src/domain/chart";
+import { attentionOf, newsOf } from "../src/domain/attention";
+import { heightOf, placeOfHour, scaleOf, slotAt } from "../src/domain/plot";
 import { compare, usageWithin } from "../src/domain/comparison";
 import { addDays, lastDays } from "../src/domain/days";
-import { efficiencyOf, historyRows, totalsOf } from "../src/domain/history";
-import { HOUR, report } from "./support/reports";
+import {
+  efficiencyOf,
+  figuresOf,
+  historyRows,
+  rangeBefore,
+  rangeOfPeriod,
+  totalsOf,
+} from "../src/domain/history";
+import { batteryUntil, paceOf } from "../src/domain/outlook";
+import { decodeToday } from "../src/api/contract";
+import { HOUR, report, todayJson } from "./support/reports";
 
 const NOON = Date.parse("2026-11-23T12:00:00Z");
 
@@ -69,9 +79,12 @@ describe("the comparison with earlier days", () => {
   });
 });
 
-describe("the last seven days", () => {
+const WEEK = { from: "2026-11-17", to: "2026-11-23" };
+const live = (...items: ReturnType<typeof report>[]) => ({ date: "2026-11-23", items });
+
+describe("the days of a period", () => {
   it("have one row a date, the newest first, gaps included", () => {
-    const rows = historyRows([report({ date: "2026-11-21" })], [report()], "2026-11-23");
+    const rows = historyRows([report({ date: "2026-11-21" })], live(report()), WEEK);
     expect(rows.map((row) => [row.date, row.totals !== null])).toEqual([
       ["2026-11-23", true],
       ["2026-11-22", false],
@@ -84,8 +97,30 @@ describe("the last seven days", () => {
   });
 
   it("take today from the live numbers, not from the stored ones", () => {
-    const [row] = historyRows([report({ hours: [5] })], [report({ hours: [9] })], "2026-11-23");
+    const [row] = historyRows([report({ hours: [5] })], live(report({ hours: [9] })), WEEK);
     expect(row?.totals?.usageMs).toBe(9);
+  });
+
+  it("end today where they are the last so many, and are compared with as many before", () => {
+    expect(rangeOfPeriod({ days: 7 }, "2026-11-23")).toEqual(WEEK);
+    expect(rangeOfPeriod({ from: "2026-01-30", to: "2026-03-01" }, "2026-11-23").to).toBe("2026-03-01");
+    expect(rangeBefore(WEEK)).toEqual({ from: "2026-11-10", to: "2026-11-16" });
+  });
+
+  it("count days that are over and have data in the means, and nothing else", () => {
+    const stored = [
+      report({ date: "2026-11-21", hours: [100], signals: [10, 10], errors: [1, 0] }),
+      report({ date: "2026-11-22", hours: [300], signals: [30, 10], errors: [4, 2] }),
+    ];
+    const rows = historyRows(stored, live(report({ hours: [9_000], errors: [9, 9] })), WEEK);
+    expect(figuresOf(rows, "2026-11-23")).toEqual({
+      days: 2,
+      usageMsPerDay: 200,
+      efficiency: 0.5,
+      errors: 5,
+      criticalErrors: 2,
+    });
+    expect(figuresOf([], "2026-11-23").usageMsPerDay).toBeNull();
   });
 
   it("add prostheses up, except the drain, which is each one's own", () => {
@@ -106,30 +141,96 @@ describe("the last seven days", () => {
   });
 });
 
-describe("the chart of hours", () => {
+describe("charts", () => {
   const start = Date.parse("2026-11-23T00:00:00Z");
-  const slots = (length: number, ms = 0) =>
-    Array.from({ length }, (_, index) => ({ starts_at: start + index * HOUR, ms }));
 
-  it.each([23, 24, 25])("has %d bars where the day has as many hours", (length) => {
-    expect(barsOf(slots(length), NOON)).toHaveLength(length);
-  });
-
-  it("reaches to one hour, or further in whole hours where an hour holds more", () => {
-    expect(scaleOf(slots(24, HOUR / 2))).toBe(HOUR);
-    expect(scaleOf(slots(24, HOUR + 1))).toBe(2 * HOUR);
+  it("reach to one hour, or further in whole hours where more happened", () => {
+    expect(scaleOf([HOUR / 2])).toBe(HOUR);
+    expect(scaleOf([HOUR + 1])).toBe(2 * HOUR);
     expect(scaleOf([])).toBe(HOUR);
   });
 
-  it("shows a little use as a visible bar and none as no bar", () => {
-    const [little, none] = barsOf([{ starts_at: start, ms: 1 }, ...slots(1)], NOON);
-    expect(little?.height).toBe(2);
-    expect(none?.height).toBe(0);
+  it("show a little use as a visible bar and none as no bar", () => {
+    expect([0, 1, HOUR / 2, HOUR].map((ms) => heightOf(ms, HOUR))).toEqual([0, 2, 50, 100]);
   });
 
-  it("marks the hour that now falls in, and those ahead", () => {
-    const bars = barsOf(slots(24), NOON);
-    expect(bars.findIndex((bar) => bar.current)).toBe(12);
-    expect(bars.findIndex((bar) => bar.ahead)).toBe(13);
+  it("know the hour that now falls in, and those ahead", () => {
+    const of = (hour: number) => placeOfHour({ starts_at: start + hour * HOUR }, NOON);
+    expect([of(11), of(12), of(13)]).toEqual([
+      { current: false, ahead: false },
+      { current: true, ahead: false },
+      { current: false, ahead: true },
+    ]);
+  });
+
+  it("find the slot below a finger, also at and beyond the edges", () => {
+    expect([-1, 0, 0.5, 0.999, 1, 2].map((share) => slotAt(share, 24))).toEqual([0, 0, 12, 23, 23, 23]);
+  });
+});
+
+describe("the day in one sentence", () => {
+  const of = (usageDifferenceMs: number, usualUsageMs: number) =>
+    paceOf({ days: 7, usualUsageMs, usageDifferenceMs, efficiencyDifference: null });
+
+  it("calls a day usual within 15 percent, or ten minutes", () => {
+    expect([of(8.9 * HOUR * 0.15, 9 * HOUR), of(2 * HOUR, 9 * HOUR), of(-2 * HOUR, 9 * HOUR)]).toEqual([
+      "usual",
+      "more",
+      "less",
+    ]);
+    expect(of(600_000, 0)).toBe("usual");
+    expect(of(600_001, 0)).toBe("more");
+  });
+
+  const day = (last: number, drain: number, hours: number) => ({
+    ...report({ drain }),
+    battery: { last_percent: last, drain_percent: drain, by_hour: [] },
+    first_event_at: NOON - hours * HOUR,
+    last_event_at: NOON,
+  });
+
+  it("tells until when the battery lasts at the day's pace, to the half hour", () => {
+    // 40 % in 4 h: 10 % an hour, so that 54 % last 5.4 h.
+    expect(batteryUntil(day(54, 40, 4), NOON)).toBe(Date.parse("2026-11-23T17:00:00Z"));
+    expect(batteryUntil(day(90, 20, 4), NOON)).toBe("all-day");
+    expect(batteryUntil(day(1, 40, 4), NOON)).toBe(NOON);
+  });
+
+  it("tells nothing where the day says too little, or is long ago", () => {
+    expect(batteryUntil(day(54, 40, 1.9), NOON)).toBeNull();
+    expect(batteryUntil(day(54, 4, 4), NOON)).toBeNull();
+    expect(batteryUntil(day(54, 40, 4), NOON + 3 * HOUR)).toBeNull();
+    expect(batteryUntil({ ...day(54, 40, 4), battery: null }, NOON)).toBeNull();
+  });
+});
+
+describe("what needs attention", () => {
+  const low = {
+    ...report({ prosthesis: "18" }),
+    battery: { last_percent: 20, drain_percent: 50, by_hour: [] },
+  };
+
+  it("is what is urgent, first", () => {
+    const found = attentionOf([low, report({ errors: [3, 2] })], low.last_event_at);
+    expect(found.map(({ kind, prosthesis, value }) => [kind, prosthesis, value])).toEqual([
+      ["critical", "17", 2],
+      ["battery", "18", 20],
+    ]);
+    expect(attentionOf([report()], report().last_event_at)).toEqual([]);
+  });
+
+  it("is silence only where what came before it is known to be complete", () => {
+    const { last_event_at } = report();
+    expect(attentionOf([report()], null)).toEqual([]);
+    expect(attentionOf([report()], last_event_at + 4 * HOUR)).toEqual([]);
+    expect(attentionOf([report()], last_event_at + 4 * HOUR + 1)[0]?.kind).toBe("silent");
+  });
+
+  it("is news once, and again when there is more of it", () => {
+    const today = (critical: number) => decodeToday(todayJson([{ errors: [critical, critical] }], null));
+    expect(newsOf(today(0), today(1)).map(({ kind }) => kind)).toEqual(["critical"]);
+    expect(newsOf(today(1), today(1))).toEqual([]);
+    expect(newsOf(today(1), today(2))).toHaveLength(1);
+    expect(newsOf({ ...today(2), report_date: "2026-11-22" }, today(1))).toHaveLength(1);
   });
 });

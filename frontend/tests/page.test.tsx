@@ -6,6 +6,13 @@ import { Announcer } from "../src/components/Announcer";
 import { LanguageProvider } from "../src/i18n/LanguageContext";
 import { HOUR, reportJson, todayJson } from "./support/reports";
 
+const text = (title: string) => ({ title, meaning: `${title}: meaning`, action: "do", call: "call" });
+const ERROR_TEXTS = {
+  language: "en",
+  texts: { GRIP: text("The grip slipped") },
+  unknown: text("Code {code}"),
+};
+
 type Route = (request: Request) => Response;
 
 /** The whole page in a document, with the API's answers given by path. */
@@ -25,10 +32,12 @@ describe("the page", () => {
   beforeEach(() => {
     vi.spyOn(console, "error");
     localStorage.clear();
+    history.replaceState(null, "", "/");
     routes = {
       "GET /auth/session": json(member),
       "GET /reports/today": json(todayJson([{ hours: [HOUR / 2, HOUR / 4], events: 1234, errors: [3, 1] }])),
       "GET /reports/stream": openStream,
+      "GET /reports/error-texts": json(ERROR_TEXTS),
       "GET /reports": json({ items: [reportJson({ date: "2026-11-22", hours: [HOUR] })], next_cursor: null }),
     };
     vi.stubGlobal("fetch", (request: Request) => {
@@ -60,6 +69,13 @@ describe("the page", () => {
     );
   };
 
+  /** As a person types: React listens to what the browser's own setter tells. */
+  const write = (id: string, text: string) => {
+    const field = find(id) as HTMLInputElement;
+    Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value")?.set?.call(field, text);
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+  };
+
   const until = (holds: () => boolean) =>
     vi.waitFor(
       () => {
@@ -72,13 +88,13 @@ describe("the page", () => {
     routes = { "GET /auth/session": json({ authenticated: false }) };
     open();
     await until(() => find("login") !== null);
-    expect(find("login")?.getAttribute("href")).toBe("/auth/login?return_to=/");
+    expect(find("login")?.getAttribute("href")).toBe("/auth/login?return_to=%2F&lang=en");
     expect(find("logout")).toBeNull();
   });
 
-  it("shows today's numbers exactly as the API tells them, and seven days", async () => {
+  it("shows today's numbers exactly as the API tells them", async () => {
     open();
-    await until(() => document.querySelectorAll('[data-testid="history-row"]').length === 7);
+    await until(() => find("sentence")?.textContent.includes("usual") ?? false);
     expect(value("today-usage")).toBe(String((HOUR * 3) / 4));
     expect(value("today-efficiency")).toBe("0.9");
     expect(value("today-battery")).toBe("80");
@@ -87,9 +103,10 @@ describe("the page", () => {
     expect(find("today-events")?.textContent).toBe("1,234");
     expect(value("as-of")).toBe(String(Date.parse("2026-11-23T10:00:00Z")));
     expect(value("hour-chart")).toBe("24");
+    expect(document.title).toBe("Today – BionicPRO Reports");
   });
 
-  it("moves the numbers with the stream, in the last days as well", async () => {
+  it("moves the numbers with the stream, in the days of the history as well", async () => {
     const event = `event: report\ndata: ${JSON.stringify(todayJson([{ hours: [7777], events: 5 }]))}\n\n`;
     const body = new ReadableStream<Uint8Array>({
       start(controller) {
@@ -99,8 +116,136 @@ describe("the page", () => {
     routes["GET /reports/stream"] = () =>
       new Response(body, { headers: { "Content-Type": "text/event-stream" } });
     open();
-    await until(() => value("today-usage") === "7777" && value("history-usage") === "7777");
+    await until(() => value("today-usage") === "7777");
     expect(value("connection")).toBe("live");
+    find("nav-history")?.click();
+    await until(() => value("history-usage") === "7777");
+    expect(document.querySelectorAll('[data-testid="history-row"]')).toHaveLength(7);
+  });
+
+  it("reads a new critical error out, in a region that was there before", async () => {
+    let push: (shape: Parameters<typeof todayJson>[0]) => void = () => undefined;
+    const body = new ReadableStream<Uint8Array>({
+      start(controller) {
+        push = (shape) => {
+          const data = JSON.stringify(todayJson(shape));
+          controller.enqueue(new TextEncoder().encode(`event: report\ndata: ${data}\n\n`));
+        };
+      },
+    });
+    routes["GET /reports/stream"] = () =>
+      new Response(body, { headers: { "Content-Type": "text/event-stream" } });
+    open();
+    await until(() => value("connection") === "live");
+    const region = find("announcer");
+    expect(region).not.toBeNull();
+    push([{ errors: [3, 1] }]);
+    push([{ errors: [4, 2], events: 9 }]);
+    await until(() => value("today-events") === "9");
+    await until(() => region?.textContent === "New critical error: Hand X2");
+    expect(find("attention-line")?.dataset["kind"]).toBe("critical");
+  });
+
+  it("goes from page to page by addresses, and puts the focus on the heading", async () => {
+    open();
+    await until(() => find("today-usage") !== null);
+    find("nav-more")?.click();
+    await until(() => document.title.startsWith("More"));
+    expect(location.pathname).toBe("/more");
+    expect(document.activeElement).toBe(find("title"));
+    expect(find("nav-more")?.getAttribute("aria-current")).toBe("page");
+    history.back();
+    await until(() => document.title.startsWith("Today"));
+    expect(document.activeElement).toBe(find("title"));
+  });
+
+  it("says so where there is no page at an address, and of what is not for the reader", async () => {
+    history.replaceState(null, "", "/tomorrow");
+    open();
+    await until(() => find("unknown") !== null);
+    root.unmount();
+    history.replaceState(null, "", "/support/someone/today");
+    open();
+    await until(() => find("unknown") !== null);
+  });
+
+  it("shows a day of its own, and an error's days", async () => {
+    history.replaceState(null, "", "/day/2026-11-22");
+    open();
+    await until(() => value("today-usage") === String(HOUR));
+    expect(find("day-before")?.getAttribute("href")).toBe("/day/2026-11-21");
+    expect(find("day-after")?.getAttribute("href")).toBe("/day/2026-11-23");
+    find("day-after")?.click();
+    await until(() => value("today-events") === "1234");
+    expect(find("day-after")).toBeNull();
+  });
+
+  it("tells an error's code in words, and of an unknown one that it is unknown", async () => {
+    routes["GET /reports/today"] = json(todayJson([{ codes: { GRIP: 2, constructor: 1 } }]));
+    routes["GET /reports"] = json({ items: [reportJson({ codes: { GRIP: 3 } })], next_cursor: null });
+    open();
+    await until(() => document.querySelector(".codes")?.textContent.includes("The grip slipped") ?? false);
+    expect(document.querySelector(".codes")?.textContent).toContain("Code constructor");
+    document.querySelector<HTMLElement>(".codes a")?.click();
+    await until(() => find("meaning")?.textContent.includes("The grip slipped: meaning") ?? false);
+    await until(() => value("error-count") === "3");
+    expect(location.pathname).toBe("/errors/GRIP");
+  });
+
+  it("asks the support desk for a reason before it shows somebody's reports, and says whose they are", async () => {
+    const staff = { ...member, roles: ["support"] };
+    const closed = json({ type: "urn:bionicpro:problem:reason-required", title: "reason required" }, 403);
+    const opened = routes["GET /reports/today"];
+    const wearer = { user_id: "u-7", name: "Anna", contract_numbers: ["K-1"], prostheses: [] };
+    Object.assign(routes, {
+      "GET /auth/session": json(staff),
+      "POST /users/search": json({ items: [wearer], more: false }),
+      "GET /users/u-7/reports/today": closed,
+      "GET /users/u-7/reports/stream": openStream,
+      "GET /users/u-7/reports": routes["GET /reports"],
+    });
+    routes["POST /users/u-7/visit"] = () => {
+      if (opened !== undefined) routes["GET /users/u-7/reports/today"] = opened;
+      return new Response(JSON.stringify({ user_id: "u-7", expires_at: "2026-11-23T11:00:00Z" }));
+    };
+    routes["DELETE /users/u-7/visit"] = json({ ended: true });
+    open();
+    await until(() => find("search") !== null);
+    write("search-text", "ann");
+    find("search")?.click();
+    await until(() => find("found-wearer") !== null);
+    find("found-wearer")?.querySelector("a")?.click();
+    await until(() => find("visit") !== null);
+    expect(find("prosthesis-card")).toBeNull();
+    find("begin-visit")?.click();
+    await until(() => find("visit")?.textContent.includes("Say why") ?? false);
+    write("reason", "Ticket 12");
+    find("begin-visit")?.click();
+    await until(() => find("today-usage") !== null);
+    expect(find("viewing")?.textContent).toContain("Viewing as Anna");
+    find("leave")?.click();
+    await until(() => find("support") !== null && find("viewing") === null);
+  });
+
+  it("keeps what it has, with its time, when a period cannot be loaded anew", async () => {
+    history.replaceState(null, "", "/history");
+    open();
+    await until(() => find("history-row") !== null);
+    routes["GET /reports"] = json({}, 503);
+    window.dispatchEvent(new Event("online"));
+    await until(() => find("notice")?.textContent.includes("could not be loaded anew") ?? false);
+    expect(find("history-row")).not.toBeNull();
+  });
+
+  it("says what to do where a period cannot be loaded at all", async () => {
+    history.replaceState(null, "", "/history");
+    const good = routes["GET /reports"];
+    routes["GET /reports"] = json({}, 503);
+    open();
+    await until(() => find("failed") !== null);
+    if (good !== undefined) routes["GET /reports"] = good;
+    find("retry")?.click();
+    await until(() => find("history-row") !== null);
   });
 
   it("says so where there are no events yet", async () => {
@@ -126,7 +271,7 @@ describe("the page", () => {
     await until(() => document.body.textContent.includes("you are still logged in"));
     find("dismiss")?.click();
     await until(() => find("notice") === null);
-    expect(document.activeElement?.id).toBe("today");
+    expect(document.activeElement?.id).toBe("main");
     routes["POST /auth/logout"] = json({ logged_out: true, single_sign_on_ended: true });
     find("logout")?.click();
     await until(() => document.body.textContent.includes("You are logged out"));
@@ -143,15 +288,15 @@ describe("the page", () => {
     open();
     await until(() => find("stay") !== null);
     find("stay")?.click();
-    expect(document.activeElement?.id).toBe("today");
+    expect(document.activeElement?.id).toBe("main");
     await until(() => find("stay") === null && find("login-again") !== null);
   });
 
-  it("tells support staff that they have no reports of their own, and asks for none", async () => {
+  it("shows support staff the search instead of reports that they do not have", async () => {
     routes = { "GET /auth/session": json({ ...member, roles: ["support"] }) };
     open();
     await until(() => find("support") !== null);
-    expect(find("today-empty")).toBeNull();
+    expect(find("nav-today")).toBeNull();
   });
 
   it("changes the language of everything, and remembers it", async () => {
@@ -176,7 +321,9 @@ describe("the page", () => {
 
   it("writes no inline style, which the content security policy would refuse", async () => {
     open();
-    await until(() => document.querySelectorAll('[data-testid="history-row"]').length === 7);
+    await until(() => find("today-usage") !== null);
+    find("nav-history")?.click();
+    await until(() => find("history-row") !== null);
     expect(document.querySelectorAll("[style], style, script")).toHaveLength(0);
   });
 });

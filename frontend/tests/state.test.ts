@@ -6,8 +6,9 @@ import {
   type Member,
   activityDue,
   endingOf,
-  isSupportOnly,
+  helps,
   reduceSession,
+  wears,
 } from "../src/domain/session";
 import { LONGEST_MS, SHORTEST_MS, delayAfter } from "../src/live/backoff";
 import { INITIAL_LIVE, ageOf, causeOf, reduceLive } from "../src/live/state";
@@ -92,7 +93,7 @@ describe("the cause of old numbers", () => {
   });
 
   it("is what the server said where it refused", () => {
-    const refused = { kind: "refused", status: 403, title: "" } as const;
+    const refused = { kind: "refused", status: 403, problem: "" } as const;
     expect(causeOf(reduceLive(live, { type: "down", failure: refused }))).toEqual({
       kind: "refused",
       status: 403,
@@ -148,10 +149,13 @@ describe("the session state", () => {
     expect(activityDue(0, 60_000)).toBe(true);
   });
 
-  it("knows who has no reports of their own", () => {
-    expect(isSupportOnly(["support"])).toBe(true);
-    expect(isSupportOnly(["support", "wearer"])).toBe(false);
-    expect(isSupportOnly([])).toBe(false);
+  it("knows who has reports of their own, and who may look at others'", () => {
+    const of = (roles: string[]) => [wears(roles), helps(roles)];
+    expect([of(["support"]), of(["support", "wearer"]), of([])]).toEqual([
+      [false, true],
+      [true, true],
+      [true, false],
+    ]);
   });
 });
 

@@ -9,19 +9,19 @@ const chunk = (name: string, bytes: number, more: Partial<Chunk> = {}): Chunk =>
   imports: [],
   ...more,
 });
-const page = { source: "/somewhere/src/components/Dashboard.tsx", imports: ["shared.js"] };
+const page = { source: "/somewhere/src/app/Inside.tsx", imports: ["shared.js"] };
 
 describe("the weight of the first page", () => {
   it("counts the entry, the page and what they import, and nothing that is loaded later", () => {
     const chunks = [
       chunk("index.js", 1, { isEntry: true, imports: ["react.js"] }),
       chunk("react.js", 1),
-      chunk("Dashboard.js", 1, page),
+      chunk("Inside.js", 1, page),
       chunk("shared.js", 1, { imports: ["react.js"] }),
       chunk("later.js", 1),
     ];
-    expect([...firstPage(chunks, "src/components/Dashboard.tsx")].sort()).toEqual([
-      "Dashboard.js",
+    expect([...firstPage(chunks, "src/app/Inside.tsx")].sort()).toEqual([
+      "Inside.js",
       "index.js",
       "react.js",
       "shared.js",
@@ -30,8 +30,8 @@ describe("the weight of the first page", () => {
 
   it("is refused above 110 kB, the whole above 220 kB", () => {
     const entry = chunk("index.js", 60_000, { isEntry: true });
-    expect(overweight([entry, chunk("Dashboard.js", 50_000, page)])).toEqual([]);
-    expect(overweight([entry, chunk("Dashboard.js", 50_001, page)])).toHaveLength(1);
+    expect(overweight([entry, chunk("Inside.js", 50_000, page)])).toEqual([]);
+    expect(overweight([entry, chunk("Inside.js", 50_001, page)])).toHaveLength(1);
     expect(overweight([entry, chunk("later.js", 160_001)])).toEqual([expect.stringContaining("the whole")]);
   });
 });

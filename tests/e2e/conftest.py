@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from local import machine
 from local.launch import wait_for
-from tests.e2e.person import Person
+from tests.e2e.person import SETTLED_MS, Person
 from tests.e2e.site import Site
 from tests.support.system import System
 
@@ -24,6 +24,7 @@ ARGUMENTS = (
     "--disable-sync",
 )
 PAGE_LIMIT_S = 120
+expect.set_options(timeout=SETTLED_MS)
 
 
 @pytest.fixture(scope="session")

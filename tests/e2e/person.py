@@ -41,11 +41,14 @@ class Person:
         self.context.close()
 
     def log_in(self, customer: DemoCustomer) -> None:
+        self.log_in_as(customer.user.login)
+
+    def log_in_as(self, login: str) -> None:
         """From the site's first page through Keycloak's own form and back."""
         self.page.goto("/")
         self.page.get_by_test_id("login").click()
-        self.page.locator("#username").fill(customer.user.login)
-        self.page.locator("#password").fill(self.site.password(customer.user.login))
+        self.page.locator("#username").fill(login)
+        self.page.locator("#password").fill(self.site.password(login))
         self.page.locator("#kc-login").click()
         expect(self.page.get_by_test_id("logout")).to_be_visible(timeout=SETTLED_MS)
 
@@ -60,6 +63,11 @@ class Person:
         expect(page.get_by_test_id("logout")).to_have_count(0)
         expect(page.get_by_test_id("prosthesis-card")).to_have_count(0)
         expect(page.get_by_test_id("history-row")).to_have_count(0)
+
+    def turns_to(self, page: str) -> None:
+        """Go to one of the pages by its link, wherever that is on this screen."""
+        self.page.get_by_test_id(f"nav-{page}").click()
+        expect(self.page.get_by_test_id(page)).to_be_visible(timeout=SETTLED_MS)
 
     def cards(self) -> Locator:
         return self.page.get_by_test_id("prosthesis-card")
@@ -79,7 +87,8 @@ class Person:
 
     def exports_csv(self, days: int) -> Path:
         """Download the table of the last *days* days, as the page offers it."""
-        self.page.locator("select").select_option(str(days))
+        self.turns_to("export")
+        self.page.get_by_test_id(f"period-{days}").click()
         with self.page.expect_download() as download:
             self.page.get_by_test_id("export-csv").click()
         return Path(download.value.path())

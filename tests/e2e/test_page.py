@@ -115,6 +115,7 @@ def test_a_prosthesis_that_was_passed_on_shows_each_owner_their_own_days_only(so
 def test_history_shows_seven_days_newest_first_as_postgresql_counts_them(person: Person, site: Site, wearer: DemoCustomer) -> None:
     (prosthesis,) = site.held_by(wearer)
     person.log_in(wearer)
+    person.turns_to("history")
     rows = person.page.get_by_test_id("history-row")
     expect(rows).to_have_count(7, timeout=SETTLED_MS)
     days = last_days(wearer.timezone, 7)
@@ -142,6 +143,7 @@ def test_the_exported_table_holds_the_wearers_days_as_postgresql_counts_them(per
 
 def test_the_summary_is_a_pdf(person: Person, wearer: DemoCustomer) -> None:
     person.log_in(wearer)
+    person.turns_to("export")
     with person.page.expect_download() as download:
         person.page.get_by_test_id("export-pdf").click()
     assert Path(download.value.path()).read_bytes().startswith(b"%PDF-")

@@ -3,20 +3,38 @@
 import createClient from "openapi-fetch";
 import { type Language, decimalOf } from "../domain/format";
 import {
+  type ErrorTexts,
+  type ErrorTimes,
   type Page,
+  type Prosthesis,
   type Session,
   type Today,
+  type TypicalDay,
+  decodeErrorTexts,
+  decodeErrorTimes,
   decodeLogOut,
   decodePage,
+  decodeProstheses,
   decodeSession,
   decodeToday,
+  decodeTypicalDay,
 } from "./contract";
 import { ContractError } from "./decode";
 import { ApiError, failureOf } from "./failures";
 import type { paths } from "./openapi";
 import { conditional, freshnessOf, recalled, remember } from "./remembered";
 
-export const LOGIN_URL = "/auth/login?return_to=/";
+/** Where logging in begins, in the page's language; it ends at `address`, a page of this site. */
+export function loginUrl(address: string, language: Language): string {
+  return `/auth/login?return_to=${encodeURIComponent(address)}&lang=${language}`;
+}
+
+/** The login server's own pages: password, passkeys, sessions of other devices. */
+export const ACCOUNT_URL = "/auth/account";
+
+/** Whose reports: the reader's own (null), or those of the user that somebody of the support desk looks at. */
+export type Subject = string | null;
+
 const CSRF = { "X-BionicPRO-CSRF": "1" };
 /** Marks what the page does by itself, so that it does not keep an idle session alive. */
 const BACKGROUND = { "X-BionicPRO-Background": "1" };
@@ -34,10 +52,13 @@ export interface DateRange {
 
 export type ExportFormat = "csv" | "pdf";
 
-/** The client, its paths, parameters and answers typed by the API's own description. */
-function api() {
+/**
+ * The client, its paths, parameters and answers typed by the API's own description. Below `/users/ID` there are the
+ * same addresses for the support desk.
+ */
+export function api(subject: Subject = null) {
   return createClient<paths>({
-    baseUrl: location.origin,
+    baseUrl: subject === null ? location.origin : `${location.origin}/users/${encodeURIComponent(subject)}`,
     headers: CSRF,
     cache: "no-store",
     redirect: "error",
@@ -69,7 +90,7 @@ function within(ms: number, signal: AbortSignal): AbortSignal {
 }
 
 /** The checked value of an answer; `ask` makes the request with the signal that holds the deadline. */
-async function read<T>(
+export async function read<T>(
   ask: (signal: AbortSignal) => Promise<{ response: Response }>,
   decode: (value: unknown) => T,
   signal: AbortSignal,
@@ -109,7 +130,7 @@ export function logOut(signal: AbortSignal): Promise<boolean> {
 }
 
 /** The body is left to the caller, who checks it or hands it on. */
-const RAW = { parseAs: "stream" } as const;
+export const RAW = { parseAs: "stream" } as const;
 
 /** As `read`, but what did not change since the last time is not sent again: `kept` makes it what it is now. */
 async function readAgain<T>(
@@ -131,22 +152,19 @@ async function readAgain<T>(
   return value;
 }
 
-export function getToday(signal: AbortSignal): Promise<Today> {
+export function getToday(subject: Subject, signal: AbortSignal): Promise<Today> {
   return readAgain(
-    "/reports/today",
-    (limited, headers) => api().GET("/reports/today", { ...RAW, headers, signal: limited }),
+    JSON.stringify(["today", subject]),
+    (limited, headers) => api(subject).GET("/reports/today", { ...RAW, headers, signal: limited }),
     decodeToday,
     (today, headers) => ({ ...today, ...freshnessOf(headers) }),
     signal,
   );
 }
 
-function address(query: Record<string, string | number>): string {
-  return `/reports?${JSON.stringify(query)}`;
-}
-
 /** All days of the range, the pages followed to their end; `background` where no person asked for them. */
 export async function getReports(
+  subject: Subject,
   range: DateRange,
   background: boolean,
   signal: AbortSignal,
@@ -157,13 +175,19 @@ export async function getReports(
   for (let pages = 0; pages < MOST_PAGES; pages += 1) {
     const query = { ...range, limit: PAGE_SIZE, ...(cursor === null ? {} : { cursor }) };
     const ask = (limited: AbortSignal, headers: Record<string, string>) =>
-      api().GET("/reports", {
+      api(subject).GET("/reports", {
         ...RAW,
         params: { query },
         headers: { ...headers, ...marks },
         signal: limited,
       });
-    const page: Page = await readAgain(address(query), ask, decodePage, (same) => same, signal);
+    const page: Page = await readAgain(
+      JSON.stringify(["reports", subject, query]),
+      ask,
+      decodePage,
+      (same) => same,
+      signal,
+    );
     items.push(...page.items);
     cursor = page.next_cursor;
     if (cursor === null) return items;
@@ -171,11 +195,40 @@ export async function getReports(
   throw new ApiError({ kind: "unreadable", detail: `more than ${MOST_PAGES} pages` });
 }
 
+export function getTypicalDay(
+  subject: Subject,
+  query: DateRange & { prosthesis_id?: string },
+  signal: AbortSignal,
+): Promise<TypicalDay> {
+  const ask = (limited: AbortSignal) =>
+    api(subject).GET("/reports/typical-day", { ...RAW, params: { query }, signal: limited });
+  return read(ask, decodeTypicalDay, signal);
+}
+
+export function getErrorTimes(subject: Subject, day: string, signal: AbortSignal): Promise<ErrorTimes> {
+  const ask = (limited: AbortSignal) =>
+    api(subject).GET("/reports/errors/{day}", { ...RAW, params: { path: { day } }, signal: limited });
+  return read(ask, decodeErrorTimes, signal);
+}
+
+/** What error codes mean, in words; nobody's in particular. */
+export function getErrorTexts(lang: Language, signal: AbortSignal): Promise<ErrorTexts> {
+  const ask = (limited: AbortSignal) =>
+    api().GET("/reports/error-texts", { ...RAW, params: { query: { lang } }, signal: limited });
+  return read(ask, decodeErrorTexts, signal);
+}
+
+export function getProstheses(subject: Subject, signal: AbortSignal): Promise<Prosthesis[]> {
+  const ask = (limited: AbortSignal) => api(subject).GET("/reports/prostheses", { ...RAW, signal: limited });
+  return read(ask, decodeProstheses, signal);
+}
+
 /**
  * Opens the stream of reports; `signal` ends it. The deadline covers only the answer's head, since the body
  * stays open.
  */
 export async function openStream(
+  subject: Subject,
   lastEventId: string,
   signal: AbortSignal,
 ): Promise<ReadableStream<Uint8Array>> {
@@ -185,7 +238,7 @@ export async function openStream(
   }, DEADLINE_MS);
   const last = lastEventId === "" ? {} : { "Last-Event-ID": lastEventId };
   try {
-    const { response } = await api().GET("/reports/stream", {
+    const { response } = await api(subject).GET("/reports/stream", {
       ...RAW,
       headers: { Accept: "text/event-stream", ...last },
       signal: AbortSignal.any([signal, deadline.signal]),
@@ -202,8 +255,9 @@ export async function openStream(
 
 /** The export as a file's content: a link could not carry the CSRF header. */
 export async function getExport(
+  subject: Subject,
   format: ExportFormat,
-  range: DateRange,
+  range: DateRange & { prosthesis_id?: string },
   language: Language,
   signal: AbortSignal,
 ): Promise<Blob> {
@@ -212,11 +266,14 @@ export async function getExport(
   // The printed summary has the page's language; the table is written as the reader's spreadsheet reads numbers.
   const { response } =
     format === "csv"
-      ? await api().GET("/reports/export.csv", {
+      ? await api(subject).GET("/reports/export.csv", {
           ...asked,
           params: { query: { ...range, decimal: decimalOf(navigator.language) } },
         })
-      : await api().GET("/reports/export.pdf", { ...asked, params: { query: { ...range, lang: language } } });
+      : await api(subject).GET("/reports/export.pdf", {
+          ...asked,
+          params: { query: { from: range.from, to: range.to, lang: language } },
+        });
   try {
     return await response.blob();
   } catch (error) {

@@ -60,6 +60,15 @@ export const day: Decoder<string, string> = (value, path) => {
   return value;
 };
 
+/** One of `values`; another one, of a newer service, is not understood. */
+export function oneOf<const V extends string>(...values: readonly V[]): Decoder<V, V> {
+  return (value, path) => {
+    const found = values.find((known) => known === value);
+    if (found === undefined) throw new ContractError(path, `one of ${values.join(", ")}`, value);
+    return found;
+  };
+}
+
 export function nullable<T, W>(decoder: Decoder<T, W>): Decoder<T | null, W | null | undefined> {
   return (value, path) => (value === null || value === undefined ? null : decoder(value, path));
 }

@@ -5,8 +5,8 @@ export type Failure =
   | { kind: "session-ended" }
   /** The service, or the way to it, is down: try again, not before `retryAfterMs` where the server says so. */
   | { kind: "unavailable"; retryAfterMs: number | null }
-  /** An answer that trying again will hardly change. */
-  | { kind: "refused"; status: number; title: string }
+  /** An answer that trying again will hardly change; `problem` is its kind, as the services name it. */
+  | { kind: "refused"; status: number; problem: string }
   /** The answer is not what the contract says. */
   | { kind: "unreadable"; detail: string };
 
@@ -36,15 +36,17 @@ export async function failureOf(response: Response, now: number): Promise<Failur
   if (TRANSIENT.has(status)) {
     return { kind: "unavailable", retryAfterMs: retryAfter(response.headers.get("Retry-After"), now) };
   }
-  return { kind: "refused", status, title: await problemTitle(response) };
+  return { kind: "refused", status, problem: await problemKind(response) };
 }
 
-/** The title of an RFC 9457 problem, or nothing. */
-async function problemTitle(response: Response): Promise<string> {
+const PROBLEM = "urn:bionicpro:problem:";
+
+/** The kind of an RFC 9457 problem, or nothing. */
+async function problemKind(response: Response): Promise<string> {
   try {
     const body: unknown = await response.json();
-    const title = typeof body === "object" && body !== null && "title" in body ? body.title : "";
-    return typeof title === "string" ? title.slice(0, 200) : "";
+    const type = typeof body === "object" && body !== null && "type" in body ? body.type : "";
+    return typeof type === "string" && type.startsWith(PROBLEM) ? type.slice(PROBLEM.length) : "";
   } catch {
     // A proxy's answer need not be JSON; the status says enough.
     return "";

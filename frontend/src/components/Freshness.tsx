@@ -1,8 +1,8 @@
-import { formatHour } from "../domain/format";
+import { formatTime } from "../domain/format";
 import { useTick } from "../hooks/useTick";
 import { useLanguage } from "../i18n/LanguageContext";
 import type { MessageKey } from "../i18n/en";
-import type { Translate } from "../i18n/translate";
+import { type Translate, durationText } from "../i18n/translate";
 import { type Cause, type Connection, type LiveState, LATE_AFTER_MS, ageOf, causeOf } from "../live/state";
 import { Notice } from "./Notice";
 
@@ -18,32 +18,33 @@ const MINUTE_MS = 60_000;
 
 /** How the numbers come and how old they are. It changes with the connection and with the minute, not with the second. */
 export function Freshness({ live }: { live: LiveState }) {
-  const { t, language } = useLanguage();
+  const { t, locale } = useLanguage();
   const now = useTick(10_000);
   const { snapshot, connection } = live;
   const age = snapshot === null ? null : ageOf(snapshot, now);
   const asOf = snapshot?.today.as_of ?? null;
   const late = connection === "live" && causeOf(live) !== null;
   return (
-    <p className="freshness-line">
+    <p className={`freshness-line ${late ? "late" : connection}`}>
       <span className={`dot ${late ? "late" : connection}`} aria-hidden="true" />
       <span className="freshness-state" role="status" data-testid="connection" data-value={connection}>
-        {t(LABELS[connection])}
+        {t(isWithoutReports(live) ? "live.none" : LABELS[connection])}
       </span>
       {snapshot !== null && (
         <span className="freshness-time" data-testid="as-of" data-value={asOf ?? ""} data-age-ms={age ?? ""}>
           {asOf === null
             ? t("live.never")
-            : t("live.asOf", { time: formatHour(asOf, snapshot.today.timezone, language) })}
-          {age !== null && age >= MINUTE_MS && `, ${t("live.age", { age: minutes(age, t) })}`}
+            : t("live.asOf", { time: formatTime(asOf, snapshot.today.timezone, locale) })}
+          {age !== null && age >= MINUTE_MS && `, ${t("live.age", { age: durationText(age, t) })}`}
         </span>
       )}
     </p>
   );
 }
 
-function minutes(ms: number, t: Translate): string {
-  return t("duration.wholeMinutes", { minutes: Math.floor(ms / MINUTE_MS) });
+/** The account has no reports: the service is well, and will hardly say anything else. */
+export function isWithoutReports({ failure }: LiveState): boolean {
+  return failure?.kind === "refused" && failure.status === 404;
 }
 
 const TEXTS: Record<Cause["kind"], MessageKey> = {
@@ -59,7 +60,8 @@ export function CauseNotice({ live }: { live: LiveState }) {
   const { t } = useLanguage();
   const cause = causeOf(live);
   if (cause === null) return null;
-  if (cause.kind === "refused" && cause.status === 404) return <p className="empty">{t("live.noneText")}</p>;
+  // The page of today says so at length.
+  if (cause.kind === "refused" && cause.status === 404) return null;
   const text = t(TEXTS[cause.kind], {
     status: cause.kind === "refused" ? cause.status : "",
     age: cause.kind === "late" ? lateness(cause.ms, t) : "",
@@ -72,5 +74,5 @@ export function CauseNotice({ live }: { live: LiveState }) {
 }
 
 function lateness(ms: number, t: Translate): string {
-  return ms < MINUTE_MS ? t("duration.seconds", { seconds: LATE_AFTER_MS / 1_000 }) : minutes(ms, t);
+  return ms < MINUTE_MS ? t("duration.seconds", { seconds: LATE_AFTER_MS / 1_000 }) : durationText(ms, t);
 }

@@ -1,3 +1,5 @@
+import { LOW_PERCENT } from "../domain/attention";
+
 const CIRCUMFERENCE = 100;
 
 /** A ring filled to `share` (0…1). The number stands beside it, so it says nothing to assistive technology. */
@@ -19,8 +21,6 @@ export function Ring({ share }: { share: number }) {
   );
 }
 
-export const LOW_PERCENT = 20;
-
 export function BatteryGlyph({ percent }: { percent: number }) {
   const width = (Math.min(100, Math.max(0, percent)) / 100) * 26;
   return (
@@ -35,6 +35,25 @@ export function BatteryGlyph({ percent }: { percent: number }) {
         height="12"
         rx="2.5"
       />
+    </svg>
+  );
+}
+
+export type IconName = "today" | "history" | "export" | "more" | "support";
+
+const PATHS: Record<IconName, string> = {
+  today: "M4 13h3l2.5-7 4 13 3-9 1.5 3H21",
+  history: "M4 20h17 M7 20v-6 M12 20V8 M17 20v-9",
+  export: "M6 3h8l5 5v13H6z M14 3v5h5 M9 13h7 M9 17h7",
+  more: "M5 7h14 M5 12h14 M5 17h14",
+  support: "M10.5 17a6.5 6.5 0 1 1 0-13 6.5 6.5 0 0 1 0 13z M15.5 15.5 21 21",
+};
+
+/** Beside a word that says the same. */
+export function Icon({ name }: { name: IconName }) {
+  return (
+    <svg className="icon" viewBox="0 0 24 24" width="24" height="24" aria-hidden="true">
+      <path d={PATHS[name]} />
     </svg>
   );
 }

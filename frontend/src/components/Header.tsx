@@ -1,37 +1,40 @@
-import { useState } from "react";
+import { type ReactNode, useState } from "react";
 import type { Language } from "../domain/format";
 import { useLanguage } from "../i18n/LanguageContext";
 import { LANGUAGES } from "../i18n/translate";
 import { Logo } from "./Logo";
 
-interface HeaderProps {
-  name: string | null;
-  /** Null where nobody is logged in. */
-  onLogOut: (() => Promise<void>) | null;
-}
-
-export function Header({ name, onLogOut }: HeaderProps) {
-  const { t } = useLanguage();
+/** The brand, and what belongs beside it on the page at hand; inside a `<header>`. */
+export function HeaderBar({ children }: { children: ReactNode }) {
   return (
-    <header className="header">
+    <div className="header">
       <div className="header-inner">
         <p className="brand">
           <Logo />
           <span>BionicPRO</span>
         </p>
-        <LanguageSwitch />
-        {onLogOut !== null && (
-          <div className="account" role="group" aria-label={t("session.account")}>
-            {name !== null && <span className="account-name">{name}</span>}
-            <LogOutButton onLogOut={onLogOut} />
-          </div>
-        )}
+        {children}
       </div>
-    </header>
+    </div>
   );
 }
 
-function LogOutButton({ onLogOut }: { onLogOut: () => Promise<void> }) {
+interface AccountProps {
+  name: string | null;
+  onLogOut: () => Promise<void>;
+}
+
+export function Account({ name, onLogOut }: AccountProps) {
+  const { t } = useLanguage();
+  return (
+    <div className="account" role="group" aria-label={t("session.account")}>
+      {name !== null && <span className="account-name">{name}</span>}
+      <LogOutButton onLogOut={onLogOut} testId="logout" />
+    </div>
+  );
+}
+
+export function LogOutButton({ onLogOut, testId }: { onLogOut: () => Promise<void>; testId: string }) {
   const { t } = useLanguage();
   const [busy, setBusy] = useState(false);
   const leave = () => {
@@ -42,7 +45,7 @@ function LogOutButton({ onLogOut }: { onLogOut: () => Promise<void> }) {
     });
   };
   return (
-    <button type="button" className="button quiet" data-testid="logout" aria-disabled={busy} onClick={leave}>
+    <button type="button" className="button quiet" data-testid={testId} aria-disabled={busy} onClick={leave}>
       {t("session.logOut")}
     </button>
   );
@@ -53,10 +56,10 @@ const NAMES: Record<Language, { short: string; long: string }> = {
   ru: { short: "RU", long: "Русский" },
 };
 
-function LanguageSwitch() {
+export function LanguageSwitch({ names = "short" }: { names?: "short" | "long" }) {
   const { language, t, choose } = useLanguage();
   return (
-    <div className="switch" role="group" aria-label={t("app.language")}>
+    <div className={`switch switch-${names}`} role="group" aria-label={t("app.language")}>
       {LANGUAGES.map((option) => (
         <button
           key={option}
@@ -68,8 +71,8 @@ function LanguageSwitch() {
             choose(option);
           }}
         >
-          {NAMES[option].short}
-          <span className="visually-hidden"> {NAMES[option].long}</span>
+          {NAMES[option][names]}
+          {names === "short" && <span className="visually-hidden"> {NAMES[option].long}</span>}
         </button>
       ))}
     </div>

@@ -1,9 +1,10 @@
 import type { HourOfUse } from "../api/contract";
-import { type Bar, barsOf, scaleOf } from "../domain/chart";
 import { HOUR_MS } from "../domain/comparison";
-import { formatHour } from "../domain/format";
+import { type Locale, formatTick, formatTime } from "../domain/format";
+import { PITCH, type Slot, heightOf, placeOfHour, scaleOf, startOf } from "../domain/plot";
 import { useLanguage } from "../i18n/LanguageContext";
 import { type Translate, durationText } from "../i18n/translate";
+import { Plot } from "./Plot";
 
 interface ChartProps {
   hours: readonly HourOfUse[];
@@ -11,94 +12,56 @@ interface ChartProps {
   timeZone: string;
 }
 
-const PITCH = 10;
 const BAR = 7;
+/** Every so many hours there is room for a name. */
+export const TICK_HOURS = 3;
 
-/** Bars for the eye, a table for assistive technology; both of the same numbers. */
+/** The slot of the hour at `index` of a local day. */
+export function hourSlot(
+  hour: { starts_at: number },
+  index: number,
+  text: string,
+  { now, timeZone, locale, t }: { now: number; timeZone: string; locale: Locale; t: Translate },
+): Slot {
+  const { current, ahead } = placeOfHour(hour, now);
+  const time = (at: number) => formatTime(at, timeZone, locale);
+  return {
+    key: String(hour.starts_at),
+    name: t("chart.slot", { from: time(hour.starts_at), to: time(hour.starts_at + HOUR_MS) }),
+    text: ahead ? t("chart.ahead") : text,
+    tick: index % TICK_HOURS === 0 ? formatTick(hour.starts_at, timeZone, locale) : "",
+    current,
+    ahead,
+  };
+}
+
 export function HourChart({ hours, now, timeZone }: ChartProps) {
-  const { t, language } = useLanguage();
-  const bars = barsOf(hours, now);
-  const hourText = (bar: Bar) => formatHour(bar.startsAt, timeZone, language);
+  const { t, locale } = useLanguage();
+  const scale = scaleOf(hours.map(({ ms }) => ms));
+  const setting = { now, timeZone, locale, t };
+  const slots = hours.map((hour, index) => hourSlot(hour, index, durationText(hour.ms, t), setting));
   return (
-    <figure className="chart">
-      <figcaption>
-        <span>{t("chart.title")}</span>
-        <span className="chart-scale">{t("chart.scale", { hours: scaleOf(hours) / HOUR_MS })}</span>
-      </figcaption>
-      <svg
-        className="chart-bars"
-        viewBox={`0 0 ${bars.length * PITCH} 100`}
-        preserveAspectRatio="none"
-        role="img"
-        aria-label={summary(bars, hourText, t)}
-        data-testid="hour-chart"
-        data-value={bars.length}
-      >
-        <path className="chart-grid" d={`M0 0.5H${bars.length * PITCH}M0 50H${bars.length * PITCH}`} />
-        {bars.map((bar, index) => (
-          <g key={bar.startsAt}>
-            <title>{t("chart.bar", { hour: hourText(bar), amount: durationText(bar.ms, t) })}</title>
-            <rect className="chart-hit" x={index * PITCH} y={0} width={PITCH} height={100} />
-            <rect
-              className={bar.current ? "chart-bar current" : "chart-bar"}
-              x={index * PITCH + (PITCH - BAR) / 2}
-              y={100 - bar.height}
-              width={BAR}
-              height={bar.height}
-            />
-          </g>
-        ))}
-      </svg>
-      <HourLabels bars={bars} hourText={hourText} />
-      <HourTable bars={bars} hourText={hourText} t={t} />
-    </figure>
-  );
-}
-
-function summary(bars: readonly Bar[], hourText: (bar: Bar) => string, t: Translate): string {
-  const most = bars.reduce<Bar | null>((peak, bar) => (bar.ms > (peak?.ms ?? 0) ? bar : peak), null);
-  if (most === null) return t("chart.summaryEmpty");
-  return t("chart.summary", { hour: hourText(most), amount: durationText(most.ms, t) });
-}
-
-interface PartProps {
-  bars: readonly Bar[];
-  hourText: (bar: Bar) => string;
-}
-
-/** Every third hour has a label; the tick's place comes from the same grid as the bars. */
-function HourLabels({ bars, hourText }: PartProps) {
-  return (
-    <ol className="chart-hours" aria-hidden="true">
-      {bars.map((bar, index) => (
-        <li key={bar.startsAt} className={bar.current ? "current" : ""}>
-          {index % 3 === 0 ? hourText(bar).slice(0, 2) : ""}
-        </li>
+    <Plot
+      title={t("chart.title")}
+      scale={t("chart.scale", { hours: scale / HOUR_MS })}
+      slots={slots}
+      heads={[t("chart.hour"), t("chart.use")]}
+      start={startOf(
+        slots,
+        hours.map(({ ms }) => ms),
+      )}
+      testId="hour-chart"
+    >
+      {hours.map(({ starts_at, ms }, index) => (
+        <rect
+          key={starts_at}
+          className={slots[index]?.current === true ? "chart-bar current" : "chart-bar"}
+          x={index * PITCH + (PITCH - BAR) / 2}
+          y={100 - heightOf(ms, scale)}
+          width={BAR}
+          height={heightOf(ms, scale)}
+        />
       ))}
-    </ol>
-  );
-}
-
-function HourTable({ bars, hourText, t }: PartProps & { t: Translate }) {
-  return (
-    <table className="visually-hidden">
-      <caption>{t("chart.title")}</caption>
-      <thead>
-        <tr>
-          <th scope="col">{t("chart.hour")}</th>
-          <th scope="col">{t("chart.use")}</th>
-        </tr>
-      </thead>
-      <tbody>
-        {bars
-          .filter((bar) => !bar.ahead)
-          .map((bar) => (
-            <tr key={bar.startsAt}>
-              <th scope="row">{hourText(bar)}</th>
-              <td>{durationText(bar.ms, t)}</td>
-            </tr>
-          ))}
-      </tbody>
-    </table>
+    </Plot>
   );
 }

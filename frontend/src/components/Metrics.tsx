@@ -1,10 +1,19 @@
 import type { ReactNode } from "react";
 import type { DailyReport } from "../api/contract";
 import type { Comparison } from "../domain/comparison";
-import { durationParts, formatInteger, formatPercent, formatPoints, formatShare } from "../domain/format";
+import {
+  type Locale,
+  durationParts,
+  formatInteger,
+  formatPercent,
+  formatPoints,
+  formatShare,
+} from "../domain/format";
 import { useLanguage } from "../i18n/LanguageContext";
-import { type Translate, durationText } from "../i18n/translate";
-import { BatteryGlyph, LOW_PERCENT, Ring } from "./Glyphs";
+import { type Translate, roughDuration } from "../i18n/translate";
+import { LOW_PERCENT } from "../domain/attention";
+import { paceOf } from "../domain/outlook";
+import { BatteryGlyph, Ring } from "./Glyphs";
 
 interface MetricProps {
   report: DailyReport;
@@ -45,7 +54,7 @@ function Frame({ label, testId, raw, glyph, notes, tone = "plain", children }: F
 
 export function UsageMetric({ report, comparison }: MetricProps) {
   const { t } = useLanguage();
-  const { hours, minutes, seconds } = durationParts(report.usage.total_ms);
+  const { hours, minutes } = durationParts(report.usage.total_ms);
   return (
     <Frame
       label={t("today.usage")}
@@ -53,57 +62,50 @@ export function UsageMetric({ report, comparison }: MetricProps) {
       raw={report.usage.total_ms}
       notes={[comparison === null ? null : usageNote(comparison, t)]}
     >
-      {hours} <small>{t("unit.hour")}</small> {pad(minutes)} <small>{t("unit.minute")}</small>{" "}
-      <span className="seconds">
-        {pad(seconds)} <small>{t("unit.second")}</small>
-      </span>
+      {hours} <small>{t("unit.hour")}</small> {minutes} <small>{t("unit.minute")}</small>
     </Frame>
   );
 }
 
-function pad(value: number): string {
-  return String(value).padStart(2, "0");
-}
-
-const SAME_USAGE_MS = 60_000;
-
-function usageNote({ usageDifferenceMs }: Comparison, t: Translate): string {
-  if (Math.abs(usageDifferenceMs) < SAME_USAGE_MS) return t("compare.same");
-  const amount = durationText(Math.abs(usageDifferenceMs), t);
-  return t(usageDifferenceMs > 0 ? "compare.more" : "compare.less", { amount });
+function usageNote(comparison: Comparison, t: Translate): string {
+  const pace = paceOf(comparison);
+  if (pace === "usual") return t("compare.same");
+  const amount = roughDuration(comparison.usageDifferenceMs, t);
+  return t(pace === "more" ? "compare.more" : "compare.less", { amount });
 }
 
 export function EfficiencyMetric({ report, comparison }: MetricProps) {
-  const { t, language } = useLanguage();
+  const { t, locale } = useLanguage();
   const { count, recognised_count, efficiency } = report.signals;
-  const recognised = formatInteger(recognised_count, language);
-  const of = t("today.efficiencyOf", { recognised, count: formatInteger(count, language) });
+  const recognised = formatInteger(recognised_count, locale);
+  const of = t("today.efficiencyOf", { recognised, count: formatInteger(count, locale) });
   return (
     <Frame
       label={t("today.efficiency")}
       testId="today-efficiency"
       raw={efficiency ?? ""}
       glyph={<Ring share={efficiency ?? 0} />}
-      notes={[efficiency === null ? t("today.noSignals") : of, pointsNote(comparison, t, language)]}
+      notes={[efficiency === null ? t("today.noSignals") : of, pointsNote(comparison, t, locale)]}
     >
-      {efficiency === null ? t("value.none") : formatShare(efficiency, language)}
+      {efficiency === null ? t("value.none") : formatShare(efficiency, locale)}
     </Frame>
   );
 }
 
-const SAME_SHARE = 0.0005;
+/** Half a point: what rounds to nothing is nothing. */
+const SAME_SHARE = 0.005;
 
-function pointsNote(comparison: Comparison | null, t: Translate, language: "en" | "ru"): string | null {
+function pointsNote(comparison: Comparison | null, t: Translate, locale: Locale): string | null {
   const difference = comparison?.efficiencyDifference ?? null;
   if (difference === null) return null;
   if (Math.abs(difference) < SAME_SHARE) return t("compare.pointsSame");
-  const points = formatPoints(difference, language);
+  const points = formatPoints(difference, locale);
   return t(difference > 0 ? "compare.pointsUp" : "compare.pointsDown", { points });
 }
 
 export function BatteryMetric({ report: { battery } }: { report: DailyReport }) {
-  const { t, language } = useLanguage();
-  const drain = battery === null ? null : formatPercent(battery.drain_percent, language);
+  const { t, locale } = useLanguage();
+  const drain = battery === null ? null : formatPercent(battery.drain_percent, locale);
   return (
     <Frame
       label={t("today.battery")}
@@ -115,14 +117,14 @@ export function BatteryMetric({ report: { battery } }: { report: DailyReport }) 
         drain === null ? t("today.noBattery") : t("today.drain", { percent: drain }),
       ]}
     >
-      {battery === null ? t("value.none") : formatPercent(battery.last_percent, language)}
+      {battery === null ? t("value.none") : formatPercent(battery.last_percent, locale)}
     </Frame>
   );
 }
 
 export function ErrorsMetric({ report: { errors } }: { report: DailyReport }) {
-  const { t, language } = useLanguage();
-  const critical = t("today.critical", { count: formatInteger(errors.critical_count, language) });
+  const { t, locale } = useLanguage();
+  const critical = t("today.critical", { count: formatInteger(errors.critical_count, locale) });
   return (
     <Frame
       label={t("today.errors")}
@@ -131,7 +133,7 @@ export function ErrorsMetric({ report: { errors } }: { report: DailyReport }) {
       tone={errors.critical_count > 0 ? "danger" : "plain"}
       notes={[errors.count === 0 ? t("today.noErrors") : critical]}
     >
-      {formatInteger(errors.count, language)}
+      {formatInteger(errors.count, locale)}
     </Frame>
   );
 }

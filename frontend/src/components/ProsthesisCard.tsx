@@ -2,6 +2,8 @@ import type { DailyReport } from "../api/contract";
 import type { Comparison } from "../domain/comparison";
 import { formatInteger, formatTime } from "../domain/format";
 import { useLanguage } from "../i18n/LanguageContext";
+import { BatteryChart } from "./BatteryChart";
+import { ErrorList } from "./ErrorList";
 import { HourChart } from "./HourChart";
 import { BatteryMetric, EfficiencyMetric, ErrorsMetric, UsageMetric } from "./Metrics";
 
@@ -10,13 +12,16 @@ interface CardProps {
   /** The instant the numbers stand at, ms since 1970. */
   now: number;
   comparison: Comparison | null;
+  /** Of the heading, where the day itself has one. */
+  level?: 2 | 3;
 }
 
-export function ProsthesisCard({ report, now, comparison }: CardProps) {
-  const { t, language } = useLanguage();
+/** One prosthesis on one day. */
+export function ProsthesisCard({ report, now, comparison, level = 2 }: CardProps) {
+  const { t, locale } = useLanguage();
+  const Heading = level === 2 ? "h2" : "h3";
   const title = report.prosthesis_model || t("today.prosthesis", { id: report.prosthesis_id });
   const id = `prosthesis-${report.prosthesis_id}`;
-  const codes = Object.entries(report.errors.by_code).sort(([, one], [, other]) => other - one);
   return (
     <article
       className="card"
@@ -25,7 +30,7 @@ export function ProsthesisCard({ report, now, comparison }: CardProps) {
       data-prosthesis-id={report.prosthesis_id}
     >
       <header className="card-head">
-        <h2 id={id}>{title}</h2>
+        <Heading id={id}>{title}</Heading>
         {report.prosthesis_serial_number !== "" && (
           <p>{t("today.serial", { serial: report.prosthesis_serial_number })}</p>
         )}
@@ -36,23 +41,23 @@ export function ProsthesisCard({ report, now, comparison }: CardProps) {
         <BatteryMetric report={report} />
         <ErrorsMetric report={report} />
       </dl>
-      {codes.length > 0 && (
-        <ul className="codes" aria-label={t("today.codes")}>
-          {codes.map(([code, count]) => (
-            <li key={code}>
-              <code>{code}</code> <b>{formatInteger(count, language)}</b>
-            </li>
-          ))}
-        </ul>
-      )}
+      <ErrorList errors={report.errors} />
       <HourChart hours={report.usage.by_hour} now={now} timeZone={report.timezone} />
+      {report.battery !== null && report.battery.by_hour.length > 0 && (
+        <BatteryChart
+          hours={report.usage.by_hour}
+          battery={report.battery.by_hour}
+          now={now}
+          timeZone={report.timezone}
+        />
+      )}
       <footer className="card-foot">
         <p>
           {t("today.events")}:{" "}
           <b data-testid="today-events" data-value={report.event_count}>
-            {formatInteger(report.event_count, language)}
+            {formatInteger(report.event_count, locale)}
           </b>
-          {`, ${t("today.lastEvent", { time: formatTime(report.last_event_at, report.timezone, language) })}`}
+          {`, ${t("today.lastEvent", { time: formatTime(report.last_event_at, report.timezone, locale) })}`}
         </p>
         {comparison !== null && <p>{t("compare.note", { days: comparison.days })}</p>}
       </footer>

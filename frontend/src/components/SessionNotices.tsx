@@ -1,5 +1,5 @@
-import { LOGIN_URL } from "../api/client";
-import { formatHour } from "../domain/format";
+import { loginUrl } from "../api/client";
+import { formatTime } from "../domain/format";
 import type { Ending } from "../domain/session";
 import { useLanguage } from "../i18n/LanguageContext";
 import { focusOn } from "./focus";
@@ -29,7 +29,7 @@ export function SessionNotices({ ending, logOutFailed, timeZone, onStay, onDismi
             data-testid="dismiss"
             onClick={() => {
               onDismiss();
-              focusOn("today");
+              focusOn("main");
             }}
           >
             {t("session.dismiss")}
@@ -42,9 +42,9 @@ export function SessionNotices({ ending, logOutFailed, timeZone, onStay, onDismi
 }
 
 function EndNotice({ ending, timeZone, onStay }: Pick<Props, "timeZone" | "onStay"> & { ending: Ending }) {
-  const { t, language } = useLanguage();
+  const { t, locale, language } = useLanguage();
   const zone = timeZone ?? Intl.DateTimeFormat().resolvedOptions().timeZone;
-  const time = formatHour(ending.at, zone, language);
+  const time = formatTime(ending.at, zone, locale);
   const text = t(ending.canStay ? "session.endsSoon" : "session.endsForGood", { time });
   return (
     <Notice tone="warning" said={text}>
@@ -56,13 +56,17 @@ function EndNotice({ ending, timeZone, onStay }: Pick<Props, "timeZone" | "onSta
           data-testid="stay"
           onClick={() => {
             onStay();
-            focusOn("today");
+            focusOn("main");
           }}
         >
           {t("session.stay")}
         </button>
       ) : (
-        <a className="button quiet" href={LOGIN_URL} data-testid="login-again">
+        <a
+          className="button quiet"
+          href={loginUrl(location.pathname + location.search, language)}
+          data-testid="login-again"
+        >
           {t("session.logInAgain")}
         </a>
       )}

@@ -1,5 +1,5 @@
 import { useEffect, useRef } from "react";
-import { LOGIN_URL } from "../api/client";
+import { loginUrl } from "../api/client";
 import type { OutReason, SessionState } from "../domain/session";
 import { useLanguage } from "../i18n/LanguageContext";
 import type { MessageKey } from "../i18n/en";
@@ -18,7 +18,7 @@ const REASONS: Record<OutReason, MessageKey | null> = {
 };
 
 export function SignedOut({ session }: Props) {
-  const { t } = useLanguage();
+  const { t, language } = useLanguage();
   const heading = useRef<HTMLHeadingElement>(null);
   const announce = useAnnounce();
   const note = noteOf(session);
@@ -31,6 +31,9 @@ export function SignedOut({ session }: Props) {
   useEffect(() => {
     if (text !== null) announce(text);
   }, [announce, text]);
+  useEffect(() => {
+    document.title = t("app.name");
+  }, [t]);
   return (
     <main className="welcome">
       <Logo />
@@ -40,12 +43,18 @@ export function SignedOut({ session }: Props) {
       <p className="lead">{t("app.sentence")}</p>
       <p className="welcome-note">{text}</p>
       {session.status === "out" && (
-        <a className="button primary" href={LOGIN_URL} data-testid="login">
+        <a className="button primary" href={loginUrl(returnTo(session.reason), language)} data-testid="login">
           {t("session.logIn")}
         </a>
       )}
     </main>
   );
+}
+
+/** Whoever left on purpose begins anew; everybody else goes on where they are. */
+function returnTo(reason: OutReason): string {
+  const left = reason === "logged-out" || reason === "logged-out-here";
+  return left ? "/" : location.pathname + location.search;
 }
 
 function noteOf(session: Props["session"]): MessageKey | null {

@@ -1,9 +1,11 @@
 import type { DailyReport } from "../api/contract";
-import { lastDays } from "./days";
+import type { Period } from "../router/routes";
+import { addDays, lastDays } from "./days";
 
-export const HISTORY_DAYS = 7;
+/** So many days before today say what is usual. */
+export const USUAL_DAYS = 7;
 
-/** All prostheses of one local day together; null where that day has no report. */
+/** All chosen prostheses of one local day together; null where that day has no report. */
 export interface HistoryRow {
   date: string;
   totals: DayTotals | null;
@@ -48,14 +50,69 @@ export function efficiencyOf(totals: Pick<DayTotals, "signals" | "recognised">):
   return totals.signals === 0 ? null : totals.recognised / totals.signals;
 }
 
-/** One row a day, newest first; today's come from the live numbers, the others from the stored ones. */
+/** Both ends included. */
+export interface Range {
+  from: string;
+  to: string;
+}
+
+export function rangeOfPeriod(period: Period, today: string): Range {
+  return "days" in period ? { from: addDays(today, 1 - period.days), to: today } : period;
+}
+
+export function daysIn({ from, to }: Range): number {
+  return Math.round((Date.parse(to) - Date.parse(from)) / 86_400_000) + 1;
+}
+
+/** As many days, just before. */
+export function rangeBefore(range: Range): Range {
+  return { from: addDays(range.from, -daysIn(range)), to: addDays(range.from, -1) };
+}
+
+/** One row a day, newest first; today's reports may be given live, instead of those that were stored. */
 export function historyRows(
   stored: readonly DailyReport[],
-  today: readonly DailyReport[],
-  todayDate: string,
+  live: { date: string; items: readonly DailyReport[] },
+  range: Range,
 ): HistoryRow[] {
-  return lastDays(todayDate, HISTORY_DAYS).map((date) => {
-    const source = date === todayDate ? today : stored;
+  return lastDays(range.to, daysIn(range)).map((date) => {
+    const source = date === live.date ? live.items : stored;
     return { date, totals: totalsOf(source.filter((report) => report.report_date === date)) };
   });
+}
+
+/** What several days come to; means are a day with data, and the begun day is none of them. */
+export interface Figures {
+  days: number;
+  usageMsPerDay: number | null;
+  efficiency: number | null;
+  errors: number;
+  criticalErrors: number;
+}
+
+export function figuresOf(rows: readonly HistoryRow[], today: string): Figures {
+  const whole = rows.flatMap(({ date, totals }) => (totals === null || date >= today ? [] : [totals]));
+  const sum = (part: (totals: DayTotals) => number) => whole.reduce((all, totals) => all + part(totals), 0);
+  const days = whole.length;
+  return {
+    days,
+    usageMsPerDay: days === 0 ? null : Math.round(sum((totals) => totals.usageMs) / days),
+    efficiency: efficiencyOf({
+      signals: sum((totals) => totals.signals),
+      recognised: sum((totals) => totals.recognised),
+    }),
+    errors: sum((totals) => totals.errors),
+    criticalErrors: sum((totals) => totals.criticalErrors),
+  };
+}
+
+/** The prostheses that reports are of, each once, by the newest of its reports. */
+export function prosthesesOf(reports: readonly DailyReport[]): DailyReport[] {
+  const newest = new Map<string, DailyReport>();
+  for (const report of reports) {
+    const known = newest.get(report.prosthesis_id);
+    if (known === undefined || known.report_date < report.report_date)
+      newest.set(report.prosthesis_id, report);
+  }
+  return [...newest.values()].sort((one, other) => (one.prosthesis_id < other.prosthesis_id ? -1 : 1));
 }

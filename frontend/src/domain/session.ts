@@ -72,7 +72,12 @@ export function activityDue(told: number | null, now: number): boolean {
   return told === null || now - told >= ACTIVE_EVERY_MS;
 }
 
-/** Somebody who helps wearers and has no reports of their own. */
-export function isSupportOnly(roles: readonly string[]): boolean {
-  return roles.includes("support") && !roles.includes("wearer");
+/** Somebody of the support desk, who may look at other people's reports. */
+export function helps(roles: readonly string[]): boolean {
+  return roles.includes("support");
+}
+
+/** Whoever is not of the support desk alone may have reports of their own. */
+export function wears(roles: readonly string[]): boolean {
+  return roles.includes("wearer") || !helps(roles);
 }

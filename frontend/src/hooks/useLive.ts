@@ -1,11 +1,11 @@
 import { useEffect, useReducer, useState } from "react";
-import { getToday, openStream } from "../api/client";
+import { type Subject, getToday, openStream } from "../api/client";
 import { runFeed } from "../live/feed";
 import { INITIAL_LIVE, type LiveState, reduceLive } from "../live/state";
 import { sleep } from "./sleep";
 
-/** Today's numbers for as long as the component is mounted; calls `onEnded` when the session is over. */
-export function useLive(onEnded: () => void): LiveState {
+/** Today's numbers of `subject` for as long as the component is mounted; calls `onEnded` when the session is over. */
+export function useLive(subject: Subject, onEnded: () => void): LiveState {
   const [state, emit] = useReducer(reduceLive, INITIAL_LIVE);
   const [defect, setDefect] = useState<{ cause: unknown } | null>(null);
   useEffect(() => {
@@ -17,8 +17,8 @@ export function useLive(onEnded: () => void): LiveState {
     window.addEventListener("online", told, { signal });
     window.addEventListener("offline", told, { signal });
     const ports = {
-      getToday,
-      openStream,
+      getToday: (limited: AbortSignal) => getToday(subject, limited),
+      openStream: (id: string, limited: AbortSignal) => openStream(subject, id, limited),
       sleep,
       emit,
       now: () => performance.now(),
@@ -35,7 +35,7 @@ export function useLive(onEnded: () => void): LiveState {
     return () => {
       controller.abort();
     };
-  }, [onEnded]);
+  }, [subject, onEnded]);
   // A defect in the feed must not leave numbers that stand still without a word.
   if (defect !== null) throw defect.cause;
   return state;

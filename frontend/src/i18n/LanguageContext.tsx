@@ -1,29 +1,42 @@
 import { type ReactNode, createContext, use, useEffect, useMemo, useState } from "react";
-import type { Language } from "../domain/format";
+import { type Clock, type Language, type Locale, localeOf } from "../domain/format";
+import { keep, recall } from "./remembered";
 import { type Translate, chooseLanguage, translatorFor } from "./translate";
 
 interface LanguageValue {
   language: Language;
+  locale: Locale;
+  clock: Clock;
   t: Translate;
   choose: (language: Language) => void;
+  chooseClock: (clock: Clock) => void;
 }
 
 const LanguageContext = createContext<LanguageValue | null>(null);
-const STORAGE_KEY = "bionicpro.language";
+
+function recalledClock(): Clock {
+  const known = recall("clock");
+  return known === "12" || known === "24" ? known : "auto";
+}
 
 export function LanguageProvider({ children }: { children: ReactNode }) {
-  const [language, setLanguage] = useState(() => chooseLanguage(recall(), navigator.languages));
+  const [language, setLanguage] = useState(() => chooseLanguage(recall("language"), navigator.languages));
+  const [clock, setClock] = useState(recalledClock);
   const value = useMemo(() => {
     const choose = (next: Language) => {
-      remember(next);
+      keep("language", next);
       setLanguage(next);
     };
-    return { language, t: translatorFor(language), choose };
-  }, [language]);
+    const chooseClock = (next: Clock) => {
+      keep("clock", next);
+      setClock(next);
+    };
+    const locale = localeOf(language, navigator.languages, clock);
+    return { language, locale, clock, t: translatorFor(language), choose, chooseClock };
+  }, [language, clock]);
   useEffect(() => {
     document.documentElement.lang = language;
-    document.title = value.t("app.name");
-  }, [language, value]);
+  }, [language]);
   return <LanguageContext value={value}>{children}</LanguageContext>;
 }
 
@@ -31,21 +44,4 @@ export function useLanguage(): LanguageValue {
   const value = use(LanguageContext);
   if (value === null) throw new Error("useLanguage needs a LanguageProvider above it");
   return value;
-}
-
-// A browser may refuse storage (private mode, policy); the page then follows the browser's language.
-function recall(): string | null {
-  try {
-    return localStorage.getItem(STORAGE_KEY);
-  } catch {
-    return null;
-  }
-}
-
-function remember(language: Language): void {
-  try {
-    localStorage.setItem(STORAGE_KEY, language);
-  } catch {
-    return;
-  }
 }

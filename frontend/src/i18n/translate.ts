@@ -15,12 +15,20 @@ export function translatorFor(language: Language): Translate {
     catalogue[key].replace(/\{(\w+)\}/g, (placeholder, name: string) => String(values[name] ?? placeholder));
 }
 
-/** A duration in the two units that matter for its size. */
+/** A duration to the minute: what moves a muscle is not measured better than that by looking at it. */
 export function durationText(ms: number, t: Translate): string {
-  const { hours, minutes, seconds } = durationParts(ms);
+  const { hours, minutes } = durationParts(ms);
   if (hours > 0) return t("duration.hours", { hours, minutes });
-  if (minutes > 0) return t("duration.minutes", { minutes, seconds });
-  return t("duration.seconds", { seconds });
+  return minutes === 0 && ms !== 0 ? t("duration.less") : t("duration.minutes", { minutes });
+}
+
+const MINUTE_MS = 60_000;
+const COARSE_MS = 5 * MINUTE_MS;
+
+/** A difference as one says it: to five minutes where it is longer than ten. */
+export function roughDuration(ms: number, t: Translate): string {
+  const step = Math.abs(ms) > 2 * COARSE_MS ? COARSE_MS : MINUTE_MS;
+  return durationText(Math.round(Math.abs(ms) / step) * step, t);
 }
 
 /** The remembered language, else the first of the browser's that there is a catalogue for, else English. */

@@ -9,8 +9,17 @@ interface Shape {
   hours?: number[];
   signals?: [count: number, recognised: number];
   errors?: [count: number, critical: number];
+  codes?: Record<string, number>;
   drain?: number | null;
   events?: number;
+}
+
+/** Readings of two hours, 100 % to 80 %. */
+function batteryHours(start: number) {
+  return [
+    { starts_at: new Date(start + 8 * HOUR).toISOString(), first_percent: 100, last_percent: 90 },
+    { starts_at: new Date(start + 9 * HOUR).toISOString(), first_percent: 89, last_percent: 80 },
+  ];
 }
 
 /** A report as the API sends it (JSON), for a day that begins at midnight UTC. */
@@ -27,6 +36,7 @@ export function reportJson(shape: Shape = {}) {
     prosthesis_id: prosthesis,
     prosthesis_model: "Hand X2",
     prosthesis_serial_number: "BP-17",
+    customer_name: "Anna",
     timezone: "UTC",
     day_starts_at: new Date(start).toISOString(),
     day_ends_at: new Date(start + 24 * HOUR).toISOString(),
@@ -37,9 +47,10 @@ export function reportJson(shape: Shape = {}) {
       recognised_count: signals[1],
       efficiency: signals[0] === 0 ? null : signals[1] / signals[0],
     },
-    battery: drain === null ? null : { last_percent: 80, drain_percent: drain },
-    errors: { count: errors[0], critical_count: errors[1], by_code: {} },
+    battery: drain === null ? null : { last_percent: 80, drain_percent: drain, by_hour: batteryHours(start) },
+    errors: { count: errors[0], critical_count: errors[1], by_code: shape.codes ?? {} },
     event_count: shape.events ?? 42,
+    first_event_at: new Date(start).toISOString(),
     last_event_at: new Date(start + HOUR).toISOString(),
   };
 }
@@ -50,6 +61,7 @@ export function todayJson(shapes: Shape[] = [{}], asOf: string | null = "2026-11
     report_date: "2026-11-23",
     timezone: "UTC",
     items: shapes.map(reportJson),
+    last_known: [] as ReturnType<typeof reportJson>[],
     as_of: asOf,
     freshness_ms: asOf === null ? null : 250,
     units: {},
@@ -64,7 +76,15 @@ export function report(shape: Shape = {}): DailyReport {
     ...json,
     day_starts_at: at(json.day_starts_at),
     day_ends_at: at(json.day_ends_at),
+    first_event_at: at(json.first_event_at),
     last_event_at: at(json.last_event_at),
+    battery:
+      json.battery === null
+        ? null
+        : {
+            ...json.battery,
+            by_hour: json.battery.by_hour.map((hour) => ({ ...hour, starts_at: at(hour.starts_at) })),
+          },
     usage: {
       total_ms: json.usage.total_ms,
       by_hour: json.usage.by_hour.map(({ starts_at, ms }) => ({ starts_at: at(starts_at), ms })),
