@@ -16,7 +16,7 @@ import numpy as np
 from schemas.raw_telemetry import Ints, TelemetryColumns
 from stream_processor.batch import Batch, Identity, identity_of, pending_of, raw_of
 from stream_processor.domain.devices import ReportId
-from stream_processor.domain.duplicates import KnownEvent, Verdict, judge
+from stream_processor.domain.duplicates import KnownEvent, Verdict, judge, rank_of_snapshot_row
 from stream_processor.domain.log_records import Change, Progress
 from stream_processor.gather import Gathered
 from stream_processor.outcome import Outcome
@@ -128,14 +128,14 @@ class _Judgement:
                 self.duplicate[i] = known is not None and known.lsn >= lsn
 
     def _take_snapshot_row(self, i: int, known: KnownEvent | None, earlier: int | None) -> None:
-        """A row of an incremental snapshot takes the place of what is known of it, unless that is from later in the log: then this is a replay.
-
-        Its rank is that of what it replaces (the later write wins a tie), so that every later change is above it.
-        """
-        if known is not None and known.offset > int(self._events.offset[i]):
+        """A row of an incremental snapshot takes the place of what is known of it, unless that is from later in the log: then this is a replay."""
+        offset = int(self._events.offset[i])
+        if known is not None and known.offset > offset:
             self.duplicate[i] = True
+        elif known is not None and known.offset == offset:
+            self._events.lsn[i] = known.lsn  # written by an attempt that came no further
         else:
-            self._events.lsn[i] = max(known.lsn if known else 0, earlier or 0)
+            self._events.lsn[i] = rank_of_snapshot_row(known.lsn if known else 0, earlier or 0)
         self._supersede(i, known)
 
     def _supersede(self, i: int, known: KnownEvent | None) -> None:
