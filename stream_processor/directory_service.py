@@ -22,6 +22,7 @@ from stream_processor.adapters.dead_letters import DeadLetterLimit
 from stream_processor.adapters.topics import TopicIdentity
 from stream_processor.domain.crm import CrmEnvelope, decode_crm
 from stream_processor.domain.directory import Directory, Handled
+from stream_processor.domain.directory_table import DirectoryTable
 from stream_processor.domain.log_records import DeadLetter
 from stream_processor.poison import POISON_A_MINUTE
 from stream_processor.ports import StoredProgress, StoreUnavailable
@@ -77,10 +78,10 @@ class DirectoryService:
 
     async def restore(self, offset: int) -> None:
         """Make the directory what the CRM's changes before *offset* make it. Needed at each assignment."""
-        self._directory.restore(await asyncio.to_thread(self._rows_before, offset))
+        self._directory.restore(await asyncio.to_thread(self._table_before, offset))
 
-    def _rows_before(self, offset: int) -> dict[str, dict[str, Any]]:
-        return self._directory.rows_after(_envelopes(self._values_before(offset)))
+    def _table_before(self, offset: int) -> DirectoryTable:
+        return self._directory.table_after(_envelopes(self._values_before(offset)))
 
     async def handle(self, record: CrmRecord) -> None:
         """Send what *record* leads to. What cannot be used becomes a dead letter; a tombstone leads to nothing."""

@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from schemas.erasure_rules import ErasureRule
 from schemas.raw_telemetry import RAW, Ints, TelemetryColumns
 from stream_processor.domain.calendar import QUARTER_US, day_date
 from stream_processor.domain.duplicates import EventId, KnownEvent
 from stream_processor.domain.facets.base import MartColumns
 from stream_processor.domain.fold import FOLD_FORMAT
-from stream_processor.ports import StateColumns, StoredErasure, StoredOwnership, StoredProgress, StoredState, StoreUnavailable
+from stream_processor.ports import StateColumns, StoredOwnership, StoredProgress, StoredState, StoreUnavailable
 
 DAY_US = 96 * QUARTER_US
 
@@ -31,7 +32,7 @@ class MemoryStore:
         self.state: dict[tuple[int, str, str], StoredState] = {}
         self.documents: dict[str, StoredOwnership] = {}
         self.positions: dict[tuple[str, int], StoredProgress] = {}
-        self.rules: dict[tuple[str, str], StoredErasure] = {}
+        self.rules: dict[tuple[str, str], ErasureRule] = {}
         self.lookups = 0
 
     # -- reading
@@ -86,12 +87,12 @@ class MemoryStore:
     def progress(self, topic: str) -> list[StoredProgress]:
         return [row for (name, _), row in self.positions.items() if name == topic]
 
-    def erasures(self) -> list[StoredErasure]:
+    def erasures(self) -> list[ErasureRule]:
         return list(self.rules.values())
 
     # -- writing
 
-    def write_erasures(self, rules: Sequence[StoredErasure]) -> None:
+    def write_erasures(self, rules: Sequence[ErasureRule]) -> None:
         for rule in rules:
             known = self.rules.get((rule.prosthesis_id, rule.erasure_id))
             if known is None or rule.offset >= known.offset:
