@@ -74,11 +74,11 @@ def _leave_out_erased(batch: Batch, assignment: Assignment) -> None:
     inserts = batch.inserts
     inside = assignment.erasures.inside(inserts.columns)
     if inside is not None:
-        # A row of an incremental snapshot is how the source has it now: what raw has elsewhere of the same event has left there.
-        for i in np.flatnonzero(inside & inserts.unversioned).tolist():
+        # A snapshot's row is how the source has it now: what raw has elsewhere of the same event has left there.
+        for i in np.flatnonzero(inside & ~inserts.live).tolist():
             device, high, low = identity_of(inserts.columns, i)
-            offset = int(inserts.columns.offset[i])
-            batch.work(device, offset).deletes.append((high, low, offset, None))
+            offset, lsn = int(inserts.columns.offset[i]), None if inserts.unversioned[i] else int(inserts.columns.lsn[i])
+            batch.work(device, offset).deletes.append((high, low, offset, lsn))
         inserts.keep(~inside)
         batch.outcome.erased += int(inside.sum())
     left = [(device, change) for device, change in batch.changes if assignment.erasures.cut(device, change)]

@@ -207,9 +207,9 @@ class LogDecoder:
             self._retract(record, loose.op, loose.source, self._envelopes_of.ids(loose.after), batch)
 
     def _retract(self, record: Record, op: str, source: Source, row: SourceRow | None, batch: _Slice) -> None:
-        """An incremental snapshot says what a row is now, and if that is nothing that counts, what it was counts no more."""
-        if op == "r" and source.lsn is None and row is not None and row.prosthesis_id is not None and row.event_id is not None:
-            batch.retractions.append(Retraction(record, row.prosthesis_id, halves(row.event_id)))
+        """A snapshot says what a row is now, and if that is nothing that counts, what it was counts no more: the change to it may never have come."""
+        if op == "r" and row is not None and row.prosthesis_id is not None and row.event_id is not None:
+            batch.retractions.append(Retraction(record, row.prosthesis_id, halves(row.event_id), source.lsn))
 
     def _inserts(self, envelopes: list[Any], batch: _Slice) -> Decoded:
         """The columns of the inserted rows, invalid ones left out."""

@@ -109,6 +109,19 @@ def test_a_snapshot_row_that_is_handled_again_after_a_crash_keeps_its_rank() -> 
     assert world.is_right()
 
 
+@pytest.mark.parametrize("become", [{"battery_percent": 101}, {"recorded_us": NOON + 1}])
+@pytest.mark.parametrize("again", ["snapshot", "incremental_snapshot"])
+def test_a_snapshot_takes_out_what_a_lost_change_made_invalid_or_moved_into_an_erased_time(become: dict[str, Any], again: str) -> None:
+    """Whether it is asked for (incremental) or made because the connector begins anew (initial, with an LSN)."""
+    world = World()
+    of = world.sources
+    world.run(lambda: of.own(1, owner("u")), lambda: of.insert(BATTERY), lambda: of.erase(1, NOON + 1, NOON + 2))
+    assert len(world.store.live_reports()) == 1
+    world.lose(1, **become)
+    world.run(getattr(of, again))
+    assert world.store.live_reports() == world.sources.mart() == {}
+
+
 def test_an_update_that_comes_again_does_not_undo_a_snapshot_that_took_its_event_out() -> None:
     world = World()
     of = world.sources
