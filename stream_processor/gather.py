@@ -58,7 +58,7 @@ def gather(batch: Batch, assignment: Assignment, topic: str, topic_id: str) -> G
     row = np.where(report >= 0, rows[report], -1) if reports else np.full(len(events), -1, np.int64)
     folded_to = np.where(row >= 0, states.folded_to[row], -1)
     beyond = (row >= 0) & (events.offset > folded_to)
-    looked_up = _to_look_up(batch, assignment, beyond)
+    looked_up = _to_look_up(batch, assignment, row, beyond)
     fresh = [one for one in reports if assignment.reports.is_fresh(one)]
     unseen = assignment.reports.with_raw(fresh) if fresh else []
     return Gathered(reports, report, row, folded_to, beyond, looked_up, _look_up(batch, assignment, looked_up), unseen, documents, rules)
@@ -116,22 +116,24 @@ def _beginning(batch: Batch, assignment: Assignment) -> set[int]:
     return {device for device in bare if max(item.record.offset for item in batch.documents[device]) < first[device]}
 
 
-def _to_look_up(batch: Batch, assignment: Assignment, beyond: Ints) -> Ints:
+def _to_look_up(batch: Batch, assignment: Assignment, row: Ints, beyond: Ints) -> Ints:
     """Events that may have been seen before. In normal running there are none."""
     inserts = batch.inserts
     # A snapshot's row is also looked up where its prosthesis has changes in this batch (raw does not have those yet); one of an
     # incremental snapshot always: for the rank it is to be given, and because a state does not tell whether the day it left was written.
     changed = ~inserts.live & np.isin(inserts.columns.device, list(batch.pending))
-    return np.union1d(_suspects(batch, assignment, np.flatnonzero(beyond)), np.flatnonzero(changed | inserts.unversioned))
+    # And it may have left a report for a time at which nobody owned the prosthesis.
+    suspected = _suspects(batch, assignment, np.flatnonzero(beyond | (~inserts.live & (row < 0))))
+    return np.union1d(suspected, np.flatnonzero(changed | inserts.unversioned))
 
 
-def _suspects(batch: Batch, assignment: Assignment, beyond: Ints) -> Ints:
+def _suspects(batch: Batch, assignment: Assignment, at: Ints) -> Ints:
     """Held against all that raw has of the prosthesis, not of the report: the event may be known under another day, and its day may have been another owner's in another zone."""
-    if not assignment.integer_ids or not len(beyond):
-        return beyond
+    if not assignment.integer_ids or not len(at):
+        return at
     events = batch.inserts.columns
-    device = events.device[beyond]
-    return beyond[suspects(device, events.event_id_lo[beyond].astype(np.int64), assignment.reports.highest_raw(device))]
+    device = events.device[at]
+    return at[suspects(device, events.event_id_lo[at].astype(np.int64), assignment.reports.highest_raw(device))]
 
 
 def _look_up(batch: Batch, assignment: Assignment, at: Ints) -> dict[Identity, KnownEvent]:

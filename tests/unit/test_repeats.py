@@ -122,6 +122,16 @@ def test_a_snapshot_takes_out_what_a_lost_change_made_invalid_or_moved_into_an_e
     assert world.store.live_reports() == world.sources.mart() == {}
 
 
+@pytest.mark.parametrize("again", ["snapshot", "incremental_snapshot"])
+def test_a_snapshot_takes_an_event_out_that_a_lost_change_moved_to_where_nobody_owned_the_prosthesis(again: str) -> None:
+    world = World()
+    of = world.sources
+    world.run(lambda: of.own(1, owner("u")), lambda: of.insert(BATTERY))
+    world.lose(1, recorded_us=NOON - 100 * DAY)
+    world.run(getattr(of, again))
+    assert world.store.live_reports() == world.sources.mart() == {}
+
+
 def test_an_update_that_comes_again_does_not_undo_a_snapshot_that_took_its_event_out() -> None:
     world = World()
     of = world.sources
