@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 HEARTBEAT_S = 3.0
 COMMIT_S = 0.5
-POLL_S = 0.1
+POLL_S = 0.2
 QUEUED = 8
 
 
@@ -218,9 +218,10 @@ class Client:
         chance = self.machine.chance
         while True:
             await asyncio.sleep(POLL_S * chance.random())
-            at = chance.choice(list(self._fetched)) if self._flow and self._fetched else None
-            if at is None or len(self._queues[at[0]]) >= QUEUED:
+            ready = self._ready() if self._flow else []
+            if not ready:
                 continue
+            at = ready[int(chance.random() * len(ready))]
             generation, position, joins = self.consumer_generation_id, self._fetched[at], self._joins
             records = self.machine.world.broker.topics[at[0]][at[1]].read(position, chance.randrange(1, self.machine.fetch_records))
             if not records:
@@ -233,6 +234,11 @@ class Client:
                 continue
             self._fetched[at] = records[-1].offset + 1
             self._deliver(at, records, generation)
+
+    def _ready(self) -> list[TP]:
+        """Partitions that have something to be fetched, and room for it."""
+        topics, queues = self.machine.world.broker.topics, self._queues
+        return [at for at, position in self._fetched.items() if topics[at[0]][at[1]].end > position and len(queues[at[0]]) < QUEUED]
 
     def _deliver(self, at: TP, records: list[Stored], generation: int) -> None:
         messages = (

@@ -120,9 +120,15 @@ class VirtualLoop(asyncio.BaseEventLoop):
                 self._enqueue(handle)
 
     def _choose(self) -> Process | None:
-        self._busy = [process for process in self._busy if process.alive]
-        able = [process for process in self._busy if not process.paused]
-        return able[self._chance.randrange(len(able))] if able else None
+        busy = self._busy
+        if not busy:
+            return None
+        process = busy[int(self._chance.random() * len(busy))]
+        if process.alive and not process.paused:
+            return process
+        busy[:] = [process for process in busy if process.alive]
+        able = [process for process in busy if not process.paused]
+        return able[int(self._chance.random() * len(able))] if able else None
 
     def _advance(self) -> None:
         timers: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]
