@@ -29,6 +29,13 @@ REPLACED = {
     "stream_processor.adapters.topics.committed": machine.committed,
     "stream_processor.adapters.topics._bounds": machine.bounds,
 }
+# What is cut into pieces for speed or memory is cut within the few records of a schedule too.
+SMALL = {
+    "stream_processor.domain.decode.SLICE": 3,
+    "stream_processor.reports.REPORTS_AT_ONCE": 2,
+    "stream_processor.recompute.WINDOW_DAYS": 2,
+    "stream_processor.recompute.WINDOW_DEVICES": 1,
+}
 
 
 @dataclass
@@ -52,6 +59,8 @@ def replaced_edges() -> Iterator[None]:
     with ExitStack() as stack:
         for name, replacement in REPLACED.items():
             stack.enter_context(patch(name, replacement))
+        for name, size in SMALL.items():
+            stack.enter_context(patch(name, size))
         stack.enter_context(patch.object(SourceMapping, "read", functools.partial(_same, mapping)))
         stack.enter_context(patch("stream_processor.engine.LogDecoder", lambda of: decoders.setdefault(id(of), LogDecoder(of))))
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL), logger_factory=structlog.ReturnLoggerFactory())
