@@ -14,7 +14,7 @@ import numpy as np
 from schemas.erasure_rules import ErasureRule
 from schemas.raw_telemetry import Ints
 from stream_processor.assignment import Assignment
-from stream_processor.batch import Batch, Identity, first_offsets, identity_of
+from stream_processor.batch import Batch, Identity, change_identity, first_offsets, identity_of
 from stream_processor.domain.devices import NOTHING, ReportId
 from stream_processor.domain.duplicates import KnownEvent, suspects
 from stream_processor.domain.log_records import Document
@@ -81,7 +81,14 @@ def _leave_out_erased(batch: Batch, assignment: Assignment) -> None:
             batch.work(device, offset).deletes.append((high, low, offset, lsn))
         inserts.keep(~inside)
         batch.outcome.erased += int(inside.sum())
-    left = [(device, change) for device, change in batch.changes if assignment.erasures.cut(device, change)]
+    left = []
+    for device, change in batch.changes:
+        identity, lsn = change_identity(device, change), change.lsn
+        if assignment.erasures.cut(device, change):
+            left.append((device, change))
+        else:
+            # What raw has of the event may lie elsewhere: a change before this one may never have come.
+            batch.work(device, change.record.offset).deletes.append((*identity[1:], change.record.offset, lsn))
     batch.outcome.erased += len(batch.changes) - len(left)
     batch.changes = left
 
@@ -137,11 +144,11 @@ def _suspects(batch: Batch, assignment: Assignment, at: Ints) -> Ints:
 
 
 def _look_up(batch: Batch, assignment: Assignment, at: Ints) -> dict[Identity, KnownEvent]:
-    """What raw has of the events at the positions *at*."""
-    if not len(at):
+    """What raw has of the events at the positions *at*, and of those that changes are about: what a change says was there need not be what is known."""
+    ids = {identity_of(batch.inserts.columns, i) for i in at.tolist()} | {change_identity(device, change) for device, change in batch.changes}
+    if not ids:
         return {}
     batch.outcome.lookups += len(at)
-    ids = {identity_of(batch.inserts.columns, i) for i in at.tolist()}
     asked = {(assignment.devices[device].prosthesis_id, high, low): (device, high, low) for device, high, low in ids}
     return {asked[event_id]: known for event_id, known in assignment.store.known_events(sorted(asked)).items()}
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from schemas.erasure_rules import ErasureRule
 from schemas.raw_telemetry import Ints, TelemetryColumns
-from stream_processor.batch import Batch, Identity, identity_of, pending_of, raw_of
+from stream_processor.batch import Batch, Identity, change_identity, identity_of, pending_of, raw_of
 from stream_processor.domain.devices import ReportId
 from stream_processor.domain.duplicates import KnownEvent, Verdict, judge, rank_of_snapshot_row
 from stream_processor.domain.log_records import Change, Progress
@@ -99,6 +99,7 @@ class _Judgement:
 
     def __init__(self, batch: Batch, gathered: Gathered, events: TelemetryColumns, pending: dict[int, PendingRecompute]) -> None:
         self._inserts = batch.inserts
+        self._changes = batch.changes
         self._gathered = gathered
         self._events = events
         self._pending = pending
@@ -108,6 +109,8 @@ class _Judgement:
         self.former: dict[Identity, tuple[int, ...]] = {}
 
     def judge(self) -> None:
+        for device, change in self._changes:
+            self._replace(device, change)
         for i in self._gathered.looked_up.tolist():
             self._judge(i, self._gathered.known.get(identity_of(self._events, i)), self._in_flight.lsn_before(i))
 
@@ -138,6 +141,18 @@ class _Judgement:
         else:
             self._events.lsn[i] = rank_of_snapshot_row(known.lsn if known else 0, earlier or 0)
         self._supersede(i, known)
+
+    def _replace(self, device: int, change: Change) -> None:
+        """A change takes the place of what raw knows of the event, which need not be what it says was there: changes before it may never have come."""
+        identity = change_identity(device, change)
+        known = self._gathered.known.get(identity)
+        if known is not None:
+            instants = pending_of(self._pending, device, change.record.offset).instants
+            instants.extend(instant for instant in known.instants if instant not in instants)
+            told = {int(row.recorded_us[0]) for row in (change.removed, change.added) if row is not None}
+            left = {*known.instants, *self.former.get(identity, ())} - told
+            if left:
+                self.former[identity] = tuple(sorted(left))
 
     def _supersede(self, i: int, known: KnownEvent | None) -> None:
         """The insert at *i* takes the place of what raw knows of the event, whose reports have to be computed anew.

@@ -132,6 +132,27 @@ def test_a_snapshot_takes_an_event_out_that_a_lost_change_moved_to_where_nobody_
     assert world.store.live_reports() == world.sources.mart() == {}
 
 
+@pytest.mark.parametrize("lost", [{"recorded_us": NOON - 9 * DAY}, {"battery_percent": 101}, {"recorded_us": NOON - 100 * DAY}, {"recorded_us": NOON + 1}])
+@pytest.mark.parametrize("then", ["delete", "break", "correct", "move"])
+@pytest.mark.parametrize("crash", [False, True])
+def test_a_change_takes_the_place_of_what_is_known_whatever_it_says_was_there(lost: dict[str, Any], then: str, *, crash: bool) -> None:
+    """The change before it was lost. A snapshot leaves out what changes while it reads, so nothing else tells of that event any more."""
+    world = World()
+    of = world.sources
+    world.run(lambda: of.own(1, owner("u")), lambda: of.insert(BATTERY), lambda: of.erase(1, NOON + 1, NOON + 2))
+    world.lose(1, **lost)
+    if then == "delete":
+        of.delete(1)
+    else:
+        of.update(1, {"break": {"battery_percent": 102}, "correct": {"battery_percent": 60}, "move": {"recorded_us": NOON - 30 * DAY}}[then])
+    if crash:
+        with pytest.raises(Exception, match="injected"):
+            engine(Faults(world.store, 1, after=True)).process(world.unhandled(), epoch=1)
+        world.worker = engine(world.store)
+    world.run(lambda: None)
+    assert world.store.live_reports() == world.sources.mart()
+
+
 def test_an_update_that_comes_again_does_not_undo_a_snapshot_that_took_its_event_out() -> None:
     world = World()
     of = world.sources
