@@ -42,7 +42,7 @@ def environment(
     context.obj = chosen(env_file)
     if context.obj is not None:
         adopt(context.obj)
-    elif not has_variables() and "--help" not in sys.argv:
+    elif not has_variables() and not {"--help", "generate"} & set(sys.argv):  # these ask no server
         typer.echo(
             f"there are no settings: no BIONICPRO_… variable is set and {DEFAULT} is not there. Run `make up`, or give --env-file", err=True
         )

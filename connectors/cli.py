@@ -27,9 +27,11 @@ from connectors import accounts
 from connectors import apply as connect_api
 from connectors import topics as broker
 from connectors.flow import await_flow
+from connectors.generate import generate, text_of
 from connectors.plan import Step
 from connectors.resnapshot import resnapshot
 from connectors.watch import SourceSettings, WatchSettings, contracts, look, run
+from schemas.mapping import SourceMapping
 from schemas.topics import CATALOGUE, CatalogueError, Topic, read_catalogue
 from service_kit.logging import configure
 from service_kit.outages import is_outage
@@ -119,6 +121,21 @@ def plan_connectors(folder: FolderOption = connect_api.FOLDER, deadline: Deadlin
     """Show what ``apply`` would change; change nothing."""
     with _errors_to_exit_code(), _connect(deadline) as connect:
         _end_plan(connect_api.plan(connect_api.read_connectors(folder), connect.configs(), connect.statuses()))
+
+
+@connectors_app.command("generate")
+def generate_connectors(
+    mapping: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The source mapping (YAML), see schemas/mapping.py.")],
+    into: Annotated[Path, typer.Option("--into", file_okay=False, help="Folder for crm.json and telemetry.json; made if need be.")],
+) -> None:
+    """Write connectors for the source that a mapping describes, as files to read and to give to ``apply --folder``."""
+    with _errors_to_exit_code():
+        wanted = SourceMapping.read(mapping)
+        into.mkdir(parents=True, exist_ok=True)
+        for template in connect_api.read_connectors():
+            file = into / f"{template.name}.json"
+            file.write_text(text_of(generate(template, wanted)), encoding="utf-8")
+            typer.echo(str(file))
 
 
 @connectors_app.command("apply")

@@ -21,6 +21,7 @@ from pydantic import Field
 from connectors.apply import Connect, ConnectError, Connector, ConnectorStatus, read_connectors
 from connectors.checks import Check, Checks, next_check
 from connectors.contract import SOURCES, Finding, Identity, Source, SourceContract, contract_of, findings
+from connectors.generate import generate
 from connectors.healing import ATTEMPTS, Healing
 from connectors.observation import observe
 from schemas.mapping import DEMO, SourceMapping
@@ -63,9 +64,9 @@ class Look:
 
 
 def contracts(mapping: Path) -> dict[Source, SourceContract]:
-    """The contract of each source, by the connectors' files and the mapping."""
-    connectors: Mapping[str, Connector] = {connector.name: connector for connector in read_connectors()}
+    """The contract of each source, by the connectors that *mapping* asks for."""
     wanted = SourceMapping.read(mapping)
+    connectors: Mapping[str, Connector] = {connector.name: generate(connector, wanted) for connector in read_connectors()}
     return {source: contract_of(source, connectors[source], wanted) for source in SOURCES}
 
 

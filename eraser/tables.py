@@ -12,6 +12,9 @@ from clickhouse_driver import Client
 
 from eraser.rules import Generation, Receipt, State
 from schemas.erasure_rules import EPOCH, ErasureRule, from_row, select_rules
+from schemas.keys import LOG_TOPIC
+from service_kit.generations import read_generations
+from service_kit.partition_progress import read_progress
 
 TABLES = ("telemetry_events", "report_state", "ownership", "user_daily_reports")
 POLL_S = 0.2
@@ -66,17 +69,16 @@ class Tables:
 
     def generations(self, rule: ErasureRule) -> list[Generation]:
         """Every generation whose tables exist, and how far it is in the rule's partition."""
-        states = dict(self.client.execute("SELECT generation, state FROM generations FINAL"))
+        states = {one.number: one.state for one in read_generations(self.client, self.shared)}
         prefix = f"{self.shared}_g"
         names = [row[0] for row in self.client.execute(_GENERATIONS, {"prefix": prefix, "tables": (*TABLES, "partition_progress")})]
         numbers = sorted(int(name.removeprefix(prefix)) for name in names if name.removeprefix(prefix).isdigit())
         return [self._generation(f"{prefix}{number}", State(states.get(number, "building")), rule) for number in numbers]
 
     def _generation(self, database: str, state: State, rule: ErasureRule) -> Generation:
-        query = f"SELECT log_partition, topic_id, handled_offset FROM {database}.partition_progress FINAL WHERE topic = 'prosthesis.log'"
-        found = {partition: (topic_id, handled) for partition, topic_id, handled in self.client.execute(query)}
-        topic_id, handled = found.get(rule.partition, (next(iter(found.values()))[0], -1) if found else (None, None))
-        return Generation(database, state, topic_id, handled)
+        rows = read_progress(self.client, database, LOG_TOPIC)
+        handled = {row.partition: row.handled_offset for row in rows}.get(rule.partition, -1)
+        return Generation(database, state, rows[0].topic_id, handled) if rows else Generation(database, state, None, None)
 
     # -- removal --------------------------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from confluent_kafka import KafkaError, Message, Producer
 from reconciliation.source_sql import query, table
 from schemas.commands import Command, encode_command
 from schemas.keys import LOG_TOPIC, prosthesis_key
-from schemas.mapping import SourceMapping
+from schemas.mapping import SourceMapping, signals_table
 from service_kit.settings import KafkaSettings, PostgresSettings
 
 IDS_PER_SIGNAL = 1000
@@ -83,8 +83,7 @@ def ask_for_condition(database: PostgresSettings, of: str, column: str, values: 
 
 def _signal(database: PostgresSettings, beside: str, data: Sequence[Mapping[str, Any]]) -> None:
     """Write ``execute-snapshot`` signals into the signal table of the schema of table *beside*."""
-    schema = beside.rpartition(".")[0]
-    signals = f"{schema}.debezium_signals" if schema else "debezium_signals"
+    signals = signals_table(beside)
     with psycopg.connect(**database.conninfo()) as connection:  # type: ignore[arg-type]  # keyword arguments of mixed types
         for one in data:
             parameters = {"id": f"repair-{uuid.uuid4()}", "type": "execute-snapshot", "data": json.dumps(one)}

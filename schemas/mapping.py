@@ -112,6 +112,12 @@ class TelemetryTable(_Strict):
     latitude: Angle | None = None
     longitude: Angle | None = None
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that the mapping names, in its order."""
+        named = (getattr(self, name) for name in type(self).model_fields if name != "table")
+        return tuple(column.column for column in named if column is not None)
+
     @model_validator(mode="after")
     def _facets_are_whole(self) -> TelemetryTable:
         groups = {
@@ -192,3 +198,9 @@ class SourceMapping(_Strict):
 def bare(table: str) -> str:
     """The table's name without its schema, as Debezium's ``source.table`` has it."""
     return table.rpartition(".")[2]
+
+
+def signals_table(table: str) -> str:
+    """Debezium's signal table, by which rows of *table* are asked for again: it stands in the same schema."""
+    schema = table.rpartition(".")[0]
+    return f"{schema}.debezium_signals" if schema else "debezium_signals"

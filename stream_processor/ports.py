@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from schemas.erasure_rules import ErasureRule
+from schemas.partition_progress import PartitionProgress
 from schemas.raw_telemetry import Ints, TelemetryColumns
 from stream_processor.domain.duplicates import EventId, KnownEvent
 from stream_processor.domain.facets.base import MartColumns
@@ -46,18 +47,6 @@ class StoredOwnership:
     partition: int
     offset: int
     document: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class StoredProgress:
-    """How far a partition is handled. *as_of_ms*: the source's time of the last record handled."""
-
-    topic: str
-    partition: int
-    topic_id: str
-    partition_count: int
-    handled_offset: int
-    as_of_ms: int
 
 
 class ReportStore(Protocol):
@@ -104,8 +93,8 @@ class ReportStore(Protocol):
     def write_reports(self, columns: MartColumns) -> None: ...
     def write_states(self, states: StateColumns) -> None: ...
     def write_ownership(self, documents: Sequence[StoredOwnership]) -> None: ...
-    def write_progress(self, progress: Sequence[StoredProgress]) -> None: ...
-    def progress(self, topic: str) -> list[StoredProgress]: ...
+    def write_progress(self, progress: Sequence[PartitionProgress]) -> None: ...
+    def progress(self, topic: str) -> list[PartitionProgress]: ...
 
 
 class StoreUnavailable(RuntimeError):  # noqa: N818 - named for what it is

@@ -8,16 +8,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import clickhouse_driver.numpy.helpers  # noqa: F401 - imports pandas, half a second; the driver would do it within the first batch
 import numpy as np
 from clickhouse_driver.errors import ServerException
 
-from schemas import raw_telemetry
+from schemas import partition_progress, raw_telemetry
 from schemas.erasure_rules import COLUMNS as RULE_COLUMNS
 from schemas.erasure_rules import ErasureRule, from_row, select_rules, to_row
+from schemas.partition_progress import PartitionProgress
 from schemas.raw_telemetry import STORED, Ints, TelemetryColumns
 from service_kit import clickhouse
 from service_kit.clickhouse_errors import Trouble, trouble_of
@@ -29,7 +29,6 @@ from stream_processor.domain.fold import FOLD_FORMAT
 from stream_processor.ports import (
     StateColumns,
     StoredOwnership,
-    StoredProgress,
     StoredState,
     StoreUnavailable,
     StoreUnusable,
@@ -128,9 +127,8 @@ class ClickHouseStore:
                 parts.append(_events(columns))
         return ids, TelemetryColumns.concatenate(parts)
 
-    def progress(self, topic: str) -> list[StoredProgress]:
-        query = "SELECT topic, log_partition, topic_id, partition_count, handled_offset, toUnixTimestamp64Milli(as_of) FROM partition_progress FINAL WHERE topic = %(topic)s"
-        return [StoredProgress(*row) for row in self._query(query, {"topic": topic})]
+    def progress(self, topic: str) -> list[PartitionProgress]:
+        return [partition_progress.from_row(row) for row in self._query(partition_progress.select_progress(), {"topics": (topic,)})]
 
     def erasures(self) -> list[ErasureRule]:
         return [from_row(row) for row in self._query(select_rules(self._rules), {})]
@@ -176,14 +174,10 @@ class ClickHouseStore:
         columns = ("prosthesis_id", "crm_offset", "log_partition", "log_offset", "document")
         self._insert("ownership", columns, list(zip(*rows, strict=True)))
 
-    def write_progress(self, progress: Sequence[StoredProgress]) -> None:
-        rows = [
-            (p.topic, p.partition, p.topic_id, p.partition_count, p.handled_offset, datetime.fromtimestamp(p.as_of_ms / 1000, UTC))
-            for p in progress
-        ]
-        columns = ("topic", "log_partition", "topic_id", "partition_count", "handled_offset", "as_of")
+    def write_progress(self, progress: Sequence[PartitionProgress]) -> None:
+        rows = list(map(partition_progress.to_row, progress))
         if rows:
-            self._insert("partition_progress", columns, list(zip(*rows, strict=True)))
+            self._insert("partition_progress", partition_progress.COLUMNS, list(zip(*rows, strict=True)))
 
     def _insert(self, table: str, names: Sequence[str], columns: Sequence[Any], *, use_numpy: bool = False) -> None:
         query = f"INSERT INTO {table} ({', '.join(names)}) VALUES"

@@ -18,12 +18,13 @@ from pydantic import SecretStr
 
 from clickhouse.migrator import Migrator
 from schemas.erasure_rules import ErasureRule
+from schemas.partition_progress import PartitionProgress
 from schemas.raw_telemetry import Ints, TelemetryColumns
 from service_kit.settings import ClickHouseSettings
 from stream_processor.adapters.clickhouse import ClickHouseStore
 from stream_processor.domain.duplicates import KnownEvent
 from stream_processor.domain.fold import FOLD_FORMAT
-from stream_processor.ports import ReportStore, StateColumns, StoredOwnership, StoredProgress, StoredState, StoreUnavailable
+from stream_processor.ports import ReportStore, StateColumns, StoredOwnership, StoredState, StoreUnavailable
 from tests.support.endpoints import ClickHouseEndpoint
 from tests.support.memory_store import MemoryStore
 
@@ -187,9 +188,9 @@ def test_ownership_is_kept_by_the_crm_offset(store: ReportStore) -> None:
 
 
 def test_progress_never_goes_back(store: ReportStore) -> None:
-    store.write_progress([StoredProgress("t", 3, "id", 24, 9, 1_700_000_000_123)])
-    store.write_progress([StoredProgress("t", 3, "id", 24, 8, 1_800_000_000_000)])
-    assert store.progress("t") == [StoredProgress("t", 3, "id", 24, 9, 1_700_000_000_123)]
+    store.write_progress([PartitionProgress("t", 3, "id", 24, 9, 1_700_000_000_123)])
+    store.write_progress([PartitionProgress("t", 3, "id", 24, 8, 1_800_000_000_000)])
+    assert store.progress("t") == [PartitionProgress("t", 3, "id", 24, 9, 1_700_000_000_123)]
     assert store.progress("other") == []
 
 

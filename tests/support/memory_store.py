@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 
 from schemas.erasure_rules import ErasureRule
+from schemas.partition_progress import PartitionProgress
 from schemas.raw_telemetry import RAW, Ints, TelemetryColumns
 from stream_processor.domain.calendar import QUARTER_US, day_date
 from stream_processor.domain.duplicates import EventId, KnownEvent
 from stream_processor.domain.facets.base import MartColumns
 from stream_processor.domain.fold import FOLD_FORMAT
-from stream_processor.ports import StateColumns, StoredOwnership, StoredProgress, StoredState, StoreUnavailable
+from stream_processor.ports import StateColumns, StoredOwnership, StoredState, StoreUnavailable
 
 DAY_US = 96 * QUARTER_US
 
@@ -31,7 +32,7 @@ class MemoryStore:
         self.reports: dict[tuple[str, Any, str], dict[str, Any]] = {}
         self.state: dict[tuple[int, str, str], StoredState] = {}
         self.documents: dict[str, StoredOwnership] = {}
-        self.positions: dict[tuple[str, int], StoredProgress] = {}
+        self.positions: dict[tuple[str, int], PartitionProgress] = {}
         self.rules: dict[tuple[str, str], ErasureRule] = {}
         self.lookups = 0
 
@@ -84,7 +85,7 @@ class MemoryStore:
         columns = {name: np.array([row[name] for _, row in chosen], dtype=raw.dtype) for name, raw in RAW.items()}
         return [prosthesis for prosthesis, _ in chosen], TelemetryColumns(**columns)
 
-    def progress(self, topic: str) -> list[StoredProgress]:
+    def progress(self, topic: str) -> list[PartitionProgress]:
         return [row for (name, _), row in self.positions.items() if name == topic]
 
     def erasures(self) -> list[ErasureRule]:
@@ -153,7 +154,7 @@ class MemoryStore:
             if known is None or document.crm_offset >= known.crm_offset:
                 self.documents[document.prosthesis_id] = document
 
-    def write_progress(self, progress: Sequence[StoredProgress]) -> None:
+    def write_progress(self, progress: Sequence[PartitionProgress]) -> None:
         for row in progress:
             known = self.positions.get((row.topic, row.partition))
             if known is None or row.handled_offset >= known.handled_offset:

@@ -18,7 +18,7 @@ from stream_processor.engine import Engine, EngineSettings
 from tests.support.log_model import LogRecord
 from tests.support.memory_store import MemoryStore
 
-MAPPING = SourceMapping.read(Path(__file__).parents[1] / "support" / "mappings" / "clinic.yaml")
+MAPPING = SourceMapping.read(Path(__file__).parents[1] / "support" / "clinic" / "mapping.yaml")
 LIMB = "0b5f1c1e-7d0a-4c8e-9f0e-0d8f6f0a1b2c"
 PATIENT = "11111111-2222-4333-8444-555555555555"
 PARTITIONS = 4
