@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from random import Random
 from unittest.mock import patch
 
 import structlog
@@ -77,7 +78,8 @@ def run(of: Schedule, *, keep: bool = False) -> Verdict:
     world = World(of, keep=keep)
     error: Exception | None = None
     try:
-        world.run()
+        with patch("service_kit.retries.random", Random(f"jitter {of.seed}")):
+            world.run()
     except Exception as raised:
         error = raised
     return Verdict(

@@ -19,7 +19,6 @@ from tests.simulation.group import LOOK_S, Group
 from tests.simulation.machine import Machine
 from tests.simulation.schedule import Operation, Schedule
 from tests.simulation.sources import TOPICS, Connector, Crm, Telemetry
-from tests.simulation.store import Fault
 from tests.simulation.virtual import WORLD, VirtualLoop
 from tests.simulation.watch import Broken, Watch
 from tests.support.memory_store import MemoryStore
@@ -345,4 +344,3 @@ def _world_context() -> Any:
 
 
 WORLD_CONTEXT = _world_context()
-_ = Fault
