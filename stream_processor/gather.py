@@ -145,7 +145,9 @@ def _suspects(batch: Batch, assignment: Assignment, at: Ints) -> Ints:
 
 def _look_up(batch: Batch, assignment: Assignment, at: Ints) -> dict[Identity, KnownEvent]:
     """What raw has of the events at the positions *at*, and of those that changes are about: what a change says was there need not be what is known."""
-    ids = {identity_of(batch.inserts.columns, i) for i in at.tolist()} | {change_identity(device, change) for device, change in batch.changes}
+    ids = {identity_of(batch.inserts.columns, i) for i in at.tolist()} | {
+        change_identity(device, change) for device, change in batch.changes
+    }
     if not ids:
         return {}
     batch.outcome.lookups += len(at)

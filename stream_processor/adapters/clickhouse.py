@@ -211,9 +211,7 @@ def _chunks(keys: Sequence[T]) -> Iterator[list[T]]:
 def _state(row: Any) -> StoredState:
     day, prosthesis_id, user_id, next_offset, fold_format, fold, errors, partition = row
     by_code = {code.decode(): count for code, count in errors.items()}
-    return StoredState(
-        day_number(day), prosthesis_id.decode(), user_id.decode(), next_offset - 1, fold_format, fold, by_code, partition
-    )
+    return StoredState(day_number(day), prosthesis_id.decode(), user_id.decode(), next_offset - 1, fold_format, fold, by_code, partition)
 
 
 def _events(columns: Sequence[Any]) -> TelemetryColumns:

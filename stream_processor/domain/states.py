@@ -52,9 +52,7 @@ class StateCache:
         """The reports known of a cached page."""
         return tuple(self._pages[page])
 
-    def add(
-        self, report: ReportId, day_starts_us: int, folded_to: int = NOTHING_FOLDED, *, stored: bool = False
-    ) -> int:
+    def add(self, report: ReportId, day_starts_us: int, folded_to: int = NOTHING_FOLDED, *, stored: bool = False) -> int:
         """A row for a report of a cached page, holding the identity."""
         if not self._free:
             self._grow()

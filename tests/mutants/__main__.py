@@ -143,7 +143,9 @@ def _copied(folder: Path) -> Path:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
     parser.add_argument("names", nargs="*", help="mutations to try (default: all)")
-    parser.add_argument("--simulate", type=int, default=0, metavar="SCHEDULES", help="let the simulation alone look for them, so many schedules long")
+    parser.add_argument(
+        "--simulate", type=int, default=0, metavar="SCHEDULES", help="let the simulation alone look for them, so many schedules long"
+    )
     parser.add_argument("--list", action="store_true", help="name them, run nothing")
     return parser
 

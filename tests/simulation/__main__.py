@@ -17,7 +17,11 @@ SHOWN = 80  # lines of a trace
 
 def main(arguments: list[str] | None = None) -> int:
     if os.environ.get("PYTHONHASHSEED") != HASH_SEED:
-        os.execve(sys.executable, [sys.executable, "-m", "tests.simulation", *(arguments or sys.argv[1:])], os.environ | {"PYTHONHASHSEED": HASH_SEED})  # noqa: S606
+        os.execve(
+            sys.executable,
+            [sys.executable, "-m", "tests.simulation", *(arguments or sys.argv[1:])],
+            os.environ | {"PYTHONHASHSEED": HASH_SEED},
+        )
     options = _parser().parse_args(arguments)
     # After the seed of hashes is what it must be.
     from tests.simulation import running, schedule, shrink  # noqa: PLC0415

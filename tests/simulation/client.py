@@ -268,8 +268,9 @@ class Client:
         offsets = {at: offset for at in self._fetched if (offset := self.positions.next_offset(at)) is not None}
         member, generation = self.member_id, self.consumer_generation_id
         if offsets:
-            await asyncio.sleep(self.machine.commit_delay())
-            if not self.machine.commit_is_lost():
+            seconds, lost = self.machine.commit_fault()
+            await asyncio.sleep(seconds)
+            if not lost:
                 self.machine.world.group.commit(member, generation, offsets)
 
     def _now(self) -> float:

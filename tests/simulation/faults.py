@@ -22,7 +22,7 @@ class Faults:
         self._armed.clear()
         self.store_is_away = False
 
-    def take(self, effect: str, machine: str) -> Fault | None:  # noqa: ARG002 - whose effect it is does not matter yet
+    def take(self, effect: str) -> Fault | None:
         for i, (wanted, fault) in enumerate(self._armed):
             if wanted == effect:
                 del self._armed[i]

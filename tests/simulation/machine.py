@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from collections.abc import Awaitable, Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from schemas.keys import CRM_TOPIC, LOG_TOPIC
@@ -17,7 +17,7 @@ from stream_processor.app import Processor, Topics
 from stream_processor.settings import ProcessorSection, ProcessorSettings
 from stream_processor.worker import Worker
 from tests.simulation.client import Client
-from tests.simulation.store import SimulatedStore
+from tests.simulation.store import Fault, SimulatedStore
 from tests.simulation.virtual import PROCESS, Ended, Process, give_way
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ SETTINGS = ProcessorSettings(
     clickhouse=ClickHouseSettings(host="simulated", user="simulated", password="simulated", database="simulated"),  # type: ignore[arg-type]
     processor=ProcessorSection(batch_records=200, cached_states=20, store_deadline_s=20, dead_letters_a_minute=300),
 )
+
+LATE_COMMIT_S = 12.0  # longer than a session: by then the group has moved on
 
 
 class SimulatedProcessor(Processor):
@@ -83,23 +85,21 @@ class Machine(Process):
             self.world.ended(self, code)
         raise Ended
 
-    def commit_delay(self) -> float:
-        late = self.world.faults.take("commit", self.name)
-        return 12.0 if late == "late" else self.chance.random() * 0.05
-
-    def commit_is_lost(self) -> bool:
-        return self.world.faults.take("commit", self.name) == "before"
+    def commit_fault(self) -> tuple[float, bool]:
+        """How long a commit takes, and whether it comes to nothing."""
+        fault = self.world.faults.take("commit")
+        return (LATE_COMMIT_S if fault is Fault.LATE else self.chance.random() * 0.05), fault is Fault.BEFORE
 
     def send(
         self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]]
     ) -> Awaitable[None]:
         """A producer's send: it keeps the order, is acknowledged later, repeated, or given up with or without effect."""
-        fault = self.world.faults.take("send", self.name)
-        if fault != "before":
-            for _ in range(2 if fault == "in the middle" else 1):
+        fault = self.world.faults.take("send")
+        if fault is not Fault.BEFORE:
+            for _ in range(2 if fault is Fault.PART else 1):
                 offset = self.world.broker.append(topic, partition, key, value, headers)
                 self.say(f"sends {topic}/{partition}@{offset}")
-        return self._acknowledgement(refused=fault in {"before", "after"})
+        return self._acknowledgement(refused=fault in {Fault.BEFORE, Fault.AFTER})
 
     async def _acknowledgement(self, *, refused: bool) -> None:
         await asyncio.sleep(self.chance.random() * 0.02)
@@ -151,4 +151,3 @@ def membership(_settings: Any, _group: str, topic: str) -> Membership:
 def serving_configuration(_settings: Any, _generation: int | None) -> ServingConfiguration:
     give_way(0.01)
     return SERVING
-

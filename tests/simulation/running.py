@@ -49,7 +49,6 @@ class Verdict:
     error: Exception | None = None
     met: Counter[tuple[str, str]] = field(default_factory=Counter)
     trace: list[str] | None = None
-    two_contents: int = 0
 
 
 @contextmanager
@@ -64,7 +63,9 @@ def replaced_edges() -> Iterator[None]:
             stack.enter_context(patch(name, size))
         stack.enter_context(patch.object(SourceMapping, "read", functools.partial(_same, mapping)))
         stack.enter_context(patch("stream_processor.engine.LogDecoder", lambda of: decoders.setdefault(id(of), LogDecoder(of))))
-        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL), logger_factory=structlog.ReturnLoggerFactory())
+        structlog.configure(
+            wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL), logger_factory=structlog.ReturnLoggerFactory()
+        )
         yield
 
 
@@ -82,6 +83,4 @@ def run(of: Schedule, *, keep: bool = False) -> Verdict:
             world.run()
     except Exception as raised:
         error = raised
-    return Verdict(
-        world.trace_hash, world.loop.steps, time.process_time() - began, error, world.faults.met, world.trace, world.watch.two_contents
-    )
+    return Verdict(world.trace_hash, world.loop.steps, time.process_time() - began, error, world.faults.met, world.trace)

@@ -72,9 +72,7 @@ def schedule(seed: int) -> Schedule:
     pool = {**WORK, **{name: weight * 0.7 for name, weight in faults.items()}}
     names, weights = list(pool), list(pool.values())
     count = chance.randrange(OPERATIONS // 3, OPERATIONS * 3 // 2)
-    operations = [
-        Operation(round(chance.random() * SECONDS, 3), chance.choices(names, weights)[0], f"{seed}/{i}") for i in range(count)
-    ]
+    operations = [Operation(round(chance.random() * SECONDS, 3), chance.choices(names, weights)[0], f"{seed}/{i}") for i in range(count)]
     return Schedule(seed, chance.choice((1, 1, 2, 2, 3)), tuple(sorted(operations, key=lambda operation: operation.at_s)))
 
 
@@ -109,7 +107,12 @@ def event(chance: Random) -> dict[str, Any]:
 
 
 def customer(chance: Random, number: int) -> dict[str, Any]:
-    return {"customer_id": number, "user_id": f"user-{number}", "full_name": f"Name {chance.randrange(3)}", "timezone": chance.choice(ZONES)}
+    return {
+        "customer_id": number,
+        "user_id": f"user-{number}",
+        "full_name": f"Name {chance.randrange(3)}",
+        "timezone": chance.choice(ZONES),
+    }
 
 
 def contract(chance: Random, number: int, customers: list[int]) -> dict[str, Any]:

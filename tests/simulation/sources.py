@@ -27,9 +27,7 @@ class Telemetry(Sources):
     def _append(self, key: bytes, value: bytes | None) -> None:
         self.wal.append((key, value, self._once))
 
-    def _emit(
-        self, op: str, before: Row | None, after: Row | None, *, same_lsn: bool = False, lsn: int | None = -1
-    ) -> None:
+    def _emit(self, op: str, before: Row | None, after: Row | None, *, same_lsn: bool = False, lsn: int | None = -1) -> None:
         row = after or before or {}
         if self._window is not None and lsn is not None:
             self._window.pop(row["event_id"], None)
@@ -101,7 +99,11 @@ class Crm:
 
     def _document(self, prosthesis: int) -> OwnershipDocument:
         row = self.tables["prostheses"].get(prosthesis, {})
-        contracts = [c for c in self.tables["contracts"].values() if c["prosthesis_id"] == prosthesis and c["customer_id"] in self.tables["customers"]]
+        contracts = [
+            c
+            for c in self.tables["contracts"].values()
+            if c["prosthesis_id"] == prosthesis and c["customer_id"] in self.tables["customers"]
+        ]
         bounds = sorted({c["starts_us"] for c in contracts} | {c["ends_us"] for c in contracts if c["ends_us"] is not None})
         pieces: list[Ownership] = []
         for begin, end in itertools.pairwise([*bounds, None]):

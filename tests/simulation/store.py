@@ -31,7 +31,17 @@ class Fault(StrEnum):
 
 
 EFFECTS = ("write_erasures", "write_telemetry", "write_states", "write_reports", "write_ownership", "write_progress")
-READS = ("ownership", "states", "known_events", "telemetry", "highest_event_ids", "erasures", "progress", "days_with_telemetry", "has_telemetry")
+READS = (
+    "ownership",
+    "states",
+    "known_events",
+    "telemetry",
+    "highest_event_ids",
+    "erasures",
+    "progress",
+    "days_with_telemetry",
+    "has_telemetry",
+)
 
 
 class SimulatedStore:
@@ -51,7 +61,7 @@ class SimulatedStore:
     def _call(self, name: str, arguments: tuple[Any, ...]) -> Any:
         machine, world = self._machine, self._machine.world
         give_way(machine.chance.random() * CALL_S)
-        fault = world.faults.take(name, machine.name)
+        fault = world.faults.take(name)
         if world.faults.store_is_away or fault is Fault.BEFORE:
             machine.say(f"{name}: unavailable")
             raise StoreUnavailable(f"simulated: {name}")

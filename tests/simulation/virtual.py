@@ -51,7 +51,7 @@ class Ended(BaseException):
     """A process ended itself."""
 
 
-class Stuck(AssertionError):
+class Stuck(AssertionError):  # noqa: N818 - named for what it is
     """Nothing can happen any more."""
 
 

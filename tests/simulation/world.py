@@ -330,7 +330,9 @@ class World:
     # -- what the naive recomputation needs
 
     def erase_commands(self) -> list[Erase]:
-        return [_decode_erase(record.value) for record in self.broker.values(LOG_TOPIC) if record.value and b'"type":"erase"' in record.value]
+        return [
+            _decode_erase(record.value) for record in self.broker.values(LOG_TOPIC) if record.value and b'"type":"erase"' in record.value
+        ]
 
 
 def raise_in_world(world: World, text: str) -> None:

@@ -132,7 +132,9 @@ def test_a_snapshot_takes_an_event_out_that_a_lost_change_moved_to_where_nobody_
     assert world.store.live_reports() == world.sources.mart() == {}
 
 
-@pytest.mark.parametrize("lost", [{"recorded_us": NOON - 9 * DAY}, {"battery_percent": 101}, {"recorded_us": NOON - 100 * DAY}, {"recorded_us": NOON + 1}])
+@pytest.mark.parametrize(
+    "lost", [{"recorded_us": NOON - 9 * DAY}, {"battery_percent": 101}, {"recorded_us": NOON - 100 * DAY}, {"recorded_us": NOON + 1}]
+)
 @pytest.mark.parametrize("then", ["delete", "break", "correct", "move"])
 @pytest.mark.parametrize("crash", [False, True])
 def test_a_change_takes_the_place_of_what_is_known_whatever_it_says_was_there(lost: dict[str, Any], then: str, *, crash: bool) -> None:
@@ -144,7 +146,9 @@ def test_a_change_takes_the_place_of_what_is_known_whatever_it_says_was_there(lo
     if then == "delete":
         of.delete(1)
     else:
-        of.update(1, {"break": {"battery_percent": 102}, "correct": {"battery_percent": 60}, "move": {"recorded_us": NOON - 30 * DAY}}[then])
+        of.update(
+            1, {"break": {"battery_percent": 102}, "correct": {"battery_percent": 60}, "move": {"recorded_us": NOON - 30 * DAY}}[then]
+        )
     if crash:
         with pytest.raises(Exception, match="injected"):
             engine(Faults(world.store, 1, after=True)).process(world.unhandled(), epoch=1)
