@@ -176,8 +176,9 @@ def check(store: MemoryStore, sources: Sources) -> None:
 
 cut_lists = st.lists(st.integers(1, 12), min_size=1, max_size=5)
 worlds = st.lists(changes, max_size=40)
-# Without erasures: what they leave in raw until the eraser comes is another test's.
-calm_worlds = st.lists(changes.filter(lambda step: step[0] != "erase"), max_size=40)
+# Without erasures, because what they leave in raw until the eraser comes is another test's, and without records that come again: of an event that was moved into an erased
+# time and removed nobody knows any more, so that its first insert would be news (ADR 31).
+calm_worlds = st.lists(changes.filter(lambda step: step[0] not in {"redeliver", "erase"}), max_size=40)
 relaxed = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 

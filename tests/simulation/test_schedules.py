@@ -12,6 +12,8 @@ from stream_processor import apply
 from tests.simulation import running, shrink
 from tests.simulation.schedule import schedule
 
+pytestmark = pytest.mark.timeout(900)
+
 FIXED, FRESH = 250, 150
 ALIKE = 12
 
@@ -19,7 +21,7 @@ ALIKE = 12
 def simulate(*arguments: str) -> str:
     """What the command says. It runs in a process of its own, whose hashes of texts are always the same."""
     command = [sys.executable, "-W", "ignore", "-m", "tests.simulation", *arguments]
-    finished = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=850, check=False)
     assert finished.returncode == 0, (finished.stdout + finished.stderr)[-12_000:]
     return finished.stdout
 
