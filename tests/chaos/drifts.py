@@ -30,7 +30,7 @@ class Drift:
     """*says*: in the finding that names it; None: it is no drift, and nothing has to be healed. *reasons* of dead letters that it may leave.
 
     *hides*: rows of its time do not arrive, refused ones neither. *nulls*: a column of telemetry that Debezium may tell as null, and not as absent, of rows that are on their way when
-    its name changes. *meanwhile* is done once it is named.
+    its name changes. *meanwhile* is done once it is named. *loses_slot*: the source's replication slot is dropped, and `connectors resnapshot` is the way back.
     """
 
     name: str
@@ -42,6 +42,15 @@ class Drift:
     hides: bool = False
     nulls: str = ""
     meanwhile: Step | None = None
+    loses_slot: bool = False
+
+
+NOTHING = Step("SELECT")
+
+
+def _slot_dropped(source: Literal["crm", "telemetry"]) -> Drift:
+    says = f"replication slot bionicpro_{source} does not exist"
+    return Drift(f"slot of {source} dropped", source, NOTHING, NOTHING, says, hides=source == "telemetry", loses_slot=True)
 
 
 def _has_column(table: str, column: str) -> str:
@@ -145,6 +154,8 @@ DRIFTS = (
     _other_type("active_ms", "double precision", "integer"),
     _without_identity("crm.customers"),
     _renamed("crm.prostheses", "model"),
+    _slot_dropped("telemetry"),
+    _slot_dropped("crm"),
 )
 
 

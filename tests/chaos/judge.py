@@ -51,7 +51,7 @@ class Judge:
             self.sources = load(SourceSettings)
         patient = settings.reconciliation.model_copy(update={"barrier_timeout_s": BARRIER_S})
         self.settings = settings.model_copy(update={"reconciliation": patient})
-        self._connect = ConnectSettings.model_validate(
+        self.connect = ConnectSettings.model_validate(
             {name: variables[f"BIONICPRO_CONNECT__{name.upper()}"] for name in ("url", "username", "password")}
         )
         self._oracle = Oracle(SourceMapping.read())
@@ -81,7 +81,7 @@ class Judge:
         wanted = {topic: positions.ends for topic, positions in broker.topics([LOG_TOPIC, CRM_TOPIC]).items()}
         for topic, ends in wanted.items():
             self._until_committed(broker, topic, ends)
-        with Connect(self._connect.url, SETTLED_LIMIT_S, self._connect.login) as connect:
+        with Connect(self.connect.url, SETTLED_LIMIT_S, self.connect.login) as connect:
             deadline = time.monotonic() + SETTLED_LIMIT_S
             while not all(status.running for status in connect.statuses().values()):
                 if time.monotonic() > deadline:

@@ -6,21 +6,26 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
+import httpx
 import psycopg
 from clickhouse_driver.errors import Error as ClickHouseError
 from confluent_kafka import KafkaException
 
+from connectors.apply import Connect, ConnectError, Connector, read_connectors
+from connectors.resnapshot import resnapshot
 from connectors.watch import SourceSettings, contracts, look
 from reconciliation import repair
 from reconciliation.barrier import BarrierError
 from reconciliation.commands import CommandError
 from reconciliation.mart import MartError
 from reconciliation.settings import ReconciliationSettings
+from service_kit.settings import ConnectSettings
 from tests.chaos.drifts import Drift, Step
 from tests.chaos.workload import Operation, Plan
 
 REPAIR_ROUNDS = 4
 REPAIR_WAIT_S = 30.0
+CALL_LIMIT_S, SNAPSHOT_LIMIT_S = 30.0, 90.0
 UNREACHABLE = "cannot be looked at"
 
 
@@ -37,6 +42,7 @@ class Owner:
         conninfo: Mapping[str, dict[str, Any]],
         sources: SourceSettings,
         settings: ReconciliationSettings,
+        connect: ConnectSettings,
     ) -> None:
         limits = settings.reconciliation.model_copy(update={"rounds": REPAIR_ROUNDS, "repair_timeout_s": REPAIR_WAIT_S})
         self._conninfo = conninfo
@@ -44,6 +50,8 @@ class Owner:
         self._settings = settings.model_copy(update={"reconciliation": limits})
         self._days = tuple(day.date() for day in plan.days)
         self._contracts = contracts(sources.watch.mapping)
+        self._connectors: Mapping[str, Connector] = {connector.name: connector for connector in read_connectors()}
+        self._connect = connect
         self.drift: Drift | None = None
         self.hiding = False
 
@@ -54,13 +62,19 @@ class Owner:
         match operation.what:
             case "drift":
                 self.hiding = drift.hides
-                self._step(drift, drift.apply, {})
+                if drift.loses_slot:
+                    self._drop_slot(drift)
+                else:
+                    self._step(drift, drift.apply, {})
             case "notice":
                 self._look(drift, named=drift.says is not None)
             case "meanwhile" if drift.meanwhile is not None:
                 self._step(drift, drift.meanwhile, operation.details["values"])
             case "mend":
-                self._step(drift, drift.mend, {})
+                if drift.loses_slot:
+                    self._resnapshot(drift)
+                else:
+                    self._step(drift, drift.mend, {})
                 self.hiding = False
             case "well":
                 self._look(drift, named=False)
@@ -76,13 +90,36 @@ class Owner:
             if done is None or not done[0]:
                 connection.execute((step.statements.format(**values) if values else step.statements).encode())
 
+    def _drop_slot(self, drift: Drift) -> None:
+        """As an administrator under pressure does: end whoever reads it, and drop it before they are back."""
+        slot = self._connectors[drift.database].config["slot.name"]
+        with psycopg.connect(**self._conninfo[drift.database] | {"connect_timeout": 5}, autocommit=True) as connection:
+            connection.execute("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = %s AND active", (slot,))
+            there = connection.execute("SELECT FROM pg_replication_slots WHERE slot_name = %s", (slot,)).fetchone()
+            if there is not None:
+                try:
+                    connection.execute("SELECT pg_drop_replication_slot(%s)", (slot,))
+                except psycopg.errors.ObjectInUse as error:
+                    raise NotYetError(str(error)) from error
+
+    def _resnapshot(self, drift: Drift) -> None:
+        """What ``bionicpro connectors resnapshot`` does."""
+        database = self._sources.crm_db if drift.database == "crm" else self._sources.telemetry_db
+        try:
+            with Connect(self._connect.url, CALL_LIMIT_S, self._connect.login) as connect:
+                resnapshot(
+                    connect, self._connectors[drift.database], database, owner=None, deadline_s=SNAPSHOT_LIMIT_S, say=lambda _line: None
+                )
+        except (ConnectError, httpx.HTTPError) as error:
+            raise NotYetError(str(error)) from error
+
     def _look(self, drift: Drift, *, named: bool) -> None:
         """What ``bionicpro connectors check`` says."""
         found = look(self._sources, self._contracts[drift.database], None).findings
         whats = [finding.what for finding in found]
         if any(UNREACHABLE in what for what in whats):
             raise NotYetError(whats)
-        of_tables = [what for what in whats if "slot" not in what]  # an idle slot is a fault of the schedule's
+        of_tables = [what for what in whats if "slot" not in what or drift.loses_slot]  # an idle slot is a fault of the schedule's
         if named:
             assert any(drift.says in what for what in of_tables if drift.says), f"{drift.name} was not named: {whats}"
         else:

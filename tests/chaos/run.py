@@ -108,7 +108,7 @@ class Run:
         lane, settings = self._lane, self._judge.settings
         signals: PostgresSettings = settings.telemetry_db
         superuser = {database: lane.postgres(database, SUPERUSER) for database in ("crm", "telemetry")}
-        owner = Owner(self._plan, superuser, self._judge.sources, settings)
+        owner = Owner(self._plan, superuser, self._judge.sources, settings, self._judge.connect)
         return Execution(
             self._plan, lane.postgres("telemetry", "telemetry_ingest"), lane.postgres("crm", "crm_app"), signals, settings.kafka, owner
         )  # fmt: skip
