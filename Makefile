@@ -4,7 +4,7 @@ VENV := .venv/bin
 SET_UP := test -x $(VENV)/python || { echo "nothing is set up here: run make up"; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help prepare up down reset test test-bare test-compose chaos mutants load bench lint format types lock sbom
+.PHONY: help prepare up down reset test test-bare test-compose chaos simulate mutants load bench lint format types lock sbom
 
 help: ## this menu
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ test-compose: prepare ## deploy/compose.yml for real: built from packages, used,
 chaos: prepare ## faults injected into the whole system, by seed (SEED=n MINUTES=n RESULTS=file LANES=n)
 	@$(VENV)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) \
 		$(if $(RESULTS),--results $(RESULTS)) $(if $(LANES),--lanes $(LANES))
+
+simulate: prepare ## the whole worker group over simulated servers, by seed (SEED=n SCHEDULES=n)
+	@$(VENV)/python -m tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(SCHEDULES),--schedules $(SCHEDULES))
 
 mutants: prepare ## does every mutation of the product fail a test? (NAMES=…: only these)
 	@$(VENV)/python -m tests.mutants $(NAMES)

@@ -24,7 +24,7 @@ from tests.support.kept_logs import RUN
 from tests.support.system import BACKENDS, RunningBackend, System, usual_backend
 
 # Also the order in which they run: what fails fast goes first.
-KINDS = ("unit", "property", "contract", "integration", "security", "e2e", "chaos")
+KINDS = ("unit", "property", "simulation", "contract", "integration", "security", "e2e", "chaos")
 HERE = Path(__file__).parent
 SYSTEM = pytest.StashKey[System]()
 # Servers begin to start when the tests are known, so that they are ready when the first one asks.
