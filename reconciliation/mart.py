@@ -11,10 +11,12 @@ from importlib import resources
 from clickhouse_driver import Client
 
 from reconciliation.day_range import DayRange
+from reconciliation.digests import Digest, ProsthesisDay
 from reconciliation.erasures import Erased, read_erased
 from reconciliation.fields import FIELDS, Key, Rows, Values, normal
 from schemas import mart, raw_telemetry
 from schemas.generations import database_of
+from schemas.mapping import IdType
 from schemas.ownership import OwnershipDocument
 from schemas.ownership import decode as decode_document
 from schemas.retention import QUERY as RETENTION_QUERY
@@ -25,6 +27,8 @@ from service_kit.settings import ClickHouseSettings
 _EPOCH = date(1970, 1, 1)
 _KEYS_PER_QUERY = 2_000
 _COMPARED = ",\n    ".join(mart.exact(name) for name in FIELDS)
+_HASHED = ", '|', ".join(f"toString({raw_telemetry.whole(name)})" for name in raw_telemetry.CONTENT)
+_UUID = "lower(concat(leftPad(hex(event_id_hi), 16, '0'), leftPad(hex(event_id_lo), 16, '0')))"
 _CONTENT = ",\n    ".join(raw_telemetry.whole(name) for name in raw_telemetry.CONTENT)
 
 
@@ -146,9 +150,18 @@ class Mart:
         count, first, last = self.client.execute(query)[0]
         return DayRange(first, last) if count else None
 
-    def raw_events(self, first_us: int, end_us: int) -> Iterator[tuple[str, int, int, tuple[int | str, ...], Position]]:
-        """Raw telemetry recorded in [first_us, end_us) that is not deleted: prosthesis, id in halves, content, position."""
-        for row in self.client.execute_iter(_query("raw"), {"first_us": first_us, "end_us": end_us}):
+    def raw_digests(self, first_us: int, end_us: int, id_type: IdType) -> dict[ProsthesisDay, Digest]:
+        """Raw telemetry recorded in [first_us, end_us) that is not deleted, by prosthesis and UTC day."""
+        query = _query("raw_digests").replace("{id}", _UUID if id_type == "uuid" else "toString(event_id_lo)").replace("{hashed}", _HASHED)
+        rows = self.client.execute_iter(query, {"first_us": first_us, "end_us": end_us})
+        return {(prosthesis, day): Digest(count, checksum) for prosthesis, day, count, checksum in rows}
+
+    def raw_events(
+        self, first_us: int, end_us: int, prostheses: Sequence[str]
+    ) -> Iterator[tuple[str, int, int, tuple[int | str, ...], Position]]:
+        """Raw telemetry of *prostheses*, recorded in [first_us, end_us), that is not deleted: prosthesis, id in halves, content, position."""
+        parameters = {"first_us": first_us, "end_us": end_us, "prostheses": tuple(prostheses)}
+        for row in self.client.execute_iter(_query("raw"), parameters):
             yield row[0], row[1], row[2], tuple(row[3:-2]), Position(row[-2], row[-1])
 
     def raw_contents(self, keys: Sequence[tuple[str, int, int]]) -> dict[tuple[str, int, int], tuple[int | str, ...]]:

@@ -17,6 +17,7 @@ import typer
 from clickhouse_driver import Client
 from typer.testing import CliRunner, Result
 
+from cli.states import unlike
 from reconciliation import cli
 from reconciliation.fields import FIELDS
 from reconciliation.settings import ReconciliationSettings
@@ -96,8 +97,8 @@ class Case:
     def command(self, name: str, *options: str) -> Result:
         """Run the command as a shell would, with the operator's variables, for this case's days."""
         app = typer.Typer()
-        app.command("verify")(cli.verify)
-        app.command("repair")(cli.repair)
+        for command in cli.commands(states=unlike):
+            app.command()(command)
         return CliRunner().invoke(
             app, [name, "--from", str(self.first), "--to", str(self.last), "--json", *options], env=dict(self.environment)
         )
