@@ -37,6 +37,7 @@ PARTS: tuple[tuple[str, tuple[str, ...], bool], ...] = (
 NAMES = tuple(name for name, _, _ in PARTS)
 # Of those whose tasks run inside the scheduler's worker processes.
 PARALLEL_TASKS = 2
+WAIT_S = 600
 
 
 def programs(instance: Instance) -> list[Program]:
@@ -44,7 +45,11 @@ def programs(instance: Instance) -> list[Program]:
         Program(
             name=name,
             command=launched(
-                (str(COMMAND), *arguments), wait=(f"127.0.0.1:{instance.ports['postgres']}",), env_file=instance.env_file(name)
+                (str(COMMAND), *arguments),
+                # All but the api-server talk to it: a task that cannot reach it has failed.
+                wait=tuple(f"127.0.0.1:{instance.ports[port]}" for port in ("postgres", *(("airflow",) if name != "airflow" else ()))),
+                env_file=instance.env_file(name),
+                deadline_s=WAIT_S,
             ),
             directory=instance.data("airflow"),
             stop_wait_s=30,
@@ -72,20 +77,22 @@ def settings(instance: Instance) -> dict[str, str]:
         "PYTHONPATH": str(paths.REPOSITORY),
         "PYTHONDONTWRITEBYTECODE": "1",
         "SPT_NOENV": "1",  # its processes write titles, but not over the variables that orphans are known by
-        "SCARF_ANALYTICS": "false",
-        "DO_NOT_TRACK": "1",
+        "SCARF_ANALYTICS": "false",  # the usage data of packages
         **_options("CORE", DAGS_FOLDER=DAGS, EXECUTOR="LocalExecutor", PARALLELISM=PARALLEL_TASKS, LOAD_EXAMPLES="False",
                    FERNET_KEY=cipher, EXECUTION_API_SERVER_URL=f"http://127.0.0.1:{port}/execution/",
-                   DAGS_ARE_PAUSED_AT_CREATION="False", HOSTNAME_CALLABLE="airflow.utils.net.get_host_ip_address",
+                   DAGS_ARE_PAUSED_AT_CREATION="False", DAGBAG_IMPORT_TIMEOUT=240, HOSTNAME_CALLABLE="airflow.utils.net.get_host_ip_address",
                    SIMPLE_AUTH_MANAGER_USERS=f"{LOGIN}:admin", SIMPLE_AUTH_MANAGER_PASSWORDS_FILE=_passwords(instance)),
         **_options("DATABASE", SQL_ALCHEMY_CONN=f"postgresql+psycopg2://{records}",
                    SQL_ALCHEMY_CONN_ASYNC=f"postgresql+asyncpg://{records}", SQL_ALCHEMY_POOL_SIZE=3),
         **_options("API", HOST="127.0.0.1", PORT=port, BASE_URL=f"http://localhost:{port}", WORKERS=1, SECRET_KEY=instance.secrets["airflow_sessions"]),
-        **_options("API_AUTH", JWT_SECRET=instance.secrets["airflow_tokens"], JWT_ISSUER="bionicpro"),
+        **_options("API_AUTH", JWT_SECRET=hashlib.sha512(instance.secrets["airflow_tokens"].encode()).hexdigest(), JWT_ISSUER="bionicpro"),
         **_options("LOGGING", BASE_LOG_FOLDER=home / "logs", DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY=home / "logs" / "dag_processor",
                    COLORED_CONSOLE_LOG="False", FILE_TASK_HANDLER_NEW_FOLDER_PERMISSIONS="0o700", FILE_TASK_HANDLER_NEW_FILE_PERMISSIONS="0o600"),
-        **_options("DAG_PROCESSOR", PARSING_PROCESSES=1, REFRESH_INTERVAL=60),
-        **_options("USAGE_DATA_COLLECTION", ENABLED="False"),
+        # A busy machine makes everything slow, and slow is not broken.
+        **_options("DAG_PROCESSOR", PARSING_PROCESSES=1, REFRESH_INTERVAL=60, DAG_FILE_PROCESSOR_TIMEOUT=300, HEALTH_CHECK_THRESHOLD=120),
+        **_options("SCHEDULER", SCHEDULER_HEALTH_CHECK_THRESHOLD=120, TASK_INSTANCE_HEARTBEAT_TIMEOUT=600),
+        **_options("TRIGGERER", TRIGGERER_HEALTH_CHECK_THRESHOLD=120),
+        **_options("WORKERS", EXECUTION_API_TIMEOUT=60),
     }  # fmt: skip
 
 

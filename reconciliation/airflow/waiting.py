@@ -11,15 +11,14 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperatorLink, BaseSensorOperator, Connection, conf  # type: ignore[import-not-found,unused-ignore]
 from airflow.sdk.exceptions import AirflowFailException  # type: ignore[import-not-found,unused-ignore]
 from airflow.triggers.base import BaseTrigger, TriggerEvent  # type: ignore[import-not-found,unused-ignore]
 
-from reconciliation.airflow.connections import clickhouse_of
-from reconciliation.scheduled import reached
-from service_kit.settings import ClickHouseSettings
+if TYPE_CHECKING:
+    from service_kit.settings import ClickHouseSettings
 
 CONNECTION = "bionicpro_clickhouse"
 LOOK_S = 2.0
@@ -48,7 +47,7 @@ class ProcessorReached(BaseSensorOperator):
 
     def execute(self, context: Any) -> None:  # noqa: ARG002
         ordered: dict[str, int] = self.mended["ordered"]
-        if not ordered or reached(clickhouse_of(Connection.get(CONNECTION)), ordered):
+        if not ordered or _reached(_settings(Connection.get(CONNECTION)), ordered):
             return
         self.defer(trigger=ProcessorTrigger(ordered), method_name="finish", timeout=timedelta(seconds=self.timeout))
 
@@ -69,13 +68,22 @@ class ProcessorTrigger(BaseTrigger):
         return (f"{type(self).__module__}.{type(self).__qualname__}", {"ordered": self.ordered})
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        settings = clickhouse_of(await Connection.async_get(CONNECTION))
+        settings = _settings(await Connection.async_get(CONNECTION))
         while not await asyncio.to_thread(_reached, settings, self.ordered):  # noqa: ASYNC110  it happens in another server
             await asyncio.sleep(LOOK_S)
         yield TriggerEvent({"status": "reached"})
 
 
+def _settings(connection: Any) -> ClickHouseSettings:
+    # Imported when run: the Dag's file, which names the sensor, is parsed every half minute.
+    from reconciliation.airflow.connections import clickhouse_of  # noqa: PLC0415
+
+    return clickhouse_of(connection)
+
+
 def _reached(settings: ClickHouseSettings, ordered: dict[str, int]) -> bool:
+    from reconciliation.scheduled import reached  # noqa: PLC0415  as above
+
     try:
         return reached(settings, ordered)
     except (OSError, EOFError) as error:

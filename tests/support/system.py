@@ -19,6 +19,7 @@ from local import environments, orphans, services, steps, supervision
 from local import system as servers
 from local.__main__ import forget
 from local.instance import Instance, existing, open_instance
+from local.servers import airflow
 from local.servers.postgres import SUPERUSER
 from tests.support.endpoints import (
     Account,
@@ -88,7 +89,7 @@ class LocalBackend:
         instance, _ = open_instance(folder, usual_ports=False)
         programs = [server.program(instance) for server in servers.SERVERS.values()]
         try:
-            supervision.start(instance, [*programs, *services.programs(instance)])
+            supervision.start(instance, [*programs, *services.programs(instance), *airflow.programs(instance)])
         except BaseException:
             shutil.rmtree(folder)
             raise
