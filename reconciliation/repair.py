@@ -88,6 +88,7 @@ class Plan:
         """JSON-ready."""
         return {
             "raw": self.raw.counts(),
+            "gaps": {"days": len(self.raw.gaps), "events": sum(gap.missing for gap in self.raw.gaps.values())},
             "ownership": len(self.owners | self.others),
             "recompute": len(self.days_by_prosthesis()),
             "verification": self.verification.as_json(),
