@@ -262,6 +262,15 @@ def without_version(row: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name not in {"version", "log_partition"}}
 
 
+def test_what_no_repair_can_outrank_is_told_and_a_rebuild_leaves_it_behind(site: Site, case: Case) -> None:
+    prosthesis, day = case.prostheses[0], case.first + timedelta(days=2)
+    by_hand(site, "user_daily_reports", "usage_ms + 1 AS usage_ms, version + 1000000000 AS version", prosthesis, f"report_date = '{day}'")
+    left = site.operator.json("repair", "--yes", "--from", str(case.first), "--to", str(case.last), code=1)
+    assert left["verification"]["differences"]["usage_ms"]["rows"] == 1
+    assert site.operator.json(*site.rebuild)["handed_over"]
+    assert case.verify().ok
+
+
 def test_a_truncate_at_the_source_takes_every_report_back_and_what_comes_later_counts(site: Site, case: Case) -> None:
     assert case.reports()
     superuser: dict[str, Any] = dict(site.system.postgres.conninfo("telemetry", "postgres"))

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -55,10 +56,11 @@ class Scheduler:
         """The status that a request without a token gets."""
         return self._client.get(f"/api/v2/{path}", headers={"Authorization": ""}).status_code
 
-    def scheduled(self) -> Run:
-        """The run that the scheduler made by itself, once it has ended."""
-        runs = self.get(f"dags/{DAG}/dagRuns", run_type="scheduled")["dag_runs"]
-        return self._ended(runs[-1]["dag_run_id"])
+    def first(self, since: datetime, **parameters: Any) -> Run:
+        """The run that the scheduler made by itself since then, once it has ended; one that is triggered with *parameters* where it ran before."""
+        runs = self.get(f"dags/{DAG}/dagRuns", run_type="scheduled", run_after_lte=datetime.now(UTC).isoformat())["dag_runs"]
+        begun = [run for run in runs if run["start_date"] is None or datetime.fromisoformat(run["start_date"]) >= since]
+        return self._ended(begun[-1]["dag_run_id"]) if begun else self.run(**parameters)
 
     def run(self, **parameters: Any) -> Run:
         """Trigger a run with *parameters* and wait for its end."""
