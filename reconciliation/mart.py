@@ -28,7 +28,7 @@ _EPOCH = date(1970, 1, 1)
 _KEYS_PER_QUERY = 2_000
 _COMPARED = ",\n    ".join(mart.exact(name) for name in FIELDS)
 _HASHED = ", '|', ".join(f"toString({raw_telemetry.whole(name)})" for name in raw_telemetry.CONTENT)
-_UUID = "lower(concat(leftPad(hex(event_id_hi), 16, '0'), leftPad(hex(event_id_lo), 16, '0')))"
+UUID_TEXT = "lower(concat(leftPad(hex(event_id_hi), 16, '0'), leftPad(hex(event_id_lo), 16, '0')))"
 _CONTENT = ",\n    ".join(raw_telemetry.whole(name) for name in raw_telemetry.CONTENT)
 
 
@@ -152,7 +152,9 @@ class Mart:
 
     def raw_digests(self, first_us: int, end_us: int, id_type: IdType) -> dict[ProsthesisDay, Digest]:
         """Raw telemetry recorded in [first_us, end_us) that is not deleted, by prosthesis and UTC day."""
-        query = _query("raw_digests").replace("{id}", _UUID if id_type == "uuid" else "toString(event_id_lo)").replace("{hashed}", _HASHED)
+        query = (
+            _query("raw_digests").replace("{id}", UUID_TEXT if id_type == "uuid" else "toString(event_id_lo)").replace("{hashed}", _HASHED)
+        )
         rows = self.client.execute_iter(query, {"first_us": first_us, "end_us": end_us})
         return {(prosthesis, day): Digest(count, checksum) for prosthesis, day, count, checksum in rows}
 

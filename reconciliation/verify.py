@@ -120,7 +120,7 @@ class Verifier:
             seconds=time.monotonic() - began,
             allow_unverified=limits.allow_unverified,
             raw=state.raw,
-            states=frozenset(state.states),
+            states=frozenset(state.states - state.pending.unequal_keys),  # of a report that is wrong itself nothing more is said
             beyond=self._beyond(kept_since) if kept_since and (asked is None or asked < kept_since) else None,
         )
 

@@ -36,7 +36,7 @@ class ReportLink(BaseOperatorLink):
 
 
 class ProcessorReached(BaseSensorOperator):
-    """Done once the processor has handled the log up to what a window's repair has ordered. Defers itself; nothing to wait for is done at once."""
+    """Done once the processor has handled the log up to what a window's repair has ordered. It waits in the triggerer; nothing to wait for is done at once."""
 
     template_fields = ("mended",)
     operator_extra_links = (ReportLink(),)
@@ -47,9 +47,8 @@ class ProcessorReached(BaseSensorOperator):
 
     def execute(self, context: Any) -> None:  # noqa: ARG002
         ordered: dict[str, int] = self.mended["ordered"]
-        if not ordered or _reached(_settings(Connection.get(CONNECTION)), ordered):
-            return
-        self.defer(trigger=ProcessorTrigger(ordered), method_name="finish", timeout=timedelta(seconds=self.timeout))
+        if ordered:
+            self.defer(trigger=ProcessorTrigger(ordered), method_name="finish", timeout=timedelta(seconds=self.timeout))
 
     def finish(self, context: Any, event: dict[str, Any]) -> None:  # noqa: ARG002
         """Called when the trigger has fired."""

@@ -106,6 +106,7 @@ def test_the_first_run_finds_every_seeded_fault_once_and_mends_it(site: Site, ca
     assert site.migrator(lambda client: client.execute(twice, {"p": str(case.prostheses[-1])})) == [(4 + GAP,)]
     kinds = "SELECT groupUniqArray(kind) FROM reconciliation_differences FINAL WHERE run_id = %(run)s AND phase = 'found'"
     assert set(site.auditor.execute(kinds, {"run": run.run_id})[0][0]) == {"field", "missing", "surplus", "raw missing", "raw different", "state"}  # fmt: skip
+    assert "pausing for trigger" in scheduler.log(run.run_id, "window.await_processor", map_index=0).lower(), "it holds no worker"
     assert scheduler.link(run, "window.await_processor", 0)["Report of this run"].endswith(f"runs/{run.run_id}/tasks/conclude")
 
 

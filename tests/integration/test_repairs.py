@@ -39,11 +39,12 @@ def site(expendable: System) -> Iterator[Site]:
 
 
 def absurd(case: Case) -> None:
-    """A contract that ends with the year 9999, and a position beyond arithmetic. Neither may hold up any repair."""
+    """Contracts that end with the year 9999 and begin with the year 1, and a position beyond arithmetic. None may hold up any repair."""
     for prosthesis in case.prostheses:
         case.insert(prosthesis, recorded_at=case.at(1), kind="location", latitude=1e308, longitude=2.0)
     ends = "UPDATE crm.contracts SET ends_at = '9999-12-31 23:59:59.999999Z' WHERE contract_id = %s"
     case.crm.execute(ends, (case.prostheses[0],))
+    case.crm.execute("UPDATE crm.contracts SET starts_at = '0001-01-01 00:00Z' WHERE contract_id = %s", (case.prostheses[1],))
 
 
 @pytest.fixture(scope="module")
