@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from local.servers.airflow import NAMES
 from tests.support.expendable import Site
 from tests.support.processor_case import Case, equal_case
 from tests.support.scheduler import Scheduler
@@ -106,7 +107,7 @@ def test_the_first_run_finds_every_seeded_fault_once_and_mends_it(site: Site, ca
     assert site.migrator(lambda client: client.execute(twice, {"p": str(case.prostheses[-1])})) == [(4 + GAP,)]
     kinds = "SELECT groupUniqArray(kind) FROM reconciliation_differences FINAL WHERE run_id = %(run)s AND phase = 'found'"
     assert set(site.auditor.execute(kinds, {"run": run.run_id})[0][0]) == {"field", "missing", "surplus", "raw missing", "raw different", "state"}  # fmt: skip
-    assert "pausing for trigger" in scheduler.log(run.run_id, "window.await_processor", map_index=0).lower(), "it holds no worker"
+    assert "Pausing task as DEFERRED" in scheduler.log(run.run_id, "window.await_processor", map_index=0), "it holds no worker"
     assert scheduler.link(run, "window.await_processor", 0)["Report of this run"].endswith(f"runs/{run.run_id}/tasks/conclude")
 
 
@@ -163,3 +164,20 @@ def test_the_file_holds_one_sound_dag_whose_test_run_ends_well(site: Site, case:
         "state": "success",
     }
     assert case.verify().ok
+
+
+def test_airflows_account_enters_no_database_but_its_own_and_its_files_are_its_owners_alone(site: Site, scheduler: Scheduler) -> None:
+    secrets, instance = site.system.instance.secrets, site.system.instance
+    place: dict[str, Any] = {"host": "127.0.0.1", "port": instance.ports["postgres"], "user": "airflow", "password": secrets["airflow"]}
+    for database in ("crm", "telemetry", "postgres"):
+        with pytest.raises(psycopg.OperationalError, match="permission denied"):
+            psycopg.connect(**place, dbname=database)
+    with psycopg.connect(**place, dbname="airflow") as connection:
+        row = connection.execute("SELECT count(*) FROM connection").fetchone()
+        assert row == (0,), "connections are in no database"
+    files = [instance.env_file(name) for name in NAMES] + [instance.config("airflow-logins.json")]
+    assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
+    without = [instance.env_file(name).read_text() for name in NAMES[:2]]
+    assert not any(
+        secrets[name] in text for text in without for name in ("auditor", "clickhouse_auditor", "clickhouse_recorder", "kafka_operator")
+    )

@@ -68,7 +68,7 @@ class ConnectEndpoint:
 
 @dataclass(frozen=True)
 class ClickHouseEndpoint:
-    """``accounts``: migrator, writer, eraser, reader, auditor."""
+    """``accounts``: migrator, writer, eraser, watcher, reader, auditor, recorder."""
 
     host: str
     port: int

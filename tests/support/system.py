@@ -36,7 +36,7 @@ LOOPBACK = "127.0.0.1"
 # Somebody's home folder has a name like this: every server of every test runs in one.
 ODD_NAME = 'bionicpro-test it\'s "Отчёты" '
 POSTGRES_ROLES = ("crm_owner", "crm_app", "telemetry_owner", "telemetry_ingest", "debezium", "auditor", "watcher")
-CLICKHOUSE_USERS = ("migrator", "writer", "eraser", "watcher", "reader", "auditor")
+CLICKHOUSE_USERS = ("migrator", "writer", "eraser", "watcher", "reader", "auditor", "recorder")
 
 
 class Backend(Protocol):
