@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 
 from cli.broker import Broker
-from clickhouse.migrator import Generation, Migrator, SchemaError
-from schemas.generations import FIRST_GENERATION, SERVING, changelog_of, group_of
+from clickhouse.migrator import Migrator, SchemaError
+from schemas.generations import FIRST_GENERATION, changelog_of, group_of
+from service_kit.generations import Generation, serving
 from service_kit.settings import ClickHouseSettings, KafkaSettings
 
 LEAVING_S = 45.0  # more than a worker's session lasts (BIONICPRO_PROCESSOR__SESSION_TIMEOUT_S)
@@ -22,14 +23,9 @@ def generations(settings: ClickHouseSettings) -> list[Generation]:
         migrator.close()
 
 
-def serving(found: list[Generation]) -> int:
-    """The one that readers see; the first where there is none yet."""
-    return max((one.number for one in found if one.state == SERVING), default=FIRST_GENERATION)
-
-
 def serving_group(settings: ClickHouseSettings, base: str) -> str:
     """The consumer group of the workers that write what readers see. *base*: ``BIONICPRO_PROCESSOR__GROUP``."""
-    return group_of(base, serving(generations(settings)))
+    return group_of(base, serving(generations(settings)) or FIRST_GENERATION)
 
 
 def drop(migrator: Migrator, kafka: KafkaSettings, base: str, generation: int) -> None:

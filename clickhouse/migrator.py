@@ -17,6 +17,7 @@ from schemas.generations import BUILDING, DROPPED, FIRST_GENERATION, RETIRED, SE
 from schemas.retention import QUERY as RETENTION_QUERY
 from schemas.retention import TTL_MARGIN_DAYS, Retention
 from service_kit.clickhouse import client
+from service_kit.generations import Generation, read_generations, serving
 from service_kit.settings import ClickHouseSettings
 
 SCHEMA = Path(__file__).parent / "schema"
@@ -44,15 +45,6 @@ class Migration:
     @property
     def checksum(self) -> str:
         return hashlib.sha256(self.sql.encode()).hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class Generation:
-    """*state*: building, serving, retired or dropped; *detail*: what its builder noted."""
-
-    number: int
-    state: str
-    detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +125,7 @@ class Migrator:
 
     def generations(self) -> list[Generation]:
         """Every generation there ever was, in order."""
-        rows = self._client.execute(f"SELECT generation, state, detail FROM {self._shared}.generations FINAL ORDER BY generation")
-        return [Generation(*row) for row in rows]
+        return read_generations(self._client, self._shared)
 
     def create_generation(self, generation: int, detail: str = "") -> None:
         """Create the tables of a generation beside the others. Idempotent."""
@@ -198,10 +189,7 @@ class Migrator:
         self._client.execute(f"INSERT INTO {self._shared}.generations (generation, state, detail) VALUES", rows)
 
     def _serving(self) -> int | None:
-        rows = self._client.execute(
-            f"SELECT max(generation) FROM {self._shared}.generations FINAL WHERE state = 'serving' HAVING count() > 0"
-        )
-        return int(rows[0][0]) if rows else None
+        return serving(self.generations())
 
     def _recorded(self) -> dict[str, str]:
         exists = self._client.execute(

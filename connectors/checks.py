@@ -10,8 +10,8 @@ import msgspec
 from clickhouse_driver import Client
 
 from connectors.contract import Finding, Identity, same_server
+from service_kit.generations import read_generations, serving
 
-_SERVING = "SELECT max(generation) FROM generations FINAL WHERE state = 'serving'"
 _COLUMNS = "source, generation, checked_at, arrives, whole_at, findings, system_identifier, timeline, lsn"
 
 
@@ -52,7 +52,7 @@ class Checks:
 
     def serving(self) -> int:
         """The generation that readers see; 0 where there is none yet."""
-        return int(self._client.execute(_SERVING)[0][0])
+        return serving(read_generations(self._client)) or 0
 
     def last(self, generation: int) -> dict[str, Check]:
         """The last check of each source, by its name."""

@@ -6,14 +6,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from eraser.rules import EPOCH, Generation, Older, Rule, State, older
+from eraser.rules import Generation, Older, State, last_day, older
 from eraser.tables import Tables
 from schemas.erasure import subject_of
+from schemas.erasure_rules import EPOCH, ErasureRule
 
 KEYS_AT_ONCE = 500
 _INSIDE = (
     "arrayExists((b, e) -> toUnixTimestamp64Micro(recorded_at) >= b AND toUnixTimestamp64Micro(recorded_at) < e, %(begins)s, %(ends)s)"
 )
+
+
+@dataclass(frozen=True)
+class ErasedUser:
+    """A user id of the erased person. *anywhere*: nobody else's, so that what is empty goes wherever it stands; a former id may be another customer's by now."""
+
+    user_id: str
+    anywhere: bool
 
 
 @dataclass(frozen=True)
@@ -25,17 +34,17 @@ class Remains:
     parameters: dict[str, Any]
 
 
-def remains(tables: Tables, rule: Rule, generation: Generation, *, final: bool) -> Iterator[Remains]:
+def remains(tables: Tables, rule: ErasureRule, generation: Generation, *, final: bool) -> Iterator[Remains]:
     """What to delete. *final*: reports that are empty and their states go too; earlier they would still hide what a zombie writes below them."""
     yield from _telemetry(tables, rule, generation)
-    for user_id in users(tables, rule, generation):
-        yield from _reports(rule, generation, user_id)
+    for user in users(tables, rule, generation):
+        yield from _reports(rule, generation, user.user_id)
         if final:
-            yield from _empty(tables, rule, generation, user_id)
-        yield from _documents(tables, rule, generation, user_id)
+            yield from _empty(tables, rule, generation, user)
+        yield from _documents(tables, rule, generation, user)
 
 
-def _telemetry(tables: Tables, rule: Rule, generation: Generation) -> Iterator[Remains]:
+def _telemetry(tables: Tables, rule: ErasureRule, generation: Generation) -> Iterator[Remains]:
     """All that was recorded in an erased time; and of what had been moved there, also the former versions elsewhere, lest they come to light."""
     if not rule.intervals:
         return
@@ -52,8 +61,8 @@ def _telemetry(tables: Tables, rule: Rule, generation: Generation) -> Iterator[R
     yield Remains("telemetry_events", condition, parameters)
 
 
-def users(tables: Tables, rule: Rule, generation: Generation) -> list[str]:
-    """The ids that go by the rule's hash, where the tables still know them: one, or none."""
+def users(tables: Tables, rule: ErasureRule, generation: Generation) -> list[ErasedUser]:
+    """The ids that go by the rule's hashes, where the tables still know them."""
     database = generation.database
     anywhere = int(rule.customer_gone)
     found = tables.select(
@@ -63,10 +72,14 @@ def users(tables: Tables, rule: Rule, generation: Generation) -> list[str]:
         f" FROM {database}.ownership WHERE prosthesis_id = %(p)s",
         {"p": rule.prosthesis_id, "anywhere": anywhere},
     )
-    return [user_id for (user_id,) in found if subject_of(user_id) == rule.subject]
+    return [
+        ErasedUser(user_id, anywhere=rule.customer_gone and subject == rule.subject)
+        for (user_id,) in found
+        if (subject := subject_of(user_id)) in {rule.subject, *rule.former_subjects}
+    ]
 
 
-def _reports(rule: Rule, generation: Generation, user_id: str) -> Iterator[Remains]:
+def _reports(rule: ErasureRule, generation: Generation, user_id: str) -> Iterator[Remains]:
     """Reports of the user and their states from before the rule."""
     parameters = {"p": rule.prosthesis_id, "u": user_id, "offset": rule.offset}
     mine = "prosthesis_id = %(p)s AND user_id = %(u)s"
@@ -81,11 +94,11 @@ def _reports(rule: Rule, generation: Generation, user_id: str) -> Iterator[Remai
             return
 
 
-def _empty(tables: Tables, rule: Rule, generation: Generation, user_id: str) -> Iterator[Remains]:
+def _empty(tables: Tables, rule: ErasureRule, generation: Generation, user: ErasedUser) -> Iterator[Remains]:
     """Tombstones and empty states: they hold a user id and a day. Of a customer who stays, only of days that can have no more events."""
     database = generation.database
-    before = 1 << 30 if rule.customer_gone else (rule.last_day - EPOCH.date()).days
-    parameters = {"p": rule.prosthesis_id, "u": user_id, "anywhere": int(rule.customer_gone), "before": before}
+    before = 1 << 30 if rule.customer_gone else (last_day(rule) - EPOCH.date()).days
+    parameters = {"p": rule.prosthesis_id, "u": user.user_id, "anywhere": int(user.anywhere), "before": before}
     mine = "user_id = %(u)s AND (prosthesis_id = %(p)s OR %(anywhere)s) AND toInt32(report_date) < %(before)s"
     live = (
         f"SELECT prosthesis_id, toInt32(report_date) FROM {database}.user_daily_reports"
@@ -103,25 +116,26 @@ def _empty(tables: Tables, rule: Rule, generation: Generation, user_id: str) -> 
                 f"user_id = %(u)s AND arrayExists((p, d, v) -> prosthesis_id = p AND toInt32(report_date) = d AND {version} <= v,"
                 " %(prostheses)s, %(days)s, %(versions)s)"
             )
-            yield Remains(table, condition, {"u": user_id, "prostheses": prostheses, "days": days, "versions": versions})
+            yield Remains(table, condition, {"u": user.user_id, "prostheses": prostheses, "days": days, "versions": versions})
 
 
-def _documents(tables: Tables, rule: Rule, generation: Generation, user_id: str) -> Iterator[Remains]:
+def _documents(tables: Tables, rule: ErasureRule, generation: Generation, user: ErasedUser) -> Iterator[Remains]:
     """Ownership documents that name the user and that a newer one has replaced.
 
     The newest of a retired generation is never replaced: it goes too where the CRM knows the customer no more.
     """
     named = "position(document, %(u)s) > 0"
+    parameters = {"p": rule.prosthesis_id, "u": user.user_id, "anywhere": int(user.anywhere)}
+    here = "(prosthesis_id = %(p)s OR %(anywhere)s)"
     if rule.customer_gone and generation.state is State.RETIRED:
-        yield Remains("ownership", named, {"u": user_id})
+        yield Remains("ownership", f"{named} AND {here}", parameters)
         return
-    parameters = {"p": rule.prosthesis_id, "u": user_id, "anywhere": int(rule.customer_gone)}
     newest = tables.select(
-        f"SELECT prosthesis_id, max(crm_offset) FROM {generation.database}.ownership WHERE prosthesis_id = %(p)s OR %(anywhere)s"
+        f"SELECT prosthesis_id, max(crm_offset) FROM {generation.database}.ownership WHERE {here}"
         f" GROUP BY prosthesis_id HAVING countIf({named}) > 0 LIMIT {KEYS_AT_ONCE}",
         parameters,
     )
     if newest:
         prostheses, offsets = (list(column) for column in zip(*newest, strict=True))
         condition = f"{named} AND arrayExists((p, o) -> prosthesis_id = p AND crm_offset < o, %(prostheses)s, %(offsets)s)"
-        yield Remains("ownership", condition, {"u": user_id, "prostheses": prostheses, "offsets": offsets})
+        yield Remains("ownership", condition, {"u": user.user_id, "prostheses": prostheses, "offsets": offsets})

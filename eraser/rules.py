@@ -4,36 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import Enum
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+from schemas.erasure_rules import EPOCH, ErasureRule
 
 
-@dataclass(frozen=True)
-class Rule:
-    """An erasure rule of one prosthesis. *offset*: of its command in *partition* of the log *topic_id*; what is older was made without it."""
-
-    prosthesis_id: str
-    erasure_id: str
-    subject: str
-    intervals: tuple[tuple[int, int], ...]
-    issued_at: datetime
-    customer_gone: bool
-    reason: str
-    topic_id: str
-    partition: int
-    offset: int
-
-    @property
-    def key(self) -> tuple[str, str]:
-        return self.prosthesis_id, self.erasure_id
-
-    @property
-    def last_day(self) -> date:
-        """Reports of a customer who stays may be live from the day before this one on, in some time zone."""
-        until = max((to_us for _, to_us in self.intervals), default=0)
-        return (EPOCH + timedelta(microseconds=until)).date() - timedelta(days=1)
+def last_day(rule: ErasureRule) -> date:
+    """Reports of a customer who stays may be live from the day before this one on, in some time zone."""
+    until = max((to_us for _, to_us in rule.intervals), default=0)
+    return (EPOCH + timedelta(microseconds=until)).date() - timedelta(days=1)
 
 
 class State(Enum):
@@ -60,21 +40,21 @@ class Older(Enum):
     NONE = "none: the tables were made from another log, with the rule"
 
 
-def older(rule: Rule, generation: Generation) -> Older:
+def older(rule: ErasureRule, generation: Generation) -> Older:
     """Offsets of another log cannot be compared with the rule's."""
     if generation.topic_id in {rule.topic_id, None}:
         return Older.BY_VERSION
     return Older.ALL if generation.state is State.RETIRED else Older.NONE
 
 
-def has_handled(rule: Rule, generation: Generation) -> bool:
+def has_handled(rule: ErasureRule, generation: Generation) -> bool:
     """Whether a worker of this generation has carried the command out, or none ever will: before that its caches may hold what the rule covers."""
     if generation.handled is None or generation.state is State.RETIRED or older(rule, generation) is Older.NONE:
         return True
     return generation.handled >= rule.offset
 
 
-def to_clean(rule: Rule, generations: Sequence[Generation]) -> list[Generation]:
+def to_clean(rule: ErasureRule, generations: Sequence[Generation]) -> list[Generation]:
     """The generations to remove from now. One that is being built is cleaned at once, and again once its worker has reached the command."""
     return [g for g in generations if has_handled(rule, g) or g.state is State.BUILDING]
 
@@ -83,7 +63,7 @@ def to_clean(rule: Rule, generations: Sequence[Generation]) -> list[Generation]:
 class Receipt:
     """How far the removal for one rule is. *removed*: rows by ``<database>.<table>``. It is a receipt once *finished_at* is set."""
 
-    rule: Rule
+    rule: ErasureRule
     started_at: datetime
     removed_at: datetime | None = None
     checked_at: datetime | None = None

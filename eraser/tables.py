@@ -10,11 +10,14 @@ from typing import Any
 
 from clickhouse_driver import Client
 
-from eraser.rules import EPOCH, Generation, Receipt, Rule, State
+from eraser.rules import Generation, Receipt, State
+from schemas.erasure_rules import EPOCH, ErasureRule, from_row, select_rules
+from schemas.keys import LOG_TOPIC
+from service_kit.generations import read_generations
+from service_kit.partition_progress import read_progress
 
 TABLES = ("telemetry_events", "report_state", "ownership", "user_daily_reports")
 POLL_S = 0.2
-_RULE = "prosthesis_id, erasure_id, subject, from_us, to_us, issued_at, customer_gone, reason, topic_id, log_partition, log_offset"
 _RECEIPT = "prosthesis_id, erasure_id, subject, reason, requested_at, started_at, removed_at, checked_at, finished_at, removed, version"
 _GENERATIONS = (
     "SELECT database FROM system.tables WHERE startsWith(database, %(prefix)s) AND name IN %(tables)s GROUP BY database HAVING count() = 5"
@@ -41,14 +44,10 @@ class Tables:
 
     # -- rules and receipts ---------------------------------------------------------------------------------------------
 
-    def rules(self) -> list[Rule]:
-        rows = self.client.execute(f"SELECT {_RULE} FROM erasure_rules FINAL ORDER BY issued_at")
-        return [
-            Rule(pid, eid, subject, tuple(zip(begins, ends, strict=True)), _aware(issued), bool(gone), reason, topic, partition, offset)
-            for pid, eid, subject, begins, ends, issued, gone, reason, topic, partition, offset in rows
-        ]
+    def rules(self) -> list[ErasureRule]:
+        return [from_row(row) for row in self.client.execute(select_rules("erasure_rules"))]
 
-    def receipts(self, rules: Sequence[Rule]) -> dict[tuple[str, str], Receipt]:
+    def receipts(self, rules: Sequence[ErasureRule]) -> dict[tuple[str, str], Receipt]:
         """How far each of *rules* is that was begun."""
         by_key = {rule.key: rule for rule in rules}
         found = {}
@@ -68,19 +67,18 @@ class Tables:
 
     # -- generations ----------------------------------------------------------------------------------------------------
 
-    def generations(self, rule: Rule) -> list[Generation]:
+    def generations(self, rule: ErasureRule) -> list[Generation]:
         """Every generation whose tables exist, and how far it is in the rule's partition."""
-        states = dict(self.client.execute("SELECT generation, state FROM generations FINAL"))
+        states = {one.number: one.state for one in read_generations(self.client, self.shared)}
         prefix = f"{self.shared}_g"
         names = [row[0] for row in self.client.execute(_GENERATIONS, {"prefix": prefix, "tables": (*TABLES, "partition_progress")})]
         numbers = sorted(int(name.removeprefix(prefix)) for name in names if name.removeprefix(prefix).isdigit())
         return [self._generation(f"{prefix}{number}", State(states.get(number, "building")), rule) for number in numbers]
 
-    def _generation(self, database: str, state: State, rule: Rule) -> Generation:
-        query = f"SELECT log_partition, topic_id, handled_offset FROM {database}.partition_progress FINAL WHERE topic = 'prosthesis.log'"
-        found = {partition: (topic_id, handled) for partition, topic_id, handled in self.client.execute(query)}
-        topic_id, handled = found.get(rule.partition, (next(iter(found.values()))[0], -1) if found else (None, None))
-        return Generation(database, state, topic_id, handled)
+    def _generation(self, database: str, state: State, rule: ErasureRule) -> Generation:
+        rows = read_progress(self.client, database, LOG_TOPIC)
+        handled = {row.partition: row.handled_offset for row in rows}.get(rule.partition, -1)
+        return Generation(database, state, rows[0].topic_id, handled) if rows else Generation(database, state, None, None)
 
     # -- removal --------------------------------------------------------------------------------------------------------
 

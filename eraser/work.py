@@ -10,9 +10,10 @@ from datetime import datetime
 import structlog
 
 from eraser.removal import remains
-from eraser.rules import Generation, Phase, Receipt, Rule, has_handled, phase, to_clean
+from eraser.rules import Generation, Phase, Receipt, has_handled, phase, to_clean
 from eraser.settings import EraserSection
 from eraser.tables import Part, Tables
+from schemas.erasure_rules import ErasureRule
 
 log = structlog.get_logger()
 
@@ -36,7 +37,7 @@ class Work:
         now = self.tables.now()
         return sum(not self._one(rule, receipts.get(rule.key), now) for rule in rules)
 
-    def _one(self, rule: Rule, known: Receipt | None, now: datetime) -> bool:
+    def _one(self, rule: ErasureRule, known: Receipt | None, now: datetime) -> bool:
         """Returns whether the rule is finished."""
         receipt = known or self.tables.keep(Receipt(rule, started_at=now))
         match phase(receipt, now, self.settings.settle_s, self.settings.sweep_s):
@@ -86,7 +87,7 @@ class Work:
             )
         self.tables.keep(replace(receipt.having(removed), checked_at=now))
 
-    def _clean(self, rule: Rule, generations: Sequence[Generation], *, final: bool) -> dict[str, int]:
+    def _clean(self, rule: ErasureRule, generations: Sequence[Generation], *, final: bool) -> dict[str, int]:
         """Delete what is there, and wait until ClickHouse has. Returns rows by table, without those that had none."""
         removed: dict[str, int] = {}
         for generation in generations:
@@ -110,7 +111,7 @@ class Work:
                 self.tables.delete_files(*place)
                 self._asked[place] = now
 
-    def _files_are_gone(self, rule: Rule, generations: Sequence[Generation]) -> bool:
+    def _files_are_gone(self, rule: ErasureRule, generations: Sequence[Generation]) -> bool:
         """Whether the parts that a removal replaced are off the disk: all that were there when nothing was left in the tables."""
         there = self.tables.old_parts([generation.database for generation in generations])
         left = self._old[rule.key] = self._old.get(rule.key, there) & there

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from clickhouse_driver import Client
 
+from schemas.erasure_rules import from_row, select_rules
+
 
 class Erased(NamedTuple):
     """An erased time of one prosthesis: microseconds since the epoch, half-open."""
@@ -18,8 +20,8 @@ class Erased(NamedTuple):
 
 def read_erased(client: Client, shared: str) -> tuple[Erased, ...]:
     """All rules of the database *shared*. Raises clickhouse_driver's errors."""
-    query = f"SELECT prosthesis_id, bounds.1, bounds.2 FROM {shared}.erasure_rules FINAL ARRAY JOIN arrayZip(from_us, to_us) AS bounds"  # noqa: S608 - our own identifier
-    return tuple(Erased(*row) for row in client.execute(query))
+    rules = map(from_row, client.execute(select_rules(f"{shared}.erasure_rules")))
+    return tuple(Erased(rule.prosthesis_id, begin, end) for rule in rules for begin, end in rule.intervals)
 
 
 def is_erased(erased: Sequence[Erased], prosthesis_id: str, instant_us: int) -> bool:

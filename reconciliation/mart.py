@@ -15,13 +15,15 @@ from reconciliation.digests import Digest, ProsthesisDay
 from reconciliation.erasures import Erased, read_erased
 from reconciliation.fields import FIELDS, Key, Rows, Values, normal
 from schemas import mart, raw_telemetry
-from schemas.generations import database_of
+from schemas.generations import DROPPED, SERVING, database_of
 from schemas.mapping import IdType
 from schemas.ownership import OwnershipDocument
 from schemas.ownership import decode as decode_document
 from schemas.retention import QUERY as RETENTION_QUERY
 from schemas.retention import Retention
 from service_kit.clickhouse import connected
+from service_kit.generations import read_generations
+from service_kit.partition_progress import read_handled
 from service_kit.settings import ClickHouseSettings
 
 _EPOCH = date(1970, 1, 1)
@@ -64,17 +66,17 @@ def serving_mart(settings: ClickHouseSettings, generation: int | None = None) ->
 
 
 def _serving(client: Client, shared: str) -> int:
-    found = client.execute("SELECT generation FROM generations FINAL WHERE state = 'serving' ORDER BY generation")
+    found = [one.number for one in read_generations(client, shared) if one.state == SERVING]
     if len(found) != 1:
-        numbers = ", ".join(str(row[0]) for row in found) or "none"
+        numbers = ", ".join(map(str, found)) or "none"
         raise MartError(f"{shared}.generations must name one serving generation, it names {numbers}: run `bionicpro schema migrate`")
-    return int(found[0][0])
+    return found[0]
 
 
 def _built(client: Client, shared: str, generation: int) -> int:
-    found = client.execute("SELECT generation FROM generations FINAL WHERE state != 'dropped' ORDER BY generation")
-    if (generation,) not in found:
-        raise MartError(f"{shared} has no generation {generation}; it has {', '.join(str(row[0]) for row in found) or 'none'}")
+    found = [one.number for one in read_generations(client, shared) if one.state != DROPPED]
+    if generation not in found:
+        raise MartError(f"{shared} has no generation {generation}; it has {', '.join(map(str, found)) or 'none'}")
     return generation
 
 
@@ -118,8 +120,7 @@ class Mart:
 
     def handled(self, topic: str) -> dict[int, int]:
         """The highest offset handled of each partition of *topic* that has any progress."""
-        query = "SELECT log_partition, handled_offset FROM partition_progress FINAL WHERE topic = %(topic)s"
-        return dict(self.client.execute(query, {"topic": topic}))
+        return read_handled(self.client, topic, self.database)
 
     def last_positions(self, keys: Iterable[Key]) -> dict[Key, Position]:
         """The highest version ever written of each of *keys*, deleted rows included, as long as no merge has dropped them."""

@@ -51,12 +51,13 @@ class Erase(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="er
     """Let nothing of one prosthesis's *intervals* (microseconds, half-open) come in or be read any more, and fold its days again.
 
     *command_id* is the erasure's, whatever prosthesis it is about; the erasure has *parts* such commands in all. *subject* names the person (see
-    ``schemas.erasure``); *customer_gone*: the CRM has no such customer any more. Times in microseconds since the epoch.
+    ``schemas.erasure``), *former_subjects* the same person under the user ids that were theirs before; *customer_gone*: the CRM has no such customer any more. Times in microseconds since the epoch.
     """
 
     command_id: str
     prosthesis_id: str
     subject: str
+    former_subjects: tuple[str, ...] = ()
     intervals: tuple[tuple[Instant, Instant], ...]
     issued_us: Annotated[int, Meta(ge=0, le=END_US)]
     parts: Annotated[int, Meta(ge=0, lt=1 << 32)]

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from schemas.partition_progress import PartitionProgress
 from stream_processor.assignment import Assignment
 from stream_processor.domain.log_records import Progress
 from stream_processor.outcome import Outcome
 from stream_processor.plan import Plan
-from stream_processor.ports import StoredProgress
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,6 @@ def _write_progress(new: Mapping[int, Progress], assignment: Assignment, log: Lo
     for partition in done:
         as_of[partition] = max(as_of.get(partition, 0), waiting[partition].as_of_ms or 0)
     if done:
-        rows = [StoredProgress(log.topic, p, log.topic_id, log.partitions, waiting[p].offset, as_of[p]) for p in sorted(done)]
+        rows = [PartitionProgress(log.topic, p, log.topic_id, log.partitions, waiting[p].offset, as_of[p]) for p in sorted(done)]
         assignment.store.write_progress(rows)
     assignment.progress = {partition: progress for partition, progress in waiting.items() if partition not in done}

@@ -18,13 +18,15 @@ from schemas.commands import encode_command
 from schemas.erasure import ErasureRequest
 from schemas.keys import CRM_TOPIC
 from schemas.ownership import encode as encode_document
+from schemas.partition_progress import PartitionProgress
 from stream_processor.adapters.dead_letters import DeadLetterLimit
 from stream_processor.adapters.topics import TopicIdentity
 from stream_processor.domain.crm import CrmEnvelope, decode_crm
 from stream_processor.domain.directory import Directory, Handled
+from stream_processor.domain.directory_table import DirectoryTable
 from stream_processor.domain.log_records import DeadLetter
 from stream_processor.poison import POISON_A_MINUTE
-from stream_processor.ports import StoredProgress, StoreUnavailable
+from stream_processor.ports import StoreUnavailable
 
 log = structlog.get_logger()
 
@@ -65,22 +67,22 @@ class DirectoryService:
         topic: TopicIdentity,
         sends: Sends,
         values_before: Callable[[int], Iterable[bytes]],
-        write_progress: Callable[[Sequence[StoredProgress]], None],
+        write_progress: Callable[[Sequence[PartitionProgress]], None],
     ) -> None:
         self._directory = directory
         self._topic = topic
         self._sends = sends
         self._values_before = values_before
         self._write_progress = write_progress
-        self._handled: StoredProgress | None = None
+        self._handled: PartitionProgress | None = None
         self._poison_limit = DeadLetterLimit(POISON_A_MINUTE)
 
     async def restore(self, offset: int) -> None:
         """Make the directory what the CRM's changes before *offset* make it. Needed at each assignment."""
-        self._directory.restore(await asyncio.to_thread(self._rows_before, offset))
+        self._directory.restore(await asyncio.to_thread(self._table_before, offset))
 
-    def _rows_before(self, offset: int) -> dict[str, dict[str, Any]]:
-        return self._directory.rows_after(_envelopes(self._values_before(offset)))
+    def _table_before(self, offset: int) -> DirectoryTable:
+        return self._directory.table_after(_envelopes(self._values_before(offset)))
 
     async def handle(self, record: CrmRecord) -> None:
         """Send what *record* leads to. What cannot be used becomes a dead letter; a tombstone leads to nothing."""
@@ -94,7 +96,7 @@ class DirectoryService:
                 ts_ms = change.source.ts_ms if isinstance(change, CrmEnvelope) else 0
                 await self._handle_change(change, record)
         as_of = max(ts_ms, self._handled.as_of_ms if self._handled else 0)
-        self._handled = StoredProgress(CRM_TOPIC, 0, self._topic.topic_id, self._topic.partitions, record.offset, as_of)
+        self._handled = PartitionProgress(CRM_TOPIC, 0, self._topic.topic_id, self._topic.partitions, record.offset, as_of)
 
     async def _handle_change(self, change: CrmEnvelope | ErasureRequest, record: CrmRecord) -> None:
         """A change that the directory fails at is poison: it becomes a dead letter, and the directory is made anew without it."""
@@ -132,7 +134,7 @@ class DirectoryService:
 
     async def write_progress(self) -> None:
         """Write how far the directory is, a few times a second at most, until cancelled. While the store is away it waits: the reports' own writes decide when to stop."""
-        written: StoredProgress | None = None
+        written: PartitionProgress | None = None
         while True:
             await asyncio.sleep(PROGRESS_EVERY_S)
             latest = self._handled

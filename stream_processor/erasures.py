@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from schemas.commands import Erase
+from schemas.erasure_rules import ErasureRule, rule_of
 from schemas.raw_telemetry import Ints, TelemetryColumns
 from stream_processor.domain.devices import Devices
 from stream_processor.domain.erasure import ErasedTimes
 from stream_processor.domain.log_records import Change, Record
-from stream_processor.ports import ReportStore, StoredErasure
+from stream_processor.ports import ReportStore
 
 
 class Erasures:
@@ -33,10 +34,10 @@ class Erasures:
         known, self._times = self._times, None
         return known is not None and known != self.times
 
-    def accept(self, command: Erase, record: Record, topic_id: str) -> StoredErasure:
+    def accept(self, command: Erase, record: Record, topic_id: str) -> ErasureRule:
         """From now on the rule is in force here; the row that is returned is to be stored before anything else is written, so that nobody who comes later can lack it."""
         self.times.add(command.prosthesis_id, command.intervals)
-        return stored_erasure(command, record, topic_id)
+        return rule_of(command, topic_id, record.partition, record.offset)
 
     def inside(self, events: TelemetryColumns) -> Ints | None:
         """Which events (their ``device`` is known) lie in an erased time, as a mask; None where none do."""
@@ -57,20 +58,3 @@ class Erasures:
         if change.added is not None and self.times.covers(prosthesis_id, int(change.added.recorded_us[0])):
             change.added = None
         return change.removed is not None or change.added is not None
-
-
-def stored_erasure(command: Erase, record: Record, topic_id: str) -> StoredErasure:
-    """The row that puts a command's rule in force for good."""
-    return StoredErasure(
-        prosthesis_id=command.prosthesis_id,
-        erasure_id=command.command_id,
-        subject=command.subject,
-        intervals=command.intervals,
-        issued_us=command.issued_us,
-        parts=command.parts,
-        customer_gone=command.customer_gone,
-        reason=command.reason,
-        topic_id=topic_id,
-        partition=record.partition,
-        offset=record.offset,
-    )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from schemas.erasure_rules import ErasureRule
 from schemas.raw_telemetry import Ints
 from stream_processor.assignment import Assignment
 from stream_processor.batch import Batch, Identity, first_offsets, identity_of
@@ -18,7 +19,7 @@ from stream_processor.domain.devices import NOTHING, ReportId
 from stream_processor.domain.duplicates import KnownEvent, suspects
 from stream_processor.domain.log_records import Document
 from stream_processor.domain.ownership import OwnershipHistory
-from stream_processor.ports import StoredErasure, StoredOwnership
+from stream_processor.ports import StoredOwnership
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class Gathered:
     known: Mapping[Identity, KnownEvent]
     unseen: Sequence[ReportId]
     documents: Mapping[int, StoredOwnership]
-    rules: Sequence[StoredErasure]
+    rules: Sequence[ErasureRule]
 
 
 def gather(batch: Batch, assignment: Assignment, topic: str, topic_id: str) -> Gathered:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from schemas.erasure_rules import ErasureRule
 from schemas.raw_telemetry import Ints, TelemetryColumns
 from stream_processor.batch import Batch, Identity, identity_of, pending_of, raw_of
 from stream_processor.domain.devices import ReportId
@@ -21,7 +22,7 @@ from stream_processor.domain.log_records import Change, Progress
 from stream_processor.gather import Gathered
 from stream_processor.outcome import Outcome
 from stream_processor.pending import PendingRecompute
-from stream_processor.ports import StoredErasure, StoredOwnership
+from stream_processor.ports import StoredOwnership
 
 
 class InvariantBroken(RuntimeError):  # noqa: N818 - named for what it is
@@ -46,7 +47,7 @@ class Plan:
     *documents*: 5. *progress*: 6. *outcome*: counts, and dead letters for 7.
     """
 
-    rules: Sequence[StoredErasure]
+    rules: Sequence[ErasureRule]
     raw: TelemetryColumns
     former: Sequence[tuple[int, ...]] | None
     fold: Fold

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from schemas.erasure_rules import ErasureRule
+from schemas.partition_progress import PartitionProgress
 from schemas.raw_telemetry import Ints, TelemetryColumns
 from stream_processor.domain.duplicates import EventId, KnownEvent
 from stream_processor.domain.facets.base import MartColumns
@@ -49,35 +51,6 @@ class StoredOwnership:
     document: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class StoredProgress:
-    """How far a partition is handled. *as_of_ms*: the source's time of the last record handled."""
-
-    topic: str
-    partition: int
-    topic_id: str
-    partition_count: int
-    handled_offset: int
-    as_of_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class StoredErasure:
-    """An erasure rule of one prosthesis: *intervals* in microseconds, half-open. *offset*: its command's place in the log *topic_id*."""
-
-    prosthesis_id: str
-    erasure_id: str
-    subject: str
-    intervals: tuple[tuple[int, int], ...]
-    issued_us: int
-    parts: int
-    customer_gone: bool
-    reason: str
-    topic_id: str
-    partition: int
-    offset: int
-
-
 class ReportStore(Protocol):
     """One generation of tables, and the erasure rules that all generations share.
 
@@ -114,16 +87,16 @@ class ReportStore(Protocol):
         """*prosthesis_ids*: an array of texts, one an event. *former*: the ``KnownEvent.former`` of each; None: of all of them nothing."""
         ...
 
-    def erasures(self) -> list[StoredErasure]:
+    def erasures(self) -> list[ErasureRule]:
         """All erasure rules there are."""
         ...
 
-    def write_erasures(self, rules: Sequence[StoredErasure]) -> None: ...
+    def write_erasures(self, rules: Sequence[ErasureRule]) -> None: ...
     def write_reports(self, columns: MartColumns) -> None: ...
     def write_states(self, states: StateColumns) -> None: ...
     def write_ownership(self, documents: Sequence[StoredOwnership]) -> None: ...
-    def write_progress(self, progress: Sequence[StoredProgress]) -> None: ...
-    def progress(self, topic: str) -> list[StoredProgress]: ...
+    def write_progress(self, progress: Sequence[PartitionProgress]) -> None: ...
+    def progress(self, topic: str) -> list[PartitionProgress]: ...
 
 
 class StoreUnavailable(RuntimeError):  # noqa: N818 - named for what it is

@@ -12,6 +12,7 @@ from typing import Protocol
 
 import structlog
 
+from service_kit.retries import BackOff
 from stream_processor.adapters.dead_letters import DeadLetterLimit
 from stream_processor.adapters.intake import Delivery, Intake
 from stream_processor.domain.log_records import DeadLetter, Record
@@ -170,16 +171,16 @@ class Worker:
 
     async def _attempt(self, work: Callable[[], Outcome]) -> Outcome:
         """*work* in a thread, tried again with a back-off while the store is away. After any failure the engine begins anew."""
-        deadline, backoff = self._clock() + self._store_deadline_s, FIRST_BACKOFF_S
+        back_off = BackOff(first_s=FIRST_BACKOFF_S, most_s=MAX_BACKOFF_S, clock=self._clock)
         while True:
             try:
                 return await asyncio.to_thread(work)
             except Exception as error:
-                if not isinstance(error, StoreUnavailable) or self._clock() >= deadline:
+                pause_s = back_off.failed()
+                if not isinstance(error, StoreUnavailable) or back_off.failing_s() >= self._store_deadline_s:
                     raise
-                log.warning("store is away, the batch waits", error=str(error), again_in_s=backoff)
-            await self._sleep(backoff)
-            backoff = min(backoff * 2, MAX_BACKOFF_S)
+                log.warning("store is away, the batch waits", error=str(error), again_in_s=round(pause_s, 1))
+            await self._sleep(pause_s)
 
     def _engine_work(self, current: Sequence[Delivery], epoch: int) -> Outcome:
         """In a thread. A worker that is behind, as one that fills a new generation, learns of erasures before it reaches their commands."""

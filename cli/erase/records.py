@@ -13,6 +13,7 @@ from typing import Any
 from clickhouse_driver import Client
 
 from service_kit.clickhouse import connected
+from service_kit.partition_progress import read_handled
 from service_kit.settings import ClickHouseSettings
 
 _QUERY = """
@@ -123,8 +124,7 @@ class Records:
 
     def handled(self, topic: str) -> dict[int, int]:
         """The highest offset by partition that is in the tables that readers see."""
-        query = f"SELECT log_partition, handled_offset FROM {self._shared}.partition_progress WHERE topic = %(topic)s"  # noqa: S608 - our own identifier
-        return dict(self._client.execute(query, {"topic": topic}))
+        return read_handled(self._client, topic, self._shared)
 
 
 @contextmanager

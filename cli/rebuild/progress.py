@@ -8,8 +8,8 @@ from typing import Literal
 import msgspec
 
 from cli.broker import TopicPositions
-from cli.status.readings import Progress
 from schemas.keys import CRM_TOPIC, LOG_TOPIC
+from schemas.partition_progress import PartitionProgress, misfit
 
 Step = Literal["positions", "raw", "fold", "verify", "handover", "done"]
 STEPS: tuple[Step, ...] = ("positions", "raw", "fold", "verify", "handover", "done")
@@ -50,7 +50,7 @@ def decode(detail: str) -> Plan | None:
 
 
 def begin(
-    old: int, stored: Sequence[Progress], topics: Mapping[str, TopicPositions], source: str | None, another: str | None = None
+    old: int, stored: Sequence[PartitionProgress], topics: Mapping[str, TopicPositions], source: str | None, another: str | None = None
 ) -> Plan:
     """The plan of a new rebuild. *stored*: the old generation's positions; *topics*: the topics as they are; *source*: the operator's choice, if any.
 
@@ -67,18 +67,12 @@ def begin(
     return Plan(old=old, source="tables", begins={p: max(handled.get(p, -1) + 1, start) for p, start in log.starts.items()})
 
 
-def _misfit(stored: Sequence[Progress], topic: TopicPositions) -> str | None:
-    """Why positions are not of *topic* as it is now, the same rule that stops the processor; None where they are."""
+def _misfit(stored: Sequence[PartitionProgress], topic: TopicPositions) -> str | None:
+    """Why positions are not of *topic* as it is now; None where they are."""
     rows = [row for row in stored if row.topic == topic.topic]
     if not rows:
         return f"it has handled nothing of {topic.topic}"
-    if any(row.topic_id != topic.topic_id for row in rows):
-        return f"{topic.topic} was made anew"
-    if any(row.partition_count != len(topic.ends) for row in rows):
-        return f"{topic.topic} has another number of partitions"
-    if any(row.handled_offset >= topic.ends.get(row.partition, 0) for row in rows):
-        return f"{topic.topic} ends before what was handled"
-    return None
+    return misfit(rows, topic.topic_id, topic.ends)
 
 
 def portions(counts: Sequence[tuple[str, int]], most_rows: int, most_prostheses: int) -> Iterator[list[str]]:

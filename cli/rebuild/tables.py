@@ -6,16 +6,16 @@ Everything may be repeated: rows replace themselves.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import date
 
-from cli.status.readings import Progress
 from schemas.generations import database_of
 from schemas.keys import LOG_TOPIC
+from schemas.partition_progress import COLUMNS, PartitionProgress, to_row
 from service_kit import clickhouse
+from service_kit.partition_progress import read_handled, read_progress
 from service_kit.settings import ClickHouseSettings
 
 COPY_LIMIT_S = 3600
-_POSITIONS = "topic, log_partition, topic_id, partition_count, handled_offset, as_of"
 
 
 class Tables:
@@ -28,30 +28,25 @@ class Tables:
     def close(self) -> None:
         self._client.disconnect()
 
-    def positions(self) -> list[Progress]:
+    def positions(self) -> list[PartitionProgress]:
         """How far the old generation is, in each partition of each topic."""
-        rows = self._client.execute(f"SELECT {_POSITIONS} FROM {self._old}.partition_progress FINAL")
-        return [
-            Progress(topic, partition, topic_id, partitions, handled, as_of.astimezone(UTC))
-            for topic, partition, topic_id, partitions, handled, as_of in rows
-        ]
+        return read_progress(self._client, self._old)
 
     def begin_at(self, begins: Mapping[int, int], topic_id: str) -> None:
         """Let the new generation count everything of the log before *begins* as handled."""
-        known = {row.partition: row.as_of for row in self.positions() if row.topic == LOG_TOPIC}
-        nothing = datetime(1970, 1, 1, tzinfo=UTC)
+        known = {row.partition: row.as_of_ms for row in self.positions() if row.topic == LOG_TOPIC}
         rows = [
-            (LOG_TOPIC, partition, topic_id, len(begins), offset - 1, known.get(partition, nothing))
+            PartitionProgress(LOG_TOPIC, partition, topic_id, len(begins), offset - 1, known.get(partition, 0))
             for partition, offset in begins.items()
             if offset > 0
         ]
         if rows:
-            self._client.execute(f"INSERT INTO {self._new}.partition_progress ({_POSITIONS}) VALUES", rows)
+            insert = f"INSERT INTO {self._new}.partition_progress ({', '.join(COLUMNS)}) VALUES"
+            self._client.execute(insert, list(map(to_row, rows)))
 
     def handled(self, topic: str) -> dict[int, int]:
         """The last offset of *topic* that is in the new generation, by partition."""
-        query = f"SELECT log_partition, handled_offset FROM {self._new}.partition_progress FINAL WHERE topic = %(topic)s"
-        return dict(self._client.execute(query, {"topic": topic}))
+        return read_handled(self._client, topic, self._new)
 
     def raw_counts(self, *, of_old: bool) -> list[tuple[str, int]]:
         """Every prosthesis that raw has, in order, with about how many rows."""

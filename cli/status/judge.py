@@ -14,7 +14,6 @@ from cli.status.readings import (
     DeadLetters,
     Kafka,
     NotAsked,
-    Progress,
     Reading,
     Readings,
     Service,
@@ -26,6 +25,7 @@ from connectors.apply import cause_of
 from connectors.contract import SOURCES
 from schemas.dead_letters import INCOMPLETE
 from schemas.keys import CRM_TOPIC, LOG_TOPIC
+from schemas.partition_progress import misfit
 from schemas.topics import catalogue
 
 # What a service's health names → what is wrong in words, what to do.
@@ -253,21 +253,8 @@ def _identity(kafka: Kafka, clickhouse: ClickHouse) -> Iterator[Problem]:
     """The stored positions are of this very topic, and within it: the same rule that stops the processor."""
     for name, topic in kafka.topics.items():
         rows = [row for row in clickhouse.progress if row.topic == name]
-        if any(row.topic_id != topic.topic_id for row in rows):
-            yield Problem("processor", f"the topic {name} was made anew since the reports were written", "run `bionicpro rebuild`")
-        elif any(row.partition_count != len(topic.ends) for row in rows):
-            yield Problem(
-                "processor",
-                f"the topic {name} has other partitions than the reports were written from",
-                "run `bionicpro rebuild`",
-            )
-        elif beyond := sorted(row.partition for row in rows if _beyond(row, topic)):
-            what = f"the topic {name} ends before what was handled, in partitions {_numbers(beyond)}"
-            yield Problem("processor", what, "run `bionicpro rebuild`")
-
-
-def _beyond(row: Progress, topic: TopicPositions) -> bool:
-    return row.handled_offset >= topic.ends.get(row.partition, 0)
+        if problem := misfit(rows, topic.topic_id, topic.ends):
+            yield Problem("processor", f"the topic {problem}", "run `bionicpro rebuild`")
 
 
 def _shortened(line: str) -> str:

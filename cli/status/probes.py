@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import UTC
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import httpx
 import psycopg
-from clickhouse_driver import Client
 from clickhouse_driver.errors import Error as DriverError
 from psycopg import sql
 
@@ -21,7 +18,7 @@ from cli.dlq.topic import DeadLetterTopic
 from cli.erase.records import Records
 from cli.generations import serving_group
 from cli.status.judge import READ_TOPICS
-from cli.status.readings import ClickHouse, Connect, Database, DeadLetters, Kafka, NotAsked, Progress, Reading, Service, Slot, Sources
+from cli.status.readings import ClickHouse, Connect, Database, DeadLetters, Kafka, NotAsked, Reading, Service, Slot, Sources
 from cli.status.settings import StatusSettings
 from clickhouse.migrator import Migrator
 from connectors.apply import Connect as ConnectApi
@@ -33,6 +30,7 @@ from schemas.topics import catalogue
 from schemas.zones import is_known
 from service_kit import listeners
 from service_kit.clickhouse import connected
+from service_kit.partition_progress import read_progress
 from service_kit.settings import ClickHouseSettings, PostgresSettings
 from stream_processor.settings import ProcessorSection
 
@@ -152,7 +150,7 @@ def read_clickhouse(settings: ClickHouseSettings) -> ClickHouse:
         migrator.close()
     with connected(settings, connect_timeout=HTTP_TIMEOUT_S, send_receive_timeout=HTTP_TIMEOUT_S) as client:
         version = str(client.execute("SELECT version()")[0][0])
-        rows = [] if schema.generation is None else _progress(client, database_of(settings.database, schema.generation))
+        rows = [] if schema.generation is None else read_progress(client, database_of(settings.database, schema.generation))
         erasures = {} if schema.pending else Records(client, settings.database).unfinished()
     return ClickHouse(version, tuple(schema.pending), schema.generation, tuple(rows), erasures)
 
@@ -162,17 +160,6 @@ def read_sources(settings: ClickHouseSettings) -> Sources:
     with connected(settings, settings.database, connect_timeout=HTTP_TIMEOUT_S, send_receive_timeout=HTTP_TIMEOUT_S) as client:
         checks = Checks(client)
         return Sources(checks.last(checks.serving()))
-
-
-def _progress(client: Client, generation: str) -> list[Progress]:
-    columns = "topic, log_partition, topic_id, partition_count, handled_offset, as_of"
-    rows: list[tuple[Any, ...]] = client.execute(
-        f"SELECT {columns} FROM {generation}.partition_progress FINAL ORDER BY topic, log_partition"  # noqa: S608 - our own identifiers
-    )
-    return [
-        Progress(topic, partition, topic_id, partitions, handled, as_of.astimezone(UTC))
-        for topic, partition, topic_id, partitions, handled, as_of in rows
-    ]
 
 
 def read_dead_letters(settings: StatusSettings) -> DeadLetters:

@@ -9,6 +9,7 @@ from datetime import datetime
 from cli.broker import Group, TopicPositions
 from connectors.apply import ConnectorStatus
 from connectors.checks import Check
+from schemas.partition_progress import PartitionProgress
 
 
 @dataclass(frozen=True)
@@ -69,25 +70,13 @@ class Connect:
 
 
 @dataclass(frozen=True)
-class Progress:
-    """How far a partition is handled; *as_of* is the source's time of the last record (aware)."""
-
-    topic: str
-    partition: int
-    topic_id: str
-    partition_count: int
-    handled_offset: int
-    as_of: datetime
-
-
-@dataclass(frozen=True)
 class ClickHouse:
     """*generation* None: readers see none yet. *erasures*: those without a receipt, and when each was asked for."""
 
     version: str
     pending: tuple[str, ...]
     generation: int | None
-    progress: tuple[Progress, ...]
+    progress: tuple[PartitionProgress, ...]
     erasures: Mapping[str, datetime] = field(default_factory=dict)
 
 

@@ -8,14 +8,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import clickhouse_driver.numpy.helpers  # noqa: F401 - imports pandas, half a second; the driver would do it within the first batch
 import numpy as np
 from clickhouse_driver.errors import ServerException
 
-from schemas import raw_telemetry
+from schemas import partition_progress, raw_telemetry
+from schemas.erasure_rules import COLUMNS as RULE_COLUMNS
+from schemas.erasure_rules import ErasureRule, from_row, select_rules, to_row
+from schemas.partition_progress import PartitionProgress
 from schemas.raw_telemetry import STORED, Ints, TelemetryColumns
 from service_kit import clickhouse
 from service_kit.clickhouse_errors import Trouble, trouble_of
@@ -26,9 +28,7 @@ from stream_processor.domain.facets.base import MartColumns
 from stream_processor.domain.fold import FOLD_FORMAT
 from stream_processor.ports import (
     StateColumns,
-    StoredErasure,
     StoredOwnership,
-    StoredProgress,
     StoredState,
     StoreUnavailable,
     StoreUnusable,
@@ -38,7 +38,6 @@ KEYS_A_QUERY = 5_000
 MAX_QUERY_BYTES = 16 << 20
 
 T = TypeVar("T")
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _TELEMETRY = f"""
 SELECT prosthesis_id, {", ".join(raw_telemetry.whole(name) for name in STORED)}
@@ -57,11 +56,6 @@ _STATE_COLUMNS = (
     "errors_by_code",
     "log_partition",
 )
-
-_ERASURE_COLUMNS = (
-    "prosthesis_id", "erasure_id", "subject", "from_us", "to_us", "issued_at", "parts", "customer_gone", "reason", "topic_id", "log_partition",
-    "log_offset",
-)  # fmt: skip
 
 
 class ClickHouseStore:
@@ -134,13 +128,11 @@ class ClickHouseStore:
                 parts.append(_events(columns))
         return ids, TelemetryColumns.concatenate(parts)
 
-    def progress(self, topic: str) -> list[StoredProgress]:
-        query = "SELECT topic, log_partition, topic_id, partition_count, handled_offset, toUnixTimestamp64Milli(as_of) FROM partition_progress FINAL WHERE topic = %(topic)s"
-        return [StoredProgress(*row) for row in self._query(query, {"topic": topic})]
+    def progress(self, topic: str) -> list[PartitionProgress]:
+        return [partition_progress.from_row(row) for row in self._query(partition_progress.select_progress(), {"topics": (topic,)})]
 
-    def erasures(self) -> list[StoredErasure]:
-        query = f"SELECT {', '.join(_ERASURE_COLUMNS)} FROM {self._rules} FINAL"
-        return [_erasure(row) for row in self._query(query, {})]
+    def erasures(self) -> list[ErasureRule]:
+        return [from_row(row) for row in self._query(select_rules(self._rules), {})]
 
     def _by_keys(self, query: str, keys: Sequence[Any], **parameters: object) -> list[Any]:
         return [row for chunk in _chunks(keys) for row in self._query(query, {"ids": chunk, **parameters})]
@@ -151,16 +143,8 @@ class ClickHouseStore:
 
     # -- writing --------------------------------------------------------------------------------------------------------
 
-    def write_erasures(self, rules: Sequence[StoredErasure]) -> None:
-        rows = [
-            (
-                rule.prosthesis_id, rule.erasure_id, rule.subject, [i[0] for i in rule.intervals], [i[1] for i in rule.intervals],
-                EPOCH + timedelta(microseconds=rule.issued_us), rule.parts, int(rule.customer_gone), rule.reason, rule.topic_id,
-                rule.partition, rule.offset,
-            )
-            for rule in rules
-        ]  # fmt: skip
-        self._insert(self._rules, _ERASURE_COLUMNS, list(zip(*rows, strict=True)))
+    def write_erasures(self, rules: Sequence[ErasureRule]) -> None:
+        self._insert(self._rules, RULE_COLUMNS, list(zip(*map(to_row, rules), strict=True)))
 
     def write_telemetry(self, prosthesis_ids: Ints, events: TelemetryColumns, former: Sequence[tuple[int, ...]] | None = None) -> None:
         of = {name: getattr(events, name) for name in STORED}
@@ -191,14 +175,10 @@ class ClickHouseStore:
         columns = ("prosthesis_id", "crm_offset", "log_partition", "log_offset", "document")
         self._insert("ownership", columns, list(zip(*rows, strict=True)))
 
-    def write_progress(self, progress: Sequence[StoredProgress]) -> None:
-        rows = [
-            (p.topic, p.partition, p.topic_id, p.partition_count, p.handled_offset, datetime.fromtimestamp(p.as_of_ms / 1000, UTC))
-            for p in progress
-        ]
-        columns = ("topic", "log_partition", "topic_id", "partition_count", "handled_offset", "as_of")
+    def write_progress(self, progress: Sequence[PartitionProgress]) -> None:
+        rows = list(map(partition_progress.to_row, progress))
         if rows:
-            self._insert("partition_progress", columns, list(zip(*rows, strict=True)))
+            self._insert("partition_progress", partition_progress.COLUMNS, list(zip(*rows, strict=True)))
 
     def _insert(self, table: str, names: Sequence[str], columns: Sequence[Any], *, use_numpy: bool = False) -> None:
         query = f"INSERT INTO {table} ({', '.join(names)}) VALUES"
@@ -235,12 +215,6 @@ def _state(row: Any) -> StoredState:
     return StoredState(
         day_number(day), prosthesis_id.decode(), user_id.decode(), next_offset - 1, highest_id, fold_format, fold, by_code, partition
     )
-
-
-def _erasure(row: Any) -> StoredErasure:
-    prosthesis_id, erasure_id, subject, from_us, to_us, issued_at, parts, gone, *rest = row
-    issued_us = (issued_at - EPOCH) // timedelta(microseconds=1)
-    return StoredErasure(prosthesis_id, erasure_id, subject, tuple(zip(from_us, to_us, strict=True)), issued_us, parts, bool(gone), *rest)
 
 
 def _events(columns: Sequence[Any]) -> TelemetryColumns:

@@ -9,10 +9,9 @@ from clickhouse_driver.errors import Error as DriverError
 from schemas.generations import FIRST_GENERATION
 from schemas.retention import QUERY, Retention
 from service_kit.clickhouse import connected
+from service_kit.generations import read_generations, serving
 from service_kit.settings import ClickHouseSettings
 from stream_processor.ports import StoreUnavailable
-
-SERVING = "SELECT max(generation) FROM generations FINAL WHERE state = 'serving' HAVING count() > 0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +30,10 @@ def serving_configuration(settings: ClickHouseSettings, generation: int | None) 
     try:
         with connected(settings, settings.database) as client:
             retention = Retention.of(client.execute(QUERY))
-            serving = client.execute(SERVING) if generation is None else []
+            seen = serving(read_generations(client, settings.database)) if generation is None else None
     except (DriverError, OSError, EOFError) as error:
         raise StoreUnavailable(f"ClickHouse at {settings.host}:{settings.port}: {_first_line(error)}") from error
-    number = generation or (int(serving[0][0]) if serving else FIRST_GENERATION)
+    number = generation or seen or FIRST_GENERATION
     return ServingConfiguration(number, retention)
 
 

@@ -61,6 +61,10 @@ class ReadCommittedThread(driver.AIOKafkaConsumerThread):
         consumer._fetch_max_bytes = FETCH_MAX_BYTES
         return consumer
 
+    async def on_start(self) -> None:
+        await super().on_start()
+        log_records.install(self._consumer, cast(BatchTransport, self.transport).batched_topic)
+
 
 class BatchConsumer(driver.Consumer):
     """Yields one message a partition and fetch of ``Transport.batched_topic``: value = the records, offset = the last one's."""
@@ -234,4 +238,3 @@ class BatchTransport(driver.Transport):
         super().__init__(*args, **kwargs)
         self.batched_topic = batched_topic
         self.positioned_topics = frozenset(positioned_topics)
-        log_records.install(batched_topic)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
+from schemas.partition_progress import PartitionProgress, misfit
 from service_kit.settings import KafkaSettings
-from stream_processor.ports import StoredProgress
 
 TIMEOUT_S = 15.0
 
@@ -34,7 +34,12 @@ def identify(settings: KafkaSettings, topic: str) -> TopicIdentity:
 
 
 def check_positions(
-    settings: KafkaSettings, group: str, identity: TopicIdentity, progress: Callable[[], Iterable[StoredProgress]], *, progress_first: bool
+    settings: KafkaSettings,
+    group: str,
+    identity: TopicIdentity,
+    progress: Callable[[], Iterable[PartitionProgress]],
+    *,
+    progress_first: bool,
 ) -> None:
     """Raises WrongTopic where the topic was made anew, its partitions changed, a stored position lies beyond its end, or a committed offset before its start.
 
@@ -43,21 +48,9 @@ def check_positions(
     # In this order: whatever is handled meanwhile moves progress beyond the commit, and the log's end beyond both.
     commits = committed(settings, group, identity)
     rows = list(progress())
-    for row in rows:
-        if row.topic_id != identity.topic_id:
-            raise WrongTopic(
-                f"{row.topic} was made anew (id {identity.topic_id}, positions are of {row.topic_id}): `bionicpro rebuild` goes on from there"
-            )
-        if row.partition_count != identity.partitions:
-            raise WrongTopic(
-                f"{row.topic} has {identity.partitions} partitions, positions are of {row.partition_count}: `bionicpro rebuild` goes on from there"
-            )
     starts, ends = _bounds(settings, identity)
-    for row in rows:
-        if row.handled_offset >= ends[row.partition]:
-            raise WrongTopic(
-                f"{row.topic}/{row.partition}: handled {row.handled_offset}, but the log ends at {ends[row.partition]}: `bionicpro rebuild` goes on from there"
-            )
+    if problem := misfit(rows, identity.topic_id, dict(enumerate(ends))):
+        raise WrongTopic(f"{problem}: `bionicpro rebuild` goes on from there")
     handled = {row.partition: row.handled_offset for row in rows}
     for partition, offset in commits.items():
         where = f"{identity.topic}/{partition}"

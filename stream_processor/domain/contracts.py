@@ -7,6 +7,7 @@ from typing import Any
 
 from schemas.mapping import ContractsTable, TimeColumn
 from schemas.ranges import EARLIEST_US, END_US, is_ordered_id
+from stream_processor.domain.crm import CrmContract
 from stream_processor.domain.instants import NotAnInstant, read_times
 
 Rank = tuple[int, int, int, str]
@@ -26,38 +27,36 @@ class Bounds:
     begins_us: int
 
 
-def bounds_of(row: dict[str, Any], columns: ContractsTable) -> Bounds | None:
-    """The bounds of a contract's row; None where it has no beginning, or none before events end: it owns nothing. Raises UnreadableBounds."""
-    begins, ends = _instant(row, columns.starts_at), _instant(row, columns.ends_at)
+def bounds_of(contract: CrmContract, columns: ContractsTable) -> Bounds | None:
+    """The bounds of a contract; None where it has no beginning, or none before events end: it owns nothing. Raises UnreadableBounds."""
+    begins, ends = _instant(contract.starts_at, columns.starts_at), _instant(contract.ends_at, columns.ends_at)
     if begins is None or begins >= END_US:
         return None
     return Bounds(max(begins, EARLIEST_US), None if ends is None or ends >= END_US else max(ends, EARLIEST_US), begins)
 
 
-def named_bounds(row: dict[str, Any], columns: ContractsTable) -> Bounds | None:
+def named_bounds(contract: CrmContract, columns: ContractsTable) -> Bounds | None:
     """``bounds_of``. Raises UnreadableBounds, naming the contract."""
     try:
-        return bounds_of(row, columns)
+        return bounds_of(contract, columns)
     except UnreadableBounds as error:
-        raise UnreadableBounds(f"contract {row.get(columns.id)}: {error}") from None
+        raise UnreadableBounds(f"contract {contract.id}: {error}") from None
 
 
-def bounds_or_all(row: dict[str, Any], columns: ContractsTable) -> tuple[Bounds | None, bool]:
+def bounds_or_all(contract: CrmContract, columns: ContractsTable) -> tuple[Bounds | None, bool]:
     """The bounds, and whether they can be read. Those that cannot may be any time: what nobody else owns has to count as theirs."""
     try:
-        return bounds_of(row, columns), True
+        return bounds_of(contract, columns), True
     except UnreadableBounds:
         return Bounds(EARLIEST_US, None, EARLIEST_US), False
 
 
-def rank(begins_us: int, contract_id: Any) -> Rank:
+def rank(begins_us: int, contract_id: str) -> Rank:
     """See ``Rank``."""
-    text = str(contract_id)
-    return (begins_us, 0, int(text), "") if is_ordered_id(text) else (begins_us, 1, 0, text)
+    return (begins_us, 0, int(contract_id), "") if is_ordered_id(contract_id) else (begins_us, 1, 0, contract_id)
 
 
-def _instant(row: dict[str, Any], column: TimeColumn) -> int | None:
-    value = row.get(column.column)
+def _instant(value: Any, column: TimeColumn) -> int | None:
     if value is None:
         return None
     try:

@@ -31,13 +31,17 @@ DIGESTS = {
     "faust.transport.drivers.aiokafka:Consumer._to_message": "7c24f6511b2f",
     "faust.transport.drivers.aiokafka:Consumer._new_consumer_thread": "0870ec53dea7",
     "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread._create_worker_consumer": "c2701bfc3e6f",
+    "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread.on_start": "38b4e8bd1e10",
     "faust.tables.manager:TableManager.on_start": "365dd25fbc0e",
     "faust.tables.manager:TableManager._update_channels": "88e3941facc9",
     "aiokafka.consumer.consumer:AIOKafkaConsumer.start": "2f1ba7044332",
     "aiokafka.consumer.group_coordinator:GroupCoordinator.__init__": "9e729f077efc",
     "aiokafka.consumer.fetcher:PartitionRecords.__init__": "8ec1c2ae6ea1",
     "aiokafka.consumer.fetcher:PartitionRecords._consumer_record": "e668541600b0",
+    "aiokafka.consumer.fetcher:Fetcher.__init__": "bf21ecb7e0f2",
     "aiokafka.consumer.fetcher:Fetcher._proc_fetch_request": "59bf948fff47",
+    "aiokafka.consumer.fetcher:FetchResult.__init__": "126a3e45763b",
+    "aiokafka.consumer.fetcher:PartitionRecords._unpack_records": "b803e6d46480",
 }
 ON_INNER_NAMES = ("adapters/kafka_transport.py", "adapters/log_records.py", "app.py")
 

@@ -27,6 +27,7 @@ OURS = {
 ALLOWED = {
     "schemas.commands": "the commands that a repair sends",
     "schemas.generations": "names of databases and groups",
+    "schemas.erasure_rules": "which time is erased",
     "schemas.keys": "topics and keys",
     "schemas.mapping": "where a source has what",
     "schemas.mart": "names and types of a report's columns",
@@ -38,7 +39,9 @@ ALLOWED = {
     "service_kit.clickhouse": "a connection",
     "service_kit.clickhouse_errors": "which errors are an outage",
     "service_kit.error_text": "one line of an error",
+    "service_kit.generations": "which tables readers see",
     "service_kit.outages": "which errors are an outage",
+    "service_kit.partition_progress": "how far the tables are",
     "service_kit.retries": "how a call is tried again",
     "service_kit.settings": "addresses and accounts",
 }

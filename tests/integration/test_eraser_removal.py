@@ -6,7 +6,7 @@ import itertools
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -15,9 +15,10 @@ from pydantic import SecretStr
 
 from clickhouse.migrator import Migrator
 from eraser.removal import remains
-from eraser.rules import EPOCH, Generation, Rule, State
+from eraser.rules import Generation, State
 from eraser.tables import Tables
 from schemas.erasure import subject_of
+from schemas.erasure_rules import EPOCH, ErasureRule
 from service_kit.settings import ClickHouseSettings
 from tests.support.endpoints import ClickHouseEndpoint
 
@@ -27,13 +28,11 @@ COMMAND = 100
 _numbers = itertools.count(30_000_000 + os.getpid() % 10_000 * 100)
 
 
-def rule_of(days: tuple[int, int] = (10, 20), **changes: Any) -> Rule:
+def rule_of(days: tuple[int, int] = (10, 20), **changes: Any) -> ErasureRule:
     """Days of 1970 on prosthesis 7 are erased, by the command at offset COMMAND."""
     interval = (days[0] * DAY_US, days[1] * DAY_US)
     given: dict[str, Any] = {"customer_gone": False, "topic_id": "log"} | changes
-    return Rule(
-        "7", "e", subject_of(ME), (interval,), datetime(2026, 1, 1, tzinfo=UTC), reason="test", partition=0, offset=COMMAND, **given
-    )
+    return ErasureRule("7", "e", subject_of(ME), (interval,), 0, 1, reason="test", partition=0, offset=COMMAND, **given)
 
 
 @dataclass
@@ -68,7 +67,7 @@ class World:
             f"INSERT INTO {self.database}.ownership (prosthesis_id, crm_offset, document) VALUES", [(prosthesis, crm_offset, text)]
         )
 
-    def remove(self, rule: Rule, generation: Generation | None = None, *, final: bool = False) -> None:
+    def remove(self, rule: ErasureRule, generation: Generation | None = None, *, final: bool = False) -> None:
         """One round, as the eraser does it; a second one finds nothing."""
         chosen = generation or self.generation()
         for found in list(remains(self.tables, rule, chosen, final=final)):
@@ -184,6 +183,18 @@ def test_tables_that_nobody_works_on_lose_every_document_and_row_of_who_is_gone(
     world.report(ME, 12, 1_000)
     world.remove(rule_of(customer_gone=True), world.generation(State.RETIRED, "an older log"))
     assert (world.documents(), world.reports(), world.states()) == ([], [], [])
+
+
+def test_what_is_left_of_a_former_user_id_goes_with_the_prosthesis_and_what_is_another_customers_by_now_stays(world: World) -> None:
+    rule = rule_of(customer_gone=True, former_subjects=(subject_of(OTHER),))
+    for user in (ME, OTHER):
+        world.report(user, 12, 60, deleted=True)
+        world.report(user, 12, 60, deleted=True, prosthesis="8")
+        world.document(1, f'{{"intervals":[{{"user_id":"{user}"}}]}}')
+    world.document(2, '{"intervals":[]}')
+    world.remove(rule, final=True)
+    assert world.reports() == [(OTHER, 12, 60, 1)]
+    assert world.documents() == [2]
 
 
 def test_versions_of_another_log_are_not_taken_for_older_ones(world: World) -> None:

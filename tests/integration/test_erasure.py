@@ -164,6 +164,21 @@ def test_nothing_is_left_of_who_was_named_by_mistake_and_nothing_is_taken_from_w
     assert len(before) == 3
 
 
+def test_what_was_made_under_a_former_user_id_goes_with_the_customer(erased: Erased, world: World) -> None:
+    former, prosthesis = world.person(), world.prosthesis()
+    world.contract(former, prosthesis, 0)
+    world.send(prosthesis, range(3))
+    all_equal(world)
+    present = world.give_another_login(former)
+    all_equal(world)
+    assert (len(world.live_reports(former)), len(world.live_reports(present))) == (0, 3)
+    assert world.left_of(former, [], 0, 12) != {}  # tombstones
+    world.delete(present)
+    wait_for_receipt(world, present)
+    assert world.left_of(former, [prosthesis], 0, 12) == {}
+    assert world.left_of(present, [prosthesis], 0, 12) == {}
+
+
 def test_what_postgresql_still_has_of_an_erased_time_is_no_difference(erased: Erased) -> None:
     all_equal(erased.world)
     plan = repair.plan(erased.world.settings(), FIRST, LAST)

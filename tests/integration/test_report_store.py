@@ -5,10 +5,11 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from clickhouse_driver import Client
@@ -16,12 +17,14 @@ from clickhouse_driver.errors import ServerException
 from pydantic import SecretStr
 
 from clickhouse.migrator import Migrator
+from schemas.erasure_rules import ErasureRule
+from schemas.partition_progress import PartitionProgress
 from schemas.raw_telemetry import Ints, TelemetryColumns
 from service_kit.settings import ClickHouseSettings
 from stream_processor.adapters.clickhouse import ClickHouseStore
 from stream_processor.domain.duplicates import KnownEvent
 from stream_processor.domain.fold import FOLD_FORMAT
-from stream_processor.ports import ReportStore, StateColumns, StoredErasure, StoredOwnership, StoredProgress, StoredState, StoreUnavailable
+from stream_processor.ports import ReportStore, StateColumns, StoredOwnership, StoredState, StoreUnavailable
 from tests.support.endpoints import ClickHouseEndpoint
 from tests.support.memory_store import MemoryStore
 
@@ -185,19 +188,19 @@ def test_ownership_is_kept_by_the_crm_offset(store: ReportStore) -> None:
 
 
 def test_progress_never_goes_back(store: ReportStore) -> None:
-    store.write_progress([StoredProgress("t", 3, "id", 24, 9, 1_700_000_000_123)])
-    store.write_progress([StoredProgress("t", 3, "id", 24, 8, 1_800_000_000_000)])
-    assert store.progress("t") == [StoredProgress("t", 3, "id", 24, 9, 1_700_000_000_123)]
+    store.write_progress([PartitionProgress("t", 3, "id", 24, 9, 1_700_000_000_123)])
+    store.write_progress([PartitionProgress("t", 3, "id", 24, 8, 1_800_000_000_000)])
+    assert store.progress("t") == [PartitionProgress("t", 3, "id", 24, 9, 1_700_000_000_123)]
     assert store.progress("other") == []
 
 
 def test_a_rule_is_kept_once_however_often_its_command_comes(store: ReportStore) -> None:
-    rule = StoredErasure("rule-7", "e", "s", ((-5, 9), (NOW_US, NOW_US + 1)), NOW_US, 2, True, "why", "id", 3, 40)
+    rule = ErasureRule("rule-7", "e", "s", ((-5, 9), (NOW_US, NOW_US + 1)), NOW_US, 2, True, "why", "id", 3, 40, ("former",))
     store.write_erasures([rule])
-    store.write_erasures([replace(rule, offset=41), replace(rule, prosthesis_id="rule-8", intervals=())])
+    store.write_erasures([msgspec.structs.replace(rule, offset=41), msgspec.structs.replace(rule, prosthesis_id="rule-8", intervals=())])
     store.write_erasures([rule])
     mine = sorted((r for r in store.erasures() if r.prosthesis_id.startswith("rule-")), key=lambda r: r.prosthesis_id)
-    assert mine == [replace(rule, offset=41), replace(rule, prosthesis_id="rule-8", intervals=())]
+    assert mine == [msgspec.structs.replace(rule, offset=41), msgspec.structs.replace(rule, prosthesis_id="rule-8", intervals=())]
 
 
 def test_nothing_asked_nothing_written(store: ReportStore) -> None:

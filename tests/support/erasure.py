@@ -32,11 +32,14 @@ STOP_LIMIT_S = 30.0
 
 @dataclass(frozen=True)
 class Person:
+    """*logins*: how many user ids the customer had before."""
+
     customer_id: int
+    logins: int = 0
 
     @property
     def user_id(self) -> str:
-        return str(UUID(int=self.customer_id << 64 | 0x4000_8000_0000_0000_0000))
+        return str(UUID(int=(self.customer_id << 64 | 0x4000_8000_0000_0000_0000) + self.logins))
 
     @property
     def name(self) -> str:
@@ -89,6 +92,12 @@ class World:
     def correct_owner(self, prosthesis: int, person: Person) -> None:
         """All contracts of *prosthesis* were *person*'s from the beginning."""
         self.crm.execute("UPDATE crm.contracts SET customer_id = %s WHERE prosthesis_id = %s", (person.customer_id, prosthesis))
+
+    def give_another_login(self, person: Person) -> Person:
+        """The customer is another user from now on; returns them as such."""
+        changed = Person(person.customer_id, person.logins + 1)
+        self.crm.execute("UPDATE crm.customers SET user_id = %s WHERE customer_id = %s", (changed.user_id, changed.customer_id))
+        return changed
 
     def delete(self, person: Person) -> None:
         """As foreign keys make a CRM do it: contracts first."""

@@ -12,12 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from schemas.erasure_rules import ErasureRule
+from schemas.partition_progress import PartitionProgress
 from schemas.raw_telemetry import RAW, Ints, TelemetryColumns
 from stream_processor.domain.calendar import QUARTER_US, day_date
 from stream_processor.domain.duplicates import EventId, KnownEvent
 from stream_processor.domain.facets.base import MartColumns
 from stream_processor.domain.fold import FOLD_FORMAT
-from stream_processor.ports import StateColumns, StoredErasure, StoredOwnership, StoredProgress, StoredState, StoreUnavailable
+from stream_processor.ports import StateColumns, StoredOwnership, StoredState, StoreUnavailable
 
 DAY_US = 96 * QUARTER_US
 
@@ -30,8 +32,8 @@ class MemoryStore:
         self.reports: dict[tuple[str, Any, str], dict[str, Any]] = {}
         self.state: dict[tuple[int, str, str], StoredState] = {}
         self.documents: dict[str, StoredOwnership] = {}
-        self.positions: dict[tuple[str, int], StoredProgress] = {}
-        self.rules: dict[tuple[str, str], StoredErasure] = {}
+        self.positions: dict[tuple[str, int], PartitionProgress] = {}
+        self.rules: dict[tuple[str, str], ErasureRule] = {}
         self.lookups = 0
 
     # -- reading
@@ -83,15 +85,15 @@ class MemoryStore:
         columns = {name: np.array([row[name] for _, row in chosen], dtype=raw.dtype) for name, raw in RAW.items()}
         return [prosthesis for prosthesis, _ in chosen], TelemetryColumns(**columns)
 
-    def progress(self, topic: str) -> list[StoredProgress]:
+    def progress(self, topic: str) -> list[PartitionProgress]:
         return [row for (name, _), row in self.positions.items() if name == topic]
 
-    def erasures(self) -> list[StoredErasure]:
+    def erasures(self) -> list[ErasureRule]:
         return list(self.rules.values())
 
     # -- writing
 
-    def write_erasures(self, rules: Sequence[StoredErasure]) -> None:
+    def write_erasures(self, rules: Sequence[ErasureRule]) -> None:
         for rule in rules:
             known = self.rules.get((rule.prosthesis_id, rule.erasure_id))
             if known is None or rule.offset >= known.offset:
@@ -153,7 +155,7 @@ class MemoryStore:
             if known is None or document.crm_offset >= known.crm_offset:
                 self.documents[document.prosthesis_id] = document
 
-    def write_progress(self, progress: Sequence[StoredProgress]) -> None:
+    def write_progress(self, progress: Sequence[PartitionProgress]) -> None:
         for row in progress:
             known = self.positions.get((row.topic, row.partition))
             if known is None or row.handled_offset >= known.handled_offset:

@@ -53,7 +53,7 @@ class Crm:
         """A new worker, with the table as the changelog has it, that goes on at *offset* of the CRM's log."""
         self.directory = Directory(SourceMapping.read(), self.table)
         changes = [decode_crm(json.dumps(envelope).encode()) for envelope, _ in self.said[:offset]]
-        self.directory.restore(self.directory.rows_after(change for change in changes if isinstance(change, CrmEnvelope)))
+        self.directory.restore(self.directory.table_after(change for change in changes if isinstance(change, CrmEnvelope)))
 
     def customer(self, number: int, user: str) -> dict[str, Any]:
         row = {"customer_id": number, "user_id": user, "full_name": f"Name {number}", "timezone": "UTC"}
@@ -127,6 +127,39 @@ def test_a_customer_whose_contracts_were_all_corrected_to_others_is_erased_but_n
     (erase,) = crm.change("customers", "d", anna, 20).erasures
     assert (erase.prosthesis_id, erase.intervals, erase.customer_gone) == ("7", (), True)
     assert [key for key in crm.table if key.startswith("held:")] == []
+
+
+def test_a_customer_who_was_another_user_once_is_erased_under_both_ids(crm: Crm) -> None:
+    """Reports made before the change are withdrawn under the former id, and what is left of them has to go with the customer."""
+    anna = crm.customer(1, ANNA)
+    crm.contract(1, 1, 7, 5)
+    crm.change("customers", "u", anna | {"user_id": BORIS}, 6)
+    before = copy.deepcopy(crm.table)
+    (erase,) = crm.change("customers", "d", anna | {"user_id": BORIS}, 20).erasures
+    assert (erase.subject, erase.former_subjects) == (subject_of(BORIS), (subject_of(ANNA),))
+    assert [key for key in crm.table if key.startswith("former-user:")] == []
+    assert ANNA not in str(crm.table)
+    for kept in ({}, before):  # the table was never written; or a worker goes on with it
+        crm.table = copy.deepcopy(kept)
+        crm.restart(3)
+        assert crm.handle(3).erasures == [erase]
+
+
+def test_a_customer_whose_login_was_taken_away_is_erased_under_the_id_they_had(crm: Crm) -> None:
+    anna = crm.customer(1, ANNA)
+    crm.contract(1, 1, 7, 5)
+    crm.change("customers", "u", anna | {"user_id": None}, 6)
+    (erase,) = crm.change("customers", "d", anna | {"user_id": None}, 20).erasures
+    assert (erase.subject, erase.former_subjects, erase.intervals) == (subject_of(ANNA), (), ((day(5), day(20)),))
+
+
+def test_a_user_who_came_back_is_named_once(crm: Crm) -> None:
+    anna = crm.customer(1, ANNA)
+    crm.contract(1, 1, 7, 5)
+    for user in (BORIS, ANNA):
+        crm.change("customers", "u", anna | {"user_id": user}, 6)
+    (erase,) = crm.change("customers", "d", anna, 20).erasures
+    assert (erase.subject, erase.former_subjects) == (subject_of(ANNA), (subject_of(BORIS),))
 
 
 def test_a_prosthesis_of_a_contract_that_was_corrected_is_among_the_erased(crm: Crm) -> None:

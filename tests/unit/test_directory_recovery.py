@@ -29,7 +29,7 @@ BEFORE = [changed("customers", CUSTOMER, "c"), changed("contracts", CONTRACT, "c
 def test_a_change_concerns_what_another_worker_was_told() -> None:
     """This worker's table was recovered behind its back, or not at all."""
     directory = Directory(SourceMapping.read(), {})
-    directory.restore(directory.rows_after(BEFORE))
+    directory.restore(directory.table_after(BEFORE))
     (document,) = directory.handle(changed("customers", CUSTOMER | {"timezone": "Asia/Kolkata"}), 10).documents
     assert [(interval.user_id, interval.timezone) for interval in document.intervals] == [("u7", "Asia/Kolkata")]
 
@@ -37,7 +37,7 @@ def test_a_change_concerns_what_another_worker_was_told() -> None:
 def test_a_row_that_a_zombie_wrote_back_is_not_believed() -> None:
     table: dict[str, dict[str, Any]] = {"customers:7": CUSTOMER | {"timezone": "Asia/Kolkata"}, "contracts:1": CONTRACT}
     directory = Directory(SourceMapping.read(), table)
-    directory.restore(directory.rows_after(BEFORE))
+    directory.restore(directory.table_after(BEFORE))
     (document,) = directory.handle(changed("prostheses", {"prosthesis_id": 3, "model": "Arm", "serial_number": "S"}), 10).documents
     assert [interval.timezone for interval in document.intervals] == ["UTC"]
 
@@ -45,7 +45,7 @@ def test_a_row_that_a_zombie_wrote_back_is_not_believed() -> None:
 def test_a_contract_that_went_while_another_worker_had_the_directory_is_forgotten() -> None:
     table: dict[str, dict[str, Any]] = {"customers:7": CUSTOMER, "contracts:1": CONTRACT}
     directory = Directory(SourceMapping.read(), table)
-    directory.restore(directory.rows_after([*BEFORE, changed("contracts", CONTRACT, "d")]))
+    directory.restore(directory.table_after([*BEFORE, changed("contracts", CONTRACT, "d")]))
     (document,) = directory.handle(changed("prostheses", {"prosthesis_id": 3, "model": "Arm", "serial_number": "S"}), 10).documents
     assert document.intervals == ()
 
@@ -59,5 +59,5 @@ def test_only_rows_that_differ_are_written() -> None:
             super().__setitem__(key, row)
 
     directory = Directory(SourceMapping.read(), Table({"customers:7": CUSTOMER}))
-    directory.restore(directory.rows_after(BEFORE))
+    directory.restore(directory.table_after(BEFORE))
     assert written == ["contracts:1"]

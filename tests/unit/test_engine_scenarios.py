@@ -8,10 +8,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from schemas.erasure_rules import ErasureRule
 from schemas.mapping import SourceMapping
 from schemas.ownership import Ownership
 from stream_processor.engine import Engine, EngineSettings
-from stream_processor.ports import StoredErasure, StoreUnavailable
+from stream_processor.ports import StoreUnavailable
 from tests.support.log_model import PARTITIONS, Sources, micro
 from tests.support.memory_store import Faults, MemoryStore
 
@@ -205,7 +206,7 @@ def test_a_worker_that_is_behind_leaves_out_what_a_rule_from_elsewhere_covers() 
     worker = engine(store)
     first = [record for partition in sources.log for record in partition]
     worker.process(first, epoch=1)
-    store.write_erasures([StoredErasure("1", "e", "s", ((NOON - DAY, NOON + DAY),), NOON, 1, True, "r", "id", 0, 10_000)])
+    store.write_erasures([ErasureRule("1", "e", "s", ((NOON - DAY, NOON + DAY),), NOON, 1, True, "r", "id", 0, 10_000)])
     worker.reload_erasures()
     sources.insert(BATTERY)
     outcome = worker.process([record for partition in sources.log for record in partition][len(first) :], epoch=1)

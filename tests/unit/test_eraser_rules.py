@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from eraser.rules import Generation, Older, Phase, Receipt, Rule, State, has_handled, older, phase, to_clean
+from eraser.rules import Generation, Older, Phase, Receipt, State, has_handled, last_day, older, phase, to_clean
+from schemas.erasure_rules import ErasureRule
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
-RULE = Rule("7", "e", "s", ((0, 86_400_000_000),), NOW, customer_gone=True, reason="r", topic_id="log", partition=3, offset=100)
+RULE = ErasureRule("7", "e", "s", ((0, 86_400_000_000),), 0, 1, customer_gone=True, reason="r", topic_id="log", partition=3, offset=100)
 SERVING = Generation("g1", State.SERVING, "log", 100)
 
 
@@ -63,4 +64,4 @@ def test_removed_rows_add_up_over_restarts() -> None:
 
 
 def test_reports_of_the_last_day_and_the_one_before_may_still_be_live() -> None:
-    assert str(RULE.last_day) == "1970-01-01"
+    assert str(last_day(RULE)) == "1970-01-01"

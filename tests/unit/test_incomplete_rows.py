@@ -81,7 +81,7 @@ BEFORE = [changed("customers", CUSTOMER, "c"), changed("contracts", CONTRACT, "c
 
 def directory(table: dict[str, dict[str, Any]] | None = None) -> Directory:
     made = Directory(MAPPING, {} if table is None else table)
-    made.restore(made.rows_after(BEFORE))
+    made.restore(made.table_after(BEFORE))
     return made
 
 
@@ -102,7 +102,7 @@ def test_what_was_known_before_a_column_was_renamed_outlives_a_restart_and_compa
     table: dict[str, dict[str, Any]] = {}
     directory(table)
     again = Directory(MAPPING, table)
-    again.restore(again.rows_after([changed("customers", renamed(CUSTOMER, "timezone")), BEFORE[1]]))
+    again.restore(again.table_after([changed("customers", renamed(CUSTOMER, "timezone")), BEFORE[1]]))
     (document,) = again.handle(changed("prostheses", PROSTHESIS), 11).documents
     assert [interval.timezone for interval in document.intervals] == ["Asia/Kolkata"]
 

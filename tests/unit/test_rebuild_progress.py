@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import pytest
 
@@ -11,20 +10,20 @@ from cli.broker import TopicPositions
 from cli.rebuild import waiting
 from cli.rebuild.progress import STEPS, Plan, RebuildError, begin, decode, encode, portions
 from cli.rebuild.waiting import Patience
-from cli.status.readings import Progress
 from schemas.generations import changelog_of, group_of
 from schemas.keys import CRM_TOPIC, LOG_TOPIC
+from schemas.partition_progress import PartitionProgress
 from schemas.topics import catalogue
 
-NOW = datetime(2026, 11, 23, tzinfo=UTC)
+AT_MS = 1_795_000_000_000
 TOPICS = {
     LOG_TOPIC: TopicPositions(LOG_TOPIC, "log", {0: 0, 1: 50}, {0: 10, 1: 60}),
     CRM_TOPIC: TopicPositions(CRM_TOPIC, "crm", {0: 0}, {0: 7}),
 }
 STORED = [
-    Progress(LOG_TOPIC, 0, "log", 2, 4, NOW),
-    Progress(LOG_TOPIC, 1, "log", 2, 20, NOW),
-    Progress(CRM_TOPIC, 0, "crm", 1, 6, NOW),
+    PartitionProgress(LOG_TOPIC, 0, "log", 2, 4, AT_MS),
+    PartitionProgress(LOG_TOPIC, 1, "log", 2, 20, AT_MS),
+    PartitionProgress(CRM_TOPIC, 0, "crm", 1, 6, AT_MS),
 ]
 
 
@@ -44,7 +43,7 @@ def test_tables_of_these_very_topics_are_built_on_from_where_they_stand_or_where
         [],
     ],
 )
-def test_anything_else_comes_from_postgresql_from_the_end_of_the_log_on(stored: list[Progress]) -> None:
+def test_anything_else_comes_from_postgresql_from_the_end_of_the_log_on(stored: list[PartitionProgress]) -> None:
     plan = begin(1, stored, TOPICS, None)
     assert (plan.source, plan.begins) == ("postgres", {0: 10, 1: 60})
     with pytest.raises(RebuildError, match="--source"):

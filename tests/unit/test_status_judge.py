@@ -17,7 +17,6 @@ from cli.status.readings import (
     DeadLetters,
     Kafka,
     NotAsked,
-    Progress,
     Reading,
     Service,
     Slot,
@@ -30,6 +29,7 @@ from connectors.apply import ConnectorStatus
 from connectors.checks import Check
 from connectors.contract import Finding
 from schemas.keys import CRM_TOPIC, LOG_TOPIC
+from schemas.partition_progress import PartitionProgress
 from schemas.topics import catalogue
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -52,7 +52,7 @@ def kafka(**changes: object) -> Kafka:
 
 def clickhouse(age_s: float = 1.0, **changes: object) -> ClickHouse:
     rows = tuple(
-        Progress(name, partition, f"id-{name}", WANTED[name], 8, NOW - timedelta(seconds=age_s))
+        PartitionProgress(name, partition, f"id-{name}", WANTED[name], 8, int((NOW - timedelta(seconds=age_s)).timestamp() * 1000))
         for name in (LOG_TOPIC, CRM_TOPIC)
         for partition in range(WANTED[name])
     )
@@ -183,8 +183,8 @@ def test_records_that_expired_before_they_were_read_are_named() -> None:
     ("change", "said"),
     [
         ({"topic_id": "another"}, "was made anew"),
-        ({"partition_count": 12}, "has other partitions"),
-        ({"handled_offset": 10}, "ends before what was handled"),
+        ({"partition_count": 12}, "positions are of 12"),
+        ({"handled_offset": 10}, "before what was handled"),
     ],
 )
 def test_positions_of_another_log_are_named(change: dict[str, object], said: str) -> None:

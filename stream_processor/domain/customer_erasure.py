@@ -1,0 +1,91 @@
+"""What the erasure of a customer is: the time of each prosthesis that was theirs, decided from the directory's table, and the commands that carry it out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+
+from schemas.commands import Erase
+from schemas.erasure import erasure_id, subject_of
+from schemas.ranges import EARLIEST_US
+from stream_processor.domain.calendar import HOUR_US
+from stream_processor.domain.contracts import UnreadableBounds, bounds_or_all, rank
+from stream_processor.domain.crm import Customer
+from stream_processor.domain.directory_table import DecidedErasure, DirectoryTable
+from stream_processor.domain.erasure import Claim, erased_intervals
+from stream_processor.domain.ownership import Contract
+from stream_processor.domain.ownership_documents import joined
+
+# Foreign keys make a CRM delete contracts before their customer: so shortly before, that the one belongs to the other.
+TOGETHER_US = 24 * HOUR_US
+CUSTOMER_DELETED, OPERATOR = "customer deleted", "operator"
+
+
+def erase(table: DirectoryTable, customer: Customer, offset: int, until_us: int, reason: str) -> list[Erase]:
+    """The commands that erase what *customer* had up to *until_us*; decided at the first call for *offset* and kept in the table, because the table moves on."""
+    decided = table.decided_erasure(customer.id, offset)
+    if decided is None:
+        decided = _decide(table, customer, until_us, reason)
+        if decided is None:
+            return []
+        table.keep_decided(customer.id, offset, decided)
+    return [
+        Erase(
+            command_id=erasure_id(customer.id, offset),
+            prosthesis_id=prosthesis_id,
+            subject=decided.subject,
+            former_subjects=decided.former_subjects,
+            intervals=tuple(intervals),
+            issued_us=decided.issued_us,
+            parts=len(decided.times),
+            customer_gone=decided.reason == CUSTOMER_DELETED,
+            reason=decided.reason,
+        )
+        for prosthesis_id, intervals in sorted(decided.times.items())
+    ]
+
+
+def _decide(table: DirectoryTable, customer: Customer, until_us: int, reason: str) -> DecidedErasure | None:
+    """None where there is nothing to erase: the customer never had a login, or never a prosthesis."""
+    former = [user_id for user_id in table.former_users(customer.id) if user_id != customer.user_id]
+    users = former if customer.user_id is None else [customer.user_id, *former]
+    times = _times_of(table, customer.id, until_us) if users else {}
+    if not times:
+        return None
+    subject, *former_subjects = map(subject_of, users)
+    return DecidedErasure(subject, until_us, reason, times, tuple(former_subjects))
+
+
+def _times_of(table: DirectoryTable, customer_id: str, until_us: int) -> dict[str, list[tuple[int, int]]]:
+    """By prosthesis, the intervals up to *until_us* that were the customer's."""
+    # By a contract that was corrected no time is the customer's, but reports were once: their remains have to go.
+    claims: dict[str, list[Claim]] = {prosthesis_id: [] for prosthesis_id in table.held_prostheses(customer_id)}
+    for prosthesis_id, claim in (*_live_claims(table, customer_id), *_former_claims(table, customer_id, until_us)):
+        claims.setdefault(prosthesis_id, []).append(claim)
+    return {p: list(erased_intervals(mine, _others(table, p, customer_id), until_us)) for p, mine in claims.items()}
+
+
+def _live_claims(table: DirectoryTable, customer_id: str) -> Iterator[tuple[str, Claim]]:
+    for contract in table.contracts_of_customer(customer_id):
+        bounds, readable = bounds_or_all(contract, table.reader.contracts)
+        if contract.prosthesis_id is not None and bounds is not None:
+            place = rank(bounds.begins_us, contract.id)
+            yield contract.prosthesis_id, Claim(place, bounds.starts_us, bounds.ends_us, contends=readable)
+
+
+def _former_claims(table: DirectoryTable, customer_id: str, until_us: int) -> Iterator[tuple[str, Claim]]:
+    for contract_id, former in table.former_contracts(customer_id):
+        begins = former.starts_us if former.begins_us is None else former.begins_us
+        together = until_us - former.deleted_us <= TOGETHER_US
+        place = rank(begins, contract_id)
+        yield former.prosthesis_id, Claim(place, max(former.starts_us, EARLIEST_US), former.ends_us, contends=together)
+
+
+def _others(table: DirectoryTable, prosthesis_id: str, customer_id: str) -> Iterator[Contract]:
+    """The contracts of all other customers of a prosthesis that own something."""
+    for contract in table.contracts_of_prosthesis(prosthesis_id):
+        if contract.customer_id != customer_id:
+            with suppress(UnreadableBounds):
+                other = joined(table, contract)
+                if other is not None:
+                    yield other

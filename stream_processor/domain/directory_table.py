@@ -1,0 +1,297 @@
+"""The directory's table: what the CRM's changes have said, and what has to be remembered beyond the rows that the CRM still has.
+
+It lives in any mapping of text to row; in the service that is Faust's table, whose changelog keeps it. This module alone knows the keys and the stored forms:
+
+===================================  ======================================================================================
+``customers:7``, ``contracts:5``, …  a row of the CRM: its mapped columns, by the source's names
+``former:5``                         a contract that was deleted, see ``FormerContract``
+``held:7:3``                         customer 7 had prosthesis 3 by a contract that was then corrected, see ``HeldProsthesis``
+``former-user:7:ID``                 customer 7 was the user ID, see ``FormerUser``
+``erased:7:120``                     what the erasure that offset 120 asked for was decided to be, see ``DecidedErasure``
+===================================  ======================================================================================
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, MutableMapping
+from typing import Any
+
+import msgspec
+
+from stream_processor.domain.contracts import bounds_or_all
+from stream_processor.domain.crm import (
+    CrmContract,
+    CrmEnvelope,
+    CrmReader,
+    CrmRow,
+    CrmTable,
+    Customer,
+    Prosthesis,
+    SourceRow,
+    UnusableChange,
+)
+
+StoredRow = dict[str, Any]
+
+
+class FormerContract(msgspec.Struct, frozen=True):
+    """A contract that was deleted while its customer is there, as ids and instants.
+
+    *begins_us*: where it really began; None in rows of an earlier version, which have it in *starts_us*. *deleted_us* 0: its bounds could not be read.
+    """
+
+    customer_id: str
+    prosthesis_id: str
+    starts_us: int
+    ends_us: int | None
+    deleted_us: int
+    begins_us: int | None = None
+
+
+class HeldProsthesis(msgspec.Struct, frozen=True):
+    """The prosthesis was the customer's by a contract that was then corrected to another customer or prosthesis."""
+
+    customer_id: str
+    prosthesis_id: str
+
+
+class FormerUser(msgspec.Struct, frozen=True):
+    """The customer was another user once: reports made then go by that user's id."""
+
+    customer_id: str
+    user_id: str
+
+
+class DecidedErasure(msgspec.Struct, frozen=True):
+    """What an erasure was decided to be, by prosthesis the intervals in microseconds: decided once, because the table moves on."""
+
+    subject: str
+    issued_us: int
+    reason: str
+    times: dict[str, list[tuple[int, int]]]
+    former_subjects: tuple[str, ...] = ()
+
+
+_FORMER, _HELD, _FORMER_USER, _ERASED = "former:", "held:", "former-user:", "erased:"
+_REMEMBERED = (_FORMER, _HELD, _FORMER_USER)
+_READ_AS: dict[str, type[FormerContract] | type[HeldProsthesis] | type[FormerUser]] = {
+    _FORMER: FormerContract,
+    _HELD: HeldProsthesis,
+    _FORMER_USER: FormerUser,
+}
+
+
+class DirectoryTable:
+    """Typed access to *rows*, with the indexes that joins need. ``index`` is needed after *rows* changed by other means."""
+
+    def __init__(self, reader: CrmReader, rows: MutableMapping[str, StoredRow]) -> None:
+        self.reader = reader
+        self._rows = rows
+        self._contracts_of_customer: defaultdict[str | None, set[str]] = defaultdict(set)
+        self._contracts_of_prosthesis: defaultdict[str, set[str]] = defaultdict(set)
+        self._remembered_of_customer: defaultdict[str, set[str]] = defaultdict(set)
+
+    def index(self) -> None:
+        """Build the indexes anew from the rows."""
+        for index in (self._contracts_of_customer, self._contracts_of_prosthesis, self._remembered_of_customer):
+            index.clear()
+        for key, row in self._rows.items():
+            if key.startswith(f"{CrmTable.CONTRACTS}:"):
+                self._link(self.reader.contract(row))
+            elif key.startswith(_REMEMBERED):
+                self._remembered_of_customer[row["customer_id"]].add(key)
+
+    # -- the CRM's rows ---------------------------------------------------------------------------------------------------
+
+    def row(self, table: CrmTable, row_id: str) -> SourceRow | None:
+        """The row as it is stored."""
+        return self._rows.get(f"{table}:{row_id}")
+
+    def customer(self, customer_id: str | None) -> Customer | None:
+        row = self._typed(CrmTable.CUSTOMERS, customer_id)
+        return row if isinstance(row, Customer) else None
+
+    def contract(self, contract_id: str) -> CrmContract | None:
+        row = self._typed(CrmTable.CONTRACTS, contract_id)
+        return row if isinstance(row, CrmContract) else None
+
+    def prosthesis(self, prosthesis_id: str) -> Prosthesis | None:
+        row = self._typed(CrmTable.PROSTHESES, prosthesis_id)
+        return row if isinstance(row, Prosthesis) else None
+
+    def _typed(self, table: CrmTable, row_id: str | None) -> CrmRow | None:
+        row = self._rows.get(f"{table}:{row_id}")
+        if row is None:
+            return None
+        try:
+            return self.reader.read(table, row)
+        except UnusableChange:  # stored under another mapping
+            return None
+
+    def contracts_of_customer(self, customer_id: str) -> Iterator[CrmContract]:
+        yield from self._contracts(self._contracts_of_customer.get(customer_id, ()))
+
+    def contracts_of_prosthesis(self, prosthesis_id: str) -> Iterator[CrmContract]:
+        """In the order of their ids as text."""
+        yield from self._contracts(self._contracts_of_prosthesis.get(prosthesis_id, ()))
+
+    def _contracts(self, ids: set[str] | tuple[()]) -> Iterator[CrmContract]:
+        for contract_id in sorted(ids):
+            if (contract := self.contract(contract_id)) is not None:
+                yield contract
+
+    def customer_of_user(self, user_id: str | None) -> str | None:
+        """The customer whose user this is now. Looks at all of them."""
+        prefix = f"{CrmTable.CUSTOMERS}:"
+        ids = (key.removeprefix(prefix) for key in list(self._rows) if key.startswith(prefix))
+        return next((i for i in ids if (customer := self.customer(i)) is not None and customer.user_id == user_id), None)
+
+    # -- changes ----------------------------------------------------------------------------------------------------------
+
+    def record(self, table: CrmTable, row_id: str, change: CrmEnvelope, *, key_changed: bool = False) -> list[str]:
+        """Make the table what it is after *change*. Returns the keys of what has to be remembered of it.
+
+        *key_changed*: the delete is the first half of a changed primary key, so nothing has gone. Raises UnusableChange, then having changed nothing.
+        """
+        known = self.row(table, row_id)
+        if change.is_delete:
+            gone = known or change.before or {}
+            former = self._former(gone, change.committed_us) if table is CrmTable.CONTRACTS and not key_changed else None
+            return self._remove(table, row_id, former)
+        after = change.after or {}
+        self.reader.read(table, after)
+        remembered = [self._remember(key, fact) for key, fact in self._superseded(table, row_id, known, change)]
+        if table is CrmTable.CONTRACTS:
+            self._unlink(row_id)
+            self._link(self.reader.contract(after))
+            self._forget(_FORMER + row_id)
+        self._rows[f"{table}:{row_id}"] = self.reader.stored(table, after)
+        return remembered
+
+    def _remove(self, table: CrmTable, row_id: str, former: FormerContract | None) -> list[str]:
+        if table is CrmTable.CONTRACTS:
+            self._unlink(row_id)
+        self._rows.pop(f"{table}:{row_id}", None)
+        return [] if former is None else [self._remember(_FORMER + row_id, former)]
+
+    def keep_known(self, table: CrmTable, row_id: str, other: DirectoryTable) -> None:
+        """Take over what *other* knows of a row of which nothing whole is known here."""
+        row = other.row(table, row_id)
+        if self.row(table, row_id) is None and row is not None and other._typed(table, row_id) is not None:
+            self._rows[f"{table}:{row_id}"] = row
+
+    def become(self, other: DirectoryTable) -> None:
+        """Hold what *other* holds; of what is remembered beyond the CRM's rows nothing is lost. Only rows that differ are written."""
+        kept = {key: row for key, row in other._rows.items() if other.is_of_use(key, row)}
+        for key, row in list(self._rows.items()):
+            if key not in kept and not (key.startswith((*_REMEMBERED, _ERASED)) and other.is_of_use(key, row)):
+                self._rows.pop(key, None)
+        for key, row in kept.items():
+            if self._rows.get(key) != row:
+                self._rows[key] = row
+        self.index()
+
+    def is_of_use(self, key: str, row: StoredRow) -> bool:
+        """What was a customer's counts for as long as the customer is there, a deleted contract only while it is deleted."""
+        if not key.startswith(_REMEMBERED):
+            return True
+        back = key.startswith(_FORMER) and f"{CrmTable.CONTRACTS}:{key.removeprefix(_FORMER)}" in self._rows
+        return f"{CrmTable.CUSTOMERS}:{row['customer_id']}" in self._rows and not back
+
+    # -- what is remembered beyond the rows -------------------------------------------------------------------------------
+
+    def forget_useless(self, keys: list[str]) -> None:
+        """Of *keys*, forget what belongs to a customer who is not there."""
+        for key in keys:
+            if (row := self._rows.get(key)) is not None and not self.is_of_use(key, row):
+                self._forget(key)
+
+    def forget_what_was(self, customer_id: str) -> None:
+        for key in list(self._remembered_of_customer.pop(customer_id, ())):
+            self._rows.pop(key, None)
+
+    def former_contracts(self, customer_id: str) -> Iterator[tuple[str, FormerContract]]:
+        """With the id of each."""
+        for key, fact in self._facts(customer_id, _FORMER):
+            if isinstance(fact, FormerContract):
+                yield key.removeprefix(_FORMER), fact
+
+    def held_prostheses(self, customer_id: str) -> Iterator[str]:
+        for _, fact in self._facts(customer_id, _HELD):
+            if isinstance(fact, HeldProsthesis):
+                yield fact.prosthesis_id
+
+    def former_users(self, customer_id: str) -> Iterator[str]:
+        for _, fact in self._facts(customer_id, _FORMER_USER):
+            if isinstance(fact, FormerUser):
+                yield fact.user_id
+
+    def _facts(self, customer_id: str, prefix: str) -> Iterator[tuple[str, FormerContract | HeldProsthesis | FormerUser]]:
+        for key in sorted(self._remembered_of_customer.get(customer_id, ())):
+            if key.startswith(prefix):
+                yield key, msgspec.convert(self._rows[key], _READ_AS[prefix])
+
+    def decided_erasure(self, customer_id: str, offset: int) -> DecidedErasure | None:
+        row = self._rows.get(f"{_ERASED}{customer_id}:{offset}")
+        return None if row is None else msgspec.convert(row, DecidedErasure)
+
+    def keep_decided(self, customer_id: str, offset: int, decided: DecidedErasure) -> None:
+        self._rows[f"{_ERASED}{customer_id}:{offset}"] = msgspec.to_builtins(decided)
+
+    def _superseded(
+        self, table: CrmTable, row_id: str, known: SourceRow | None, change: CrmEnvelope
+    ) -> Iterator[tuple[str, msgspec.Struct]]:
+        """What ceases to be so with *change*, by what was known and by what the change itself tells of the row before."""
+        if table is CrmTable.PROSTHESES:
+            return
+        now, *before = [self._parties(table, row_id, row) for row in (change.after, known, change.before) if row is not None]
+        for party, other in sorted({former for former in before if former is not None} - {now}):
+            if table is CrmTable.CONTRACTS:
+                yield f"{_HELD}{party}:{other}", HeldProsthesis(party, other)
+            else:
+                yield f"{_FORMER_USER}{party}:{other}", FormerUser(party, other)
+
+    def _parties(self, table: CrmTable, row_id: str, row: SourceRow) -> tuple[str, str] | None:
+        """Whom a row brings together: a customer with a prosthesis, or with a user. None where it does not."""
+        if table is CrmTable.CONTRACTS:
+            contract = self.reader.contract(row)
+            return (contract.customer_id, contract.prosthesis_id) if contract.customer_id and contract.prosthesis_id else None
+        user_id = self.reader.user_id(row)
+        return (row_id, user_id) if user_id else None
+
+    def _former(self, row: SourceRow, deleted_us: int) -> FormerContract | None:
+        """What is kept of a deleted contract; None where it owned nothing."""
+        contract = self.reader.contract(row)
+        bounds, readable = bounds_or_all(contract, self.reader.contracts)
+        if bounds is None or contract.prosthesis_id is None or contract.customer_id is None:
+            return None
+        # One that could not be read contends with nobody's, however soon its customer is deleted too.
+        deleted_us = deleted_us if readable else 0
+        return FormerContract(
+            contract.customer_id, contract.prosthesis_id, bounds.starts_us, bounds.ends_us, deleted_us, begins_us=bounds.begins_us
+        )
+
+    def _remember(self, key: str, fact: msgspec.Struct) -> str:
+        row = msgspec.to_builtins(fact)
+        self._rows[key] = row
+        self._remembered_of_customer[row["customer_id"]].add(key)
+        return key
+
+    def _forget(self, key: str) -> None:
+        row = self._rows.pop(key, None)
+        if row is not None:
+            self._remembered_of_customer[row["customer_id"]].discard(key)
+
+    def _link(self, contract: CrmContract) -> None:
+        self._contracts_of_customer[contract.customer_id].add(contract.id)
+        if contract.prosthesis_id is not None:
+            self._contracts_of_prosthesis[contract.prosthesis_id].add(contract.id)
+
+    def _unlink(self, contract_id: str) -> None:
+        row = self.row(CrmTable.CONTRACTS, contract_id)
+        if row is not None:
+            contract = self.reader.contract(row)
+            self._contracts_of_customer[contract.customer_id].discard(contract_id)
+            if contract.prosthesis_id is not None:
+                self._contracts_of_prosthesis[contract.prosthesis_id].discard(contract_id)
