@@ -11,12 +11,14 @@ import pytest
 
 from local.servers.airflow import NAMES
 from tests.support.expendable import Site
+from tests.support.processor import until
 from tests.support.processor_case import Case, equal_case
-from tests.support.scheduler import Scheduler
+from tests.support.scheduler import RUN_S, Scheduler
 from tests.support.system import System
 
 pytestmark = pytest.mark.timeout(1800)
 PROSTHESES = 8
+COMPARING = ("window.compare_and_mend", 0)
 GAP = 3  # events of each prosthesis that never reach Kafka
 
 
@@ -115,9 +117,12 @@ def test_a_run_by_rest_names_its_days_and_raises_no_alarm_while_telemetry_stream
     assert scheduler.as_nobody("dags") == 401
     with case.loaded() as load:
         load.wait_for(500)
-        run = scheduler.run(**{"from": str(case.first), "to": str(case.last), "repair": False})
-    # A report that changed at each look is not verified, which is no alarm of a difference.
-    assert recorded(site, run.run_id)["found"] == NOTHING, run.said
+        begun = scheduler.begin(**{"from": str(case.first), "to": str(case.last), "repair": False})
+        until(lambda: scheduler.tasks(begun).get(COMPARING) in {"running", "success", "failed"}, "it compares", RUN_S)
+        load.wait_for(1500)  # reports that move are looked at again and again
+    run = scheduler.ended(begun)
+    assert run.state == "success", run
+    assert recorded(site, run.run_id)["found"] == NOTHING
     assert str(case.first) in scheduler.log(run.run_id, "windows")
 
 

@@ -60,19 +60,26 @@ class Scheduler:
         """The run that the scheduler made by itself since then, once it has ended; one that is triggered with *parameters* where it ran before."""
         runs = self.get(f"dags/{DAG}/dagRuns", run_type="scheduled", run_after_lte=datetime.now(UTC).isoformat())["dag_runs"]
         begun = [run for run in runs if run["start_date"] is None or datetime.fromisoformat(run["start_date"]) >= since]
-        return self._ended(begun[-1]["dag_run_id"]) if begun else self.run(**parameters)
+        return self.ended(begun[-1]["dag_run_id"]) if begun else self.run(**parameters)
 
     def run(self, **parameters: Any) -> Run:
         """Trigger a run with *parameters* and wait for its end."""
+        return self.ended(self.begin(**parameters))
+
+    def begin(self, **parameters: Any) -> str:
+        """Trigger a run with *parameters*; its id."""
         asked = self._client.post(f"/api/v2/dags/{DAG}/dagRuns", json={"logical_date": None, "conf": parameters})
-        return self._ended(self._checked(asked)["dag_run_id"])
+        run_id: str = self._checked(asked)["dag_run_id"]
+        return run_id
 
-    def _ended(self, run_id: str) -> Run:
+    def ended(self, run_id: str) -> Run:
+        """The run once it has ended."""
         path = f"dags/{DAG}/dagRuns/{run_id}"
-        until(lambda: self.get(path)["state"] in ENDED, lambda: f"run {run_id} ends; {self._tasks(run_id)}", RUN_S)
-        return Run(run_id, self.get(path)["state"], self._tasks(run_id), self.log(run_id, "conclude"))
+        until(lambda: self.get(path)["state"] in ENDED, lambda: f"run {run_id} ends; {self.tasks(run_id)}", RUN_S)
+        return Run(run_id, self.get(path)["state"], self.tasks(run_id), self.log(run_id, "conclude"))
 
-    def _tasks(self, run_id: str) -> dict[tuple[str, int], str]:
+    def tasks(self, run_id: str) -> dict[tuple[str, int], str]:
+        """The state of each task instance by (task, map index)."""
         found = self.get(f"dags/{DAG}/dagRuns/{run_id}/taskInstances")["task_instances"]
         return {(task["task_id"], task["map_index"]): str(task["state"]) for task in found}
 
