@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from psycopg import Connection
 from psycopg.rows import dict_row, tuple_row
-from psycopg.sql import Composed
+from psycopg.sql import SQL, Composed, Identifier
 
 from reconciliation.columns_sql import types_of
 from reconciliation.day_range import DayRange
@@ -22,6 +22,7 @@ from reconciliation.source_sql import Which, ownership_query, query, table, vali
 from reconciliation.zones import local_days
 from schemas.mapping import IdType, SourceMapping
 from schemas.ranges import INTEGER_ID, MAX_INTEGER_ID, UUID_ID
+from schemas.raw_telemetry import CONTENT
 from schemas.zones import in_force
 
 Interval = dict[str, Any]
@@ -80,7 +81,8 @@ class Oracle:
 
     def digests(self, telemetry: Connection[Any], first: datetime, end: datetime) -> dict[ProsthesisDay, Digest]:
         """Valid events recorded in [first, end), by prosthesis and UTC day."""
-        statement = query("digests", valid_events=self._valid(telemetry, Which(first, end)))
+        events = query("events", valid_events=self._valid(telemetry, Which(first, end)))
+        statement = query("digests", events=events, content=SQL(", ").join(map(Identifier, CONTENT)))
         with telemetry.cursor(row_factory=tuple_row) as cursor:
             return {(prosthesis, day): Digest(count, checksum) for prosthesis, day, count, checksum in cursor.execute(statement, {})}
 
