@@ -11,13 +11,14 @@ from typing import Any
 
 import httpx
 
-from local import paths, steps
+from local import paths, steps, supervision
 from local.servers import airflow
 from service_kit import environment_files
 from tests.support.processor import until
 from tests.support.system import System
 
 DAG = "bionicpro_reconciliation"
+SCHEDULER = "airflow-scheduler"
 # A machine under load has needed minutes for what takes seconds.
 READY_S, RUN_S = 600.0, 600.0
 ENDED = {"success", "failed"}
@@ -99,8 +100,18 @@ class Scheduler:
         return found
 
     def in_process(self, program: str) -> Any:
-        """The JSON document that *program* prints last, in Airflow's interpreter, with the scheduler's variables."""
-        variables = environment_files.read(self._instance.env_file("airflow-scheduler"))
+        """The JSON document that *program* prints last, in Airflow's interpreter, with the scheduler's variables.
+
+        The scheduler rests meanwhile: it and ``dag.test()`` would take each other's tasks.
+        """
+        supervision.stop_programs(self._instance, [SCHEDULER])
+        try:
+            return self._in_process(program)
+        finally:
+            supervision.start_programs(self._instance, [SCHEDULER])
+
+    def _in_process(self, program: str) -> Any:
+        variables = environment_files.read(self._instance.env_file(SCHEDULER))
         done = subprocess.run(
             [str(paths.AIRFLOW_VENV / "bin" / "python"), "-c", program],
             env={**os.environ, **variables},
