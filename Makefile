@@ -10,10 +10,10 @@ help: ## this menu
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 prepare: ## install and fetch what is missing (up and test do it too)
-	@$(PYTHON) -m local.bootstrap
+	@$(PYTHON) -m local.bootstrap $(if $(AIRFLOW),--airflow)
 
-up: prepare ## start the whole demo and stay in the foreground until Ctrl-C
-	@$(VENV)/python -m local up
+up: prepare ## start the whole demo and stay in the foreground until Ctrl-C (AIRFLOW=1: with Airflow)
+	@$(VENV)/python -m local up $(if $(AIRFLOW),--airflow)
 
 down: ## stop it from another terminal
 	@$(SET_UP)
@@ -24,7 +24,7 @@ reset: ## stop it and forget its data, secrets and ports (YES=1: do not ask)
 	@$(VENV)/python -m local reset $(if $(YES),--yes)
 
 test: ## run every test, real servers and a real browser included (ARGS=…: for pytest)
-	@$(PYTHON) -m local.bootstrap --browser
+	@$(PYTHON) -m local.bootstrap --browser --airflow
 	@rm -f .pytest_cache/v/cache/lastfailed
 	@$(VENV)/python -m pytest --junitxml=test-results/junit.xml $(ARGS) \
 		|| { echo "failed, once more and last:"; cat .pytest_cache/v/cache/lastfailed 2>/dev/null; exit 1; }

@@ -20,6 +20,7 @@ from local import environments, machine, orphans, services, steps, supervision
 from local import system as servers
 from local.__main__ import forget
 from local.instance import Instance, existing, open_instance
+from local.servers import airflow
 from local.servers.postgres import SUPERUSER
 from tests.support.endpoints import (
     Account,
@@ -36,7 +37,7 @@ LOOPBACK = "127.0.0.1"
 # Somebody's home folder has a name like this: every server of every test runs in one.
 ODD_NAME = 'bionicpro-test it\'s "Отчёты" '
 POSTGRES_ROLES = ("crm_owner", "crm_app", "telemetry_owner", "telemetry_ingest", "debezium", "auditor", "watcher")
-CLICKHOUSE_USERS = ("migrator", "writer", "eraser", "watcher", "reader", "finder", "auditor")
+CLICKHOUSE_USERS = ("migrator", "writer", "eraser", "watcher", "reader", "finder", "auditor", "recorder")
 
 
 class Backend(Protocol):
@@ -116,7 +117,7 @@ class LocalBackend(Supervised):
         instance, _ = open_instance(folder, usual_ports=False)
         programs = [server.program(instance) for server in servers.SERVERS.values()]
         try:
-            supervision.start(instance, [*programs, *services.programs(instance)])
+            supervision.start(instance, [*programs, *services.programs(instance), *airflow.programs(instance)])
         except BaseException:
             shutil.rmtree(folder)
             raise
