@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -130,10 +131,14 @@ def insisting(work: Callable[[], T]) -> T:
 
 
 class _Patience:
-    """Tells which errors pass, of the attempts at one piece of work. An attempt that nobody waited for to its end is still being done by the server."""
+    """Tells which errors pass, of the attempts at one piece of work. An attempt that nobody waited for to its end is still being done by the server.
+
+    The client asks again by itself, once, after `TIMEOUT_S`, and says nothing of it: where so long has passed, something was left behind.
+    """
 
     def __init__(self) -> None:
         self._left_behind = False
+        self._began = time.monotonic()
 
     def passes(self, error: BaseException) -> bool:
         if not isinstance(error, KeycloakError):
@@ -141,6 +146,7 @@ class _Patience:
         if (error.response_code or 500) >= 500:
             self._left_behind = True
             return True
+        self._left_behind |= time.monotonic() - self._began >= TIMEOUT_S
         # One login of a user is checked at a time: while one is, another is refused as if the password were wrong.
         return error.response_code == CONFLICT or (self._left_behind and "invalid_grant" in str(error))
 

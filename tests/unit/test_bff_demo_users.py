@@ -44,6 +44,11 @@ def test_a_login_that_is_refused_while_one_that_was_given_up_is_still_checked_pa
     assert demo_users.insisting(failing_with(AWAY, REFUSED, REFUSED)) == "done"
 
 
+def test_a_refusal_after_the_clients_own_time_out_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo_users, "TIMEOUT_S", 0)  # so long has passed
+    assert demo_users.insisting(failing_with(REFUSED)) == "done"
+
+
 @pytest.mark.parametrize("error", [REFUSED, FORBIDDEN])
 def test_a_refusal_is_believed_at_once(error: KeycloakError) -> None:
     with pytest.raises(KeycloakError) as raised:
