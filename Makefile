@@ -4,16 +4,16 @@ VENV := .venv/bin
 SET_UP := test -x $(VENV)/python || { echo "nothing is set up here: run make up"; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help prepare up down reset test test-bare test-compose chaos mutants load bench lint format types lock
+.PHONY: help prepare up down reset test test-bare test-compose chaos simulate mutants load bench lint format types lock sbom
 
 help: ## this menu
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 prepare: ## install and fetch what is missing (up and test do it too)
-	@$(PYTHON) -m local.bootstrap
+	@$(PYTHON) -m local.bootstrap $(if $(AIRFLOW),--airflow)
 
-up: prepare ## start the whole demo and stay in the foreground until Ctrl-C
-	@$(VENV)/python -m local up
+up: prepare ## start the whole demo and stay in the foreground until Ctrl-C (AIRFLOW=1: with Airflow)
+	@$(VENV)/python -m local up $(if $(AIRFLOW),--airflow)
 
 down: ## stop it from another terminal
 	@$(SET_UP)
@@ -24,7 +24,7 @@ reset: ## stop it and forget its data, secrets and ports (YES=1: do not ask)
 	@$(VENV)/python -m local reset $(if $(YES),--yes)
 
 test: ## run every test, real servers and a real browser included (ARGS=…: for pytest)
-	@$(PYTHON) -m local.bootstrap --browser
+	@$(PYTHON) -m local.bootstrap --browser --airflow
 	@rm -f .pytest_cache/v/cache/lastfailed
 	@$(VENV)/python -m pytest --junitxml=test-results/junit.xml $(ARGS) \
 		|| { echo "failed, once more and last:"; cat .pytest_cache/v/cache/lastfailed 2>/dev/null; exit 1; }
@@ -38,6 +38,9 @@ test-compose: prepare ## deploy/compose.yml for real: built from packages, used,
 chaos: prepare ## faults injected into the whole system, by seed (SEED=n MINUTES=n RESULTS=file LANES=n)
 	@$(VENV)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) \
 		$(if $(RESULTS),--results $(RESULTS)) $(if $(LANES),--lanes $(LANES))
+
+simulate: prepare ## the whole worker group over simulated servers, by seed (SEED=n SCHEDULES=n)
+	@$(VENV)/python -m tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(SCHEDULES),--schedules $(SCHEDULES))
 
 mutants: prepare ## does every mutation of the product fail a test? (NAMES=…: only these)
 	@$(VENV)/python -m tests.mutants $(NAMES)
@@ -59,3 +62,6 @@ types: prepare ## generate the page's types of the API anew
 
 lock: ## resolve the lock files anew from pyproject.toml
 	@$(PYTHON) -m local.locks
+
+sbom: prepare ## bills of materials (CycloneDX) of images, page and Java servers, into sbom/
+	@$(VENV)/python -m local.sbom

@@ -86,6 +86,11 @@ def guard_master(keycloak: KeycloakAdmin) -> None:
     keycloak.update_realm("master", MASTER)
 
 
+def _all_done(keycloak: KeycloakAdmin, users: Iterable[DemoUser]) -> list[str]:
+    guard_master(keycloak)
+    return ensure_demo_users(keycloak, users)
+
+
 def _align(keycloak: KeycloakAdmin, user: DemoUser) -> None:
     found = keycloak.get_user_id(user.username)
     if found != user.user_id:
@@ -121,12 +126,23 @@ def administrator(environment: Mapping[str, str]) -> KeycloakAdmin:
 
 def insisting(work: Callable[[], T]) -> T:
     """Do *work*, again with a back-off where the server is too busy to answer. Raises the last KeycloakError."""
-    return retrying(INSISTENCE, when=_passes)(work)
+    return retrying(INSISTENCE, when=_Patience().passes)(work)
 
 
-def _passes(error: BaseException) -> bool:
-    # 409: what was asked before, and not waited for to its end, is still being done.
-    return isinstance(error, KeycloakError) and ((error.response_code or 500) >= 500 or error.response_code == CONFLICT)
+class _Patience:
+    """Tells which errors pass, of the attempts at one piece of work. An attempt that nobody waited for to its end is still being done by the server."""
+
+    def __init__(self) -> None:
+        self._left_behind = False
+
+    def passes(self, error: BaseException) -> bool:
+        if not isinstance(error, KeycloakError):
+            return False
+        if (error.response_code or 500) >= 500:
+            self._left_behind = True
+            return True
+        # One login of a user is checked at a time: while one is, another is refused as if the password were wrong.
+        return error.response_code == CONFLICT or (self._left_behind and "invalid_grant" in str(error))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -139,8 +155,7 @@ def main(arguments: list[str] | None = None) -> int:
     file: Path = parser.parse_args(arguments).users
     users = [DemoUser(**entry | {"roles": tuple(entry.get("roles", ["wearer"]))}) for entry in json.loads(file.read_text())]
     try:
-        insisting(lambda: guard_master(administrator(os.environ)))
-        added = insisting(lambda: ensure_demo_users(administrator(os.environ), users))
+        added = insisting(lambda: _all_done(administrator(os.environ), users))
     except KeyError as error:
         print(f"demo users: the variable {error} is not set", file=sys.stderr)
         return 78

@@ -17,9 +17,10 @@ from cli.probe.command import probe
 from cli.rebuild.command import rebuild
 from cli.replay.command import replay
 from cli.schema import schema_app
+from cli.states import unlike
 from cli.status.command import status
 from connectors.cli import connectors_app, topics_app
-from reconciliation.cli import repair, verify
+from reconciliation.cli import commands
 from service_kit.loopback import without_proxy
 from service_kit.settings import EXIT_BAD_SETTINGS
 from simulator.cli import add_commands
@@ -57,8 +58,8 @@ app.command()(status)
 app.command()(probe)
 app.command()(replay)
 app.command()(rebuild)
-app.command()(verify)
-app.command()(repair)
+for command in commands(states=unlike):
+    app.command()(command)
 app.command()(erase)
 add_commands(app)
 

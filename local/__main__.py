@@ -42,8 +42,8 @@ def report(line: str) -> None:
     print(f"  {line}", flush=True)
 
 
-def _up(folder: Path, _options: argparse.Namespace) -> int:
-    return up.up(folder, report)
+def _up(folder: Path, options: argparse.Namespace) -> int:
+    return up.up(folder, report, with_airflow=options.airflow)
 
 
 def _start(folder: Path, options: argparse.Namespace) -> int:
@@ -110,6 +110,8 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=what)
         command.set_defaults(run=run)
         command.add_argument("--instance", default="default", help="a name below .local/, or a path (default: default)")
+        if name == "up":
+            command.add_argument("--airflow", action="store_true", help="with Airflow, which runs the daily reconciliation")
         if name == "start":
             command.add_argument("--only", default=",".join(system.SERVERS), help="comma-separated (default: all)")
             command.add_argument("--pipe", action="store_true", help="also source databases, topics, ClickHouse schema and connectors")

@@ -1,4 +1,4 @@
-"""``python3 -m local.bootstrap [--browser]``: everything that the system needs on this machine. Standard library only.
+"""``python3 -m local.bootstrap [--browser] [--airflow]``: everything that the system needs on this machine. Standard library only.
 
 First the system's packages that are missing, all in one call of apt (where we may). Then two lanes run side by side: the Java parts (Maven); the Python
 environment (uv, pinned by hash, from a lock with hashes) and the front end's build. Where one lane fails, the other is stopped and the failure said at
@@ -28,6 +28,7 @@ from local.servers import keycloak
 
 LOCKS = paths.REPOSITORY / "locks"
 STAMP = paths.VENV / ".installed"
+AIRFLOW_LOCK = LOCKS / "airflow.txt"
 # What an environment is made from, also where this runs out of one.
 INTERPRETER = os.path.realpath(sys.executable)
 ATTEMPTS = 3
@@ -48,12 +49,13 @@ BEGAN = time.monotonic()
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python3 -m local.bootstrap", description=__doc__)
     parser.add_argument("--browser", action="store_true", help="also Chromium, for the tests")
+    parser.add_argument("--airflow", action="store_true", help="also Airflow, in an environment of its own")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         machine.check()
         with _alone():
-            prepare(browser=options.browser)
+            prepare(browser=options.browser, airflow=options.airflow)
     except KeyboardInterrupt:
         print("\nstopped; the next run goes on from here", file=sys.stderr)
         return EXIT_INTERRUPTED
@@ -63,11 +65,11 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def prepare(*, browser: bool) -> None:
+def prepare(*, browser: bool, airflow: bool = False) -> None:
     install_tools(machine.missing_tools(browser=browser))
     with ThreadPoolExecutor(max_workers=2) as lanes:
         try:
-            commands.all_done([lanes.submit(_java_lane), lanes.submit(_python_lane)])
+            commands.all_done([lanes.submit(_java_lane), lanes.submit(_python_lane, airflow=airflow)])
         except BaseException:
             # The other lane is ended too; a second Ctrl-C would only cut this short.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -84,8 +86,10 @@ def _java_lane() -> None:
     keycloak.built(report)
 
 
-def _python_lane() -> None:
+def _python_lane(*, airflow: bool) -> None:
     install_environment()
+    if airflow:
+        install_airflow()
     frontend.build(report)
 
 
@@ -113,23 +117,50 @@ def install_tools(needs: list[machine.Need]) -> None:
 def install_environment() -> None:
     """Make ``.venv`` hold exactly ``locks/dev.txt`` and this project, editable. Does nothing where the lock is the installed one."""
     place, content = fingerprints()
-    known = STAMP.read_text(encoding="utf-8").split() if STAMP.exists() else []
-    sound = _succeeds([str(paths.PYTHON), "-c", ""])
-    if sound and known == [place, content]:
+    if is_installed(paths.VENV, place, content):
         return
     report("installing the Python environment")
-    program = str(uv())
-    environment = uv_variables()
-    if not sound or known[:1] != [place]:
-        # Its scripts name the folder and the interpreter that they were made for: a renamed clone, another Python, a link that leads nowhere.
-        discard(paths.VENV)
-        _run([program, "venv", "--quiet", "--python", INTERPRETER, str(paths.VENV)], environment)
-    pip = [program, "--quiet", "pip"]
-    into = ["--python", str(paths.PYTHON)]
-    _run([*pip, "sync", *into, "--require-hashes", str(LOCKS / "dev.txt")], environment, attempts=ATTEMPTS)
-    _run([*pip, "install", *into, "--no-deps", "--no-build-isolation", "--offline", "--editable", str(paths.REPOSITORY)], environment)
+    _synchronise(paths.VENV, LOCKS / "dev.txt", place)
+    project = ["--no-deps", "--no-build-isolation", "--offline", "--editable", str(paths.REPOSITORY)]
+    _run([str(uv()), "--quiet", "pip", "install", "--python", str(paths.PYTHON), *project], uv_variables())
     STAMP.write_text(f"{place} {content}", encoding="utf-8")
     report("the Python environment is ready")
+
+
+def install_airflow() -> None:
+    """Make ``.venv-airflow`` hold exactly ``locks/airflow.txt``: what Airflow pins touches nothing else. Does nothing where it is so."""
+    place, content = fingerprints()[0], hashlib.sha256(AIRFLOW_LOCK.read_bytes()).hexdigest()
+    if is_installed(paths.AIRFLOW_VENV, place, content):
+        return
+    report("installing Airflow")
+    _synchronise(paths.AIRFLOW_VENV, AIRFLOW_LOCK, place)
+    (paths.AIRFLOW_VENV / STAMP.name).write_text(f"{place} {content}", encoding="utf-8")
+    report("Airflow is installed")
+
+
+def is_installed(venv: Path, place: str, content: str) -> bool:
+    """Whether the environment *venv* works and was made at *place* of *content* (see ``fingerprints``)."""
+    return _stamp_of(venv) == [place, content] and _works(venv)
+
+
+def _synchronise(venv: Path, lock: Path, place: str) -> None:
+    """Make *venv* hold exactly what *lock* names. Its stamp is written by the caller, once everything is there."""
+    program, environment = str(uv()), uv_variables()
+    if not _works(venv) or _stamp_of(venv)[:1] != [place]:
+        # Its scripts name the folder and the interpreter that they were made for: a renamed clone, another Python, a link that leads nowhere.
+        discard(venv)
+        _run([program, "venv", "--quiet", "--python", INTERPRETER, str(venv)], environment)
+    sync = ["sync", "--python", str(venv / "bin" / "python"), "--require-hashes", str(lock)]
+    _run([program, "--quiet", "pip", *sync], environment, attempts=ATTEMPTS)
+
+
+def _works(venv: Path) -> bool:
+    return _succeeds([str(venv / "bin" / "python"), "-c", ""])
+
+
+def _stamp_of(venv: Path) -> list[str]:
+    stamp = venv / STAMP.name
+    return stamp.read_text(encoding="utf-8").split() if stamp.exists() else []
 
 
 def fingerprints() -> tuple[str, str]:

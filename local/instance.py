@@ -24,7 +24,7 @@ SECRET_BYTES = 24
 TYPED_SECRET_BYTES = 12  # of a demo login: somebody types it
 # What others of the machine may not even list. PostgreSQL's folder is its own account's and not among them.
 PRIVATE = ("config", "logs", "env", "tmp")
-PRIVATE_DATA = ("kafka", "clickhouse", "redis", "keycloak", "processor")
+PRIVATE_DATA = ("kafka", "clickhouse", "redis", "keycloak", "processor", "airflow")
 MAX_SOCKET_PATH = 100  # of the 108 bytes that Linux allows
 
 # How a value is written, by template or its suffix: a path may hold blanks, quotes and letters of any language.
@@ -63,6 +63,9 @@ SECRETS = (
     "redis_bff",
     "redis_probe",
 )
+
+# Of Airflow, which containers run with accounts of their own (local/servers/airflow.py).
+AIRFLOW_SECRETS = ("airflow", "airflow_login", "airflow_tokens", "airflow_sessions", "airflow_cipher", "clickhouse_recorder")
 
 
 @dataclass(frozen=True)
@@ -142,7 +145,7 @@ def open_instance(folder: Path, *, usual_ports: bool) -> tuple[Instance, list[st
         private_folder(folder / part)
     held, notes = ports.reserve(wanted_ports(_stored_ports(folder), usual=usual_ports))
     write_private(folder / "instance.json", json.dumps({"ports": held.ports}, indent=1))
-    return Instance(folder, dict(held.ports), ensure_secrets(folder, SECRETS), held), notes
+    return Instance(folder, dict(held.ports), ensure_secrets(folder, (*SECRETS, *AIRFLOW_SECRETS)), held), notes
 
 
 def wanted_ports(stored: Mapping[str, int], *, usual: bool) -> dict[str, list[int]]:

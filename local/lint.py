@@ -26,6 +26,7 @@ def main() -> int:
         failed += [] if _types_are_current() else ["python -m local.page_types --check"]
         failed += [f"npm run {name}" for name in FRONTEND_CHECKS if not _npm(command, name)]
     failed += [] if _module("local.vulnerabilities") else ["known vulnerabilities"]
+    failed += [] if _module("local.sbom", "--check") else ["licences"]
     for name in failed:
         print(f"failed: {name}", file=sys.stderr)
     return 1 if failed else 0
@@ -45,9 +46,9 @@ def _types_are_current() -> bool:
     return current
 
 
-def _module(name: str) -> bool:
-    print(f"— python -m {name}", flush=True)
-    return subprocess.run([sys.executable, "-m", name], cwd=paths.REPOSITORY, check=False, timeout=600).returncode == 0
+def _module(*command: str) -> bool:
+    print(f"— python -m {' '.join(command)}", flush=True)
+    return subprocess.run([sys.executable, "-m", *command], cwd=paths.REPOSITORY, check=False, timeout=600).returncode == 0
 
 
 def _npm(command: list[str], name: str) -> bool:

@@ -10,7 +10,11 @@ from local import bootstrap, paths
 # What each lock is resolved from. Services hold what the tests ran with: they are constrained by the first.
 PROJECT = {name: ("--extra", name, "pyproject.toml") for name in ("dev", "processor", "reports", "bff", "operator")}
 # What `make bench` compares with stands in an environment of its own.
-SOURCES = PROJECT | {"peers": ("benchmarks/peers/requirements.in",)}
+# So does Airflow, with what the Dag's code needs of ours.
+SOURCES = PROJECT | {
+    "peers": ("benchmarks/peers/requirements.in",),
+    "airflow": ("pyproject.toml", "reconciliation/airflow/requirements.in"),
+}
 OPTIONS = ("--universal", "--generate-hashes", "--no-annotate", "--no-header", "--no-emit-index-url", "--no-emit-find-links", "--quiet")
 COMMAND_LIMIT_S = 600
 

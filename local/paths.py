@@ -11,6 +11,7 @@ TEMPLATES = Path(__file__).resolve().parent / "templates"
 INSTANCES = REPOSITORY / ".local"
 VENV = REPOSITORY / ".venv"
 PYTHON = VENV / "bin" / "python"
+AIRFLOW_VENV = REPOSITORY / ".venv-airflow"
 ROOT_CACHE = Path("/var/cache/bionicpro")
 ROOT_DATA = Path("/var/lib/bionicpro")
 # For programs that read file names by the locale: Java does.

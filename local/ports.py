@@ -27,6 +27,7 @@ USUAL: Mapping[str, int] = {
     "processor": 16066,
     "reports_api": 18001,
     "bff": 8000,
+    "airflow": 18090,
 }
 ANY = range(20_000, 32_000)
 DRAWS = 1_000

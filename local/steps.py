@@ -21,6 +21,7 @@ from local import commands, paths, supervision
 from local.attempts import LAST_WORDS, Failure, failing, until_done
 from local.environments import secret_of
 from local.instance import Instance, ensure_secrets, write_private
+from local.servers import airflow
 from local.servers.keycloak import REALM
 from local.servers.postgres import SUPERUSER
 from service_kit import environment_files
@@ -100,7 +101,7 @@ def python(*arguments: str, env: str) -> Callable[[Instance], None]:
         variables = environment_files.read(instance.env_file(env))
 
         def attempt() -> Failure | None:
-            code, words = _logged(arguments, variables, instance.logs / "steps.log")
+            code, words = _logged([sys.executable, *arguments], variables, instance.logs / "steps.log")
             told = f"ended with {code}: {words.strip()[-LAST_WORDS:]}"
             return Failure(told, away=code == EXIT_AWAY, final=code == EXIT_BAD_SETTINGS) if code else None
 
@@ -110,21 +111,33 @@ def python(*arguments: str, env: str) -> Callable[[Instance], None]:
     return run
 
 
-def _logged(arguments: Sequence[str], variables: Mapping[str, str], file: Path) -> tuple[int, str]:
-    """The exit code of our interpreter with *arguments*, and what it wrote; that is appended to *file*. Raises StuckError where it makes no progress."""
+def _logged(command: Sequence[str], variables: Mapping[str, str], file: Path) -> tuple[int, str]:
+    """The exit code of *command*, and what it wrote; that is appended to *file*. Raises StuckError where it makes no progress."""
     file.touch(mode=0o600)
     with file.open("a+", encoding="utf-8") as log:
         began = log.seek(0, os.SEEK_END)
         process = subprocess.Popen(
-            [sys.executable, *arguments], cwd=paths.REPOSITORY, env=os.environ | variables, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            command, cwd=paths.REPOSITORY, env=os.environ | variables, stdin=subprocess.DEVNULL, stdout=log, stderr=log
         )
         try:
-            commands.wait(process, arguments[-1], [log.fileno()])
+            commands.wait(process, command[-1], [log.fileno()])
         except BaseException:
             commands.end(process)
             raise
         log.seek(began)
         return process.returncode, log.read()
+
+
+def migrate_airflow(instance: Instance) -> None:
+    """Airflow's database, account, tables, settings and login."""
+    if not airflow.COMMAND.exists():
+        raise StepError("Airflow is not installed: `make up AIRFLOW=1` does it")
+    airflow.write_environments(instance)
+    if failure := until_done(lambda: failing(lambda: airflow.make_database(instance), psycopg.Error)):
+        raise StepError(f"Airflow's database {failure.words}")
+    code, words = _logged([str(airflow.COMMAND), "db", "migrate"], airflow.settings(instance), instance.logs / "airflow-migrations.log")
+    if code:
+        raise StepError(f"`airflow db migrate` ended with {code}: {words.strip()[-LAST_WORDS:]}")
 
 
 def bionicpro(*arguments: str, env: str) -> Callable[[Instance], None]:
@@ -152,3 +165,7 @@ DEMO: tuple[Step, ...] = (
     Step("page started", ("redis",), start("bff")),
 )
 STEPS = PIPE + DEMO
+AIRFLOW: tuple[Step, ...] = (
+    Step("Airflow's records", ("postgres",), migrate_airflow),
+    Step("Airflow started", (), start(*airflow.NAMES)),
+)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from enum import Enum
 from pathlib import Path
 from types import FrameType
@@ -14,6 +15,7 @@ from local import commands, machine, orphans, services, steps, supervision, syst
 from local.environments import secret_of
 from local.instance import Instance, existing, open_instance
 from local.launch import answers
+from local.servers import airflow
 from simulator.demo_data import USERS
 
 STATUS_EVERY_S = 1.0
@@ -22,11 +24,13 @@ QUIET_STATUS_EVERY_S = 60.0
 Report = Callable[[str], None]
 
 
-def supervised(folder: Path, report: Report) -> Instance:
+def supervised(folder: Path, report: Report, *, with_airflow: bool = False) -> Instance:
     """The instance in *folder* with its supervisor running: the running one, or one started now."""
     if (folder / "instance.json").exists():
         instance = existing(folder)
         if supervision.is_running(instance):
+            if with_airflow and not {state.name for state in supervision.states_of(instance)} >= set(airflow.NAMES):
+                raise RuntimeError("it runs without Airflow: `make down`, then `make up AIRFLOW=1`")
             return instance
         left = orphans.end(instance)
         if left:
@@ -36,23 +40,26 @@ def supervised(folder: Path, report: Report) -> Instance:
     for note in notes:
         report(note)
     servers = [server.program(instance) for server in system.SERVERS.values()]
-    supervision.start(instance, [*servers, *services.programs(instance)])
+    optional = airflow.programs(instance) if with_airflow else []
+    supervision.start(instance, [*servers, *services.programs(instance), *optional])
     return instance
 
 
-def up(folder: Path, report: Report) -> int:
+def up(folder: Path, report: Report, *, with_airflow: bool = False) -> int:
     """Start everything, tell where it is, and stay until told to end; then stop everything. 0 after a clean stop."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     began = time.monotonic()
-    instance = supervised(folder, report)
+    instance = supervised(folder, report, with_airflow=with_airflow)
     ended = Ended.BY_US
     try:
         servers = system.starting(instance, list(system.SERVERS), report)
         steps.run_all(steps.STEPS, instance, servers, report)
         page = instance.ports["bff"]
         system.await_program(instance, "bff", lambda: system.is_own(instance, page) and answers(f"{instance.page}/health/ready"), [page])
-        print(greeting(existing(folder), time.monotonic() - began), flush=True)
+        if with_airflow:
+            start_airflow(instance, servers, report)
+        print(greeting(existing(folder), time.monotonic() - began, with_airflow=with_airflow), flush=True)
         ended = _stay(instance)
     except KeyboardInterrupt:
         print("\nstopping …", flush=True)
@@ -70,6 +77,14 @@ def up(folder: Path, report: Report) -> int:
         return 1
     print("\nstopped from elsewhere" if ended is Ended.ELSEWHERE else "stopped", flush=True)
     return 0
+
+
+def start_airflow(instance: Instance, servers: Mapping[str, Future[None]], report: Report) -> None:
+    """Start Airflow and wait until all of it is well."""
+    steps.run_all(steps.AIRFLOW, instance, servers, report)
+    port, began = instance.ports["airflow"], time.monotonic()
+    system.await_program(instance, airflow.NAMES[0], lambda: system.is_own(instance, port) and airflow.ready(instance), [port])
+    report(f"Airflow is ready after {time.monotonic() - began:.1f} s")
 
 
 class Ended(Enum):
@@ -90,7 +105,7 @@ def how_it_ended(instance: Instance) -> Ended:
     return Ended.ELSEWHERE
 
 
-def greeting(instance: Instance, seconds: float) -> str:
+def greeting(instance: Instance, seconds: float, *, with_airflow: bool = False) -> str:
     """The page's address and the logins, as printed once everything runs."""
     width = max(len(user.login) for user in USERS)
     logins = "\n".join(
@@ -98,10 +113,15 @@ def greeting(instance: Instance, seconds: float) -> str:
         f"  {user.full_name} ({user.role})"
         for user in USERS
     )
+    scheduled = (
+        f"  Airflow   http://localhost:{instance.ports['airflow']} as {airflow.LOGIN} with {instance.secrets['airflow_login']}\n"
+        if with_airflow
+        else ""
+    )
     return (
         f"\n  BionicPRO Reports is up after {seconds:.0f} s\n\n  page      {instance.page}\n"
         f"  Keycloak  {instance.keycloak_url} (its administrator's password is in {instance.folder / 'secrets.json'})\n"
-        f"  logs      {instance.logs}\n\n  logins\n{logins}\n\n  Ctrl-C stops everything.\n"
+        f"{scheduled}  logs      {instance.logs}\n\n  logins\n{logins}\n\n  Ctrl-C stops everything.\n"
     )
 
 

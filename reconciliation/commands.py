@@ -10,11 +10,14 @@ from typing import Any
 
 import psycopg
 from confluent_kafka import KafkaError, Message, Producer
+from psycopg import sql
 
+from reconciliation.columns_sql import Columns, types_of
+from reconciliation.day_range import DayRange
 from reconciliation.source_sql import query, table
 from schemas.commands import Command, encode_command
 from schemas.keys import LOG_TOPIC, prosthesis_key
-from schemas.mapping import SourceMapping, signals_table
+from schemas.mapping import SourceMapping, TelemetryTable, bare, signals_table
 from service_kit.settings import KafkaSettings, PostgresSettings
 
 IDS_PER_SIGNAL = 1000
@@ -79,6 +82,31 @@ def ask_for_condition(database: PostgresSettings, of: str, column: str, values: 
         quoted = '"' + column.replace('"', '""') + '"'
         condition = {"data-collection": of, "filter": f"{quoted}::text IN ({texts})"}
         _signal(database, of, [{"data-collections": [of], "type": "INCREMENTAL", "additional-conditions": [condition]}])
+
+
+def ask_for_days(database: PostgresSettings, mapping: SourceMapping, parts: Iterable[tuple[DayRange, Sequence[str]]]) -> int:
+    """Make the connector read the telemetry of certain prostheses, recorded in certain UTC days, again; a signal for each of *parts*. Returns their number.
+
+    Raises psycopg.Error.
+    """
+    telemetry = mapping.telemetry
+    with psycopg.connect(**database.conninfo()) as connection:  # type: ignore[arg-type]  # keyword arguments of mixed types
+        # The connector's query names the table as it is called: its columns can be told by that name.
+        columns = Columns(bare(telemetry.table), types_of(connection, table(telemetry.table)))
+        filters = [_of_days(telemetry, columns, days, prostheses).as_string(connection) for days, prostheses in parts]
+    conditions = [[{"data-collection": telemetry.table, "filter": one}] for one in filters]
+    _signal(
+        database,
+        telemetry.table,
+        [{"data-collections": [telemetry.table], "type": "INCREMENTAL", "additional-conditions": one} for one in conditions],
+    )
+    return len(conditions)
+
+
+def _of_days(telemetry: TelemetryTable, columns: Columns, days: DayRange, prostheses: Sequence[str]) -> sql.Composed:
+    recorded = columns.is_in(telemetry.recorded_at, *days.utc())
+    listed = sql.SQL(", ").join(map(sql.Literal, prostheses))
+    return sql.SQL(" AND ").join([*recorded, sql.SQL("{} IN ({})").format(columns.prosthesis_id(telemetry.prosthesis_id), listed)])
 
 
 def _signal(database: PostgresSettings, beside: str, data: Sequence[Mapping[str, Any]]) -> None:

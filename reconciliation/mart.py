@@ -11,10 +11,12 @@ from importlib import resources
 from clickhouse_driver import Client
 
 from reconciliation.day_range import DayRange
+from reconciliation.digests import Digest, ProsthesisDay
 from reconciliation.erasures import Erased, read_erased
 from reconciliation.fields import FIELDS, Key, Rows, Values, normal
 from schemas import mart, raw_telemetry
 from schemas.generations import DROPPED, SERVING, database_of
+from schemas.mapping import IdType
 from schemas.ownership import OwnershipDocument
 from schemas.ownership import decode as decode_document
 from schemas.retention import QUERY as RETENTION_QUERY
@@ -27,6 +29,8 @@ from service_kit.settings import ClickHouseSettings
 _EPOCH = date(1970, 1, 1)
 _KEYS_PER_QUERY = 2_000
 _COMPARED = ",\n    ".join(mart.exact(name) for name in FIELDS)
+_HASHED = ", '|', ".join(f"toString({raw_telemetry.whole(name)})" for name in raw_telemetry.CONTENT)
+UUID_TEXT = "lower(concat(leftPad(hex(event_id_hi), 16, '0'), leftPad(hex(event_id_lo), 16, '0')))"
 _CONTENT = ",\n    ".join(raw_telemetry.whole(name) for name in raw_telemetry.CONTENT)
 
 
@@ -100,18 +104,15 @@ class Mart:
 
     def reports(self, days: DayRange, prostheses: Sequence[str] | None = None) -> MartRows:
         """The reports of *days*: all, or those of *prostheses*."""
-        parameters = {
-            "first": _number(days.first),
-            "last": _number(days.last),
-            "every": int(prostheses is None),
-            "prostheses": tuple(prostheses or ("",)),
-        }
         rows: dict[Key, Values] = {}
         positions: dict[Key, Position] = {}
-        for user_id, day, prosthesis_id, partition, version, *values in self.client.execute_iter(_query("mart"), parameters):
-            key = Key(user_id, _date(day), prosthesis_id)
-            rows[key] = tuple(normal(value) for value in values)
-            positions[key] = Position(partition, version)
+        bounds = {"first": _number(days.first), "last": _number(days.last), "every": int(prostheses is None)}
+        for named in _portions(("",) if prostheses is None else prostheses):
+            found = self.client.execute_iter(_query("mart"), bounds | {"prostheses": named})
+            for user_id, day, prosthesis_id, partition, version, *values in found:
+                key = Key(user_id, _date(day), prosthesis_id)
+                rows[key] = tuple(normal(value) for value in values)
+                positions[key] = Position(partition, version)
         return MartRows(rows, positions)
 
     def handled(self, topic: str) -> dict[int, int]:
@@ -120,11 +121,12 @@ class Mart:
 
     def last_positions(self, keys: Iterable[Key]) -> dict[Key, Position]:
         """The highest version ever written of each of *keys*, deleted rows included, as long as no merge has dropped them."""
-        wanted = tuple((key.user_id, _number(key.report_date), key.prosthesis_id) for key in keys)
-        if not wanted:
-            return {}
-        found = self.client.execute(_query("mart_positions"), {"keys": wanted})
-        return {Key(user, _date(day), prosthesis): Position(part, version) for user, day, prosthesis, part, version in found}
+        wanted = [(key.user_id, _number(key.report_date), key.prosthesis_id) for key in keys]
+        found: dict[Key, Position] = {}
+        for at in range(0, len(wanted), _KEYS_PER_QUERY):
+            rows = self.client.execute(_query("mart_positions"), {"keys": tuple(wanted[at : at + _KEYS_PER_QUERY])})
+            found |= {Key(user, _date(day), prosthesis): Position(part, version) for user, day, prosthesis, part, version in rows}
+        return found
 
     def documents(self, prostheses: Sequence[str]) -> dict[str, OwnershipDocument]:
         """The ownership documents in force of *prostheses*; those without one are left out."""
@@ -147,10 +149,21 @@ class Mart:
         count, first, last = self.client.execute(query)[0]
         return DayRange(first, last) if count else None
 
-    def raw_events(self, first_us: int, end_us: int) -> Iterator[tuple[str, int, int, tuple[int | str, ...], Position]]:
-        """Raw telemetry recorded in [first_us, end_us) that is not deleted: prosthesis, id in halves, content, position."""
-        for row in self.client.execute_iter(_query("raw"), {"first_us": first_us, "end_us": end_us}):
-            yield row[0], row[1], row[2], tuple(row[3:-2]), Position(row[-2], row[-1])
+    def raw_digests(self, first_us: int, end_us: int, id_type: IdType) -> dict[ProsthesisDay, Digest]:
+        """Raw telemetry recorded in [first_us, end_us) that is not deleted, by prosthesis and UTC day."""
+        query = (
+            _query("raw_digests").replace("{id}", UUID_TEXT if id_type == "uuid" else "toString(event_id_lo)").replace("{hashed}", _HASHED)
+        )
+        rows = self.client.execute_iter(query, {"first_us": first_us, "end_us": end_us})
+        return {(prosthesis, day): Digest(count, checksum) for prosthesis, day, count, checksum in rows}
+
+    def raw_events(
+        self, first_us: int, end_us: int, prostheses: Sequence[str]
+    ) -> Iterator[tuple[str, int, int, tuple[int | str, ...], Position]]:
+        """Raw telemetry of *prostheses*, recorded in [first_us, end_us), that is not deleted: prosthesis, id in halves, content, position."""
+        for named in _portions(prostheses):
+            for row in self.client.execute_iter(_query("raw"), {"first_us": first_us, "end_us": end_us, "prostheses": named}):
+                yield row[0], row[1], row[2], tuple(row[3:-2]), Position(row[-2], row[-1])
 
     def raw_contents(self, keys: Sequence[tuple[str, int, int]]) -> dict[tuple[str, int, int], tuple[int | str, ...]]:
         """The content of those of *keys* that raw telemetry holds, not deleted."""
@@ -164,6 +177,12 @@ class Mart:
 def _query(name: str) -> str:
     text = resources.files("reconciliation").joinpath("sql", f"{name}.sql").read_text("utf-8")
     return text.replace("{fields}", _COMPARED).replace("{content}", _CONTENT)
+
+
+def _portions(names: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """*names* in as many portions as the length of a query asks for."""
+    for at in range(0, len(names), _KEYS_PER_QUERY):
+        yield tuple(names[at : at + _KEYS_PER_QUERY])
 
 
 def _number(day: date) -> int:

@@ -11,16 +11,18 @@ from typing import Any
 import msgspec
 from psycopg import Connection
 from psycopg.rows import dict_row, tuple_row
-from psycopg.sql import Composed
+from psycopg.sql import SQL, Composed, Identifier
 
 from reconciliation.columns_sql import types_of
 from reconciliation.day_range import DayRange
+from reconciliation.digests import Digest, ProsthesisDay
 from reconciliation.erasures import Erased
 from reconciliation.fields import FIELDS, KEY_FIELDS, Key, Rows, Values, normal
 from reconciliation.source_sql import Which, ownership_query, query, table, valid_events
 from reconciliation.zones import local_days
 from schemas.mapping import IdType, SourceMapping
 from schemas.ranges import INTEGER_ID, MAX_INTEGER_ID, UUID_ID
+from schemas.raw_telemetry import CONTENT
 from schemas.zones import in_force
 
 Interval = dict[str, Any]
@@ -77,11 +79,21 @@ class Oracle:
             found = cursor.execute(statement, {"intervals": _json(intervals)}).fetchone()
         return int(found[0]) if found else 0
 
-    def events(self, telemetry: Connection[Any], first: datetime, end: datetime) -> Iterator[tuple[Any, ...]]:
-        """Valid events recorded in [first, end): prosthesis, id as text, then the content that ``sql/events.sql`` lists."""
-        statement = query("events", valid_events=self._valid(telemetry, Which(first, end)))
+    def digests(self, telemetry: Connection[Any], first: datetime, end: datetime) -> dict[ProsthesisDay, Digest]:
+        """Valid events recorded in [first, end), by prosthesis and UTC day."""
+        events = query("events", valid_events=self._valid(telemetry, Which(first, end)))
+        statement = query("digests", events=events, content=SQL(", ").join(map(Identifier, CONTENT)))
         with telemetry.cursor(row_factory=tuple_row) as cursor:
-            yield from cursor.execute(statement, {})
+            return {(prosthesis, day): Digest(count, checksum) for prosthesis, day, count, checksum in cursor.execute(statement, {})}
+
+    def events(
+        self, telemetry: Connection[Any], first: datetime, end: datetime, prostheses: Sequence[str] | None = None
+    ) -> Iterator[tuple[Any, ...]]:
+        """Valid events recorded in [first, end), of all prostheses or of *prostheses*: prosthesis, id as text, then the content that ``sql/events.sql`` lists."""
+        statement = query("events", valid_events=self._valid(telemetry, Which(first, end, of_prostheses=prostheses is not None)))
+        chosen = None if prostheses is None else canonical(prostheses, self.mapping.telemetry.prosthesis_id.type)
+        with telemetry.cursor(row_factory=tuple_row) as cursor:
+            yield from cursor.execute(statement, {"prostheses": chosen})
 
     def events_by_id(self, telemetry: Connection[Any], ids: Sequence[str]) -> Iterator[tuple[Any, ...]]:
         """The valid ones of the events with *ids*, whenever recorded, as ``events`` gives them."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import NamedTuple
 from uuid import UUID
 
+from reconciliation.digests import Gap, ProsthesisDay
 from reconciliation.mart import Position
 
 Content = tuple[int | str, ...]
@@ -37,18 +38,48 @@ class RawDifference:
     missing: Mapping[EventKey, Content]
     different: Mapping[EventKey, Content]
     surplus: Mapping[EventKey, Content]
+    gaps: Mapping[ProsthesisDay, Gap] = field(default_factory=dict)
+    """Days of prostheses of which raw lacks most or all, too many events to name."""
     cut_after: date | None = None
     """The last day that was looked at, where there was too much to look at more."""
 
     def __bool__(self) -> bool:
-        return bool(self.missing or self.different or self.surplus)
+        return bool(self.missing or self.different or self.surplus or self.gaps)
 
     def __len__(self) -> int:
         return len(self.missing) + len(self.different) + len(self.surplus)
 
+    @property
+    def missing_events(self) -> int:
+        """How many events only PostgreSQL has, those of gaps included."""
+        return len(self.missing) + sum(gap.missing for gap in self.gaps.values())
+
+    def counts(self) -> dict[str, int]:
+        """For people and JSON."""
+        return {"missing": self.missing_events, "different": len(self.different), "surplus": len(self.surplus)}
+
     def joined(self, other: RawDifference) -> RawDifference:
         """Both together."""
-        return RawDifference({**self.missing, **other.missing}, {**self.different, **other.different}, {**self.surplus, **other.surplus})
+        return RawDifference(
+            {**self.missing, **other.missing},
+            {**self.different, **other.different},
+            {**self.surplus, **other.surplus},
+            {**self.gaps, **other.gaps},
+        )
+
+    def still(self, later: RawDifference) -> RawDifference:
+        """What of *later* was there before too: what only moved is in one of two looks."""
+        before = {*self.missing, *self.different, *self.surplus}
+        return replace(
+            later,
+            missing={key: content for key, content in later.missing.items() if key in before},
+            different={key: content for key, content in later.different.items() if key in before},
+            surplus={key: content for key, content in later.surplus.items() if key in before},
+            gaps={key: gap for key, gap in later.gaps.items() if key in self.gaps},
+        )
+
+
+NO_DIFFERENCE = RawDifference({}, {}, {})
 
 
 def event_key(prosthesis_id: str, event_id: str) -> EventKey:
@@ -84,5 +115,6 @@ def settled(found: RawDifference, in_source: Mapping[EventKey, Content], in_raw:
         missing={key: content for key, content in found.missing.items() if key not in in_raw},
         different={**found.different, **unlike, **moved},
         surplus={key: content for key, content in found.surplus.items() if key not in in_source},
+        gaps=found.gaps,
         cut_after=found.cut_after,
     )

@@ -1,4 +1,4 @@
-"""Reads raw telemetry and PostgreSQL side by side, a window of days at a time, and finds what differs by id."""
+"""Compares raw telemetry with PostgreSQL, a window of days at a time: by count and checksum of each prosthesis's day, and by id where these differ."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
 from reconciliation.day_range import DayRange
+from reconciliation.digests import ProsthesisDay, portions, unlike
 from reconciliation.erasures import is_erased
 from reconciliation.mart import Mart
 from reconciliation.moment import Moment
@@ -16,6 +17,7 @@ from reconciliation.windows import span, windows
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_DAY_US = 86_400_000_000
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,9 @@ class RawComparison:
         limits = self.settings.reconciliation
         for window in windows(days, events, limits.window_events, limits.window_days):
             found = found.joined(self._window(window))
-            self.progress(f"raw telemetry {window.first} … {window.last}: {len(found)} events differ so far")
+            self.progress(
+                f"raw telemetry {window.first} … {window.last}: {len(found)} events differ so far, {len(found.gaps)} days of prostheses are missing"
+            )
             if len(found) >= limits.repair_rows and window.last < days.last:
                 found = replace(found, cut_after=window.last)
                 break
@@ -47,19 +51,42 @@ class RawComparison:
         return settled(found, self._in_source(list(found.surplus)), self.mart.raw_contents(list(found.missing)))
 
     def _window(self, window: DayRange) -> RawDifference:
+        """Days of prostheses whose counts or checksums are unlike are compared by id, a portion at a time; gaps are not."""
         first, end = window.utc()
-        source = {event_key(row[0], row[1]): tuple(row[2:]) for row in self.moment.oracle.events(self.moment.telemetry, first, end)}
-        rows = self.mart.raw_events((first - _EPOCH) // _MICROSECOND, (end - _EPOCH) // _MICROSECOND)
+        limits, id_type = self.settings.reconciliation, self.moment.oracle.mapping.telemetry.event_id.type
+        found = unlike(
+            self.moment.oracle.digests(self.moment.telemetry, first, end),
+            self.mart.raw_digests(_micro(first), _micro(end), id_type),
+            limits.gap_rows,
+        )
+        differing = RawDifference({}, {}, {}, found.gaps)
+        for portion in portions(found.by_id, limits.window_events):
+            differing = differing.joined(self._by_id(portion, first, end))
+        return differing
+
+    def _by_id(self, days: frozenset[ProsthesisDay], first: datetime, end: datetime) -> RawDifference:
+        """The events of *days*, which lie within [first, end)."""
+        prostheses = sorted({prosthesis for prosthesis, _ in days})
+        source = {
+            event_key(row[0], row[1]): tuple(row[2:])
+            for row in self.moment.oracle.events(self.moment.telemetry, first, end, prostheses)
+            if (row[0], row[2] // _DAY_US) in days
+        }
         # What is erased and still waits for its removal is the eraser's, not ours.
         erased = self.moment.oracle.erased
         ruled = {rule.prosthesis_id for rule in erased}
         raw = {
             EventKey(prosthesis, high, low): RawEvent(content, position)
-            for prosthesis, high, low, content, position in rows
-            if prosthesis not in ruled or not is_erased(erased, prosthesis, int(content[0]))
+            for prosthesis, high, low, content, position in self.mart.raw_events(_micro(first), _micro(end), prostheses)
+            if (prosthesis, int(content[0]) // _DAY_US) in days
+            and (prosthesis not in ruled or not is_erased(erased, prosthesis, int(content[0])))
         }
         return compare_raw(source, raw, self.moment.barrier)
 
     def _in_source(self, keys: Sequence[EventKey]) -> Mapping[EventKey, Content]:
         ids = [source_id(key, self.moment.oracle.mapping.telemetry.event_id.type) for key in keys]
         return {event_key(row[0], row[1]): tuple(row[2:]) for row in self.moment.oracle.events_by_id(self.moment.telemetry, ids)}
+
+
+def _micro(at: datetime) -> int:
+    return (at - _EPOCH) // _MICROSECOND

@@ -26,6 +26,11 @@ class ReconciliationSection(Section):
     repair_rows: int = Field(
         default=200_000, gt=0, description="differing events after which a repair mends what it has found before it looks at more days"
     )
+    gap_rows: int = Field(
+        default=1_000,
+        gt=0,
+        description="events of a window that are missing by whole days of prostheses, from which on such days are read again as a whole and not by id",
+    )
     repair_portion: int = Field(default=20_000, gt=0, description="rows asked for at once")
 
 

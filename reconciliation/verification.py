@@ -10,6 +10,7 @@ from typing import Any
 from reconciliation.compare import Comparison, Difference
 from reconciliation.day_range import DayRange
 from reconciliation.fields import Key, Value
+from reconciliation.raw import NO_DIFFERENCE, RawDifference
 
 EXAMPLES = 5
 
@@ -26,6 +27,7 @@ class Beyond:
 class Verification:
     """*found*: what is different for sure; *unverified*: rows that changed whenever they were looked at, with what differed last.
 
+    *raw*: telemetry in ClickHouse that is not PostgreSQL's; *states*: reports whose stored state would give another report than the mart has.
     *waiting_for_owner*: valid telemetry rows, of all prostheses, that count in no report because nobody owned the prosthesis then: no error.
     """
 
@@ -38,6 +40,8 @@ class Verification:
     seconds: float
     allow_unverified: bool = False
     beyond: Beyond | None = None
+    raw: RawDifference = NO_DIFFERENCE
+    states: frozenset[Key] = frozenset()
 
     @property
     def unverified_keys(self) -> frozenset[Key]:
@@ -45,7 +49,9 @@ class Verification:
 
     @property
     def ok(self) -> bool:
-        """Something was compared and all of it is equal."""
+        """Something was compared and all of it is equal, and so is what reports are made from."""
+        if self.raw or self.states:
+            return False
         settled = not self.unverified_keys or self.allow_unverified
         return self.found.rows > len(self.unverified_keys) and self.found.fields > 0 and not self.found.unequal_keys and settled
 
@@ -64,6 +70,8 @@ class Verification:
             "surplus": some_of(self.found.surplus),
             "unverified": some_of(self.unverified_keys),
             "unverified_differences": by_field(self.unverified),
+            "raw": self.raw.counts(),
+            "states": some_of(self.states),
             "beyond_retention": {"before": str(self.beyond.since), "rows": self.beyond.rows} if self.beyond else None,
             "waiting_for_owner": self.waiting_for_owner,
             "seconds": round(self.seconds, 3),
@@ -78,6 +86,10 @@ class Verification:
             yield f"{self.beyond.rows} reports of days before {self.beyond.since} are closed and were not compared: their telemetry is not kept"
         yield from _difference_lines("different", self.found)
         yield from _difference_lines("not verified, changed at each look:", self.unverified)
+        if self.raw:
+            yield f"raw telemetry: {', '.join(f'{count} {name}' for name, count in self.raw.counts().items())}"
+        if self.states:
+            yield f"states that do not say what their reports say: {len(self.states)}, e.g. {min(self.states)}"
         yield "equal" if self.ok else "NOT EQUAL" if self.found.rows else "NOTHING WAS COMPARED"
 
 

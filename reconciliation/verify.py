@@ -18,6 +18,8 @@ from reconciliation.fields import Key, Rows
 from reconciliation.mart import Mart, Position, serving_mart
 from reconciliation.moment import Moment, Moments
 from reconciliation.oracle import Oracle
+from reconciliation.raw import NO_DIFFERENCE, RawDifference
+from reconciliation.raw_comparison import RawComparison
 from reconciliation.settings import ReconciliationSettings
 from reconciliation.verification import Beyond, Verification
 from reconciliation.windows import span, windows
@@ -25,6 +27,8 @@ from schemas.mapping import SourceMapping
 from schemas.ranges import FIRST_DAY, LAST_DAY
 
 Progress = Callable[[str], None]
+StateCheck = Callable[[Mart, DayRange, Mapping[int, int]], frozenset[Key]]
+"""The reports of days whose state is not what their row in the mart says, among those at or below a barrier of the log."""
 
 MAX_BACKOFF_S = 5.0
 NOTHING = Comparison(0, 0, (), (), ())
@@ -41,6 +45,8 @@ class _State:
     rows: int = 0
     fields: int = 0
     waiting: int = 0
+    raw: RawDifference = NO_DIFFERENCE
+    states: set[Key] = field(default_factory=set)
     confirmed: dict[Key, int] = field(default_factory=dict)
 
     @property
@@ -53,17 +59,20 @@ def verify(
     first: date | None,
     last: date | None,
     progress: Progress = lambda _: None,
+    *,
     generation: int | None = None,
+    states: StateCheck | None = None,
 ) -> Verification:
-    """Compare the reports of the days *first* … *last* (None: without that bound), as readers see them or as *generation* holds them.
+    """Compare the reports of the days *first* … *last* (None: without that bound), as readers see them or as *generation* holds them, and raw telemetry.
 
+    *states* also looks at what the processor keeps of each report; only its own code can read that, and none of it is imported here.
     Changes nothing but the barrier in the heartbeat rows.
 
     Raises BarrierError, MartError, psycopg.Error, KafkaException and clickhouse_driver's errors.
     """
     oracle = Oracle(SourceMapping.read(settings.reconciliation.mapping))
     with serving_mart(settings.clickhouse, generation) as mart, Moments(settings, oracle, mart) as moments:
-        return Verifier(settings, mart, moments, progress).run(first, last)
+        return Verifier(settings, mart, moments, progress, states).run(first, last)
 
 
 @dataclass(frozen=True)
@@ -74,6 +83,7 @@ class Verifier:
     mart: Mart
     moments: Moments
     progress: Progress
+    states: StateCheck | None = None
 
     def run(self, first: date | None, last: date | None) -> Verification:
         """All rounds; see the module."""
@@ -84,7 +94,12 @@ class Verifier:
         state = _State()
         with self.moments.now() as moment:
             self._whole(moment, first, last, state)
+            state.raw = RawComparison(self.settings, self.mart, moment, self.progress).run(first, last)
             previous = moment.barrier
+        if state.raw:
+            with self.moments.now() as moment:
+                # What came or went between a snapshot and the reading of raw differs at one look, not at two.
+                state.raw = state.raw.still(RawComparison(self.settings, self.mart, moment, self.progress).run(first, last))
         rounds = 1
         while state.undecided and rounds < limits.rounds:
             time.sleep(min(limits.backoff_s * 2 ** (rounds - 1), MAX_BACKOFF_S))
@@ -104,6 +119,8 @@ class Verifier:
             waiting_for_owner=state.waiting,
             seconds=time.monotonic() - began,
             allow_unverified=limits.allow_unverified,
+            raw=state.raw,
+            states=frozenset(state.states - state.pending.unequal_keys),  # of a report that is wrong itself nothing more is said
             beyond=self._beyond(kept_since) if kept_since and (asked is None or asked < kept_since) else None,
         )
 
@@ -122,6 +139,8 @@ class Verifier:
             # The mart first: the snapshot stands still while the mart moves on.
             actual = self.mart.reports(window)
             found = compare(moment.oracle.reports(moment.telemetry, moment.intervals, window), actual.rows)
+            if self.states is not None:
+                state.states |= self.states(self.mart, window, moment.barrier)
             state.rows += found.rows
             state.fields += found.fields
             state.pending = _joined(state.pending, found)

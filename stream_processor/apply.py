@@ -53,8 +53,6 @@ def _fold(plan: Plan, assignment: Assignment) -> None:
     states, fold = assignment.states, plan.fold
     states.folds.fold(fold.rows, fold.events)
     np.maximum.at(states.folded_to, fold.touched, fold.touched_to)
-    if assignment.integer_ids:
-        np.maximum.at(states.highest_id, fold.rows, fold.events.event_id_lo.astype(np.int64))
 
 
 def _keep_unfinished(plan: Plan, assignment: Assignment) -> None:

@@ -93,6 +93,14 @@ def identity_of(events: TelemetryColumns, i: int) -> Identity:
     return int(events.device[i]), int(events.event_id_hi[i]), int(events.event_id_lo[i])
 
 
+def change_identity(device: int, change: Change) -> Identity:
+    """Of the event that a change is about."""
+    row = change.added if change.added is not None else change.removed
+    if row is None:
+        raise ValueError("a change without content")
+    return device, int(row.event_id_hi[0]), int(row.event_id_lo[0])
+
+
 def raw_of(change: Change, device: int) -> TelemetryColumns:
     """The raw row that a change leaves: the new content, or the old one marked deleted."""
     if change.added is not None:

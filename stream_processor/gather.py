@@ -14,7 +14,7 @@ import numpy as np
 from schemas.erasure_rules import ErasureRule
 from schemas.raw_telemetry import Ints
 from stream_processor.assignment import Assignment
-from stream_processor.batch import Batch, Identity, first_offsets, identity_of
+from stream_processor.batch import Batch, Identity, change_identity, first_offsets, identity_of
 from stream_processor.domain.devices import NOTHING, ReportId
 from stream_processor.domain.duplicates import KnownEvent, suspects
 from stream_processor.domain.log_records import Document
@@ -58,7 +58,7 @@ def gather(batch: Batch, assignment: Assignment, topic: str, topic_id: str) -> G
     row = np.where(report >= 0, rows[report], -1) if reports else np.full(len(events), -1, np.int64)
     folded_to = np.where(row >= 0, states.folded_to[row], -1)
     beyond = (row >= 0) & (events.offset > folded_to)
-    looked_up = _to_look_up(batch, assignment, report, row, beyond)
+    looked_up = _to_look_up(batch, assignment, row, beyond)
     fresh = [one for one in reports if assignment.reports.is_fresh(one)]
     unseen = assignment.reports.with_raw(fresh) if fresh else []
     return Gathered(reports, report, row, folded_to, beyond, looked_up, _look_up(batch, assignment, looked_up), unseen, documents, rules)
@@ -74,14 +74,21 @@ def _leave_out_erased(batch: Batch, assignment: Assignment) -> None:
     inserts = batch.inserts
     inside = assignment.erasures.inside(inserts.columns)
     if inside is not None:
-        # A row of an incremental snapshot is how the source has it now: what raw has elsewhere of the same event has left there.
-        for i in np.flatnonzero(inside & inserts.unversioned).tolist():
+        # A snapshot's row is how the source has it now: what raw has elsewhere of the same event has left there.
+        for i in np.flatnonzero(inside & ~inserts.live).tolist():
             device, high, low = identity_of(inserts.columns, i)
-            offset = int(inserts.columns.offset[i])
-            batch.work(device, offset).deletes.append((high, low, offset, None))
+            offset, lsn = int(inserts.columns.offset[i]), None if inserts.unversioned[i] else int(inserts.columns.lsn[i])
+            batch.work(device, offset).deletes.append((high, low, offset, lsn))
         inserts.keep(~inside)
         batch.outcome.erased += int(inside.sum())
-    left = [(device, change) for device, change in batch.changes if assignment.erasures.cut(device, change)]
+    left = []
+    for device, change in batch.changes:
+        identity, lsn = change_identity(device, change), change.lsn
+        if assignment.erasures.cut(device, change):
+            left.append((device, change))
+        else:
+            # What raw has of the event may lie elsewhere: a change before this one may never have come.
+            batch.work(device, change.record.offset).deletes.append((*identity[1:], change.record.offset, lsn))
     batch.outcome.erased += len(batch.changes) - len(left)
     batch.changes = left
 
@@ -116,36 +123,34 @@ def _beginning(batch: Batch, assignment: Assignment) -> set[int]:
     return {device for device in bare if max(item.record.offset for item in batch.documents[device]) < first[device]}
 
 
-def _to_look_up(batch: Batch, assignment: Assignment, report: Ints, row: Ints, beyond: Ints) -> Ints:
+def _to_look_up(batch: Batch, assignment: Assignment, row: Ints, beyond: Ints) -> Ints:
     """Events that may have been seen before. In normal running there are none."""
     inserts = batch.inserts
     # A snapshot's row is also looked up where its prosthesis has changes in this batch (raw does not have those yet); one of an
     # incremental snapshot always: for the rank it is to be given, and because a state does not tell whether the day it left was written.
     changed = ~inserts.live & np.isin(inserts.columns.device, list(batch.pending))
-    return np.union1d(_suspects(batch, assignment, report, row, np.flatnonzero(beyond)), np.flatnonzero(changed | inserts.unversioned))
+    # And it may have left a report for a time at which nobody owned the prosthesis.
+    suspected = _suspects(batch, assignment, np.flatnonzero(beyond | (~inserts.live & (row < 0))))
+    return np.union1d(suspected, np.flatnonzero(changed | inserts.unversioned))
 
 
-def _suspects(batch: Batch, assignment: Assignment, report: Ints, row: Ints, beyond: Ints) -> Ints:
-    if not assignment.integer_ids or not len(beyond):
-        return beyond
+def _suspects(batch: Batch, assignment: Assignment, at: Ints) -> Ints:
+    """Held against all that raw has of the prosthesis, not of the report: the event may be known under another day, and its day may have been another owner's in another zone."""
+    if not assignment.integer_ids or not len(at):
+        return at
     events = batch.inserts.columns
-    ids = events.event_id_lo[beyond].astype(np.int64)
-    found = suspects(report[beyond], ids, assignment.states.highest_id[row[beyond]])
-    snapshot = ~batch.inserts.live[beyond]
-    if snapshot.any():
-        # A snapshot's row may be known under another day, from a change that never came: so look at the prosthesis as a whole.
-        device = events.device[beyond]
-        of_device = suspects(device, ids, assignment.reports.highest_raw(device))
-        found = np.union1d(found, of_device[snapshot[of_device]])
-    return beyond[found]
+    device = events.device[at]
+    return at[suspects(device, events.event_id_lo[at].astype(np.int64), assignment.reports.highest_raw(device))]
 
 
 def _look_up(batch: Batch, assignment: Assignment, at: Ints) -> dict[Identity, KnownEvent]:
-    """What raw has of the events at the positions *at*."""
-    if not len(at):
+    """What raw has of the events at the positions *at*, and of those that changes are about: what a change says was there need not be what is known."""
+    ids = {identity_of(batch.inserts.columns, i) for i in at.tolist()} | {
+        change_identity(device, change) for device, change in batch.changes
+    }
+    if not ids:
         return {}
     batch.outcome.lookups += len(at)
-    ids = {identity_of(batch.inserts.columns, i) for i in at.tolist()}
     asked = {(assignment.devices[device].prosthesis_id, high, low): (device, high, low) for device, high, low in ids}
     return {asked[event_id]: known for event_id, known in assignment.store.known_events(sorted(asked)).items()}
 

@@ -15,9 +15,9 @@ import numpy as np
 
 from schemas.erasure_rules import ErasureRule
 from schemas.raw_telemetry import Ints, TelemetryColumns
-from stream_processor.batch import Batch, Identity, identity_of, pending_of, raw_of
+from stream_processor.batch import Batch, Identity, change_identity, identity_of, pending_of, raw_of
 from stream_processor.domain.devices import ReportId
-from stream_processor.domain.duplicates import KnownEvent, Verdict, judge
+from stream_processor.domain.duplicates import KnownEvent, Verdict, judge, rank_of_snapshot_row
 from stream_processor.domain.log_records import Change, Progress
 from stream_processor.gather import Gathered
 from stream_processor.outcome import Outcome
@@ -99,6 +99,7 @@ class _Judgement:
 
     def __init__(self, batch: Batch, gathered: Gathered, events: TelemetryColumns, pending: dict[int, PendingRecompute]) -> None:
         self._inserts = batch.inserts
+        self._changes = batch.changes
         self._gathered = gathered
         self._events = events
         self._pending = pending
@@ -108,6 +109,8 @@ class _Judgement:
         self.former: dict[Identity, tuple[int, ...]] = {}
 
     def judge(self) -> None:
+        for device, change in self._changes:
+            self._replace(device, change)
         for i in self._gathered.looked_up.tolist():
             self._judge(i, self._gathered.known.get(identity_of(self._events, i)), self._in_flight.lsn_before(i))
 
@@ -129,15 +132,27 @@ class _Judgement:
                 self.duplicate[i] = known is not None and known.lsn >= lsn
 
     def _take_snapshot_row(self, i: int, known: KnownEvent | None, earlier: int | None) -> None:
-        """A row of an incremental snapshot takes the place of what is known of it, unless that is from later in the log: then this is a replay.
-
-        Its rank is that of what it replaces (the later write wins a tie), so that every later change is above it.
-        """
-        if known is not None and known.offset > int(self._events.offset[i]):
+        """A row of an incremental snapshot takes the place of what is known of it, unless that is from later in the log: then this is a replay."""
+        offset = int(self._events.offset[i])
+        if known is not None and known.offset > offset:
             self.duplicate[i] = True
+        elif known is not None and known.offset == offset:
+            self._events.lsn[i] = known.lsn  # written by an attempt that came no further
         else:
-            self._events.lsn[i] = max(known.lsn if known else 0, earlier or 0)
+            self._events.lsn[i] = rank_of_snapshot_row(known.lsn if known else 0, earlier or 0)
         self._supersede(i, known)
+
+    def _replace(self, device: int, change: Change) -> None:
+        """A change takes the place of what raw knows of the event, which need not be what it says was there: changes before it may never have come."""
+        identity = change_identity(device, change)
+        known = self._gathered.known.get(identity)
+        if known is not None:
+            instants = pending_of(self._pending, device, change.record.offset).instants
+            instants.extend(instant for instant in known.instants if instant not in instants)
+            told = {int(row.recorded_us[0]) for row in (change.removed, change.added) if row is not None}
+            left = {*known.instants, *self.former.get(identity, ())} - told
+            if left:
+                self.former[identity] = tuple(sorted(left))
 
     def _supersede(self, i: int, known: KnownEvent | None) -> None:
         """The insert at *i* takes the place of what raw knows of the event, whose reports have to be computed anew.

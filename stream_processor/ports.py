@@ -21,7 +21,6 @@ class StoredState:
     prosthesis_id: str
     user_id: str
     folded_to: int
-    highest_id: int
     fold_format: int
     fold: bytes
     errors_by_code: dict[str, int]
@@ -36,7 +35,6 @@ class StateColumns:
     prosthesis_id: Sequence[str]
     user_id: Sequence[str]
     folded_to: Sequence[int]
-    highest_id: Sequence[int]
     fold: Sequence[bytes]
     errors_by_code: Sequence[dict[str, int]]
     partition: Sequence[int]

@@ -166,10 +166,9 @@ class Recompute:
         return events.take(within if erased is None else within & ~erased)
 
     def _clear(self, reports: Sequence[ReportId], rows: Mapping[ReportId, int], pending: Mapping[int, PendingRecompute]) -> None:
-        """Empty the reports; what they have seen stays seen, and now is all that raw has of the prosthesis, moved and deleted events included."""
+        """Empty the reports, which then reach as far as their work."""
         at = np.array([rows[report] for report in reports], dtype=np.int64)
         self._states.folds.reset(at)
-        np.maximum.at(self._states.highest_id, at, self._reports.highest_raw(np.array([report[0] for report in reports], dtype=np.int64)))
         self._states.folded_to[at] = [pending[report[0]].offset for report in reports]
         for report in reports:
             day = self._devices.day_of(report)

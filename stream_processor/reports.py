@@ -66,21 +66,17 @@ class Reports:
 
     def _add(self, device: int, state: StoredState, folded_to: int) -> int:
         report = (device, state.day, state.user_id)
-        return self._states.add(report, self._day_starts_us(report), folded_to, state.highest_id, stored=True)
+        return self._states.add(report, self._day_starts_us(report), folded_to, stored=True)
 
     def _day_starts_us(self, report: ReportId) -> int:
         return (self._devices.day_of(report) or day_of_date("UTC", report[1])).starts_us
 
     def rows_of(self, reports: Sequence[ReportId]) -> Ints:
-        """The rows of reports of loaded pages, new ones for those without a state; what new ones need is read at once.
-
-        A new report begins with the highest id that raw has of the prosthesis on any day: an event that was once here may since have been moved away.
-        """
+        """The rows of reports of loaded pages, new ones for those without a state."""
         rows = [self._states.row(report) for report in reports]
-        new = [i for i, row in enumerate(rows) if row is None]
-        highest = self.highest_raw(np.array([reports[i][0] for i in new], dtype=np.int64)).tolist() if new else []
-        for i, highest_id in zip(new, highest, strict=True):
-            rows[i] = self._states.add(reports[i], self._day_starts_us(reports[i]), highest_id=highest_id)
+        for i, row in enumerate(rows):
+            if row is None:
+                rows[i] = self._states.add(reports[i], self._day_starts_us(reports[i]))
         return np.array(rows, dtype=np.int64)
 
     def is_fresh(self, report: ReportId) -> bool:
@@ -138,9 +134,9 @@ class Reports:
         folded_to = self._states.folded_to[rows].tolist()
         self._announce(chosen, rows)
         self._store.write_reports(mart_columns([self._attributes(report) for report in chosen], rows, folded_to, self._states.folds))
-        highest, folds = self._states.highest_id[rows].tolist(), self._states.folds
+        folds = self._states.folds
         errors = [folds.errors.get(row, {}) for row in rows.tolist()]
-        self._store.write_states(self._columns(chosen, folded_to, highest, folds.dump(rows), errors))
+        self._store.write_states(self._columns(chosen, folded_to, folds.dump(rows), errors))
 
     def _announce(self, reports: Sequence[ReportId], rows: Ints) -> None:
         """Before a report's first row in the mart, leave an empty state for it.
@@ -152,10 +148,7 @@ class Reports:
             return
         empty = FoldTable(1).dump(np.zeros(1, np.int64))[0]
         count = len(new)
-        highest = self._states.highest_id[rows[new]].tolist()
-        self._store.write_states(
-            self._columns([reports[i] for i in new.tolist()], [NOTHING_FOLDED] * count, highest, [empty] * count, [{}] * count)
-        )
+        self._store.write_states(self._columns([reports[i] for i in new.tolist()], [NOTHING_FOLDED] * count, [empty] * count, [{}] * count))
         self._states.stored[rows[new]] = True
 
     def _attributes(self, report: ReportId) -> ReportAttributes:
@@ -179,7 +172,6 @@ class Reports:
         self,
         reports: Sequence[ReportId],
         folded_to: Sequence[int],
-        highest: Sequence[int],
         folds: Sequence[bytes],
         errors: Sequence[dict[str, int]],
     ) -> StateColumns:
@@ -190,7 +182,6 @@ class Reports:
             prosthesis_id=[device.prosthesis_id for device in of],
             user_id=users,
             folded_to=folded_to,
-            highest_id=highest,
             fold=folds,
             errors_by_code=errors,
             partition=[device.partition for device in of],

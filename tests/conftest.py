@@ -21,10 +21,10 @@ from tests.support.endpoints import (
     RedisEndpoint,
 )
 from tests.support.kept_logs import RUN
-from tests.support.system import BACKENDS, RunningBackend, System
+from tests.support.system import BACKENDS, RunningBackend, System, usual_backend
 
 # Also the order in which they run: what fails fast goes first.
-KINDS = ("unit", "property", "contract", "integration", "security", "e2e", "chaos")
+KINDS = ("unit", "property", "simulation", "contract", "integration", "security", "e2e", "chaos")
 HERE = Path(__file__).parent
 SYSTEM = pytest.StashKey[System]()
 # Servers begin to start when the tests are known, so that they are ready when the first one asks.
@@ -47,7 +47,7 @@ hypothesis_settings.load_profile("ci" if os.environ.get("CI", "").lower() in {"1
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("bionicpro")
-    group.addoption("--backend", choices=sorted(BACKENDS), default="local", help="what starts the servers")
+    group.addoption("--backend", choices=sorted(BACKENDS), default=usual_backend(), help="what starts the servers (default: %(default)s)")
     group.addoption("--instance", type=Path, help="use the running instance in this folder; it is left running")
 
 

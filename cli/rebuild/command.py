@@ -20,10 +20,10 @@ from cli.rebuild.tables import Tables
 from clickhouse.migrator import Migrator, SchemaError
 from connectors.apply import ConnectError
 from connectors.topics import TopicsRefusedError
+from reconciliation.arrivals import RepairError
 from reconciliation.barrier import BarrierError
 from reconciliation.commands import CommandError
 from reconciliation.mart import MartError
-from reconciliation.repair import RepairError
 from schemas.generations import group_of
 from service_kit.settings import load
 

@@ -19,6 +19,7 @@ from cli.rebuild.source import ask_for_everything, recomputes, rows_to_expect
 from cli.rebuild.tables import Tables
 from cli.rebuild.waiting import Patience
 from cli.rebuild.worker import OwnWorker, own_worker
+from cli.states import unlike
 from clickhouse.migrator import Migrator
 from connectors import topics as broker_topics
 from connectors.apply import Connect, read_connectors
@@ -214,12 +215,12 @@ class Rebuild:
         """Compare with PostgreSQL and repair what differs, but for closed days, whose reports stay (ADR 17). Then let readers see the generation."""
         if (first_open := self._retention.first_open(self._today)) is not None:
             self._tables.carry_over(first_open, same_log=self._plan.source == "tables")
-        found = repairs.plan(self._settings, None, None, self._say, self._generation)
+        found = repairs.plan(self._settings, None, None, self._say, generation=self._generation, states=unlike)
         for _ in range(ROUNDS):
             if found.is_empty:
                 break
             self._say(f"mending: {'; '.join(list(found.lines())[:2])}")
-            found = repairs.carry_out(self._settings, found, self._say)
+            found = repairs.carry_out(self._settings, found, self._say, states=unlike)
         # Where neither side has a report there is nothing that could differ.
         nothing = found.verification.found.rows == 0
         if not found.is_empty or not (found.verification.ok or nothing):

@@ -24,7 +24,6 @@ CREATE TABLE IF NOT EXISTS {generation_database}.report_state
     prosthesis_id   String,
     user_id         String,
     next_offset     UInt64,
-    highest_id      Int64,
     fold_format     UInt8,
     fold            String CODEC(ZSTD(1)),
     errors_by_code  Map(String, UInt32),
@@ -84,3 +83,5 @@ ALTER TABLE {generation_database}.telemetry_events
     {raw_additions};
 ALTER TABLE {generation_database}.user_daily_reports
     {mart_additions};
+-- One that went: what is news is asked of raw (docs/adr/0031-what-is-news.md). A worker that still writes it ends, and is started again with the new program.
+ALTER TABLE {generation_database}.report_state DROP COLUMN IF EXISTS highest_id;

@@ -14,7 +14,7 @@ from local import clickhouse_server
 from local.instance import Instance, write_private
 from local.servers.program import Program
 
-USERS = ("migrator", "writer", "eraser", "watcher", "reader", "finder", "auditor")
+USERS = ("migrator", "writer", "eraser", "watcher", "reader", "finder", "auditor", "recorder")
 MEMORY_LIMIT_BYTES = 4 * 1024**3
 logging.getLogger("clickhouse_driver.connection").setLevel(logging.ERROR)  # a server that starts refuses connections: no news
 

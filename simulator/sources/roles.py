@@ -39,11 +39,12 @@ def apply_roles(connection: Connection[tuple[object, ...]], passwords: Mapping[s
     """
     changes: list[str] = []
     for role in ROLES:
-        changes += _apply_role(connection, role, passwords[role.name].get_secret_value())
+        changes += apply_role(connection, role, passwords[role.name].get_secret_value())
     return changes
 
 
-def _apply_role(connection: Connection[tuple[object, ...]], role: Role, password: str) -> list[str]:
+def apply_role(connection: Connection[tuple[object, ...]], role: Role, password: str) -> list[str]:
+    """Make *role* exist with its attributes and *password*; returns what was changed. Idempotent. *connection* is a superuser's."""
     found = connection.execute(
         "SELECT a.rolpassword, a.rolreplication, a.rolsuper OR a.rolcreatedb OR a.rolcreaterole OR a.rolbypassrls OR NOT a.rolcanlogin"
         " FROM pg_authid a WHERE a.rolname = %s",

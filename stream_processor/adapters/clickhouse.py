@@ -50,7 +50,6 @@ _STATE_COLUMNS = (
     "prosthesis_id",
     "user_id",
     "next_offset",
-    "highest_id",
     "fold_format",
     "fold",
     "errors_by_code",
@@ -165,7 +164,7 @@ class ClickHouseStore:
         next_offset = [offset + 1 for offset in states.folded_to]
         formats = [FOLD_FORMAT] * len(states.day)
         columns = [
-            [days[day] for day in states.day], states.prosthesis_id, states.user_id, next_offset, states.highest_id,
+            [days[day] for day in states.day], states.prosthesis_id, states.user_id, next_offset,
             formats, states.fold, states.errors_by_code, states.partition,
         ]  # fmt: skip
         self._insert("report_state", _STATE_COLUMNS, columns)
@@ -210,11 +209,9 @@ def _chunks(keys: Sequence[T]) -> Iterator[list[T]]:
 
 
 def _state(row: Any) -> StoredState:
-    day, prosthesis_id, user_id, next_offset, highest_id, fold_format, fold, errors, partition = row
+    day, prosthesis_id, user_id, next_offset, fold_format, fold, errors, partition = row
     by_code = {code.decode(): count for code, count in errors.items()}
-    return StoredState(
-        day_number(day), prosthesis_id.decode(), user_id.decode(), next_offset - 1, highest_id, fold_format, fold, by_code, partition
-    )
+    return StoredState(day_number(day), prosthesis_id.decode(), user_id.decode(), next_offset - 1, fold_format, fold, by_code, partition)
 
 
 def _events(columns: Sequence[Any]) -> TelemetryColumns:

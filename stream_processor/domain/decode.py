@@ -152,9 +152,10 @@ class LogDecoder:
         if after is not None and added is None:
             batch.dead.append(DeadLetter(record, "invalid-row", error))
         row = after if after is not None else before
-        if row is None or (removed is None and added is None):
-            return
-        batch.changes.append(Change(record, row.prosthesis_id, removed, added, source.ts_ms))
+        if removed is None and added is None:
+            self._retract(record, source, row, batch)
+        elif row is not None:
+            batch.changes.append(Change(record, row.prosthesis_id, removed, added, source.ts_ms))
 
     def _incomplete(
         self, record: Record, before: SourceRow | None, after: SourceRow | None, unusable: list[SourceRow]
@@ -200,16 +201,18 @@ class LogDecoder:
                 self._change(record, before, after, loose.source, batch)
             elif loose.op == "d" and self._tells_nothing(record):
                 batch.dead.append(DeadLetter(record, WITHOUT_IDENTITY, str(error)))
+            else:
+                self._retract(record, loose.source, self._envelopes_of.ids(loose.after) or self._envelopes_of.ids(loose.before), batch)
             return
         batch.saw(record.partition, loose.source)
         batch.dead.append(DeadLetter(record, "invalid-row", str(error)))
-        if loose.source.table == self._table:
-            self._retract(record, loose.op, loose.source, self._envelopes_of.ids(loose.after), batch)
+        if loose.source.table == self._table and loose.op == "r":
+            self._retract(record, loose.source, self._envelopes_of.ids(loose.after), batch)
 
-    def _retract(self, record: Record, op: str, source: Source, row: SourceRow | None, batch: _Slice) -> None:
-        """An incremental snapshot says what a row is now, and if that is nothing that counts, what it was counts no more."""
-        if op == "r" and source.lsn is None and row is not None and row.prosthesis_id is not None and row.event_id is not None:
-            batch.retractions.append(Retraction(record, row.prosthesis_id, halves(row.event_id)))
+    def _retract(self, record: Record, source: Source, row: SourceRow | None, batch: _Slice) -> None:
+        """A snapshot or a change says what a row is now, and if that is nothing that counts, what is known of it counts no more: the change to it may never have come."""
+        if row is not None and row.prosthesis_id is not None and row.event_id is not None:
+            batch.retractions.append(Retraction(record, row.prosthesis_id, halves(row.event_id), source.lsn))
 
     def _inserts(self, envelopes: list[Any], batch: _Slice) -> Decoded:
         """The columns of the inserted rows, invalid ones left out."""
@@ -225,7 +228,8 @@ class LogDecoder:
                 batch.dead.append(DeadLetter(batch.records[at[i]], ABSENT_COLUMN, f"the row has no column {', '.join(names)}"))
                 continue
             batch.dead.append(DeadLetter(batch.records[at[i]], "invalid-row", reason))
-            self._retract(batch.records[at[i]], envelopes[i].op, sources[i], rows[i], batch)
+            if envelopes[i].op == "r":
+                self._retract(batch.records[at[i]], sources[i], rows[i], batch)
         if canonical.invalid:
             good = canonical.index
             at, live = at[good], live[good]

@@ -38,30 +38,30 @@ class Verdict(Enum):
     CHANGE = "change"
 
 
-def suspects(group: Ints, ids: Ints, highest: Ints) -> Ints:
+def suspects(device: Ints, ids: Ints, highest: Ints) -> Ints:
     """Positions of events that may have been seen before.
 
-    *group* is the report of each event, *ids* its event id, *highest* the highest id that each event's state has seen; events of one group are
-    in log order. An event whose id is above the highest and above all earlier ones of its group is new without a look-up.
+    *device* is the prosthesis of each event, *ids* its event id, *highest* the highest id that raw has of its prosthesis, on any day; events of one
+    prosthesis are in log order. An event whose id is above the highest and above all earlier ones of its prosthesis is new without a look-up.
     """
-    if not len(group):
+    if not len(device):
         return np.zeros(0, np.int64)
-    order = np.argsort(group, kind="stable")
-    sorted_group, sorted_ids = group[order], ids[order]
-    first = np.r_[True, sorted_group[1:] != sorted_group[:-1]]
+    order = np.argsort(device, kind="stable")
+    sorted_device, sorted_ids = device[order], ids[order]
+    first = np.r_[True, sorted_device[1:] != sorted_device[:-1]]
     before = np.where(first, highest[order], np.r_[np.int64(-1), sorted_ids[:-1]])
     if (sorted_ids > before).all():
         return np.zeros(0, np.int64)
-    return np.sort(order[~_above_all_earlier(sorted_group, sorted_ids, highest[order])])
+    return np.sort(order[~_above_all_earlier(sorted_device, sorted_ids, highest[order])])
 
 
-def _above_all_earlier(group: Ints, ids: Ints, highest: Ints) -> Ints:
-    """For sorted groups: whether each id is above its group's highest and all ids before it."""
+def _above_all_earlier(device: Ints, ids: Ints, highest: Ints) -> Ints:
+    """For events sorted by prosthesis: whether each id is above the highest of its prosthesis and all ids before it."""
     above = np.empty(len(ids), dtype=bool)
     current, top = None, -1
-    for i, (g, event_id, high) in enumerate(zip(group.tolist(), ids.tolist(), highest.tolist(), strict=True)):
-        if g != current:
-            current, top = g, high
+    for i, (one, event_id, high) in enumerate(zip(device.tolist(), ids.tolist(), highest.tolist(), strict=True)):
+        if one != current:
+            current, top = one, high
         above[i] = event_id > top
         top = max(top, event_id)
     return above
@@ -74,3 +74,12 @@ def judge(lsn: int, mark: int, known: KnownEvent | None, in_flight_lsn: int | No
     if known is not None and known.lsn >= lsn and known.offset <= mark:
         return Verdict.DUPLICATE
     return Verdict.NEW if known is None and in_flight_lsn is None else Verdict.CHANGE
+
+
+def rank_of_snapshot_row(*replaced: int) -> int:
+    """The LSN that a row of an incremental snapshot is given: just above the greatest of those it takes the place of.
+
+    It has none of its own. Whatever was told before it and comes again is below, and every change that is made later is above: between the LSNs of two
+    changes of one row lies at least the first one's record in the WAL, which is many bytes long, and each snapshot of the row writes more.
+    """
+    return max(replaced) + 1

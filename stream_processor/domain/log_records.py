@@ -88,6 +88,10 @@ class Change:
     added: TelemetryColumns | None
     ts_ms: int = 0  # the database's time of the change
 
+    @property
+    def lsn(self) -> int:
+        return max(int(row.lsn[0]) for row in (self.removed, self.added) if row is not None)
+
 
 @dataclass(slots=True)
 class Document:

@@ -1,4 +1,4 @@
-"""The worker's cache of report states: which report lies in which row of the fold table, the offset that is folded into it, and its highest event id."""
+"""The worker's cache of report states: which report lies in which row of the fold table, and the offset that is folded into it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ class StateCache:
     def __init__(self, limit: int) -> None:
         self.folds = FoldTable()
         self.folded_to: Ints = np.full(self.folds.capacity, NOTHING_FOLDED, np.int64)
-        self.highest_id: Ints = np.full(self.folds.capacity, -1, np.int64)
         self.stored: Ints = np.zeros(self.folds.capacity, bool)  # whether the store has a row for the report
         self._limit = limit
         self._rows: dict[ReportId, int] = {}
@@ -53,9 +52,7 @@ class StateCache:
         """The reports known of a cached page."""
         return tuple(self._pages[page])
 
-    def add(
-        self, report: ReportId, day_starts_us: int, folded_to: int = NOTHING_FOLDED, highest_id: int = -1, *, stored: bool = False
-    ) -> int:
+    def add(self, report: ReportId, day_starts_us: int, folded_to: int = NOTHING_FOLDED, *, stored: bool = False) -> int:
         """A row for a report of a cached page, holding the identity."""
         if not self._free:
             self._grow()
@@ -64,7 +61,6 @@ class StateCache:
         self._pages[report[:2]].append(report)
         self.folds.day_starts_us[row] = day_starts_us
         self.folded_to[row] = folded_to
-        self.highest_id[row] = highest_id
         self.stored[row] = stored
         return row
 
@@ -73,7 +69,6 @@ class StateCache:
         new = old + min(old, GROW_AT_MOST)
         self.folds.grow(new)
         self.folded_to = np.concatenate([self.folded_to, np.full(new - old, NOTHING_FOLDED, np.int64)])
-        self.highest_id = np.concatenate([self.highest_id, np.full(new - old, -1, np.int64)])
         self.stored = np.concatenate([self.stored, np.zeros(new - old, bool)])
         self._free.extend(range(new - 1, old - 1, -1))
 

@@ -19,8 +19,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from local.launch import parse_environment
-from tests.compose import strangers
+from service_kit.environment_files import parsed
+from tests.compose import browser, strangers
 from tests.compose.engine import REPOSITORY, Project, TrialError, called, compose_command
 from tests.compose.wearer import LOGIN, Wearer
 from tests.support.bff_servers import free_port
@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
         compose = tuple(options.compose.split()) if options.compose else compose_command()
         figures["compose"] = called(*compose, "version").stdout.splitlines()[0]
         with _project(compose, options) as (project, page, password):
-            asyncio.run(_trial(project, page, password, options.limit, figures))
+            asyncio.run(_trial(project, page, password, options, figures))
     except TrialError as error:
         progress(f"failed: {error}")
         figures["failed"] = str(error).splitlines()[0]
@@ -63,8 +63,9 @@ def _project(compose: tuple[str, ...], options: argparse.Namespace) -> Iterator[
         port = free_port()
         with env_file.open("a", encoding="utf-8") as file:
             file.write(f"BIONICPRO_PAGE_PORT={port}\nBIONICPRO_KEYCLOAK_PORT={free_port()}\n")
+            file.write(f"BIONICPRO_SECRETS_FOLDER={folder}/secrets\n")
             file.write(f"BIONICPRO_CLICKHOUSE_OPEN_FILES={min(262_144, resource.getrlimit(resource.RLIMIT_NOFILE)[1])}\n")
-        password = parse_environment(env_file.read_text(encoding="utf-8"))[f"BIONICPRO_DEMO_{LOGIN.replace('.', '_').upper()}"]
+        password = parsed(env_file.read_text(encoding="utf-8"))[f"BIONICPRO_DEMO_{LOGIN.replace('.', '_').upper()}"]
         project = Project(compose, f"bionicpro-trial-{secrets.token_hex(3)}", env_file)
         try:
             yield project, f"http://localhost:{port}", password
@@ -85,7 +86,8 @@ def _keep_logs(project: Project, folder: Path) -> None:
     progress(f"the containers' last lines are in {folder}")
 
 
-async def _trial(project: Project, page: str, password: str, limit_s: float, figures: dict[str, object]) -> None:
+async def _trial(project: Project, page: str, password: str, options: argparse.Namespace, figures: dict[str, object]) -> None:
+    limit_s, logs = options.limit, options.logs
     began = time.monotonic()
     progress("starting")
     await asyncio.to_thread(project.call, "up", "--detach", "--no-build", limit_s=limit_s)
@@ -96,26 +98,40 @@ async def _trial(project: Project, page: str, password: str, limit_s: float, fig
         await wearer.log_in()
         project.call("stop", "simulator")  # from here on nothing but this trial changes a report
         figures["row_seen_s"] = round(await wearer.sees_what_is_inserted(ROWS), 2)
-        _operate(project)
+        figures["verified"] = _operate(project)
+        progress("a wearer comes with a browser")
+        await asyncio.to_thread(browser.pictured, browser.PublishedPage(page, password), await wearer.events(), logs / "page.png")
+        progress("probing")
+        figures["probe_ms"] = _probed(project)
         progress("strangers try every port from every network")
         figures["reached"] = strangers.tried(project)
-        for service in CRASHED:
+        for service in options.crash:
             progress(f"{service} crashes")
             project.crash(service)
             await asyncio.sleep(1)
             project.wait_healthy(limit_s, progress, without=("simulator",))
         figures["row_seen_after_crashes_s"] = round(await wearer.sees_what_is_inserted(ROWS), 2)
-        _operate(project)
+        figures["verified_after_crashes"] = _operate(project)
         await _stop_and_start(project, wearer, limit_s)
         figures["row_seen_after_restart_s"] = round(await wearer.sees_what_is_inserted(ROWS), 2)
-        _operate(project)
+        figures["verified_after_restart"] = _operate(project)
 
 
-def _operate(project: Project) -> None:
-    """Raises `TrialError` where an operator's command says that something is wrong."""
+def _operate(project: Project) -> str:
+    """What `verify` says last. Raises `TrialError` where an operator's command says that something is wrong."""
+    said = ""
     for command in ("status", "verify"):
         progress(f"bionicpro {command}")
-        project.call("run", "--rm", "operator", command)
+        said = project.call("run", "--rm", "operator", command).stdout.strip()
+    return said.splitlines()[-1]
+
+
+def _probed(project: Project) -> dict[str, float]:
+    """From the commit of marked rows until the reports service's stream shows them, in milliseconds. Raises `TrialError` where one is missing."""
+    told = json.loads(project.call("run", "--rm", "probe", "--stream", "--json").stdout.splitlines()[-1])
+    if told["missing"] or not told["removed"]:
+        raise TrialError(f"probe: {told}")
+    return dict(told["ms"])
 
 
 async def _stop_and_start(project: Project, wearer: Wearer, limit_s: float) -> None:
@@ -137,8 +153,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--compose", help="the command (default: `docker compose`, else `docker-compose`)")
     parser.add_argument("--built", action="store_true", help="the images are built already")
     parser.add_argument("--keep", action="store_true", help="leave the project running at the end")
+    parser.add_argument("--crash", nargs="*", choices=CRASHED, default=CRASHED, help="the services to crash (default: all of them)")
     parser.add_argument("--limit", type=float, default=900.0, help="seconds that each wait may take (default: 900)")
-    parser.add_argument("--logs", type=Path, default=Path("test-results/compose"), help="where containers' logs go after a failure")
+    parser.add_argument(
+        "--logs",
+        type=Path,
+        default=Path("test-results/compose"),
+        help="where the page's picture goes, and after a failure the containers' logs",
+    )
     return parser
 
 

@@ -49,6 +49,10 @@ class Wearer:
         """How many signals today's report counts."""
         return sum(report["signals"]["count"] for report in (await self.today())["items"])
 
+    async def events(self) -> int:
+        """How many events of any kind today's report counts."""
+        return sum(report["event_count"] for report in (await self.today())["items"])
+
     async def sees_what_is_inserted(self, count: int) -> float:
         """Insert *count* signals by SQL; how many seconds later the report counts exactly so many more. Raises `TrialError`."""
         body = await self.today()

@@ -27,6 +27,7 @@ from connectors.watch import SourceSettings as SourceAccounts
 from connectors.watch import WatchSettings
 from local import environments, ports
 from local.instance import SECRETS, Instance
+from local.servers.keycloak import BUILD_OPTIONS
 from reconciliation.settings import ReconciliationSettings
 from reports_api.settings import Settings as ReportsProcess
 from service_kit.settings import ServiceSettings
@@ -233,11 +234,13 @@ def test_images_are_pinned() -> None:
 
 def test_servers_are_of_the_versions_that_local_runs() -> None:
     connect = (DEPLOY / "images" / "Dockerfile.connect").read_text(encoding="utf-8")
-    kafka, keycloak = (SERVICES[server]["image"].rpartition(":")[2] for server in ("kafka", "keycloak"))
+    kafka = SERVICES["kafka"]["image"].rpartition(":")[2]
     assert f"<kafka.version>{kafka}</kafka.version>" in (MAVEN / "kafka.xml").read_text(encoding="utf-8")
-    assert f"FROM apache/kafka:{kafka}\n" in connect
-    assert f"<version>{keycloak}</version>" in (MAVEN / "keycloak.xml").read_text(encoding="utf-8")
-    debezium = re.findall(r"debezium/connect:(\S+)", connect)[0]
+    keycloak = (DEPLOY / "images" / "Dockerfile.keycloak").read_text(encoding="utf-8")
+    (version,) = set(re.findall(r"^FROM quay.io/keycloak/keycloak:(\S+)", keycloak, re.MULTILINE))
+    assert f"<version>{version}</version>" in (MAVEN / "keycloak.xml").read_text(encoding="utf-8")
+    assert f"kc.sh build {' '.join(BUILD_OPTIONS)}\n" in keycloak
+    (debezium,) = re.findall(r"^FROM quay.io/debezium/connect:(\S+)$", connect, re.MULTILINE)
     assert f"<version>{debezium}</version>" in (MAVEN / "debezium.xml").read_text(encoding="utf-8")
 
 
@@ -259,6 +262,21 @@ def test_our_containers_are_confined() -> None:
         dockerfile = (REPOSITORY / SERVICES[service]["build"]["dockerfile"]).read_text(encoding="utf-8")
         assert re.findall(r"^USER (\S+)$", dockerfile, re.MULTILINE)[-1] != "root", service
         assert "HEALTHCHECK" in dockerfile, service
+
+
+def test_every_container_is_bounded_and_its_log_is_rotated() -> None:
+    for service, body in SERVICES.items():
+        assert body["logging"]["options"].keys() == {"max-size", "max-file"}, service
+        assert body["pids_limit"] > 0, service
+        assert re.fullmatch(r"\d+[mg]", body["mem_limit"]), service
+
+
+def test_our_images_say_what_they_are() -> None:
+    for file in (DEPLOY / "images").glob("Dockerfile.*"):
+        stages = [stage for stage in file.read_text(encoding="utf-8").split("\nFROM ") if "\nENTRYPOINT " in stage]
+        assert stages, file.name
+        for stage in stages:
+            assert set(re.findall(r"org\.opencontainers\.image\.(\w+)=", stage)) == {"title", "licenses", "version", "revision"}, file.name
 
 
 def test_mounted_files_exist() -> None:

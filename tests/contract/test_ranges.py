@@ -49,7 +49,6 @@ ACCEPTED = {
     "lon_cell": (-ranges.MAX_LONGITUDE * 10, ranges.MAX_LONGITUDE * 10),
     "location_lat_cell": (-ranges.MAX_LATITUDE * 10, ranges.MAX_LATITUDE * 10),
     "location_lon_cell": (-ranges.MAX_LONGITUDE * 10, ranges.MAX_LONGITUDE * 10),
-    "highest_id": (-1, ranges.MAX_INTEGER_ID),
     "next_offset": (0, 1 << 63),
     "crm_offset": (-1, ranges.MAX_INTEGER_ID),
     "usage_ms": (0, MOST_EVENTS * ranges.MAX_ACTIVE_MS),

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Protocol
 
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, Response, expect
 
 from simulator.demo_data import DemoCustomer
-from tests.e2e.site import DayNumbers, Site
+from tests.e2e.site import DayNumbers
 
 # Long enough for the 90 days of history to come through on a slow machine; nothing is asserted about how fast it is.
 SETTLED_MS = 120_000
 WIDTH, HEIGHT = 1280, 900
 
 
+class Place(Protocol):
+    """A site to go to: where its page is, and the passwords of its wearers."""
+
+    @property
+    def address(self) -> str: ...
+
+    def password(self, login: str) -> str: ...
+
+
 class Person:
     """One browser profile. *page* is the first tab; *answers* are the site's own responses to it, Keycloak's left out."""
 
-    def __init__(self, browser: Browser, site: Site) -> None:
+    def __init__(self, browser: Browser, site: Place) -> None:
         self.site = site
         self.context: BrowserContext = browser.new_context(
             base_url=site.address, locale="en-GB", viewport={"width": WIDTH, "height": HEIGHT}, accept_downloads=True

@@ -16,7 +16,6 @@ from typing import Any
 import psycopg
 import pytest
 
-from local import supervision
 from local.servers import postgres
 from tests.support.expendable import Site
 from tests.support.operator import Operator
@@ -76,10 +75,10 @@ class Drifting(Site):
         return int(self.auditor.execute(query, {"g": self.serving()})[0][0])
 
     def stop_postgres(self) -> None:
-        supervision.stop_programs(self.system.instance, ["postgres"])
+        self.system.backend.stop("postgres")
 
     def start_postgres(self) -> None:
-        supervision.start_programs(self.system.instance, ["postgres"])
+        self.system.backend.start("postgres")
         until(lambda: postgres.ready(self.system.instance), "PostgreSQL answers")
 
     def fresh_until(self) -> datetime:

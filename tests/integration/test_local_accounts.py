@@ -128,6 +128,24 @@ def test_the_auditor_reads_everything_of_ours_and_writes_nothing(clickhouse: Cli
     assert refused(clickhouse, "auditor", f"DROP TABLE {DATABASE}.t") in {ACCESS_DENIED, READ_ONLY}
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        f"SELECT * FROM {DATABASE}.t",
+        f"INSERT INTO {DATABASE}.t VALUES (1)",
+        "SELECT * FROM bionicpro.generations",
+        "INSERT INTO bionicpro.erasure_rules (prosthesis_id) VALUES ('7')",
+        "CREATE TABLE bionicpro.u (x UInt64) ENGINE = MergeTree ORDER BY x",
+        "ALTER TABLE bionicpro.reconciliation_runs DELETE WHERE 1",
+        "TRUNCATE TABLE bionicpro.reconciliation_differences",
+    ],
+)
+def test_the_recorder_of_reconciliations_sees_no_report_and_changes_nothing(
+    clickhouse: ClickHouseEndpoint, tables: None, statement: str
+) -> None:
+    assert refused(clickhouse, "recorder", statement) == ACCESS_DENIED
+
+
 def test_clickhouses_own_session_account_lets_nobody_in(clickhouse: ClickHouseEndpoint) -> None:
     for password in ("", "wrong"):
         with Client(clickhouse.host, clickhouse.port, user="default", password=password) as client, pytest.raises(ServerException) as error:
@@ -171,7 +189,7 @@ OUTSIDE = (
 )
 
 
-@pytest.mark.parametrize("user", ["migrator", "writer", "eraser", "reader", "auditor"])
+@pytest.mark.parametrize("user", ["migrator", "writer", "eraser", "reader", "auditor", "recorder"])
 def test_no_account_of_clickhouse_reaches_files_the_network_or_code(clickhouse: ClickHouseEndpoint, tables: None, user: str) -> None:
     allowed = [statement for statement in OUTSIDE if refused(clickhouse, user, statement) == 0]
     assert allowed == []

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-import runpy
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from unittest import mock
 
@@ -23,14 +22,12 @@ from local.servers.kafka import class_path
 from local.servers.program import java
 from schemas.generations import group_of
 from schemas.keys import LOG_TOPIC
-from tests.support.airflow_stub import airflow
 from tests.support.expendable import Site
 from tests.support.processor import GROUP, REPOSITORY, until
 from tests.support.processor_case import Case, Load, equal_case
 from tests.support.system import System
 
 pytestmark = pytest.mark.timeout(900)
-DAG = REPOSITORY / "reconciliation" / "airflow" / "bionicpro_reconciliation.py"
 TOOL = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand"
 
 
@@ -42,11 +39,12 @@ def site(expendable: System) -> Iterator[Site]:
 
 
 def absurd(case: Case) -> None:
-    """A contract that ends with the year 9999, and a position beyond arithmetic. Neither may hold up any repair."""
+    """Contracts that end with the year 9999 and begin with the year 1, and a position beyond arithmetic. None may hold up any repair."""
     for prosthesis in case.prostheses:
         case.insert(prosthesis, recorded_at=case.at(1), kind="location", latitude=1e308, longitude=2.0)
     ends = "UPDATE crm.contracts SET ends_at = '9999-12-31 23:59:59.999999Z' WHERE contract_id = %s"
     case.crm.execute(ends, (case.prostheses[0],))
+    case.crm.execute("UPDATE crm.contracts SET starts_at = '0001-01-01 00:00Z' WHERE contract_id = %s", (case.prostheses[1],))
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +87,17 @@ def test_raw_that_somebody_altered_is_different_by_id_and_made_equal(site: Site,
     assert after["verification"]["ok"]
     assert site.operator("replay", "--prosthesis", str(prosthesis)).exit_code == 0
     assert case.verify().ok, "folded again from raw, it is what PostgreSQL says"
+
+
+def test_a_state_that_somebody_altered_is_named_before_any_event_shows_it_and_mended(site: Site, case: Case) -> None:
+    prosthesis, day = case.prostheses[0], case.first + timedelta(days=2)
+    other = f"(SELECT any(fold) FROM report_state FINAL WHERE prosthesis_id = '{prosthesis}' AND report_date = '{day + timedelta(days=1)}') AS fold"
+    by_hand(site, "report_state", other, prosthesis, f"report_date = '{day}'")
+    found = case.verify()
+    assert [(key.prosthesis_id, key.report_date) for key in found.states] == [(str(prosthesis), day)]
+    assert (found.ok, found.found.unequal_keys) == (False, frozenset())
+    assert site.repaired(case)["verification"]["ok"]
+    assert case.verify().states == frozenset()
 
 
 def test_a_state_that_somebody_altered_shows_with_the_next_event_and_is_mended(site: Site, case: Case) -> None:
@@ -231,20 +240,35 @@ def test_one_prosthesis_is_folded_again_by_a_replay_of_its_own(site: Site, case:
     until(lambda: case.reports() == before, "the reports are there again")
 
 
-def test_the_daily_run_of_airflow_repairs_what_differs_and_fails_where_it_cannot(site: Site, case: Case) -> None:
+def test_a_mart_without_anything_is_filled_from_the_sources_alone_and_the_stream_goes_on_without_a_seam(site: Site, case: Case) -> None:
+    """Nothing of the case was ever streamed, as far as the tables know: no telemetry, no owner, no state, no report."""
+    before = [without_version(row) for row in case.reports()]
+    site.stop_processor()
+    for table in ("telemetry_events", "report_state", "ownership", "user_daily_reports"):
+        gone = f"ALTER TABLE {table} DELETE WHERE prosthesis_id IN %(p)s SETTINGS mutations_sync = 1"
+        site.migrator(lambda client, gone=gone: client.execute(gone, {"p": tuple(map(str, case.prostheses))}))
+    site.start_processor()
+    days = ("--from", str(case.first), "--to", str(case.last))
+    whole = site.operator.with_variables(BIONICPRO_RECONCILIATION__GAP_ROWS="1")  # whole days of prostheses, not ids
+    planned = whole.json("repair", "--dry-run", *days, code=1)
+    assert planned["raw"]["missing"] == planned["gaps"]["events"] > 0
+    assert whole.json("repair", "--yes", *days)["verification"]["ok"]
+    assert [without_version(row) for row in case.reports()] == before
+    for prosthesis in case.prostheses:
+        case.insert(prosthesis, recorded_at=case.at(2, 6))
+    assert case.verify().ok
+
+
+def without_version(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name not in {"version", "log_partition"}}
+
+
+def test_what_no_repair_can_outrank_is_told_and_a_rebuild_leaves_it_behind(site: Site, case: Case) -> None:
     prosthesis, day = case.prostheses[0], case.first + timedelta(days=2)
-    by_hand(site, "user_daily_reports", "usage_ms + 1 AS usage_ms", prosthesis, f"report_date = '{day}'")
-    assert not case.verify().ok
-    with airflow(datetime.combine(case.last, time(), UTC)), mock.patch.dict(os.environ, site.operator.variables):
-        runpy.run_path(str(DAG))
-        assert case.verify().ok
-        by_hand(
-            site, "user_daily_reports", "usage_ms + 1 AS usage_ms, version + 1000000000 AS version", prosthesis, f"report_date = '{day}'"
-        )
-        with pytest.raises(RuntimeError, match="still differ"):
-            runpy.run_path(str(DAG))
-    told = site.operator.json(*site.rebuild)
-    assert told["handed_over"], "what no repair can outrank, a rebuild leaves behind"
+    by_hand(site, "user_daily_reports", "usage_ms + 1 AS usage_ms, version + 1000000000 AS version", prosthesis, f"report_date = '{day}'")
+    left = site.operator.json("repair", "--yes", "--from", str(case.first), "--to", str(case.last), code=1)
+    assert left["verification"]["differences"]["usage_ms"]["rows"] == 1
+    assert site.operator.json(*site.rebuild)["handed_over"]
     assert case.verify().ok
 
 

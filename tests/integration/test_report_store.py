@@ -107,7 +107,7 @@ def texts(*prostheses: str) -> Ints:
 
 
 def columns_of(*states: StoredState) -> StateColumns:
-    names = ("day", "prosthesis_id", "user_id", "folded_to", "highest_id", "fold", "errors_by_code", "partition")
+    names = ("day", "prosthesis_id", "user_id", "folded_to", "fold", "errors_by_code", "partition")
     return StateColumns(**{name: [getattr(state, name) for state in states] for name in names})
 
 

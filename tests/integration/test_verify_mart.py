@@ -17,11 +17,14 @@ import typer
 from clickhouse_driver import Client
 from typer.testing import CliRunner, Result
 
+from cli.states import unlike
 from reconciliation import cli
 from reconciliation.fields import FIELDS
+from reconciliation.mart import UUID_TEXT
 from reconciliation.settings import ReconciliationSettings
 from reconciliation.verification import Verification
 from reconciliation.verify import verify
+from tests.support.endpoints import ClickHouseEndpoint
 from tests.support.system import System
 
 # Years that no other test uses, so that its rows are not compared here.
@@ -96,8 +99,8 @@ class Case:
     def command(self, name: str, *options: str) -> Result:
         """Run the command as a shell would, with the operator's variables, for this case's days."""
         app = typer.Typer()
-        app.command("verify")(cli.verify)
-        app.command("repair")(cli.repair)
+        for command in cli.commands(states=unlike):
+            app.command()(command)
         return CliRunner().invoke(
             app, [name, "--from", str(self.first), "--to", str(self.last), "--json", *options], env=dict(self.environment)
         )
@@ -176,6 +179,14 @@ def test_a_missing_and_a_surplus_row_are_found(case: Case) -> None:
     found = case.verify().found
     assert [key.report_date for key in found.missing] == [case.first]
     assert [key.report_date for key in found.surplus] == [case.first + timedelta(days=21)]
+
+
+def test_both_databases_write_an_event_id_alike_before_they_hash_it(clickhouse: ClickHouseEndpoint) -> None:
+    client = Client(**clickhouse.client("auditor"))
+    for number in (0, 1, 0x0123456789ABCDEF, UUID("00000000-0000-4000-8000-00000000000a").int, (1 << 128) - 1):
+        halves = f"(SELECT toUInt64({number >> 64}) AS event_id_hi, toUInt64({number & ((1 << 64) - 1)}) AS event_id_lo)"
+        assert client.execute(f"SELECT {UUID_TEXT} FROM {halves}") == [(UUID(int=number).hex,)]
+    client.disconnect()
 
 
 def test_comparing_nothing_is_a_failure(case: Case) -> None:

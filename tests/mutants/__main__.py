@@ -34,7 +34,7 @@ COPIED = (
 )
 LIMIT_S = 1800
 EXIT_SURVIVED, EXIT_GONE = 1, 2
-FAILED = re.compile(r"^FAILED (\S+)", re.MULTILINE)
+FAILED = re.compile(r"^FAILED (\S+)|^(seed \d+: .*)", re.MULTILINE)
 
 
 class MutationError(Exception):
@@ -71,13 +71,15 @@ def mutated(mutation: Mutation, text: str) -> str:
     return text.replace(mutation.old, mutation.new)
 
 
-def killer(mutation: Mutation, copy: Path) -> str | None:
-    """The test that failed under the mutation, None where all passed. *copy* is as before afterwards."""
+def killer(mutation: Mutation, copy: Path, schedules: int = 0) -> str | None:
+    """The test that failed under the mutation, None where all passed; with *schedules* so many of the simulation's, from seed 0, instead of tests. *copy* is as before afterwards."""
     file = copy / mutation.file
     original = file.read_text(encoding="utf-8")
     file.write_text(mutated(mutation, original), encoding="utf-8")
     try:
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--timeout", "900", *mutation.tests]
+        tests = ["pytest", "-x", "-q", "-p", "no:cacheprovider", "--timeout", "900", *mutation.tests]
+        simulated = ["tests.simulation", "--seed", "0", "--schedules", str(schedules), "--whole"]
+        command = [sys.executable, "-m", *(simulated if schedules else tests)]
         # CI's profile: generated cases are the same at every run.
         finished = subprocess.run(
             command, cwd=copy, env=os.environ | {"CI": "1"}, capture_output=True, text=True, timeout=LIMIT_S, check=False
@@ -89,7 +91,7 @@ def killer(mutation: Mutation, copy: Path) -> str | None:
     failed = FAILED.search(finished.stdout)
     if failed is None:
         raise MutationError(f"{mutation.name}: the tests did not run: {(finished.stdout + finished.stderr)[-1500:]}")
-    return failed[1]
+    return failed[1] or failed[2]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -102,20 +104,20 @@ def main(arguments: list[str] | None = None) -> int:
         print("\n".join(f"{mutation.name:45} {mutation.rule}" for mutation in chosen))
         return 0
     with tempfile.TemporaryDirectory(prefix="bionicpro-mutants-") as folder:
-        return max([_judge(mutation, _copied(Path(folder))) for mutation in chosen], default=0)
+        return max([_judge(mutation, _copied(Path(folder)), options.simulate) for mutation in chosen], default=0)
 
 
-def _judge(mutation: Mutation, copy: Path) -> int:
+def _judge(mutation: Mutation, copy: Path, schedules: int) -> int:
     began = time.monotonic()
     try:
         mutated(mutation, (copy / mutation.file).read_text(encoding="utf-8"))
         if mutation.equivalent:
             return _say(mutation, began, "equivalent: " + " ".join(mutation.equivalent.split())[:100] + " …", 0)
-        found = killer(mutation, copy)
+        found = killer(mutation, copy, schedules)
     except MutationError as error:
         return _say(mutation, began, f"ERROR {error}", EXIT_GONE)
     if found is None:
-        return _say(mutation, began, f"SURVIVED {' '.join(mutation.tests)}", EXIT_SURVIVED)
+        return _say(mutation, began, f"SURVIVED {schedules or ' '.join(mutation.tests)}", EXIT_SURVIVED)
     return _say(mutation, began, f"killed by {found}", 0)
 
 
@@ -141,6 +143,9 @@ def _copied(folder: Path) -> Path:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
     parser.add_argument("names", nargs="*", help="mutations to try (default: all)")
+    parser.add_argument(
+        "--simulate", type=int, default=0, metavar="SCHEDULES", help="let the simulation alone look for them, so many schedules long"
+    )
     parser.add_argument("--list", action="store_true", help="name them, run nothing")
     return parser
 

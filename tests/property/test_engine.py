@@ -176,9 +176,8 @@ def check(store: MemoryStore, sources: Sources) -> None:
 
 cut_lists = st.lists(st.integers(1, 12), min_size=1, max_size=5)
 worlds = st.lists(changes, max_size=40)
-# Without records that come again: beside lost changes those are not settled yet (docs/plan.md).
-quiet_worlds = st.lists(changes.filter(lambda step: step[0] != "redeliver"), max_size=40)
-# Without erasures too: what they leave in raw until the eraser comes is another test's.
+# Without erasures, because what they leave in raw until the eraser comes is another test's, and without records that come again: of an event that was moved into an erased
+# time and removed nobody knows any more, so that its first insert would be news (ADR 31).
 calm_worlds = st.lists(changes.filter(lambda step: step[0] not in {"redeliver", "erase"}), max_size=40)
 relaxed = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -335,7 +334,7 @@ def test_what_is_erased_never_comes_back_after_its_removal(
 
 
 @relaxed
-@given(quiet_worlds, st.lists(st.tuples(st.integers(0, 99), telemetry), max_size=8), quiet_worlds, cut_lists)
+@given(worlds, st.lists(st.tuples(st.integers(0, 99), telemetry), max_size=8), worlds, cut_lists)
 def test_an_incremental_snapshot_heals_lost_inserts_and_updates(
     steps: list[tuple[Any, ...]], lost: list[tuple[int, dict[str, Any]]], later: list[tuple[Any, ...]], cuts: list[int]
 ) -> None:
@@ -353,7 +352,7 @@ def test_an_incremental_snapshot_heals_lost_inserts_and_updates(
 
 @relaxed
 @given(
-    quiet_worlds, st.lists(st.tuples(st.integers(0, 99), telemetry), min_size=1, max_size=8), quiet_worlds, cut_lists, cut_lists,
+    worlds, st.lists(st.tuples(st.integers(0, 99), telemetry), min_size=1, max_size=8), worlds, cut_lists, cut_lists,
     st.integers(1, 60), st.booleans(), st.sampled_from([1, 31]),
 )  # fmt: skip
 def test_a_crash_while_lost_changes_are_healed_changes_nothing(
@@ -388,7 +387,7 @@ def test_a_crash_while_lost_changes_are_healed_changes_nothing(
 
 
 @relaxed
-@given(worlds, quiet_worlds, cut_lists)
+@given(worlds, worlds, cut_lists)
 def test_closed_days_never_change_and_open_ones_stay_right(
     steps: list[tuple[Any, ...]], later: list[tuple[Any, ...]], cuts: list[int]
 ) -> None:

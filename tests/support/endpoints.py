@@ -68,7 +68,7 @@ class ConnectEndpoint:
 
 @dataclass(frozen=True)
 class ClickHouseEndpoint:
-    """``accounts``: migrator, writer, eraser, watcher, reader, finder, auditor."""
+    """``accounts``: migrator, writer, eraser, watcher, reader, finder, auditor, recorder."""
 
     host: str
     port: int

@@ -138,13 +138,12 @@ class MemoryStore:
             states.prosthesis_id,
             states.user_id,
             states.folded_to,
-            states.highest_id,
             states.fold,
             states.errors_by_code,
             states.partition,
         )
-        for day, prosthesis, user, folded_to, highest, fold, errors, partition in zip(*columns, strict=True):
-            state = StoredState(day, prosthesis, user, folded_to, highest, FOLD_FORMAT, fold, dict(errors), partition)
+        for day, prosthesis, user, folded_to, fold, errors, partition in zip(*columns, strict=True):
+            state = StoredState(day, prosthesis, user, folded_to, FOLD_FORMAT, fold, dict(errors), partition)
             key = (state.day, state.prosthesis_id, state.user_id)
             if key not in self.state or state.folded_to >= self.state[key].folded_to:
                 self.state[key] = state

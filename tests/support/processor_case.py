@@ -16,6 +16,7 @@ import psycopg
 from clickhouse_driver import Client
 from psycopg import sql
 
+from cli.states import unlike
 from reconciliation.settings import ReconciliationSettings
 from reconciliation.verification import Verification
 from reconciliation.verify import verify
@@ -115,7 +116,7 @@ class Case:
         with mock.patch.dict(os.environ, self._system.variables("operator")):
             settings = load(ReconciliationSettings)
         patient = settings.reconciliation.model_copy(update={"barrier_timeout_s": LIMIT_S})
-        return verify(settings.model_copy(update={"reconciliation": patient}), self.first, self.last)
+        return verify(settings.model_copy(update={"reconciliation": patient}), self.first, self.last, states=unlike)
 
     @contextmanager
     def loaded(self) -> Iterator[Load]:

@@ -1,12 +1,13 @@
 """The system under test: real servers, started when first asked for, once a run, and stopped at its end.
 
-``--backend`` chooses what starts them. A backend starts servers by name and says where they are; another one (containers) is a
-class with the same methods in BACKENDS.
+``--backend`` chooses what starts them. A backend starts servers by name and says where they are: each is a class with the same methods in BACKENDS.
 """
 
 from __future__ import annotations
 
+import platform
 import shutil
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -15,10 +16,11 @@ from pathlib import Path
 from typing import Protocol
 
 from connectors.accounts import BROKER, SERVICES
-from local import environments, orphans, services, steps, supervision
+from local import environments, machine, orphans, services, steps, supervision
 from local import system as servers
 from local.__main__ import forget
 from local.instance import Instance, existing, open_instance
+from local.servers import airflow
 from local.servers.postgres import SUPERUSER
 from tests.support.endpoints import (
     Account,
@@ -35,23 +37,50 @@ LOOPBACK = "127.0.0.1"
 # Somebody's home folder has a name like this: every server of every test runs in one.
 ODD_NAME = 'bionicpro-test it\'s "Отчёты" '
 POSTGRES_ROLES = ("crm_owner", "crm_app", "telemetry_owner", "telemetry_ingest", "debezium", "auditor", "watcher")
-CLICKHOUSE_USERS = ("migrator", "writer", "eraser", "watcher", "reader", "finder", "auditor")
+CLICKHOUSE_USERS = ("migrator", "writer", "eraser", "watcher", "reader", "finder", "auditor", "recorder")
 
 
 class Backend(Protocol):
-    """``begin`` starts servers without waiting (again: no effect); ``wait`` returns when one is ready; ``end`` stops what was started."""
+    """``begin`` starts servers without waiting (again: no effect); ``wait`` returns when one is ready; ``end`` stops what was started.
+
+    ``stop`` and ``start`` are for a server that runs: it ends orderly, and comes again with its data, at its port; neither waits until it answers.
+    ``variables`` are those of a process of ours.
+    """
 
     @property
     def instance(self) -> Instance: ...
+
+    def variables(self, process: str) -> dict[str, str]: ...
 
     def begin(self, names: Iterable[str]) -> None: ...
 
     def wait(self, name: str) -> None: ...
 
+    def stop(self, name: str) -> None: ...
+
+    def start(self, name: str) -> None: ...
+
     def end(self) -> None: ...
 
 
-class LocalBackend:
+class Supervised:
+    """What all instances have in common whose servers are processes under a supervisor."""
+
+    @property
+    def instance(self) -> Instance:
+        raise NotImplementedError
+
+    def variables(self, process: str) -> dict[str, str]:
+        return environments.all_of(self.instance)[process]
+
+    def stop(self, name: str) -> None:
+        supervision.stop_programs(self.instance, [name])
+
+    def start(self, name: str) -> None:
+        supervision.start_programs(self.instance, [name])
+
+
+class LocalBackend(Supervised):
     """An instance of its own in a temporary folder, on free ports."""
 
     def __init__(self) -> None:
@@ -88,18 +117,22 @@ class LocalBackend:
         instance, _ = open_instance(folder, usual_ports=False)
         programs = [server.program(instance) for server in servers.SERVERS.values()]
         try:
-            supervision.start(instance, [*programs, *services.programs(instance)])
+            supervision.start(instance, [*programs, *services.programs(instance), *airflow.programs(instance)])
         except BaseException:
             shutil.rmtree(folder)
             raise
         return instance
 
 
-class RunningBackend:
+class RunningBackend(Supervised):
     """An instance that somebody started (``python -m local start --instance FOLDER``); it is left running."""
 
     def __init__(self, folder: Path) -> None:
-        self.instance = existing(folder)
+        self._instance = existing(folder)
+
+    @property
+    def instance(self) -> Instance:
+        return self._instance
 
     def begin(self, names: Iterable[str]) -> None:
         """Nothing to start: what does not run makes ``wait`` fail."""
@@ -112,7 +145,18 @@ class RunningBackend:
         """It is not ours to stop."""
 
 
-BACKENDS: Mapping[str, Callable[[], Backend]] = {"local": LocalBackend}
+def _containers() -> Backend:
+    from tests.support.containers import ContainersBackend  # noqa: PLC0415  its client of the engine is loaded only where it is used
+
+    return ContainersBackend()
+
+
+BACKENDS: Mapping[str, Callable[[], Backend]] = {"local": LocalBackend, "containers": _containers}
+
+
+def usual_backend() -> str:
+    """The backend for this machine: the servers' packages are for Linux, and `make prepare` fetches them there; elsewhere they come as containers."""
+    return "local" if machine.unsupported(platform.system(), platform.machine(), sys.version_info[:2]) is None else "containers"
 
 
 class System:
@@ -172,7 +216,7 @@ class System:
 
     def variables(self, process: str) -> dict[str, str]:
         """The ``BIONICPRO_…`` variables of *process* (processor, reports-api, bff, simulator, migrator, operator, keycloak)."""
-        return environments.all_of(self.instance)[process]
+        return self.backend.variables(process)
 
     def carry_out(self, wanted: Iterable[steps.Step]) -> None:
         """Run the start's steps that were not run yet, in order, each after its servers are ready."""

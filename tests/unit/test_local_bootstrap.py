@@ -110,7 +110,9 @@ def test_where_one_lane_fails_the_other_is_stopped_and_the_failure_said(monkeypa
     monkeypatch.setattr(commands, "_stopping", threading.Event())
     monkeypatch.setattr(machine, "missing_tools", lambda browser: [])
     monkeypatch.setattr(bootstrap, "_java_lane", lambda: commands.run(["sleep", "3000"]))
-    monkeypatch.setattr(bootstrap, "_python_lane", lambda: commands.run([sys.executable, "-c", "raise SystemExit(1)"]).check_returncode())
+    monkeypatch.setattr(
+        bootstrap, "_python_lane", lambda airflow: commands.run([sys.executable, "-c", "raise SystemExit(1)"]).check_returncode()
+    )
     before = signal.getsignal(signal.SIGINT)
     try:
         with pytest.raises(subprocess.CalledProcessError):

@@ -1,0 +1,96 @@
+"""A log that behaves as Kafka does where it matters: offsets with gaps, transactions, aborted records that nobody sees, retention, compaction. Groups are in ``group.py``."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+Headers = tuple[tuple[str, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A record at its place."""
+
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+
+
+@dataclass(slots=True)
+class Transaction:
+    """Records that are seen together, or not at all. A partition is read up to its first open transaction."""
+
+    first: dict[tuple[str, int], int] = field(default_factory=dict)
+    mine: list[tuple[str, Stored]] = field(default_factory=list)
+
+
+class Partition:
+    def __init__(self) -> None:
+        self.start = 0
+        self.end = 0
+        self.records: list[Stored] = []
+        self.open: set[int] = set()
+
+    def stable(self) -> int:
+        """The last stable offset: where readers stop."""
+        return min(self.open, default=self.end)
+
+    def read(self, position: int, limit: int) -> list[Stored]:
+        at, stable = bisect_left(self.records, position, key=lambda record: record.offset), self.stable()
+        return [record for record in self.records[at : at + limit] if record.offset < stable]
+
+    def expire(self, before: int) -> None:
+        self.start = max(self.start, min(before, self.end))
+        self.records = [record for record in self.records if record.offset >= self.start]
+
+    def compact(self) -> None:
+        """Of each key the last record stays, and whatever is still being written."""
+        last = {record.key: record.offset for record in self.records}
+        self.records = [record for record in self.records if record.key is None or last[record.key] == record.offset]
+
+
+class Broker:
+    """Topics by name; *ids* tell one made anew from the former."""
+
+    def __init__(self) -> None:
+        self.topics: dict[str, list[Partition]] = {}
+        self.ids: dict[str, str] = {}
+
+    def make(self, topic: str, partitions: int) -> None:
+        self.topics[topic] = [Partition() for _ in range(partitions)]
+        self.ids[topic] = f"{topic}-{len(self.ids)}"
+
+    def append(self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]] = ()) -> int:
+        place = self.topics[topic][partition]
+        place.records.append(Stored(partition, place.end, key, value, tuple(headers)))
+        place.end += 1
+        return place.end - 1
+
+    def append_in(self, transaction: Transaction, topic: str, partition: int, key: bytes | None, value: bytes | None) -> None:
+        place = self.topics[topic][partition]
+        if (topic, partition) not in transaction.first:
+            transaction.first[topic, partition] = place.end
+            place.open.add(place.end)
+        offset = self.append(topic, partition, key, value)
+        transaction.mine.append((topic, self.topics[topic][partition].records[-1]))
+        assert offset == transaction.mine[-1][1].offset
+
+    def finish(self, transaction: Transaction, *, commit: bool) -> None:
+        """The marker takes an offset; what is aborted is seen by nobody."""
+        if not commit:
+            gone = {(topic, record.partition, record.offset) for topic, record in transaction.mine}
+            for topic, number in transaction.first:
+                place = self.topics[topic][number]
+                place.records = [record for record in place.records if (topic, number, record.offset) not in gone]
+        for (topic, number), first in transaction.first.items():
+            place = self.topics[topic][number]
+            place.open.discard(first)
+            place.end += 1
+
+    def values(self, topic: str) -> list[Stored]:
+        """All visible records, partition by partition."""
+        return [record for place in self.topics[topic] for record in place.records if record.offset < place.stable()]

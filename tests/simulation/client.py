@@ -1,0 +1,277 @@
+"""One worker's client of the log, in the place of Faust and aiokafka: membership, fetching, delivery to the agents, commits.
+
+What stands here is the seam: everything above it, from ``Processor`` on, is the product's own code. ``Positions`` is too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from schemas.keys import CRM_TOPIC, LOG_TOPIC
+from stream_processor.adapters.positions import Positions
+from tests.simulation.broker import Stored
+from tests.simulation.group import TP, Heartbeat
+
+if TYPE_CHECKING:
+    from tests.simulation.machine import Machine
+
+HEARTBEAT_S = 3.0
+COMMIT_S = 0.5
+POLL_S = 0.2
+QUEUED = 8
+
+
+@dataclass(slots=True)
+class Message:
+    """A delivery: of the log a partition's fetched records, of other topics one."""
+
+    tp: TP
+    offset: int
+    generation_id: int
+    key: bytes | None
+    value: Any
+    headers: Any
+
+    @property
+    def partition(self) -> int:
+        return self.tp[1]
+
+
+@dataclass(slots=True)
+class Event:
+    message: Message
+
+    @property
+    def value(self) -> Any:
+        return self.message.value
+
+
+class Stream:
+    """What an agent iterates over."""
+
+    def __init__(self, client: Client, topic: str) -> None:
+        self._client = client
+        self._topic = topic
+
+    def noack(self) -> Stream:
+        return self
+
+    async def events(self) -> AsyncIterator[Event]:
+        while True:
+            yield Event(await self._client.next_message(self._topic))
+
+    async def ack(self, event: Event) -> None:
+        self._client.positions.acknowledge(event.message.tp, event.message.offset)
+
+
+class Signal:
+    def __init__(self) -> None:
+        self.handlers: list[Callable[..., Awaitable[None]]] = []
+
+    def connect(self, handler: Callable[..., Awaitable[None]]) -> None:
+        self.handlers.append(handler)
+
+    async def send(self) -> None:
+        for handler in self.handlers:
+            await handler()
+
+
+class Table(MutableMapping[str, Any]):
+    """The directory's table: its changelog is the world's, and whoever writes last is believed, a zombie too."""
+
+    def __init__(self, changelog: dict[str, Any]) -> None:
+        self._changelog = changelog
+        self._rows: dict[str, Any] = {}
+
+    def recover(self) -> None:
+        self._rows = dict(self._changelog)
+
+    def __getitem__(self, key: str) -> Any:
+        return self._rows[key]
+
+    def __setitem__(self, key: str, row: Any) -> None:
+        self._rows[key] = self._changelog[key] = row
+
+    def __delitem__(self, key: str) -> None:
+        del self._rows[key]
+        self._changelog.pop(key, None)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+
+class Topic:
+    """Where ``Output`` sends to."""
+
+    def __init__(self, client: Client, name: str) -> None:
+        self.name = name
+        self._client = client
+
+    async def send(
+        self, *, key: bytes | None, value: bytes | None, partition: int = 0, headers: list[tuple[str, bytes]] | None = None
+    ) -> Awaitable[None]:
+        return self._client.machine.send(self.name, partition, key, value, headers or [])
+
+
+class Client:
+    """Faust's application, as far as ``Processor`` uses it."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self.consumer_generation_id = 0
+        self.member_id = ""
+        self.positions = Positions()
+        self.on_partitions_revoked, self.on_partitions_assigned = Signal(), Signal()
+        self.agents: dict[str, Callable[[Any], Awaitable[None]]] = {}
+        self.tasks: list[Callable[[], Awaitable[None]]] = []
+        self._table = Table(machine.world.changelog)
+        self._fetched: dict[TP, int] = {}
+        self._flow = False
+        self._joins = 0
+        self._queues: dict[str, deque[Message]] = {LOG_TOPIC: deque(), CRM_TOPIC: deque()}
+        self._arrived = asyncio.Event()
+        self._rejoin = asyncio.Event()
+
+    # -- what ``Processor`` asks of an application
+
+    @property
+    def consumer(self) -> Client:
+        return self
+
+    def topic(self, name: str, **_: Any) -> Topic:
+        return Topic(self, name)
+
+    def agent(self, topic: Topic, *, name: str) -> Callable[[Any], None]:
+        return lambda run: self.agents.__setitem__(topic.name, run)
+
+    def task(self, run: Callable[[], Awaitable[None]]) -> None:
+        self.tasks.append(run)
+
+    def page(self, _path: str) -> Callable[[Any], None]:
+        return lambda _view: None
+
+    def Table(self, _name: str, *, partitions: int) -> Table:  # noqa: N802 - Faust's name
+        return self._table
+
+    # -- life
+
+    def coroutines(self) -> list[Callable[[], Any]]:
+        agents = [lambda topic=topic, run=run: run(Stream(self, topic)) for topic, run in self.agents.items()]
+        return [*agents, *self.tasks, self._membership, self._heartbeats, self._fetching, self._committing]
+
+    async def _membership(self) -> None:
+        while True:
+            await self._join()
+            await self._rejoin.wait()
+            self._rejoin.clear()
+            self._flow = False
+            await self.on_partitions_revoked.send()
+            if self.machine.chance.random() < 0.5:
+                await self._commit()
+            self._throw_away()
+
+    async def _join(self) -> None:
+        group = self.machine.world.group
+        self.member_id, future = group.join(self.member_id, self.machine.name, self._now())
+        generation, owned = await future
+        self._rejoin.clear()
+        self.consumer_generation_id = generation
+        self.positions.restart()
+        if (CRM_TOPIC, 0) in owned:
+            self._table.recover()
+        self._fetched = {at: self._begin(at) for at in sorted(owned)}
+        self.machine.say(f"has generation {generation}: {', '.join(f'{topic}/{number}' for topic, number in sorted(owned))}")
+        self._flow = True
+        self._joins += 1
+        await self.on_partitions_assigned.send()
+
+    def _begin(self, at: TP) -> int:
+        world = self.machine.world
+        start = world.broker.topics[at[0]][at[1]].start
+        return max(world.group.committed.get(at, start), start)
+
+    def _throw_away(self) -> None:
+        """A rebalance throws away what waits for the agents, or it does not."""
+        if self.machine.chance.random() < 0.5:
+            for queue in self._queues.values():
+                queue.clear()
+
+    async def _heartbeats(self) -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT_S)
+            if not self.member_id or self._rejoin.is_set():
+                continue
+            said = self.machine.world.group.heartbeat(self.member_id, self.consumer_generation_id, self._now())
+            if said is Heartbeat.UNKNOWN:
+                self.member_id = ""
+            if said is not Heartbeat.OK:
+                self._rejoin.set()
+
+    async def _fetching(self) -> None:
+        chance = self.machine.chance
+        while True:
+            await asyncio.sleep(POLL_S * chance.random())
+            ready = self._ready() if self._flow else []
+            if not ready:
+                continue
+            at = ready[int(chance.random() * len(ready))]
+            generation, position, joins = self.consumer_generation_id, self._fetched[at], self._joins
+            records = self.machine.world.broker.topics[at[0]][at[1]].read(position, chance.randrange(1, self.machine.fetch_records))
+            if not records:
+                continue
+            await asyncio.sleep(chance.random() * 0.01)
+            if self._joins != joins:
+                continue  # fetched before partitions were sought, which never happens to what the real client has in hand
+            if not self._flow:
+                self.positions.skip([at])
+                continue
+            self._fetched[at] = records[-1].offset + 1
+            self._deliver(at, records, generation)
+
+    def _ready(self) -> list[TP]:
+        """Partitions that have something to be fetched, and room for it."""
+        topics, queues = self.machine.world.broker.topics, self._queues
+        return [at for at, position in self._fetched.items() if topics[at[0]][at[1]].end > position and len(queues[at[0]]) < QUEUED]
+
+    def _deliver(self, at: TP, records: list[Stored], generation: int) -> None:
+        messages = (
+            [Message(at, records[-1].offset, generation, None, records, ())]
+            if at[0] == LOG_TOPIC
+            else [Message(at, record.offset, generation, record.key, record.value, record.headers) for record in records]
+        )
+        for message in messages:
+            self.positions.deliver(at, message.offset)
+            self._queues[at[0]].append(message)
+        self._arrived.set()
+
+    async def next_message(self, topic: str) -> Message:
+        queue = self._queues[topic]
+        while not queue:
+            self._arrived.clear()
+            await self._arrived.wait()
+        return queue.popleft()
+
+    async def _committing(self) -> None:
+        while True:
+            await asyncio.sleep(COMMIT_S)
+            await self._commit()
+
+    async def _commit(self) -> None:
+        """It may fail, or arrive when the group has moved on."""
+        offsets = {at: offset for at in self._fetched if (offset := self.positions.next_offset(at)) is not None}
+        member, generation = self.member_id, self.consumer_generation_id
+        if offsets:
+            seconds, lost = self.machine.commit_fault()
+            await asyncio.sleep(seconds)
+            if not lost:
+                self.machine.world.group.commit(member, generation, offsets)
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()

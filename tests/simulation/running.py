@@ -1,0 +1,86 @@
+"""Runs schedules: the product's own code with the edges replaced, one world after another."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from random import Random
+from unittest.mock import patch
+
+import structlog
+
+from schemas.mapping import SourceMapping
+from stream_processor.domain.decode import LogDecoder
+from tests.simulation import machine
+from tests.simulation.schedule import Schedule
+from tests.simulation.world import World
+
+REPLACED = {
+    "stream_processor.ending.end": machine.end,
+    "stream_processor.watchdog.end": machine.end,
+    "stream_processor.app.values_before": machine.values_before,
+    "stream_processor.app.identify": machine.identify,
+    "stream_processor.app.membership": machine.membership,
+    "stream_processor.app.serving_configuration": machine.serving_configuration,
+    "stream_processor.adapters.topics.committed": machine.committed,
+    "stream_processor.adapters.topics._bounds": machine.bounds,
+}
+# What is cut into pieces for speed or memory is cut within the few records of a schedule too.
+SMALL = {
+    "stream_processor.domain.decode.SLICE": 3,
+    "stream_processor.reports.REPORTS_AT_ONCE": 2,
+    "stream_processor.recompute.WINDOW_DAYS": 2,
+    "stream_processor.recompute.WINDOW_DEVICES": 1,
+}
+
+
+@dataclass
+class Verdict:
+    """How a schedule went. *error*: what is wrong, None where nothing is."""
+
+    hash: str
+    steps: int
+    seconds: float
+    error: Exception | None = None
+    met: Counter[tuple[str, str]] = field(default_factory=Counter)
+    trace: list[str] | None = None
+
+
+@contextmanager
+def replaced_edges() -> Iterator[None]:
+    """What asks the broker or ends the process is the simulation's, and what is read from files is read once."""
+    decoders: dict[int, LogDecoder] = {}
+    mapping = SourceMapping.read()
+    with ExitStack() as stack:
+        for name, replacement in REPLACED.items():
+            stack.enter_context(patch(name, replacement))
+        for name, size in SMALL.items():
+            stack.enter_context(patch(name, size))
+        stack.enter_context(patch.object(SourceMapping, "read", functools.partial(_same, mapping)))
+        stack.enter_context(patch("stream_processor.engine.LogDecoder", lambda of: decoders.setdefault(id(of), LogDecoder(of))))
+        structlog.configure(
+            wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL), logger_factory=structlog.ReturnLoggerFactory()
+        )
+        yield
+
+
+def _same(mapping: SourceMapping, *_: object) -> SourceMapping:
+    return mapping
+
+
+def run(of: Schedule, *, keep: bool = False) -> Verdict:
+    """Run one schedule, within ``replaced_edges``. *keep*: its trace."""
+    began = time.process_time()
+    world = World(of, keep=keep)
+    error: Exception | None = None
+    try:
+        with patch("service_kit.retries.random", Random(f"jitter {of.seed}")):
+            world.run()
+    except Exception as raised:
+        error = raised
+    return Verdict(world.trace_hash, world.loop.steps, time.process_time() - began, error, world.faults.met, world.trace)

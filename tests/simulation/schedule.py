@@ -1,0 +1,128 @@
+"""What happens in a schedule, made from its seed and nothing else: the workload, and the faults. Pure; ``world.py`` carries it out.
+
+Each operation draws its own chances from its own seed, so that a schedule with some of them left out is still the same otherwise: that is what shrinking needs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any
+
+from tests.simulation.store import EFFECTS, READS, Fault
+from tests.support.log_model import iso, micro
+
+SECONDS = 30.0
+OPERATIONS = 45
+PROSTHESES = (1, 2, 10)
+CUSTOMERS = 4
+WORKERS = ("a", "b", "c", "d")
+ZONES = ("America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "UTC", "Pacific/Apia")
+# Around the end of summer time in New York and in Lord Howe, whose clocks move by half an hour.
+BEGIN = datetime(2026, 10, 30, tzinfo=UTC)
+DAYS = 4
+FAR_DAYS = 40
+
+FAULTY = (*((effect, fault) for effect in EFFECTS for fault in Fault), *((read, Fault.BEFORE) for read in READS),
+          *((edge, fault) for edge in ("send", "commit") for fault in (Fault.BEFORE, Fault.PART, Fault.AFTER, Fault.LATE)
+            if (edge, fault) not in {("send", Fault.LATE), ("commit", Fault.PART), ("commit", Fault.AFTER)}))  # fmt: skip
+
+WORK = {
+    "insert": 26, "update": 8, "move": 6, "hand over": 3, "delete": 4, "withdraw": 1, "garbage": 1, "recompute": 1, "customer": 3, "contract": 6,
+    "drop contract": 1, "prosthesis": 2, "forget customer": 0.4, "lose": 2, "snapshot": 0.5, "window": 2, "merge": 2,
+}  # fmt: skip
+FAULTS = {
+    "store fault": 12, "outage": 1, "kill": 3, "pause": 2, "join": 1, "leave": 1, "rebalance": 2, "repeat": 4, "repeat crm": 1, "abort": 2, "hold transaction": 1,
+    "compact": 1,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Operation:
+    """*what* at *at_s*, with the chances of *seed*."""
+
+    at_s: float
+    what: str
+    seed: str
+
+    @property
+    def chance(self) -> Random:
+        return Random(self.seed)
+
+    def __str__(self) -> str:
+        return f"{self.at_s:6.2f} s {self.what}"
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """*seed* chooses order, latencies and shares of partitions; *operations* are what is done."""
+
+    seed: int
+    workers: int
+    operations: tuple[Operation, ...]
+
+
+def schedule(seed: int) -> Schedule:
+    chance = Random(f"schedule {seed}")
+    faults = dict(FAULTS) if chance.random() < 0.9 else {"store fault": 1}
+    # In some schedules one kind of fault comes again and again: what it takes two of is else too rare.
+    favourite = chance.choice(list(faults))
+    faults[favourite] *= 4
+    pool = {**WORK, **{name: weight * 0.7 for name, weight in faults.items()}}
+    names, weights = list(pool), list(pool.values())
+    count = chance.randrange(OPERATIONS // 3, OPERATIONS * 3 // 2)
+    operations = [Operation(round(chance.random() * SECONDS, 3), chance.choices(names, weights)[0], f"{seed}/{i}") for i in range(count)]
+    return Schedule(seed, chance.choice((1, 1, 2, 2, 3)), tuple(sorted(operations, key=lambda operation: operation.at_s)))
+
+
+# -- content, drawn by an operation
+
+
+def instant(chance: Random) -> int:
+    if chance.random() < 0.1:
+        return micro(BEGIN - timedelta(seconds=chance.randrange(FAR_DAYS * 86_400)))
+    if chance.random() < 0.3:
+        return micro(BEGIN + timedelta(hours=chance.randrange(DAYS * 24)))
+    return micro(BEGIN) + chance.randrange(DAYS * 86_400_000_000)
+
+
+def reading(chance: Random) -> dict[str, Any]:
+    match chance.randrange(9):
+        case 0 | 1:
+            return {"kind": "battery", "battery_percent": chance.randrange(101)}
+        case 2:
+            return {"kind": "error", "error_code": f"E{chance.randrange(3)}", "error_severity": chance.choice(("info", "critical"))}
+        case 3:
+            return {"kind": "location", "latitude": chance.uniform(-90, 90), "longitude": chance.uniform(-180, 180)}
+        case 4:
+            return {"kind": "battery", "battery_percent": 101}
+        case _:
+            return {"kind": "signal", "amplitude_uv": chance.randrange(40_000), "movement_recognised": chance.random() < 0.8,
+                    "active_ms": chance.randrange(5_000)}  # fmt: skip
+
+
+def event(chance: Random) -> dict[str, Any]:
+    return reading(chance) | {"prosthesis_id": chance.choice(PROSTHESES), "recorded_us": instant(chance)}
+
+
+def customer(chance: Random, number: int) -> dict[str, Any]:
+    return {
+        "customer_id": number,
+        "user_id": f"user-{number}",
+        "full_name": f"Name {chance.randrange(3)}",
+        "timezone": chance.choice(ZONES),
+    }
+
+
+def contract(chance: Random, number: int, customers: list[int]) -> dict[str, Any]:
+    begins = micro(BEGIN - timedelta(days=FAR_DAYS + 9)) if chance.random() < 0.4 else instant(chance)
+    ends = instant(chance) if chance.random() < 0.3 else None
+    return {
+        "contract_id": number, "number": f"N-{number}", "customer_id": chance.choice(customers), "prosthesis_id": chance.choice(PROSTHESES),
+        "starts_us": begins, "ends_us": ends, "starts_at": iso(begins), "ends_at": None if ends is None else iso(ends),
+    }  # fmt: skip
+
+
+def prosthesis(chance: Random, number: int) -> dict[str, Any]:
+    return {"prosthesis_id": number, "model": chance.choice(("Arm", "Hand")), "serial_number": f"SN-{number}"}

@@ -1,0 +1,101 @@
+"""The named invariants: some are looked at with every effect, the others when all is at rest."""
+
+from __future__ import annotations
+
+import functools
+import json
+from typing import TYPE_CHECKING, Any
+
+from schemas.keys import DEAD_LETTER_TOPIC, LOG_TOPIC
+from tests.simulation.group import TP
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+
+class Broken(AssertionError):  # noqa: N818 - named for what it is
+    """An invariant does not hold."""
+
+    def __init__(self, invariant: str, what: str) -> None:
+        super().__init__(f"{invariant}: {what}")
+        self.invariant = invariant
+
+
+@functools.lru_cache(10_000)
+def _source_time(value: bytes) -> int:
+    return int(json.loads(value)["source"]["ts_ms"]) if b'"ts_ms"' in value else 0
+
+
+class Watch:
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._contents: dict[tuple[Any, ...], Any] = {}
+        self.garbage = 0
+        self.broken: Broken | None = None
+
+    def raise_if_broken(self) -> None:
+        if self.broken is not None:
+            raise self.broken
+
+    def committed(self, at: TP, offset: int) -> None:
+        """Nothing acknowledged is missing: what is committed is in the tables, up to the last record before it."""
+        if at[0] != LOG_TOPIC:
+            return
+        handled = self._world.store.positions.get(at)
+        records = [r.offset for r in self._world.broker.topics[at[0]][at[1]].records if r.offset < offset]
+        if records and (handled is None or handled.handled_offset < records[-1]):
+            self._break("acknowledged", f"{at[0]}/{at[1]}: {offset} is committed, handled is {handled and handled.handled_offset}")
+
+    def before(self, name: str, arguments: tuple[Any, ...]) -> None:
+        if name == "write_reports":
+            self._reports(arguments[0])
+        elif name == "write_progress":
+            for row in arguments[0]:
+                self._as_of(row)
+
+    def _reports(self, columns: Any) -> None:
+        """One version has one content."""
+        for values in zip(*columns.values(), strict=True):
+            row = dict(zip(columns, values, strict=True))
+            key = (row["user_id"], row["report_date"], row["prosthesis_id"], row["version"])
+            content = repr(values)
+            if self._contents.setdefault(key, content) != content:
+                self._break("versions", f"report {key[0]} {key[1]} {key[2]} has two contents at version {key[3]}")
+
+    def _as_of(self, row: Any) -> None:
+        """``as_of`` never claims more than is there."""
+        if row.topic != LOG_TOPIC:
+            return
+        stored = self._world.store.positions.get((row.topic, row.partition))
+        handled, latest = max(row.handled_offset, stored.handled_offset if stored else -1), 0
+        for record in self._world.broker.topics[row.topic][row.partition].records:
+            if record.offset <= handled and record.value:
+                latest = max(latest, _source_time(record.value))
+        if row.as_of_ms > latest:
+            self._break("as_of", f"{row.topic}/{row.partition} claims {row.as_of_ms} at {row.handled_offset}, it is {latest}")
+
+    def at_the_end(self) -> None:
+        self.raise_if_broken()
+        world = self._world
+        world.telemetry.documents = world.crm.documents()
+        world.telemetry.erased = world.erase_commands()
+        expected, found = world.telemetry.mart(), world.store.live_reports()
+        if expected != found:
+            self._tell_difference(expected, found)
+        if self.garbage and not world.broker.topics[DEAD_LETTER_TOPIC][0].records:
+            raise Broken("dead letters", "garbage left no dead letter")
+
+    def _tell_difference(self, expected: dict[Any, dict[str, Any]], found: dict[Any, dict[str, Any]]) -> None:
+        for key in sorted(expected.keys() | found.keys(), key=str):
+            want, have = expected.get(key), found.get(key)
+            if want != have:
+                fields = (
+                    ""
+                    if want is None or have is None
+                    else ", ".join(f"{n}: {have[n]!r} for {want[n]!r}" for n in want if want[n] != have.get(n))
+                )
+                said = "is there and should not be" if want is None else "is missing" if have is None else fields
+                raise Broken("mart", f"report {key[0]} {key[1]} {key[2]}: {said}")
+
+    def _break(self, invariant: str, what: str) -> None:
+        self.broken = self.broken or Broken(invariant, what)

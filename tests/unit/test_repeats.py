@@ -1,0 +1,167 @@
+"""Records that come again, where an incremental snapshot or a change of owner came in between: none of them is news."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from schemas.mapping import SourceMapping
+from schemas.ownership import Ownership
+from stream_processor.engine import Engine, EngineSettings
+from tests.support.log_model import PARTITIONS, Sources, micro
+from tests.support.memory_store import Faults, MemoryStore
+
+NOON = micro(datetime(2026, 5, 4, 12, tzinfo=UTC))
+HOUR, DAY = 3_600_000_000, 86_400_000_000
+BATTERY: dict[str, Any] = {"kind": "battery", "battery_percent": 50, "prosthesis_id": 1, "recorded_us": NOON}
+Step = Callable[[], object]
+
+
+def owner(user: str, timezone: str = "UTC") -> list[Ownership]:
+    return [Ownership(NOON - 90 * DAY, None, user, user, "Name", timezone, user, "N")]
+
+
+def engine(store: Any) -> Engine:
+    return Engine(store, SourceMapping.read(), EngineSettings("log", "id", PARTITIONS))
+
+
+class World:
+    """Sources, a store, and one worker that handles what each step says, with parts merged in between: the hardest case, because nothing is left of what was replaced."""
+
+    def __init__(self) -> None:
+        self.sources, self.store = Sources(), MemoryStore()
+        self.worker = engine(self.store)
+        self.handled = 0
+
+    def unhandled(self) -> list[Any]:
+        return [record for partition in self.sources.log for record in partition][self.handled :]
+
+    def run(self, *steps: Step) -> None:
+        for step in steps:
+            step()
+            self.worker.process(self.unhandled(), epoch=1)
+            self.handled += len(self.unhandled())
+            self.store.merge()
+
+    def lose(self, event_id: int, **changes: Any) -> None:
+        """A change that nobody is told of."""
+        self.sources.lsn += 10
+        self.sources.rows[event_id] |= changes
+
+    def is_right(self) -> bool:
+        return self.store.live_reports() == self.sources.mart()
+
+
+def test_an_update_that_comes_again_does_not_take_back_what_a_snapshot_healed() -> None:
+    world = World()
+    of = world.sources
+    world.run(lambda: of.own(1, owner("u")), lambda: of.insert(BATTERY), lambda: of.update(1, {"battery_percent": 60}))
+    world.lose(1, battery_percent=70)
+    world.run(of.incremental_snapshot, lambda: of.redeliver(1))
+    assert world.is_right()
+    assert next(iter(world.store.live_reports().values()))["battery_last_bp"] == 7_000
+
+
+def test_an_insert_that_comes_again_is_not_news_to_a_former_owner_in_another_zone() -> None:
+    """Two in the morning: a day that the report of the owner in New York, who had seen less, does not share with the one the event then left."""
+    world, at = World(), NOON - 10 * HOUR
+    of = world.sources
+    world.run(
+        lambda: of.own(1, owner("ny", "America/New_York")),
+        lambda: of.insert({**BATTERY, "recorded_us": at}),
+        lambda: of.own(1, owner("utc")),
+        lambda: of.insert({**BATTERY, "recorded_us": at}),
+    )
+    for event_id in (1, 2):
+        world.run(lambda event_id=event_id: of.update(event_id, {"recorded_us": NOON - 20 * DAY}))
+    world.run(lambda: of.own(1, owner("ny", "America/New_York")))
+    before = world.store.live_reports()
+    world.run(lambda: of.redeliver(1))
+    assert world.is_right()
+    assert world.store.live_reports() == before
+
+
+@pytest.mark.parametrize("snapshots", [1, 3])
+def test_a_change_after_a_snapshot_outranks_it(snapshots: int) -> None:
+    world = World()
+    of = world.sources
+    world.run(lambda: of.own(1, owner("u")), lambda: of.insert(BATTERY))
+    world.lose(1, battery_percent=70)
+    world.run(*[of.incremental_snapshot] * snapshots, lambda: of.update(1, {"battery_percent": 80}))
+    assert world.is_right()
+
+
+def test_a_snapshot_row_that_is_handled_again_after_a_crash_keeps_its_rank() -> None:
+    """Were it raised with every attempt, it would in the end outrank a change that is made later."""
+    world = World()
+    of = world.sources
+    world.run(lambda: of.own(1, owner("u")), lambda: of.insert(BATTERY))
+    world.lose(1, battery_percent=70)
+    of.incremental_snapshot()
+    for _ in range(20):
+        dying = engine(Faults(world.store, 1, after=True))
+        with pytest.raises(Exception, match="injected"):
+            dying.process(world.unhandled(), epoch=1)
+    world.run(lambda: of.update(1, {"battery_percent": 80}))
+    assert world.is_right()
+
+
+@pytest.mark.parametrize("become", [{"battery_percent": 101}, {"recorded_us": NOON + 1}])
+@pytest.mark.parametrize("again", ["snapshot", "incremental_snapshot"])
+def test_a_snapshot_takes_out_what_a_lost_change_made_invalid_or_moved_into_an_erased_time(become: dict[str, Any], again: str) -> None:
+    """Whether it is asked for (incremental) or made because the connector begins anew (initial, with an LSN)."""
+    world = World()
+    of = world.sources
+    world.run(lambda: of.own(1, owner("u")), lambda: of.insert(BATTERY), lambda: of.erase(1, NOON + 1, NOON + 2))
+    assert len(world.store.live_reports()) == 1
+    world.lose(1, **become)
+    world.run(getattr(of, again))
+    assert world.store.live_reports() == world.sources.mart() == {}
+
+
+@pytest.mark.parametrize("again", ["snapshot", "incremental_snapshot"])
+def test_a_snapshot_takes_an_event_out_that_a_lost_change_moved_to_where_nobody_owned_the_prosthesis(again: str) -> None:
+    world = World()
+    of = world.sources
+    world.run(lambda: of.own(1, owner("u")), lambda: of.insert(BATTERY))
+    world.lose(1, recorded_us=NOON - 100 * DAY)
+    world.run(getattr(of, again))
+    assert world.store.live_reports() == world.sources.mart() == {}
+
+
+@pytest.mark.parametrize(
+    "lost", [{"recorded_us": NOON - 9 * DAY}, {"battery_percent": 101}, {"recorded_us": NOON - 100 * DAY}, {"recorded_us": NOON + 1}]
+)
+@pytest.mark.parametrize("then", ["delete", "break", "correct", "move"])
+@pytest.mark.parametrize("crash", [False, True])
+def test_a_change_takes_the_place_of_what_is_known_whatever_it_says_was_there(lost: dict[str, Any], then: str, *, crash: bool) -> None:
+    """The change before it was lost. A snapshot leaves out what changes while it reads, so nothing else tells of that event any more."""
+    world = World()
+    of = world.sources
+    world.run(lambda: of.own(1, owner("u")), lambda: of.insert(BATTERY), lambda: of.erase(1, NOON + 1, NOON + 2))
+    world.lose(1, **lost)
+    if then == "delete":
+        of.delete(1)
+    else:
+        of.update(
+            1, {"break": {"battery_percent": 102}, "correct": {"battery_percent": 60}, "move": {"recorded_us": NOON - 30 * DAY}}[then]
+        )
+    if crash:
+        with pytest.raises(Exception, match="injected"):
+            engine(Faults(world.store, 1, after=True)).process(world.unhandled(), epoch=1)
+        world.worker = engine(world.store)
+    world.run(lambda: None)
+    assert world.store.live_reports() == world.sources.mart()
+
+
+def test_an_update_that_comes_again_does_not_undo_a_snapshot_that_took_its_event_out() -> None:
+    world = World()
+    of = world.sources
+    world.run(lambda: of.own(1, owner("u")), lambda: of.insert(BATTERY), lambda: of.update(1, {"battery_percent": 60}))
+    world.lose(1, battery_percent=101)
+    world.run(of.incremental_snapshot, lambda: of.redeliver(1))
+    assert world.is_right()
+    assert world.store.live_reports() == {}
