@@ -14,7 +14,7 @@ from tests.simulation.schedule import schedule
 
 pytestmark = pytest.mark.timeout(900)
 
-FIXED, FRESH = 250, 150
+FIXED, FRESH = 40, 20
 ALIKE = 12
 
 
