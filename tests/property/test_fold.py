@@ -112,7 +112,6 @@ def test_flat_indexes_are_made_in_the_fold_alone_and_scattered_writes_where_they
         "decode.py": {"at"},  # by partition, from np.unique
         "batch.py": {"at"},  # by prosthesis
         "apply.py": {"at"},  # by the row of the cache
-        "recompute.py": {"at"},
         "reports.py": {"at"},
     }
 

@@ -17,11 +17,13 @@ from stream_processor.domain.log_records import DeadLetter
 from stream_processor.engine import Engine
 from stream_processor.outcome import Outcome
 from stream_processor.worker import Worker
-from tests.property.test_engine import batches, cut_lists, engine, relaxed, world, worlds
+from tests.property.test_engine import batches, changes, cut_lists, engine, relaxed, world
 from tests.support.log_model import PARTITIONS, LogRecord, Sources
 from tests.support.memory_store import MemoryStore
 
 Place = tuple[int, int]
+# What comes again is as poisonous as it was the first time; here a record is poison by its place alone.
+worlds_without_repeats = st.lists(changes.filter(lambda step: step[0] != "redeliver"), max_size=40)
 
 
 class Fragile:
@@ -151,7 +153,7 @@ SIGNAL = {
 
 
 @relaxed
-@given(worlds, cut_lists, st.sets(st.integers(0, 99), min_size=1, max_size=3), st.integers(1, 8), st.booleans())
+@given(worlds_without_repeats, cut_lists, st.sets(st.integers(0, 99), min_size=1, max_size=3), st.integers(1, 8), st.booleans())
 @example(
     [("insert", SIGNAL), ("insert", SIGNAL)], [7, 1], {0}, 8, False
 )  # the failed attempt has folded the poison, and is as far as the batch
@@ -174,7 +176,7 @@ def test_the_mart_is_the_fold_without_the_poison(
 
 
 @relaxed
-@given(worlds, cut_lists, st.sets(st.integers(0, 99), min_size=1, max_size=3), st.integers(1, 8), st.booleans())
+@given(worlds_without_repeats, cut_lists, st.sets(st.integers(0, 99), min_size=1, max_size=3), st.integers(1, 8), st.booleans())
 def test_poison_that_is_sent_again_once_it_can_be_processed_counts(
     steps: list[tuple[Any, ...]], cuts: list[int], numbers: set[int], at: int, after: bool
 ) -> None:

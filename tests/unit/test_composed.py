@@ -45,7 +45,7 @@ def test_no_variable_of_a_server_is_empty(instance: Instance) -> None:
 
 def test_every_listener_of_the_instance_is_published_at_its_port(instance: Instance) -> None:
     published = {port for each in composed.definitions(instance).values() for port in each.ports.values()}
-    ours = {"kafka_controller", "processor", "reports_api", "bff"}
+    ours = {"kafka_controller", "processor", "reports_api", "bff", "airflow"}
     assert published == {port for name, port in NUMBERS.items() if name not in ours}
 
 
