@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
+from reconciliation.consistent_snapshot import ConsistentSnapshot
 from reconciliation.day_range import DayRange
 from reconciliation.digests import ProsthesisDay, portions, unlike
 from reconciliation.erasures import is_erased
 from reconciliation.mart import Mart
-from reconciliation.moment import Moment
 from reconciliation.raw import Content, EventKey, RawDifference, RawEvent, compare_raw, event_key, settled, source_id
 from reconciliation.settings import ReconciliationSettings
 from reconciliation.windows import span, windows
@@ -22,18 +22,18 @@ _DAY_US = 86_400_000_000
 
 @dataclass(frozen=True)
 class RawComparison:
-    """One comparison in one moment. Changes nothing."""
+    """One comparison in one consistent snapshot. Changes nothing."""
 
     settings: ReconciliationSettings
     mart: Mart
-    moment: Moment
+    snapshot: ConsistentSnapshot
     progress: Callable[[str], None]
 
     def run(self, first: date | None, last: date | None) -> RawDifference:
         """Differences among the events recorded in the UTC days *first* … *last* (None: without that bound), as either side has their time."""
         kept_since = self.mart.retention.first_verifiable(datetime.now(UTC).date())
         first = max(filter(None, (first, kept_since)), default=None)
-        events = self.moment.oracle.event_days(self.moment.telemetry)
+        events = self.snapshot.oracle.event_days(self.snapshot.telemetry)
         days = span(events, self.mart.raw_days(), first, last)
         found = RawDifference({}, {}, {})
         if days is None:
@@ -53,9 +53,9 @@ class RawComparison:
     def _window(self, window: DayRange) -> RawDifference:
         """Days of prostheses whose counts or checksums are unlike are compared by id, a portion at a time; gaps are not."""
         first, end = window.utc()
-        limits, id_type = self.settings.reconciliation, self.moment.oracle.mapping.telemetry.event_id.type
+        limits, id_type = self.settings.reconciliation, self.snapshot.oracle.mapping.telemetry.event_id.type
         found = unlike(
-            self.moment.oracle.digests(self.moment.telemetry, first, end),
+            self.snapshot.oracle.digests(self.snapshot.telemetry, first, end),
             self.mart.raw_digests(_micro(first), _micro(end), id_type),
             limits.gap_rows,
         )
@@ -69,11 +69,11 @@ class RawComparison:
         prostheses = sorted({prosthesis for prosthesis, _ in days})
         source = {
             event_key(row[0], row[1]): tuple(row[2:])
-            for row in self.moment.oracle.events(self.moment.telemetry, first, end, prostheses)
+            for row in self.snapshot.oracle.events(self.snapshot.telemetry, first, end, prostheses)
             if (row[0], row[2] // _DAY_US) in days
         }
         # What is erased and still waits for its removal is the eraser's, not ours.
-        erased = self.moment.oracle.erased
+        erased = self.snapshot.oracle.erased
         ruled = {rule.prosthesis_id for rule in erased}
         raw = {
             EventKey(prosthesis, high, low): RawEvent(content, position)
@@ -81,11 +81,11 @@ class RawComparison:
             if (prosthesis, int(content[0]) // _DAY_US) in days
             and (prosthesis not in ruled or not is_erased(erased, prosthesis, int(content[0])))
         }
-        return compare_raw(source, raw, self.moment.barrier)
+        return compare_raw(source, raw, self.snapshot.barrier)
 
     def _in_source(self, keys: Sequence[EventKey]) -> Mapping[EventKey, Content]:
-        ids = [source_id(key, self.moment.oracle.mapping.telemetry.event_id.type) for key in keys]
-        return {event_key(row[0], row[1]): tuple(row[2:]) for row in self.moment.oracle.events_by_id(self.moment.telemetry, ids)}
+        ids = [source_id(key, self.snapshot.oracle.mapping.telemetry.event_id.type) for key in keys]
+        return {event_key(row[0], row[1]): tuple(row[2:]) for row in self.snapshot.oracle.events_by_id(self.snapshot.telemetry, ids)}
 
 
 def _micro(at: datetime) -> int:

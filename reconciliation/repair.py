@@ -15,12 +15,12 @@ from typing import Any
 from reconciliation import verify as verifies
 from reconciliation.arrivals import Arrival, GapArrival, RepairError, await_ownership, in_source
 from reconciliation.commands import ask_for_days, ask_for_rows, send_located
+from reconciliation.consistent_snapshot import ConsistentSnapshots
 from reconciliation.day_range import DayRange
 from reconciliation.digests import conditions
 from reconciliation.directory import CrmRepair, differing, differing_anywhere
 from reconciliation.fields import Key
 from reconciliation.mart import serving_mart
-from reconciliation.moment import Moments
 from reconciliation.oracle import Oracle
 from reconciliation.raw import Content, EventKey, RawDifference, source_id
 from reconciliation.settings import ReconciliationSettings
@@ -123,12 +123,12 @@ def plan(
     verification = verifies.verify(settings, first, last, progress, generation=generation, states=states)
     oracle = Oracle(SourceMapping.read(settings.reconciliation.mapping))
     unequal = {key.prosthesis_id for key in verification.found.unequal_keys | verification.unverified_keys}
-    with serving_mart(settings.clickhouse, generation) as mart, Moments(settings, oracle, mart) as moments:
-        with moments.now() as moment:
-            strange = differing_anywhere(mart.all_documents(), moment.intervals)
+    with serving_mart(settings.clickhouse, generation) as mart, ConsistentSnapshots(settings, oracle, mart) as snapshots:
+        with snapshots.take() as snapshot:
+            strange = differing_anywhere(mart.all_documents(), snapshot.intervals)
         if strange - unequal:  # looked at again: what moved meanwhile is no difference
-            with moments.now() as moment:
-                strange = (strange & unequal) | differing(strange, mart.documents(sorted(strange)), moment.intervals)
+            with snapshots.take() as snapshot:
+                strange = (strange & unequal) | differing(strange, mart.documents(sorted(strange)), snapshot.intervals)
     return Plan(verification, verification.raw, strange & unequal, strange - unequal, generation, first, last)
 
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
 from reconciliation.compare import Comparison, compare, only
+from reconciliation.consistent_snapshot import ConsistentSnapshot, ConsistentSnapshots
 from reconciliation.day_range import DayRange
 from reconciliation.fields import Key, Rows
 from reconciliation.mart import Mart, Position, serving_mart
-from reconciliation.moment import Moment, Moments
 from reconciliation.oracle import Oracle
 from reconciliation.raw import NO_DIFFERENCE, RawDifference
 from reconciliation.raw_comparison import RawComparison
@@ -71,8 +71,8 @@ def verify(
     Raises BarrierError, MartError, psycopg.Error, KafkaException and clickhouse_driver's errors.
     """
     oracle = Oracle(SourceMapping.read(settings.reconciliation.mapping))
-    with serving_mart(settings.clickhouse, generation) as mart, Moments(settings, oracle, mart) as moments:
-        return Verifier(settings, mart, moments, progress, states).run(first, last)
+    with serving_mart(settings.clickhouse, generation) as mart, ConsistentSnapshots(settings, oracle, mart) as snapshots:
+        return Verifier(settings, mart, snapshots, progress, states).run(first, last)
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Verifier:
 
     settings: ReconciliationSettings
     mart: Mart
-    moments: Moments
+    snapshots: ConsistentSnapshots
     progress: Progress
     states: StateCheck | None = None
 
@@ -92,22 +92,22 @@ class Verifier:
         asked, first = first, max(filter(None, (first, kept_since)), default=None)
         limits = self.settings.reconciliation
         state = _State()
-        with self.moments.now() as moment:
-            self._whole(moment, first, last, state)
-            state.raw = RawComparison(self.settings, self.mart, moment, self.progress).run(first, last)
-            previous = moment.barrier
+        with self.snapshots.take() as snapshot:
+            self._whole(snapshot, first, last, state)
+            state.raw = RawComparison(self.settings, self.mart, snapshot, self.progress).run(first, last)
+            previous = snapshot.barrier
         if state.raw:
-            with self.moments.now() as moment:
+            with self.snapshots.take() as snapshot:
                 # What came or went between a snapshot and the reading of raw differs at one look, not at two.
-                state.raw = state.raw.still(RawComparison(self.settings, self.mart, moment, self.progress).run(first, last))
+                state.raw = state.raw.still(RawComparison(self.settings, self.mart, snapshot, self.progress).run(first, last))
         rounds = 1
         while state.undecided and rounds < limits.rounds:
             time.sleep(min(limits.backoff_s * 2 ** (rounds - 1), MAX_BACKOFF_S))
             rounds += 1
             self.progress(f"round {rounds}: {len(state.undecided)} rows differ or move")
-            with self.moments.now() as moment:
-                self._again(moment, previous, state)
-                previous = moment.barrier
+            with self.snapshots.take() as snapshot:
+                self._again(snapshot, previous, state)
+                previous = snapshot.barrier
         real = {key for key in state.pending.unequal_keys if state.confirmed.get(key, 0) >= CONFIRMATIONS}
         counted = Comparison(state.rows, state.fields, *(getattr(state.pending, name) for name in ("differences", "missing", "surplus")))
         return Verification(
@@ -127,36 +127,36 @@ class Verifier:
     def _beyond(self, kept_since: date) -> Beyond:
         return Beyond(kept_since, self.mart.rows_before(kept_since))
 
-    def _whole(self, moment: Moment, first: date | None, last: date | None, state: _State) -> None:
+    def _whole(self, snapshot: ConsistentSnapshot, first: date | None, last: date | None, state: _State) -> None:
         """The first round: every row of every day, window by window."""
         limits = self.settings.reconciliation
         asked = DayRange(max(first, FIRST_DAY), min(last, LAST_DAY)) if first and last else None
-        events = moment.oracle.event_days(moment.telemetry, asked)
+        events = snapshot.oracle.event_days(snapshot.telemetry, asked)
         state.days = span(events, self.mart.days(), first, last)
         if state.days is None:
             return
         for window in windows(state.days, events, limits.window_events, limits.window_days):
             # The mart first: the snapshot stands still while the mart moves on.
             actual = self.mart.reports(window)
-            found = compare(moment.oracle.reports(moment.telemetry, moment.intervals, window), actual.rows)
+            found = compare(snapshot.oracle.reports(snapshot.telemetry, snapshot.intervals, window), actual.rows)
             if self.states is not None:
-                state.states |= self.states(self.mart, window, moment.barrier)
+                state.states |= self.states(self.mart, window, snapshot.barrier)
             state.rows += found.rows
             state.fields += found.fields
             state.pending = _joined(state.pending, found)
             self.progress(f"{window.first} … {window.last}: {found.rows} rows, {len(found.unequal_keys)} differ or move")
-        state.waiting = moment.oracle.unowned(moment.telemetry, moment.intervals, state.days)
+        state.waiting = snapshot.oracle.unowned(snapshot.telemetry, snapshot.intervals, state.days)
 
-    def _again(self, moment: Moment, previous: Mapping[int, int], state: _State) -> None:
+    def _again(self, snapshot: ConsistentSnapshot, previous: Mapping[int, int], state: _State) -> None:
         """A later round: only the rows that differed."""
         keys = state.pending.unequal_keys
         days = DayRange(min(key.report_date for key in keys), max(key.report_date for key in keys))
         prostheses = sorted({key.prosthesis_id for key in keys})
         actual = self.mart.reports(days, prostheses)
-        ends = self.moments.log_ends()
+        ends = self.snapshots.log_ends()
         positions = actual.positions | self.mart.last_positions(keys - actual.rows.keys())
-        intervals = [interval for interval in moment.intervals if interval["prosthesis_id"] in set(prostheses)]
-        expected = moment.oracle.reports(moment.telemetry, intervals, days, prostheses)
+        intervals = [interval for interval in snapshot.intervals if interval["prosthesis_id"] in set(prostheses)]
+        expected = snapshot.oracle.reports(snapshot.telemetry, intervals, days, prostheses)
         state.pending = compare(_of(expected, keys), _of(actual.rows, keys))
         for key in state.pending.unequal_keys:
             unmoved = is_unmoved(positions.get(key), previous, ends)

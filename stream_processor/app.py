@@ -172,7 +172,7 @@ class Processor:
             lambda: self.app.consumer_generation_id,
             interval_s=conf.batch_interval_s,
             store_deadline_s=conf.store_deadline_s,
-            dead_letters_a_minute=conf.dead_letters_a_minute,
+            dead_letters_per_minute=conf.dead_letters_per_minute,
         )
 
     def _first_open_day(self) -> int | None:

@@ -25,7 +25,7 @@ from stream_processor.domain.crm import CrmEnvelope, decode_crm
 from stream_processor.domain.directory import Directory, Handled
 from stream_processor.domain.directory_table import DirectoryTable
 from stream_processor.domain.log_records import DeadLetter
-from stream_processor.poison import POISON_A_MINUTE
+from stream_processor.poison import POISON_PER_MINUTE
 from stream_processor.ports import StoreUnavailable
 
 log = structlog.get_logger()
@@ -75,7 +75,7 @@ class DirectoryService:
         self._values_before = values_before
         self._write_progress = write_progress
         self._handled: PartitionProgress | None = None
-        self._poison_limit = DeadLetterLimit(POISON_A_MINUTE)
+        self._poison_limit = DeadLetterLimit(POISON_PER_MINUTE)
 
     async def restore(self, offset: int) -> None:
         """Make the directory what the CRM's changes before *offset* make it. Needed at each assignment."""

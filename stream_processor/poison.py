@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 
 TRIES = 2  # of a whole batch, the second without caches, before it is split
-POISON_A_MINUTE = 100  # more than these are no single records: something is wrong with the code, the tables or the mapping
+POISON_PER_MINUTE = 100  # more than these are no single records: something is wrong with the code, the tables or the mapping
 
 
 def search(size: int) -> Generator[range, bool, None]:

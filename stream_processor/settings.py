@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 
 from schemas.mapping import DEMO
 from service_kit.settings import ClickHouseSettings, KafkaSettings, Section, ServiceSettings
@@ -30,7 +30,12 @@ class ProcessorSection(Section):
     store_deadline_s: float = Field(
         default=120, gt=0, description="how long ClickHouse may be away before the worker ends and is started again"
     )
-    dead_letters_a_minute: int = Field(default=10_000, gt=0, description="more than this stop the processor")
+    dead_letters_per_minute: int = Field(
+        default=10_000,
+        gt=0,
+        description="more than this stop the processor",
+        validation_alias=AliasChoices("dead_letters_per_minute", "dead_letters_a_minute"),  # the name of an earlier version
+    )
     session_timeout_s: float = Field(
         default=30.0,
         ge=6,

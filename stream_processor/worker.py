@@ -18,7 +18,7 @@ from stream_processor.adapters.intake import Delivery, Intake
 from stream_processor.domain.log_records import DeadLetter, Record
 from stream_processor.engine import Engine
 from stream_processor.outcome import Outcome
-from stream_processor.poison import POISON_A_MINUTE, TRIES, search
+from stream_processor.poison import POISON_PER_MINUTE, TRIES, search
 from stream_processor.ports import StoreUnavailable, StoreUnusable
 
 log = structlog.get_logger()
@@ -54,7 +54,7 @@ class Worker:
         *,
         interval_s: float,
         store_deadline_s: float,
-        dead_letters_a_minute: int,
+        dead_letters_per_minute: int,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -64,8 +64,8 @@ class Worker:
         self._epoch = epoch
         self._interval_s = interval_s
         self._store_deadline_s = store_deadline_s
-        self._limit = DeadLetterLimit(dead_letters_a_minute)
-        self._poison_limit = DeadLetterLimit(min(POISON_A_MINUTE, dead_letters_a_minute))
+        self._limit = DeadLetterLimit(dead_letters_per_minute)
+        self._poison_limit = DeadLetterLimit(min(POISON_PER_MINUTE, dead_letters_per_minute))
         self._clock = clock
         self._sleep = sleep
         self._held: list[Delivery] = []  # of partitions with a recompute that goes on: handled, not to be acknowledged yet

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.dlq.letters import DeadLetter, Selection, by_reason, pretty, refusal, summary, text_of
+from cli.dlq.dead_letters import DeadLetter, Selection, by_reason, pretty, refusal, summary, text_of
 from cli.dlq.topic import DeadLetterError, DeadLetterTopic, chosen, send_back
 from cli.failures import EXIT_WRONG, explained
 from service_kit.settings import KafkaSettings, ServiceSettings, load

@@ -10,7 +10,7 @@ from typing import cast
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from cli.broker import Broker
-from cli.dlq.letters import DeadLetter, Selection, parse
+from cli.dlq.dead_letters import DeadLetter, Selection, parse
 from schemas.keys import DEAD_LETTER_TOPIC
 from service_kit.settings import KafkaSettings
 

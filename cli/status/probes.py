@@ -13,7 +13,7 @@ from clickhouse_driver.errors import Error as DriverError
 from psycopg import sql
 
 from cli.broker import Broker
-from cli.dlq.letters import by_reason
+from cli.dlq.dead_letters import by_reason
 from cli.dlq.topic import DeadLetterTopic
 from cli.erase.records import Records
 from cli.generations import serving_group

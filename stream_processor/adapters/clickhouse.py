@@ -34,7 +34,7 @@ from stream_processor.ports import (
     StoreUnusable,
 )
 
-KEYS_A_QUERY = 5_000
+KEYS_PER_QUERY = 5_000
 MAX_QUERY_BYTES = 16 << 20
 
 T = TypeVar("T")
@@ -204,8 +204,8 @@ def _brief(error: Exception) -> str:
 
 
 def _chunks(keys: Sequence[T]) -> Iterator[list[T]]:
-    for first in range(0, len(keys), KEYS_A_QUERY):
-        yield list(keys[first : first + KEYS_A_QUERY])
+    for first in range(0, len(keys), KEYS_PER_QUERY):
+        yield list(keys[first : first + KEYS_PER_QUERY])
 
 
 def _state(row: Any) -> StoredState:

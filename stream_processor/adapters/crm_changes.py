@@ -9,7 +9,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from service_kit.settings import KafkaSettings
 
-RECORDS_A_CALL = 10_000
+RECORDS_PER_CALL = 10_000
 WAIT_S = 0.2
 SILENCE_LIMIT_S = 30.0
 
@@ -26,7 +26,7 @@ def values_before(settings: KafkaSettings, topic: str, offset: int) -> Iterator[
     heard = time.monotonic()
     try:
         while (position := consumer.position([at])[0].offset) < offset:
-            for message in consumer.consume(RECORDS_A_CALL, WAIT_S):
+            for message in consumer.consume(RECORDS_PER_CALL, WAIT_S):
                 heard = time.monotonic()
                 error, value, found = message.error(), message.value(), message.offset()
                 if error is not None:

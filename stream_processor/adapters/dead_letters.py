@@ -59,10 +59,10 @@ def letter_of(dead: DeadLetter, topic: str) -> Letter:
 
 
 class DeadLetterLimit:
-    """At most *a_minute* dead letters in any minute. The clock is passed in."""
+    """At most *per_minute* dead letters in any minute. The clock is passed in."""
 
-    def __init__(self, a_minute: int) -> None:
-        self._a_minute = a_minute
+    def __init__(self, per_minute: int) -> None:
+        self._per_minute = per_minute
         self._seen: deque[tuple[float, int]] = deque()
         self._total = 0
 
@@ -72,7 +72,7 @@ class DeadLetterLimit:
         self._total += number
         while self._seen and self._seen[0][0] < now - 60:
             self._total -= self._seen.popleft()[1]
-        if self._total > self._a_minute:
+        if self._total > self._per_minute:
             raise TooManyDeadLetters(
-                f"{self._total} records refused within a minute, {self._a_minute} are allowed: see `bionicpro dlq list`"
+                f"{self._total} records refused within a minute, {self._per_minute} are allowed: see `bionicpro dlq list`"
             )

@@ -17,8 +17,8 @@ from cli.erase.records import records
 from connectors.apply import Connect
 from connectors.watch import SourceSettings
 from reconciliation.barrier import BarrierError
+from reconciliation.consistent_snapshot import ConsistentSnapshots
 from reconciliation.mart import MartError, serving_mart
-from reconciliation.moment import Moments
 from reconciliation.oracle import Oracle
 from reconciliation.settings import ReconciliationSettings
 from reconciliation.verification import Verification
@@ -63,8 +63,8 @@ class Judge:
             try:
                 with (
                     serving_mart(self.settings.clickhouse) as mart,
-                    Moments(self.settings, self._oracle, mart) as moments,
-                    moments.now(),
+                    ConsistentSnapshots(self.settings, self._oracle, mart) as snapshots,
+                    snapshots.take(),
                 ):
                     return time.monotonic() - began
             except PASSING as error:

@@ -18,7 +18,7 @@ from local.__main__ import forget
 from local.instance import existing, open_instance, write_private
 from local.ports import any_free
 from tests.support.erasure import let_files_go, short_waits
-from tests.support.tcp_gate import Gate, Gates
+from tests.support.tcp_proxy import TcpProxies, TcpProxy
 
 NAMES = ("postgres", "kafka", "connect", "clickhouse")
 ERASER = "eraser"
@@ -32,10 +32,10 @@ class Lane:
     def __init__(self, folder: Path, report: Report) -> None:
         self._report = report
         self.instance, _ = open_instance(folder, usual_ports=False)
-        self._gates = Gates()
+        self._gates = TcpProxies()
         ports = self.instance.ports
         self._gated_kafka = any_free(1)[0]
-        self.gates: dict[str, Gate] = {
+        self.gates: dict[str, TcpProxy] = {
             "clickhouse": self._gates.make(ports["clickhouse"]),
             "kafka": self._gates.make(self._gated_kafka),
             "postgres": self._gates.make(ports["postgres"]),

@@ -25,7 +25,7 @@ LATE_DAYS = 70
 FORGETTABLE = 3
 ERASED_SHARE = 0.4
 TOO_LARGE_SHARE = 0.2  # of garbage
-FIRST_EVENT, EVENTS_A_SCHEDULE = 1_000_000_000, 1_000_000
+FIRST_EVENT, EVENTS_PER_SCHEDULE = 1_000_000_000, 1_000_000
 FIRST_YEAR, YEARS = 2006, 18
 LONG_DAYS = 6  # in one schedule of so many a day of 27 hours is among the days
 COLUMNS = (
@@ -89,7 +89,7 @@ def plan(seed: int, number: int, seconds: float) -> Plan:
         list(range(base, base + PROSTHESES)),
         list(range(base, base + CUSTOMERS)),
         zones=zones,
-        first_event=FIRST_EVENT + number * EVENTS_A_SCHEDULE,
+        first_event=FIRST_EVENT + number * EVENTS_PER_SCHEDULE,
     )
     for gateway in range(GATEWAYS):
         _Gateway(made, random.Random(f"gateway {seed} {gateway}"), gateway).run(seconds)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Producer
 
-from cli.dlq.letters import DeadLetter
+from cli.dlq.dead_letters import DeadLetter
 from cli.dlq.topic import DeadLetterTopic
 from schemas.keys import LOG_TOPIC, partition_of, prosthesis_key
 from schemas.topics import log_partitions
@@ -78,7 +78,7 @@ def test_a_replay_of_what_is_still_wrong_comes_back_and_a_purge_ends_it(site: Si
 
 def test_more_dead_letters_than_the_limit_end_the_processor(site: Site, tmp_path: Path) -> None:
     site.stop_processor()
-    bounded = ProcessorProcess(site.system.variables(PROCESSOR) | {"BIONICPRO_PROCESSOR__DEAD_LETTERS_A_MINUTE": str(LIMIT)}, tmp_path)
+    bounded = ProcessorProcess(site.system.variables(PROCESSOR) | {"BIONICPRO_PROCESSOR__DEAD_LETTERS_PER_MINUTE": str(LIMIT)}, tmp_path)
     try:
         bounded.start()
         send(site, LIMIT + 1)

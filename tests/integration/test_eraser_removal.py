@@ -36,7 +36,7 @@ def rule_of(days: tuple[int, int] = (10, 20), **changes: Any) -> ErasureRule:
 
 
 @dataclass
-class World:
+class Case:
     """A generation of its own; the eraser's and the migrator's view of it."""
 
     migrator: Client
@@ -99,7 +99,7 @@ class World:
 
 
 @pytest.fixture
-def world(clickhouse: ClickHouseEndpoint) -> Iterator[World]:
+def world(clickhouse: ClickHouseEndpoint) -> Iterator[Case]:
     account, number = clickhouse.accounts["migrator"], next(_numbers)
     migrator = Migrator(
         ClickHouseSettings(host=clickhouse.host, port=clickhouse.port, user=account.user, password=SecretStr(account.password))
@@ -109,12 +109,12 @@ def world(clickhouse: ClickHouseEndpoint) -> Iterator[World]:
     migrator.close()
     database = f"bionicpro_g{number}"
     with Client(**clickhouse.client("migrator")) as client, Client(**clickhouse.client("eraser"), database="bionicpro") as eraser:
-        yield World(client, Tables(eraser, "bionicpro"), database)
+        yield Case(client, Tables(eraser, "bionicpro"), database)
         client.execute(f"DROP DATABASE {database} SYNC")
         client.execute("INSERT INTO bionicpro.generations (generation, state) VALUES", [(number, "retired")])
 
 
-def test_events_of_the_time_go_whatever_their_version_and_all_others_stay(world: World) -> None:
+def test_events_of_the_time_go_whatever_their_version_and_all_others_stay(world: Case) -> None:
     for day in (9, 10, 19, 20):
         world.event(day, day)
     world.event(15, 15, prosthesis="8")
@@ -122,7 +122,7 @@ def test_events_of_the_time_go_whatever_their_version_and_all_others_stay(world:
     assert world.events() == [("7", 9, 9, 1), ("7", 20, 20, 1), ("8", 15, 15, 1)]
 
 
-def test_an_event_that_had_moved_there_leaves_no_former_version_to_come_to_light(world: World) -> None:
+def test_an_event_that_had_moved_there_leaves_no_former_version_to_come_to_light(world: Case) -> None:
     world.event(1, 30, lsn=1)
     world.event(1, 15, lsn=2)
     world.event(2, 15, lsn=1)
@@ -131,7 +131,7 @@ def test_an_event_that_had_moved_there_leaves_no_former_version_to_come_to_light
     assert world.events() == [("7", 2, 30, 2)]
 
 
-def test_reports_from_before_the_command_go_and_those_made_under_the_rule_stay(world: World) -> None:
+def test_reports_from_before_the_command_go_and_those_made_under_the_rule_stay(world: Case) -> None:
     for day, version in ((25, 50), (25, 99), (25, 100), (26, 99), (26, 120)):
         world.report(ME, day, version)
     world.report(OTHER, 15, 50)
@@ -141,7 +141,7 @@ def test_reports_from_before_the_command_go_and_those_made_under_the_rule_stay(w
     assert world.states() == [(ME, 15, 51), (ME, 25, 101), (ME, 26, 121), (OTHER, 15, 51)]
 
 
-def test_a_tombstone_hides_what_a_zombie_may_write_until_the_last_look(world: World) -> None:
+def test_a_tombstone_hides_what_a_zombie_may_write_until_the_last_look(world: Case) -> None:
     world.report(ME, 12, 60)
     world.report(ME, 12, 100, deleted=True)
     world.remove(rule_of())
@@ -151,7 +151,7 @@ def test_a_tombstone_hides_what_a_zombie_may_write_until_the_last_look(world: Wo
     assert (world.reports(), world.states()) == ([], [])
 
 
-def test_a_day_that_may_still_get_events_keeps_its_empty_report_where_the_customer_stays(world: World) -> None:
+def test_a_day_that_may_still_get_events_keeps_its_empty_report_where_the_customer_stays(world: Case) -> None:
     world.report(ME, 19, 100, deleted=True)
     world.report(ME, 17, 100, deleted=True)
     world.remove(rule_of(), final=True)
@@ -160,7 +160,7 @@ def test_a_day_that_may_still_get_events_keeps_its_empty_report_where_the_custom
     assert (world.reports(), world.states()) == ([], [])
 
 
-def test_a_row_below_a_tombstone_is_never_left_without_it(world: World) -> None:
+def test_a_row_below_a_tombstone_is_never_left_without_it(world: Case) -> None:
     """A live row of the rule's own time, deleted at the source later: the tombstone alone must not go."""
     world.report(ME, 12, 110)
     world.report(ME, 12, 130, deleted=True)
@@ -168,7 +168,7 @@ def test_a_row_below_a_tombstone_is_never_left_without_it(world: World) -> None:
     assert (world.reports(), world.states()) == ([], [])
 
 
-def test_superseded_documents_that_name_the_user_go_and_the_one_in_force_stays(world: World) -> None:
+def test_superseded_documents_that_name_the_user_go_and_the_one_in_force_stays(world: Case) -> None:
     named = f'{{"intervals":[{{"user_id":"{ME}"}}]}}'
     for offset in (1, 2):
         world.document(offset, named)
@@ -178,14 +178,14 @@ def test_superseded_documents_that_name_the_user_go_and_the_one_in_force_stays(w
     assert world.documents() == [3, 4]
 
 
-def test_tables_that_nobody_works_on_lose_every_document_and_row_of_who_is_gone(world: World) -> None:
+def test_tables_that_nobody_works_on_lose_every_document_and_row_of_who_is_gone(world: Case) -> None:
     world.document(4, f'{{"intervals":[{{"user_id":"{ME}"}}]}}')
     world.report(ME, 12, 1_000)
     world.remove(rule_of(customer_gone=True), world.generation(State.RETIRED, "an older log"))
     assert (world.documents(), world.reports(), world.states()) == ([], [], [])
 
 
-def test_what_is_left_of_a_former_user_id_goes_with_the_prosthesis_and_what_is_another_customers_by_now_stays(world: World) -> None:
+def test_what_is_left_of_a_former_user_id_goes_with_the_prosthesis_and_what_is_another_customers_by_now_stays(world: Case) -> None:
     rule = rule_of(customer_gone=True, former_subjects=(subject_of(OTHER),))
     for user in (ME, OTHER):
         world.report(user, 12, 60, deleted=True)
@@ -197,7 +197,7 @@ def test_what_is_left_of_a_former_user_id_goes_with_the_prosthesis_and_what_is_a
     assert world.documents() == [2]
 
 
-def test_versions_of_another_log_are_not_taken_for_older_ones(world: World) -> None:
+def test_versions_of_another_log_are_not_taken_for_older_ones(world: Case) -> None:
     world.report(ME, 25, 3)
     world.remove(rule_of(), world.generation(topic_id="a newer log"))
     assert world.reports() == [(ME, 25, 3, 0)]

@@ -16,7 +16,7 @@ from reconciliation.verify import verify
 from schemas.erasure import subject_of
 from schemas.keys import CRM_TOPIC, LOG_TOPIC
 from schemas.mapping import SourceMapping
-from tests.support.erasure import FIRST, LAST, EraserProcess, Person, World, at, let_files_go
+from tests.support.erasure import FIRST, LAST, EraserProcess, ErasureCase, Person, at, let_files_go
 from tests.support.operator import Operator
 from tests.support.processor import GROUP, Positions, ProcessorProcess, real_processor, until
 from tests.support.system import System
@@ -28,7 +28,7 @@ LIMIT_S = 90.0
 class Erased:
     """*gone* was deleted in the CRM, *asked* by the operator's command; *other* owned *shared* after *gone* did."""
 
-    world: World
+    world: ErasureCase
     gone: Person
     asked: Person
     other: Person
@@ -65,8 +65,8 @@ def eraser(pipe: System, tmp_path_factory: pytest.TempPathFactory) -> Iterator[E
 
 
 @pytest.fixture(scope="module")
-def world(pipe: System) -> Iterator[World]:
-    made = World(pipe)
+def world(pipe: System) -> Iterator[ErasureCase]:
+    made = ErasureCase(pipe)
     yield made
     made.close()
 
@@ -76,17 +76,17 @@ def operator(pipe: System) -> Operator:
     return Operator(pipe.variables("operator"))
 
 
-def all_equal(world: World) -> None:
+def all_equal(world: ErasureCase) -> None:
     result = verify(world.settings(), FIRST, LAST)
     assert result.ok, result.as_json()
 
 
-def erasure_of(world: World, person: Person) -> Erasure | None:
+def erasure_of(world: ErasureCase, person: Person) -> Erasure | None:
     mine = [e for e in Records(world.clickhouse, "bionicpro").erasures() if e.parts[0].subject == subject_of(person.user_id)]
     return mine[-1] if mine else None
 
 
-def wait_for_receipt(world: World, person: Person) -> Erasure:
+def wait_for_receipt(world: ErasureCase, person: Person) -> Erasure:
     until(lambda: (found := erasure_of(world, person)) is not None and found.is_finished, "the erasure has its receipt", LIMIT_S)
     found = erasure_of(world, person)
     assert found is not None
@@ -94,7 +94,7 @@ def wait_for_receipt(world: World, person: Person) -> Erasure:
 
 
 @pytest.fixture(scope="module")
-def erased(world: World, processor: ProcessorProcess, eraser: EraserProcess, operator: Operator) -> Iterator[Erased]:
+def erased(world: ErasureCase, processor: ProcessorProcess, eraser: EraserProcess, operator: Operator) -> Iterator[Erased]:
     """Two people with data, one prosthesis handed on; then one is deleted in the CRM and the other erased by command, the eraser killed in between."""
     gone, asked, other = world.person(), world.person(), world.person()
     shared, own, third = world.prosthesis(), world.prosthesis(), world.prosthesis()
@@ -148,7 +148,7 @@ def test_who_owned_the_same_prosthesis_later_keeps_every_report(erased: Erased) 
     assert erased.world.live_reports(erased.other) == erased.others_reports
 
 
-def test_nothing_is_left_of_who_was_named_by_mistake_and_nothing_is_taken_from_who_was_meant(erased: Erased, world: World) -> None:
+def test_nothing_is_left_of_who_was_named_by_mistake_and_nothing_is_taken_from_who_was_meant(erased: Erased, world: ErasureCase) -> None:
     mistaken, meant, prosthesis = world.person(), world.person(), world.prosthesis()
     world.contract(mistaken, prosthesis, 0)
     world.send(prosthesis, range(3))
@@ -164,7 +164,7 @@ def test_nothing_is_left_of_who_was_named_by_mistake_and_nothing_is_taken_from_w
     assert len(before) == 3
 
 
-def test_what_was_made_under_a_former_user_id_goes_with_the_customer(erased: Erased, world: World) -> None:
+def test_what_was_made_under_a_former_user_id_goes_with_the_customer(erased: Erased, world: ErasureCase) -> None:
     former, prosthesis = world.person(), world.prosthesis()
     world.contract(former, prosthesis, 0)
     world.send(prosthesis, range(3))

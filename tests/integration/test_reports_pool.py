@@ -10,13 +10,13 @@ from pydantic import SecretStr
 from reports_api.pool import ClickHousePool, StoreUnavailableError
 from service_kit.settings import ClickHouseSettings
 from tests.support.reports_world import Mart
-from tests.support.tcp_gate import Gate
+from tests.support.tcp_proxy import TcpProxy
 
 pytest_plugins = ["tests.support.reports_fixtures"]
 
 
 @pytest.fixture
-def gated(mart: Mart, clickhouse_gate: Gate) -> ClickHouseSettings:
+def gated(mart: Mart, clickhouse_gate: TcpProxy) -> ClickHouseSettings:
     account = mart.endpoint.accounts["reader"]
     return ClickHouseSettings(host=mart.endpoint.host, port=clickhouse_gate.port, user=account.user, password=SecretStr(account.password))
 
@@ -29,7 +29,9 @@ async def test_a_query_that_is_too_slow_does_not_make_the_server_count_as_away(g
     await pool.close()
 
 
-async def test_giving_up_at_any_moment_of_a_connections_life_is_the_same_answer(gated: ClickHouseSettings, clickhouse_gate: Gate) -> None:
+async def test_giving_up_at_any_moment_of_a_connections_life_is_the_same_answer(
+    gated: ClickHouseSettings, clickhouse_gate: TcpProxy
+) -> None:
     """A thread that opens or closes its connection must not be disturbed by the deadline of the request that waits for it."""
     for number in range(60):
         if number % 20 == 10:

@@ -15,7 +15,7 @@ import pytest
 from service_kit.server_sent_events import events
 from service_kit.shares import Share
 from tests.support.reports_world import Issuer, Mart, Service, new_user, row, running, wait_for_answer
-from tests.support.tcp_gate import Gate
+from tests.support.tcp_proxy import TcpProxy
 
 pytest_plugins = ["tests.support.reports_fixtures"]
 
@@ -152,7 +152,7 @@ def test_a_stopping_service_says_so_and_stops(mart: Mart, issuer: Issuer) -> Non
             assert service.own(user, "/stream").status_code == 503
 
 
-def test_clickhouse_gone_is_a_503_with_retry_after_and_heals_by_itself(mart: Mart, issuer: Issuer, clickhouse_gate: Gate) -> None:
+def test_clickhouse_gone_is_a_503_with_retry_after_and_heals_by_itself(mart: Mart, issuer: Issuer, clickhouse_gate: TcpProxy) -> None:
     with running(mart, issuer, port=clickhouse_gate.port, query_deadline_s=2) as service:
         user = new_user()
         mart.put(row(user, TODAY))
@@ -169,7 +169,7 @@ def test_clickhouse_gone_is_a_503_with_retry_after_and_heals_by_itself(mart: Mar
         assert service.own(user, "/today").status_code == 200
 
 
-def test_a_silent_clickhouse_is_given_up_at_the_deadline(mart: Mart, issuer: Issuer, clickhouse_gate: Gate) -> None:
+def test_a_silent_clickhouse_is_given_up_at_the_deadline(mart: Mart, issuer: Issuer, clickhouse_gate: TcpProxy) -> None:
     with running(mart, issuer, port=clickhouse_gate.port, query_deadline_s=1, pool_size=2, pool_max_waiting=2) as service:
         user = new_user()
         assert service.own(user, "/today").status_code == 200
@@ -182,7 +182,7 @@ def test_a_silent_clickhouse_is_given_up_at_the_deadline(mart: Mart, issuer: Iss
         assert service.own(user, "/today").status_code == 200
 
 
-def test_an_open_stream_survives_an_outage_of_clickhouse(mart: Mart, issuer: Issuer, clickhouse_gate: Gate) -> None:
+def test_an_open_stream_survives_an_outage_of_clickhouse(mart: Mart, issuer: Issuer, clickhouse_gate: TcpProxy) -> None:
     with running(mart, issuer, port=clickhouse_gate.port, query_deadline_s=1) as service:
         user = new_user()
         mart.put(row(user, TODAY, version=1))

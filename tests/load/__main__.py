@@ -21,8 +21,8 @@ from service_kit.percentiles import percentile
 from service_kit.percentiles import told as percentiles
 from tests.load.crowd import Plan, Site, Tally, run
 from tests.load.people import enrol
+from tests.support.bff_case import CLIENT_SECRET, Realm, make_realm
 from tests.support.bff_servers import free_port
-from tests.support.bff_world import CLIENT_SECRET, Realm, make_realm
 from tests.support.reports_world import Mart
 from tests.support.system import LocalBackend, System
 

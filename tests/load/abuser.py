@@ -18,7 +18,7 @@ from tests.support.bff_browser import Browser
 
 EXPORT = "/reports/export.pdf"
 WAVE = 100
-REQUESTS_A_SECOND = 18
+REQUESTS_PER_SECOND = 18
 """Below the 1,200 a minute of a person: no rate limit stops the abuser."""
 NO_ANSWER = 0
 
@@ -61,7 +61,7 @@ async def abuse(order: Order) -> Counter[int]:
             began = time.monotonic()
             answers = await asyncio.gather(*(browser.api(EXPORT) for _ in range(WAVE)), return_exceptions=True)
             statuses.update(answer.status_code if isinstance(answer, httpx.Response) else NO_ANSWER for answer in answers)
-            await asyncio.sleep(max(0.0, WAVE / REQUESTS_A_SECOND - (time.monotonic() - began)))
+            await asyncio.sleep(max(0.0, WAVE / REQUESTS_PER_SECOND - (time.monotonic() - began)))
     return statuses
 
 

@@ -19,7 +19,7 @@ from tests.load import abuser as abuser_process
 from tests.load.abuser import Order
 from tests.load.people import Person, fault_of, in_mart, rows_of
 from tests.support.bff_browser import Browser
-from tests.support.bff_world import Realm
+from tests.support.bff_case import Realm
 from tests.support.endpoints import RedisEndpoint
 from tests.support.reports_world import Mart
 

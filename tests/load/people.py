@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from bff.demo_users import DemoUser, ensure_demo_users
 from schemas.mart import MartRow
-from tests.support.bff_world import Realm
+from tests.support.bff_case import Realm
 from tests.support.reports_world import Mart, row
 
 DAYS_BEFORE, DAYS_AFTER = 4, 1

@@ -93,7 +93,7 @@ class Line:
             lambda: 1,
             interval_s=0,
             store_deadline_s=1,
-            dead_letters_a_minute=10_000,
+            dead_letters_per_minute=10_000,
             sleep=lambda _: asyncio.sleep(0),
         )
 

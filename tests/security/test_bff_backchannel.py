@@ -11,10 +11,10 @@ import httpx
 
 from bff.id_tokens import LOGOUT_EVENT
 from tests.support.bff_browser import Browser
-from tests.support.bff_world import World
+from tests.support.bff_case import BffCase
 
 
-def claims(world: World, **changes: Any) -> dict[str, Any]:
+def claims(world: BffCase, **changes: Any) -> dict[str, Any]:
     """A right logout token's claims for the last session of anna, but for *changes*; None removes."""
     now = int(time.time())
     right = {
@@ -39,12 +39,12 @@ async def alive(browser: Browser) -> bool:
     return bool((await browser.api("/auth/session")).json()["authenticated"])
 
 
-def newest_sid(world: World) -> str:
+def newest_sid(world: BffCase) -> str:
     """Keycloak's session of the last login."""
     return str(world.realm.hands.claims_of(world.gate.id_tokens[-1])["sid"])
 
 
-async def test_an_administrators_logout_at_keycloak_ends_the_session_and_its_streams(world: World) -> None:
+async def test_an_administrators_logout_at_keycloak_ends_the_session_and_its_streams(world: BffCase) -> None:
     """The real Keycloak sends the real logout token."""
     world.start()
     async with await world.logged_in("sofia") as browser, world.browser() as other:
@@ -58,7 +58,7 @@ async def test_an_administrators_logout_at_keycloak_ends_the_session_and_its_str
         assert not await alive(browser)
 
 
-async def test_a_refused_logout_token_leaves_the_session_alive(world: World) -> None:
+async def test_a_refused_logout_token_leaves_the_session_alive(world: BffCase) -> None:
     """Case 18: unsigned, wrong algorithm, issuer, audience, no event, with nonce."""
     world.start()
     hands = world.realm.hands
@@ -95,7 +95,7 @@ async def test_a_refused_logout_token_leaves_the_session_alive(world: World) -> 
         assert await alive(browser)
 
 
-async def test_a_stolen_id_token_is_no_logout_token(world: World) -> None:
+async def test_a_stolen_id_token_is_no_logout_token(world: BffCase) -> None:
     """Case 18: signed by the realm and meant for us, but no logout token."""
     world.start()
     async with await world.logged_in() as browser:
@@ -103,7 +103,7 @@ async def test_a_stolen_id_token_is_no_logout_token(world: World) -> None:
         assert await alive(browser)
 
 
-async def test_a_logout_token_works_once(world: World) -> None:
+async def test_a_logout_token_works_once(world: BffCase) -> None:
     """Case 18: replayed after the person has logged in again."""
     world.start()
     async with await world.logged_in() as browser, world.browser() as stranger:
@@ -115,7 +115,7 @@ async def test_a_logout_token_works_once(world: World) -> None:
             assert await alive(again)
 
 
-async def test_a_logout_token_for_one_session_touches_no_other(world: World) -> None:
+async def test_a_logout_token_for_one_session_touches_no_other(world: BffCase) -> None:
     """Case 19: another session of the same person, and another person."""
     world.start()
     async with await world.logged_in("boris") as boris, await world.logged_in("anna") as first, await world.logged_in("anna") as second:
@@ -131,7 +131,7 @@ async def test_a_logout_token_for_one_session_touches_no_other(world: World) -> 
             assert [await alive(browser) for browser in (first, second, boris)] == [True, False, True]
 
 
-async def test_a_logout_token_for_a_person_ends_all_their_sessions_and_nobody_elses(world: World) -> None:
+async def test_a_logout_token_for_a_person_ends_all_their_sessions_and_nobody_elses(world: BffCase) -> None:
     """Case 19, by subject."""
     world.start()
     async with await world.logged_in("anna") as first, await world.logged_in("anna") as second, await world.logged_in("boris") as boris:
@@ -140,7 +140,7 @@ async def test_a_logout_token_for_a_person_ends_all_their_sessions_and_nobody_el
         assert [await alive(browser) for browser in (first, second, boris)] == [False, False, True]
 
 
-async def test_a_login_that_keycloak_ended_in_the_middle_gives_no_session(world: World) -> None:
+async def test_a_login_that_keycloak_ended_in_the_middle_gives_no_session(world: BffCase) -> None:
     """The logout token comes between the code's exchange and the session: it must not be lost."""
     world.start()
     # Keys are fetched through the gate that is held up below.

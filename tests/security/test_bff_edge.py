@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 from bff.rate_limits import counters_of
 from service_kit.shares import Share
 from tests.support.bff_browser import LoginRefusedError
-from tests.support.bff_world import Instance, World
+from tests.support.bff_case import BffCase, Instance
 from tests.support.raw_http import RawAnswer, exchange, exchanged, request
 from tests.support.waiting import eventually
 
@@ -24,11 +24,11 @@ CSRF = b"X-BionicPRO-CSRF: 1"
 BEHIND_A_PROXY = {"trusted_proxies": ("127.0.0.1",)}
 
 
-def host(world: World) -> str:
+def host(world: BffCase) -> str:
     return urlsplit(world.realm.page).netloc
 
 
-async def ask(world: World, instance: Instance, target: str, *lines: bytes, method: str = "GET", body: bytes = b"") -> RawAnswer:
+async def ask(world: BffCase, instance: Instance, target: str, *lines: bytes, method: str = "GET", body: bytes = b"") -> RawAnswer:
     return await exchange(instance.served.port, request(target, host(world), *lines, method=method, body=body))
 
 
@@ -49,7 +49,7 @@ def is_ours(answer: RawAnswer) -> bool:
 
 
 @pytest.mark.parametrize("before", [b"\xa0", b"\x85", b"\xe2\x80\x80", b'"', b"\xc2\xa0", b"\xef\xbb\xbf"])
-async def test_a_cookie_whose_name_only_looks_like_ours_is_not_ours(world: World, before: bytes) -> None:
+async def test_a_cookie_whose_name_only_looks_like_ours_is_not_ours(world: BffCase, before: bytes) -> None:
     """A sibling site may set such a name; the person who has it would act in the attacker's account."""
     instance = world.start()
     async with await world.logged_in("boris") as attacker:
@@ -62,7 +62,7 @@ async def test_a_cookie_whose_name_only_looks_like_ours_is_not_ours(world: World
     assert world.reports.requests == []
 
 
-async def test_two_cookies_of_our_name_are_refused_in_either_order(world: World) -> None:
+async def test_two_cookies_of_our_name_are_refused_in_either_order(world: BffCase) -> None:
     instance = world.start()
     async with await world.logged_in("anna") as anna, await world.logged_in("boris") as boris:
         for first, second in ((anna, boris), (boris, anna)):
@@ -76,7 +76,7 @@ async def test_two_cookies_of_our_name_are_refused_in_either_order(world: World)
     assert [asked["path"] for asked in world.reports.requests] == [f"/reports/{world.user('anna').user_id}"]
 
 
-async def test_whoever_was_given_too_many_cookies_has_a_way_out(world: World) -> None:
+async def test_whoever_was_given_too_many_cookies_has_a_way_out(world: BffCase) -> None:
     """A site of the same domain can set more cookies than we take; without it, its victim would never get in again."""
     instance = world.start()
     for size in (20_000, 70_000):
@@ -98,7 +98,7 @@ def nested_token() -> bytes:
     return b"logout_token=" + base64.urlsafe_b64encode(b"[" * 12_000).rstrip(b"=") + b".e30.AAAA"
 
 
-async def test_no_answer_leaves_without_headers_a_request_id_and_problem_details(world: World) -> None:
+async def test_no_answer_leaves_without_headers_a_request_id_and_problem_details(world: BffCase) -> None:
     instance = world.start()
     form = b"Content-Type: application/x-www-form-urlencoded"
     token = nested_token()
@@ -124,7 +124,7 @@ async def test_no_answer_leaves_without_headers_a_request_id_and_problem_details
     assert b"BrokenToken" not in asked[4][2].body
 
 
-async def test_what_nobody_foresaw_is_an_answer_of_ours_and_its_log_quotes_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_nobody_foresaw_is_an_answer_of_ours_and_its_log_quotes_nothing(world: BffCase, monkeypatch: pytest.MonkeyPatch) -> None:
     instance = world.start()
 
     def broken(_: object) -> None:
@@ -155,7 +155,7 @@ TOKEN_FAULTS = {
 
 
 @pytest.mark.parametrize("fault", sorted(TOKEN_FAULTS))
-async def test_a_faulty_answer_to_a_code_begins_no_session(world: World, fault: str) -> None:
+async def test_a_faulty_answer_to_a_code_begins_no_session(world: BffCase, fault: str) -> None:
     world.start()
     world.gate.tamper = lambda answer: answer | TOKEN_FAULTS[fault]
     async with world.browser() as browser:
@@ -167,7 +167,7 @@ async def test_a_faulty_answer_to_a_code_begins_no_session(world: World, fault: 
         assert browser.session_id is None
 
 
-async def test_a_faulty_answer_to_a_refresh_ends_no_session(world: World) -> None:
+async def test_a_faulty_answer_to_a_refresh_ends_no_session(world: BffCase) -> None:
     """The session lives on its tokens while they last, and is whole again when Keycloak's answers are."""
     world.start()
     async with await world.logged_in() as browser:
@@ -194,7 +194,7 @@ DOCUMENTS = {
 
 
 @pytest.mark.parametrize("fault", sorted(DOCUMENTS))
-async def test_a_faulty_discovery_document_sends_nobody_anywhere(world: World, fault: str) -> None:
+async def test_a_faulty_discovery_document_sends_nobody_anywhere(world: BffCase, fault: str) -> None:
     world.start()
     world.gate.instead["/openid-configuration"] = DOCUMENTS[fault].replace(b"%(issuer)s", world.realm.issuer.encode())
     async with world.browser() as browser:
@@ -205,7 +205,7 @@ async def test_a_faulty_discovery_document_sends_nobody_anywhere(world: World, f
 
 
 @pytest.mark.parametrize("document", [b"null", b"[]", b'{"keys": null}', b'{"keys": [1, null, {"kid": "\\ud800"}]}', b"[" * 100_000])
-async def test_a_faulty_key_set_begins_no_session(world: World, document: bytes) -> None:
+async def test_a_faulty_key_set_begins_no_session(world: BffCase, document: bytes) -> None:
     world.start()
     world.gate.instead["/certs"] = document
     async with world.browser() as browser:
@@ -219,7 +219,7 @@ async def test_a_faulty_key_set_begins_no_session(world: World, document: bytes)
 # Case 33: the forms of a request
 
 
-async def test_a_request_with_two_lengths_is_refused_and_nothing_after_it_is_read(world: World) -> None:
+async def test_a_request_with_two_lengths_is_refused_and_nothing_after_it_is_read(world: BffCase) -> None:
     """What one server on the way takes for a body, another may take for the next request (RFC 9112 6.1)."""
     instance = world.start()
     smuggled = f"GET /health/live HTTP/1.1\r\nHost: {host(world)}\r\n\r\n".encode()
@@ -231,7 +231,7 @@ async def test_a_request_with_two_lengths_is_refused_and_nothing_after_it_is_rea
         assert is_ours(answer)
 
 
-async def test_no_target_is_glued_to_the_sites_address(world: World) -> None:
+async def test_no_target_is_glued_to_the_sites_address(world: BffCase) -> None:
     instance = world.start()
     for target in ("@evil.example/", ".evil.example/", "http://evil.example/", "evil.example:443", "*"):
         line = request(target, "other.example", b"Sec-Fetch-Mode: navigate")
@@ -241,7 +241,7 @@ async def test_no_target_is_glued_to_the_sites_address(world: World) -> None:
         assert is_ours(answer)
 
 
-async def test_encoded_dots_lead_neither_past_the_host_check_nor_into_the_cache(world: World, tmp_path: Path) -> None:
+async def test_encoded_dots_lead_neither_past_the_host_check_nor_into_the_cache(world: BffCase, tmp_path: Path) -> None:
     (tmp_path / "assets").mkdir()
     for name in ("index.html", "assets/a.js", ".built-from"):
         (tmp_path / name).write_text(f"content of {name}")
@@ -271,7 +271,7 @@ async def test_encoded_dots_lead_neither_past_the_host_check_nor_into_the_cache(
 # Case 34: waits and connections
 
 
-async def test_a_request_that_does_not_come_ends_its_connection(world: World) -> None:
+async def test_a_request_that_does_not_come_ends_its_connection(world: BffCase) -> None:
     """Silent, trickling, or with a body that never ends."""
     instance = world.start(request_receipt_s=0.4)
     port = instance.served.port
@@ -300,7 +300,7 @@ def trickle(port: int) -> bytes:
     return b""
 
 
-async def test_an_answer_in_progress_outlives_the_deadline_of_requests(world: World) -> None:
+async def test_an_answer_in_progress_outlives_the_deadline_of_requests(world: BffCase) -> None:
     world.start(request_receipt_s=0.3)
     async with await world.logged_in() as browser:
         world.reports.delay_s = 1.0
@@ -317,7 +317,7 @@ def opened(port: int, count: int) -> list[socket.socket]:
     return [socket.create_connection(("127.0.0.1", port), timeout=10) for _ in range(count)]
 
 
-async def test_one_address_holds_a_bounded_number_of_connections(world: World) -> None:
+async def test_one_address_holds_a_bounded_number_of_connections(world: BffCase) -> None:
     instance = world.start(connections=Share(total=8, each=3))
     held = await asyncio.to_thread(opened, instance.served.port, 3)
     refused = await ask(world, instance, "/health/live")
@@ -334,7 +334,7 @@ async def test_one_address_holds_a_bounded_number_of_connections(world: World) -
     assert await free_again() == 200
 
 
-async def test_a_trusted_proxy_may_hold_every_connection(world: World) -> None:
+async def test_a_trusted_proxy_may_hold_every_connection(world: BffCase) -> None:
     instance = world.start(connections=Share(total=8, each=3), **BEHIND_A_PROXY)
     held = await asyncio.to_thread(opened, instance.served.port, 7)
     assert (await ask(world, instance, "/health/live")).status == 200
@@ -349,7 +349,7 @@ async def test_a_trusted_proxy_may_hold_every_connection(world: World) -> None:
 # Case 35: as whom a client is counted
 
 
-async def test_only_the_last_address_that_no_trusted_proxy_has_is_the_clients(world: World) -> None:
+async def test_only_the_last_address_that_no_trusted_proxy_has_is_the_clients(world: BffCase) -> None:
     instance = world.start(logins_per_minute=1, trusted_proxies=("127.0.0.1", "10.0.0.0/8"))
 
     async def login(*forwarded: str) -> int:
@@ -370,7 +370,7 @@ async def test_only_the_last_address_that_no_trusted_proxy_has_is_the_clients(wo
     assert await login("192.0.2.2") == 303
 
 
-async def test_a_foreign_page_can_not_use_up_its_viewers_logins(world: World) -> None:
+async def test_a_foreign_page_can_not_use_up_its_viewers_logins(world: BffCase) -> None:
     instance = world.start(logins_per_minute=2)
     image = (b"Sec-Fetch-Mode: no-cors", b"Sec-Fetch-Dest: image", b"Sec-Fetch-Site: cross-site")
     frame = (b"Sec-Fetch-Mode: navigate", b"Sec-Fetch-Dest: iframe", b"Sec-Fetch-Site: cross-site")
@@ -391,7 +391,7 @@ async def test_a_foreign_page_can_not_use_up_its_viewers_logins(world: World) ->
 # Case 36: no session without a recent password
 
 
-async def test_a_login_after_a_sessions_end_by_time_asks_for_the_password(world: World) -> None:
+async def test_a_login_after_a_sessions_end_by_time_asks_for_the_password(world: BffCase) -> None:
     """The page was closed, so nobody told Keycloak: its own session lives on and would let anybody at this computer in."""
     world.start(session_idle_s=12.0, clock_leeway_s=10.0)
     user = world.user("anna")
@@ -405,7 +405,7 @@ async def test_a_login_after_a_sessions_end_by_time_asks_for_the_password(world:
         assert (await browser.finish_login(again)).status_code == 303
 
 
-async def test_an_id_token_of_an_old_password_begins_no_session(world: World) -> None:
+async def test_an_id_token_of_an_old_password_begins_no_session(world: BffCase) -> None:
     """Whatever Keycloak makes of ``max_age``, the ID token's ``auth_time`` is looked at."""
     world.start()
     user = world.user("anna")
@@ -424,7 +424,7 @@ async def test_an_id_token_of_an_old_password_begins_no_session(world: World) ->
 # Case 37: shares
 
 
-async def test_one_persons_exports_and_calls_leave_the_others_theirs(world: World) -> None:
+async def test_one_persons_exports_and_calls_leave_the_others_theirs(world: BffCase) -> None:
     world.start(calls=Share(total=6, each=2, queued_each=2, queued_total=4), exports=Share(total=3, each=2), streams=Share(total=3, each=2))
     async with await world.logged_in("anna") as greedy, await world.logged_in("boris") as other:
         world.reports.delay_s = 2.0

@@ -11,15 +11,15 @@ from reports_api.app import create_app
 from service_kit.settings import KeycloakSettings
 from tests.load.crowd import Plan, Site, run
 from tests.load.people import enrol
+from tests.support.bff_case import BffCase
 from tests.support.bff_servers import Served
-from tests.support.bff_world import World
 from tests.support.reports_world import Mart, settings_for
 
 pytest_plugins = ["tests.support.reports_fixtures"]
 
 
 @pytest.fixture
-def site(mart: Mart, world: World) -> Iterator[Site]:
+def site(mart: Mart, world: BffCase) -> Iterator[Site]:
     """Two BFFs before one reports service and its mart."""
     keycloak = KeycloakSettings(base_url=world.realm.endpoint.base_url, public_url=world.realm.endpoint.public_url, realm=world.realm.name)
     reports = Served(create_app(settings_for(mart.endpoint, keycloak))).start()
@@ -28,7 +28,7 @@ def site(mart: Mart, world: World) -> Iterator[Site]:
     reports.stop()
 
 
-async def test_a_crowd_sees_its_own_reports_or_503_while_keycloak_is_away_and_nothing_is_left_of_it(world: World, site: Site) -> None:
+async def test_a_crowd_sees_its_own_reports_or_503_while_keycloak_is_away_and_nothing_is_left_of_it(world: BffCase, site: Site) -> None:
     # Tokens of 20 seconds; when Keycloak is away, all of them have ended, so that everybody wants a new one and cannot have it.
     world.gate.tamper = lambda answer: answer | {"expires_in": 20}
 

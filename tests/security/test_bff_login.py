@@ -14,7 +14,7 @@ from redis import Redis
 from bff.redis_client import PREFIX
 from bff.settings import BffSettings
 from tests.support.bff_browser import Browser
-from tests.support.bff_world import CLIENT_SECRET, Realm, World
+from tests.support.bff_case import CLIENT_SECRET, BffCase, Realm
 from tests.support.endpoints import RedisEndpoint
 
 
@@ -25,7 +25,7 @@ def changed(url: str, **parameters: str | None) -> str:
     return urlunsplit(parts._replace(query=urlencode({name: value for name, value in query.items() if value is not None})))
 
 
-async def callback_of(world: World, browser: Browser, login: str = "anna") -> str:
+async def callback_of(world: BffCase, browser: Browser, login: str = "anna") -> str:
     user = world.user(login)
     return await browser.authenticate(await browser.begin_login(), user.username, user.password)
 
@@ -34,7 +34,7 @@ async def is_logged_in(browser: Browser) -> bool:
     return bool((await browser.api("/auth/session")).json()["authenticated"])
 
 
-async def test_a_login_ends_at_the_page_that_was_asked_for_with_a_session(world: World) -> None:
+async def test_a_login_ends_at_the_page_that_was_asked_for_with_a_session(world: BffCase) -> None:
     world.start()
     async with world.browser() as browser:
         user = world.user("anna")
@@ -48,7 +48,7 @@ async def test_a_login_ends_at_the_page_that_was_asked_for_with_a_session(world:
 
 
 @pytest.mark.parametrize("change", [{"state": "A" * 43}, {"state": None}, {"state": ""}], ids=["foreign", "missing", "empty"])
-async def test_a_callback_without_this_logins_state_gives_no_session(world: World, change: dict[str, str | None]) -> None:
+async def test_a_callback_without_this_logins_state_gives_no_session(world: BffCase, change: dict[str, str | None]) -> None:
     """Case 1: foreign or missing state."""
     world.start()
     async with world.browser() as browser:
@@ -58,7 +58,7 @@ async def test_a_callback_without_this_logins_state_gives_no_session(world: Worl
         assert not await is_logged_in(browser)
 
 
-async def test_a_state_works_once(world: World) -> None:
+async def test_a_state_works_once(world: BffCase) -> None:
     """Case 1: replayed state, with a fresh code."""
     world.start()
     async with world.browser() as browser:
@@ -71,7 +71,7 @@ async def test_a_state_works_once(world: World) -> None:
         assert browser.session_id is None
 
 
-async def test_an_attackers_code_and_state_do_not_log_the_victim_in(world: World) -> None:
+async def test_an_attackers_code_and_state_do_not_log_the_victim_in(world: BffCase) -> None:
     """Case 2: the attacker's valid callback opened in the victim's browser, also while the victim is logging in."""
     world.start()
     async with world.browser() as attacker, world.browser() as victim:
@@ -84,7 +84,7 @@ async def test_an_attackers_code_and_state_do_not_log_the_victim_in(world: World
         assert (await attacker.finish_login(planted)).status_code == 303
 
 
-async def test_a_callback_cannot_be_replayed(world: World) -> None:
+async def test_a_callback_cannot_be_replayed(world: BffCase) -> None:
     """Case 3: the same address again, in the same browser."""
     world.start()
     async with world.browser() as browser:
@@ -96,7 +96,7 @@ async def test_a_callback_cannot_be_replayed(world: World) -> None:
         assert browser.session_id is None
 
 
-def forged(world: World, **changes: Any) -> Any:
+def forged(world: BffCase, **changes: Any) -> Any:
     """A change of the token answer: its ID token's claims, with *changes*, signed by a key that the realm publishes."""
 
     def tamper(answer: dict[str, Any]) -> dict[str, Any]:
@@ -106,7 +106,7 @@ def forged(world: World, **changes: Any) -> Any:
     return tamper
 
 
-async def test_a_token_signed_by_another_published_key_is_accepted(world: World) -> None:
+async def test_a_token_signed_by_another_published_key_is_accepted(world: BffCase) -> None:
     """The forgeries below fail for what they change, and not for how they are made."""
     world.start()
     world.gate.tamper = forged(world)
@@ -136,7 +136,7 @@ WRONG_CLAIMS: tuple[dict[str, Any], ...] = (
 )
 
 
-async def test_an_id_token_with_wrong_claims_gives_no_session(world: World) -> None:
+async def test_an_id_token_with_wrong_claims_gives_no_session(world: BffCase) -> None:
     """Cases 4 and 5: wrong nonce, issuer, audience, expiry, subject."""
     world.start()
     async with world.browser() as browser:
@@ -147,7 +147,7 @@ async def test_an_id_token_with_wrong_claims_gives_no_session(world: World) -> N
             assert browser.session_id is None, changes
 
 
-async def test_an_id_token_that_the_realm_did_not_sign_gives_no_session(world: World) -> None:
+async def test_an_id_token_that_the_realm_did_not_sign_gives_no_session(world: BffCase) -> None:
     """Case 6: alg=none, HS256 with the public key, a bad signature."""
     world.start()
     hands = world.realm.hands
@@ -161,7 +161,7 @@ async def test_an_id_token_that_the_realm_did_not_sign_gives_no_session(world: W
 
 
 @pytest.mark.parametrize("issuer", ["https://elsewhere.example/realms/bionicpro", None], ids=["another", "missing"])
-async def test_a_callback_from_another_issuer_is_refused(world: World, issuer: str | None) -> None:
+async def test_a_callback_from_another_issuer_is_refused(world: BffCase, issuer: str | None) -> None:
     """Case 7: the mix-up defence of RFC 9207."""
     world.start()
     async with world.browser() as browser:
@@ -169,7 +169,7 @@ async def test_a_callback_from_another_issuer_is_refused(world: World, issuer: s
         assert browser.session_id is None
 
 
-async def test_a_login_works_at_once_after_the_realms_keys_were_rotated(world: World) -> None:
+async def test_a_login_works_at_once_after_the_realms_keys_were_rotated(world: BffCase) -> None:
     """Case 8: key rotation."""
     world.start()
     await (await world.logged_in()).close()
@@ -180,7 +180,7 @@ async def test_a_login_works_at_once_after_the_realms_keys_were_rotated(world: W
         assert world.realm.newest_kid() == rotated
 
 
-async def test_a_flood_of_unknown_key_ids_fetches_the_keys_within_bounds(world: World) -> None:
+async def test_a_flood_of_unknown_key_ids_fetches_the_keys_within_bounds(world: BffCase) -> None:
     """Case 8: made-up key ids, sent to the one endpoint that takes tokens from strangers."""
     world.start(key_refetch_cooldown_s=3600.0)
     claims = {"iss": world.realm.issuer}
@@ -220,7 +220,7 @@ FOREIGN_ADDRESSES = (
 )
 
 
-async def test_a_login_never_leads_to_another_site(world: World) -> None:
+async def test_a_login_never_leads_to_another_site(world: BffCase) -> None:
     """Case 9: schemes, //, /\\, control characters, encodings, userinfo, unicode."""
     world.start()
     async with world.browser() as browser:
@@ -231,7 +231,7 @@ async def test_a_login_never_leads_to_another_site(world: World) -> None:
         assert (await browser.get("/auth/login?return_to=/a&return_to=//evil.example")).status_code == 400
 
 
-async def test_a_planted_session_id_is_replaced_at_login(world: World) -> None:
+async def test_a_planted_session_id_is_replaced_at_login(world: BffCase) -> None:
     """Case 10: a session id that was there before login is not the one after it, and opens nothing."""
     world.start()
     planted = "P" * 43
@@ -243,7 +243,7 @@ async def test_a_planted_session_id_is_replaced_at_login(world: World) -> None:
         assert not await is_logged_in(browser)
 
 
-async def test_a_second_login_ends_the_browsers_first_session(world: World) -> None:
+async def test_a_second_login_ends_the_browsers_first_session(world: BffCase) -> None:
     """Case 10: a browser has one session."""
     world.start()
     async with world.browser() as browser, world.browser() as thief:
@@ -254,7 +254,7 @@ async def test_a_second_login_ends_the_browsers_first_session(world: World) -> N
         assert not await is_logged_in(thief)
 
 
-async def test_a_login_hint_only_fills_in_the_name(world: World) -> None:
+async def test_a_login_hint_only_fills_in_the_name(world: BffCase) -> None:
     world.start()
     async with world.browser() as browser:
         hinted = await browser.get("/auth/login?login_hint=anna.b")
@@ -263,7 +263,7 @@ async def test_a_login_hint_only_fills_in_the_name(world: World) -> None:
         assert refused.status_code in (400, 422)
 
 
-async def test_several_tabs_can_log_in_at_once(world: World) -> None:
+async def test_several_tabs_can_log_in_at_once(world: BffCase) -> None:
     world.start()
     user = world.user("anna")
     async with world.browser() as browser:
@@ -273,7 +273,7 @@ async def test_several_tabs_can_log_in_at_once(world: World) -> None:
             assert response.headers.get("location") == f"/days/{number}"
 
 
-async def test_abandoned_logins_do_not_pile_up_in_the_browser(world: World) -> None:
+async def test_abandoned_logins_do_not_pile_up_in_the_browser(world: BffCase) -> None:
     world.start()
     async with world.browser() as browser:
         for _ in range(30):
@@ -281,7 +281,7 @@ async def test_abandoned_logins_do_not_pile_up_in_the_browser(world: World) -> N
         assert len(browser.cookies) <= 7
 
 
-async def test_the_cookies_of_a_plain_http_demo_have_every_attribute_that_it_allows(world: World) -> None:
+async def test_the_cookies_of_a_plain_http_demo_have_every_attribute_that_it_allows(world: BffCase) -> None:
     world.start()
     async with await world.logged_in() as browser:
         session = [header for header in browser.set_cookie_headers if header.startswith("bionicpro-session=")]
@@ -299,7 +299,7 @@ def attributes(header: str) -> set[str]:
     return {part.strip().lower() for part in header.split(";")[1:]}
 
 
-async def test_behind_tls_the_cookies_carry_the_host_prefix_and_responses_hsts(world: World) -> None:
+async def test_behind_tls_the_cookies_carry_the_host_prefix_and_responses_hsts(world: BffCase) -> None:
     instance = world.start(public_url="https://reports.example.org")
     async with Browser(instance.url, "https://reports.example.org") as browser:
         response = await browser.get("/auth/login")
@@ -311,7 +311,7 @@ async def test_behind_tls_the_cookies_carry_the_host_prefix_and_responses_hsts(w
 
 
 @pytest.mark.parametrize("before", ["many attempts", "none"])
-async def test_attempts_of_one_test_count_for_no_other(world: World, redis: RedisEndpoint, before: str) -> None:
+async def test_attempts_of_one_test_count_for_no_other(world: BffCase, redis: RedisEndpoint, before: str) -> None:
     """Tests share Redis and the address: a BFF with the usual limits must find no attempts of an earlier test."""
     limit = BffSettings.model_fields["logins_per_minute"].default
     world.start(logins_per_minute=limit)
@@ -323,7 +323,7 @@ async def test_attempts_of_one_test_count_for_no_other(world: World, redis: Redi
             client.incrby(counter, limit)
 
 
-async def test_logins_are_limited_for_an_address(world: World) -> None:
+async def test_logins_are_limited_for_an_address(world: BffCase) -> None:
     world.start(logins_per_minute=3, trusted_proxies=("127.0.0.1",))
     headers = {"x-forwarded-for": f"203.0.113.7, {time.time()}"}
     async with world.browser() as browser:
@@ -361,7 +361,7 @@ class TestTheRealm:
         assert answer.status_code == 400
         assert "location" not in answer.headers
 
-    async def test_access_tokens_are_for_the_reports_service_alone_and_short_lived(self, world: World) -> None:
+    async def test_access_tokens_are_for_the_reports_service_alone_and_short_lived(self, world: BffCase) -> None:
         world.start()
         async with await world.logged_in() as browser:
             await browser.api("/reports")
@@ -371,7 +371,7 @@ class TestTheRealm:
         assert claims["exp"] - claims["iat"] <= 300
         assert claims["realm_access"]["roles"] == ["wearer"]
 
-    async def test_passwords_cannot_be_guessed_for_long(self, world: World) -> None:
+    async def test_passwords_cannot_be_guessed_for_long(self, world: BffCase) -> None:
         user = world.user("boris")
         world.start()
         try:

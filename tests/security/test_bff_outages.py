@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from tests.support.bff_browser import TOKEN, Browser
+from tests.support.bff_case import BffCase
 from tests.support.bff_servers import Served, free_port
-from tests.support.bff_world import World
 from tests.support.waiting import eventually
 
 EXPIRING_S = 290.0
@@ -29,7 +29,7 @@ def is_unavailable(response: httpx.Response) -> bool:
     return not any(word in response.text for word in ("Traceback", "127.0.0.1", "redis", "Redis", "httpx"))
 
 
-async def test_keycloak_down_at_login_shows_a_page_and_recovers(world: World) -> None:
+async def test_keycloak_down_at_login_shows_a_page_and_recovers(world: BffCase) -> None:
     """Case 27: the browser is not sent to a server that does not answer."""
     world.start()
     async with world.browser() as browser:
@@ -47,7 +47,7 @@ async def test_keycloak_down_at_login_shows_a_page_and_recovers(world: World) ->
         assert (await browser.login(user.username, user.password)).status_code == 303
 
 
-async def test_keycloak_down_at_the_callback_shows_a_page_and_gives_no_session(world: World) -> None:
+async def test_keycloak_down_at_the_callback_shows_a_page_and_gives_no_session(world: BffCase) -> None:
     """Case 27."""
     world.start()
     user = world.user("anna")
@@ -60,7 +60,7 @@ async def test_keycloak_down_at_the_callback_shows_a_page_and_gives_no_session(w
         assert browser.session_id is None
 
 
-async def test_keycloak_down_at_refresh_uses_the_token_while_it_lasts_then_503_and_the_session_lives(world: World) -> None:
+async def test_keycloak_down_at_refresh_uses_the_token_while_it_lasts_then_503_and_the_session_lives(world: BffCase) -> None:
     """Case 27."""
     world.start()
     async with await world.logged_in() as browser:
@@ -74,7 +74,7 @@ async def test_keycloak_down_at_refresh_uses_the_token_while_it_lasts_then_503_a
         assert (await browser.api("/reports/today")).status_code == 200
 
 
-async def test_a_token_that_expires_on_the_way_while_keycloak_is_down_is_an_outage_and_no_failure(world: World) -> None:
+async def test_a_token_that_expires_on_the_way_while_keycloak_is_down_is_an_outage_and_no_failure(world: BffCase) -> None:
     """The last moments of a token are used while Keycloak is away; a slow way to the service can be too long for them."""
     world.start()
     async with await world.logged_in() as browser:
@@ -88,7 +88,7 @@ async def test_a_token_that_expires_on_the_way_while_keycloak_is_down_is_an_outa
         assert (await browser.api("/auth/session")).json()["authenticated"] is True
 
 
-async def test_a_keycloak_that_hangs_at_refresh_holds_nobody_beyond_the_deadline(world: World) -> None:
+async def test_a_keycloak_that_hangs_at_refresh_holds_nobody_beyond_the_deadline(world: BffCase) -> None:
     """Case 27: 10 requests wait for one refresh, and all are told within the deadline."""
     world.start(identity_deadline_s=3.0, request_deadline_s=9.0)
     async with await world.logged_in() as browser:
@@ -100,7 +100,7 @@ async def test_a_keycloak_that_hangs_at_refresh_holds_nobody_beyond_the_deadline
         assert (await browser.api("/reports/today")).status_code == 200
 
 
-async def test_keycloak_refusing_this_client_is_an_outage_and_not_the_persons_fault(world: World) -> None:
+async def test_keycloak_refusing_this_client_is_an_outage_and_not_the_persons_fault(world: BffCase) -> None:
     """A rotated client secret must not log everybody out."""
     world.start()
     async with await world.logged_in() as browser:
@@ -111,7 +111,7 @@ async def test_keycloak_refusing_this_client_is_an_outage_and_not_the_persons_fa
         assert (await browser.api("/reports/today")).status_code == 200
 
 
-async def test_logout_with_keycloak_down_ends_the_session_here_and_keycloaks_later(world: World) -> None:
+async def test_logout_with_keycloak_down_ends_the_session_here_and_keycloaks_later(world: BffCase) -> None:
     """Case 27."""
     world.start()
     user = world.user("boris")
@@ -127,7 +127,7 @@ async def test_logout_with_keycloak_down_ends_the_session_here_and_keycloaks_lat
 
 
 @pytest.mark.parametrize("fault", ["refused", "silent"])
-async def test_redis_down_answers_503_in_time_and_recovers_with_sessions_whole(world: World, fault: str) -> None:
+async def test_redis_down_answers_503_in_time_and_recovers_with_sessions_whole(world: BffCase, fault: str) -> None:
     """Case 27: Redis refuses connections, or accepts and says nothing."""
     world.start(redis_deadline_s=0.5)
     async with await world.logged_in() as browser:
@@ -154,7 +154,7 @@ async def test_redis_down_answers_503_in_time_and_recovers_with_sessions_whole(w
         assert (await browser.api("/reports")).status_code == 200
 
 
-async def test_live_streams_end_when_redis_cannot_say_that_their_session_lives(world: World) -> None:
+async def test_live_streams_end_when_redis_cannot_say_that_their_session_lives(world: BffCase) -> None:
     """A stream fails closed, after a while, so that a blink of Redis cuts nobody off."""
     world.start(redis_deadline_s=0.3)
     async with await world.logged_in() as browser:
@@ -172,7 +172,7 @@ async def test_live_streams_end_when_redis_cannot_say_that_their_session_lives(w
         assert (await browser.api("/auth/session")).json()["authenticated"] is True
 
 
-async def test_the_reports_service_down_or_failing_is_told_apart_from_the_persons_errors(world: World) -> None:
+async def test_the_reports_service_down_or_failing_is_told_apart_from_the_persons_errors(world: BffCase) -> None:
     """Case 27."""
     world.start(upstream_connect_s=0.5)
     async with await world.logged_in() as browser:
@@ -195,7 +195,7 @@ async def test_the_reports_service_down_or_failing_is_told_apart_from_the_person
         assert (await browser.api("/reports")).status_code == 200
 
 
-async def test_a_reports_service_that_hangs_holds_nobody_beyond_the_deadline(world: World) -> None:
+async def test_a_reports_service_that_hangs_holds_nobody_beyond_the_deadline(world: BffCase) -> None:
     """Case 27."""
     world.start(identity_deadline_s=0.5, request_deadline_s=1.0)
     async with await world.logged_in() as browser:
@@ -203,7 +203,7 @@ async def test_a_reports_service_that_hangs_holds_nobody_beyond_the_deadline(wor
         assert is_unavailable(await browser.api("/reports"))
 
 
-async def test_an_answer_that_breaks_off_never_looks_whole(world: World) -> None:
+async def test_an_answer_that_breaks_off_never_looks_whole(world: BffCase) -> None:
     """An export cut in the middle must fail in the browser, too."""
     app = Breaking()
     upstream = Served(app).start()
@@ -228,7 +228,7 @@ class Breaking:
             await send({"type": "http.response.body", "body": b"a,b\n1,2", "more_body": True})
 
 
-def environment(world: World, port: int, **changes: str) -> dict[str, str]:
+def environment(world: BffCase, port: int, **changes: str) -> dict[str, str]:
     settings = world.settings(port)
     own = settings.bff
     variables = {
@@ -244,7 +244,7 @@ def environment(world: World, port: int, **changes: str) -> dict[str, str]:
     return {"PATH": os.environ["PATH"]} | variables | changes
 
 
-async def test_an_issuer_that_is_not_the_configured_one_refuses_to_start(world: World) -> None:
+async def test_an_issuer_that_is_not_the_configured_one_refuses_to_start(world: BffCase) -> None:
     """Case 7: discovery speaks for another issuer."""
     port = free_port()
     variables = environment(world, port, BIONICPRO_KEYCLOAK__PUBLIC_URL="https://login.example.org")
@@ -254,7 +254,7 @@ async def test_an_issuer_that_is_not_the_configured_one_refuses_to_start(world: 
     assert "BIONICPRO_KEYCLOAK__PUBLIC_URL" in complaint
 
 
-async def test_the_process_starts_without_keycloak_and_redis_and_serves_when_they_come(world: World) -> None:
+async def test_the_process_starts_without_keycloak_and_redis_and_serves_when_they_come(world: BffCase) -> None:
     """Case 27: Keycloak down at start. The real process; its log holds no token, no code and no state (case 25)."""
     port = int(world.realm.page.rsplit(":", 1)[1])
     world.gate.server.stop()

@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from bff.redis_client import PREFIX
 from bff.sealing import new_identifier
 from tests.support.bff_browser import CSRF, TOKEN
-from tests.support.bff_world import World
+from tests.support.bff_case import BffCase
 from tests.support.waiting import eventually
 
 FOREIGN = (
@@ -29,7 +29,7 @@ FOREIGN = (
 CALLS = (("GET", "/reports"), ("GET", "/auth/session"), ("POST", "/auth/session"), ("POST", "/auth/logout"))
 
 
-async def test_a_call_that_does_not_come_from_the_page_is_refused(world: World) -> None:
+async def test_a_call_that_does_not_come_from_the_page_is_refused(world: BffCase) -> None:
     """Case 11: the API without the header, GET or POST, or from another origin."""
     world.start()
     async with await world.logged_in() as browser:
@@ -44,7 +44,7 @@ async def test_a_call_that_does_not_come_from_the_page_is_refused(world: World) 
     assert world.reports.requests == []
 
 
-async def test_a_foreign_preflight_gets_no_grant(world: World) -> None:
+async def test_a_foreign_preflight_gets_no_grant(world: BffCase) -> None:
     """Case 11: no CORS header, whoever asks."""
     world.start()
     headers = {
@@ -59,7 +59,7 @@ async def test_a_foreign_preflight_gets_no_grant(world: World) -> None:
             assert not [name for name in response.headers if name.startswith("access-control-")], path
 
 
-async def test_logout_by_a_link_or_a_foreign_form_is_refused_and_twice_is_no_error(world: World) -> None:
+async def test_logout_by_a_link_or_a_foreign_form_is_refused_and_twice_is_no_error(world: BffCase) -> None:
     """Case 12."""
     world.start()
     async with await world.logged_in() as browser:
@@ -74,7 +74,7 @@ async def test_logout_by_a_link_or_a_foreign_form_is_refused_and_twice_is_no_err
         assert (await browser.api("/auth/session")).json() == {"authenticated": False}
 
 
-async def test_logout_ends_keycloaks_session_too(world: World) -> None:
+async def test_logout_ends_keycloaks_session_too(world: BffCase) -> None:
     """Whoever logs out on a shared computer is asked for the password again."""
     world.start()
     user = world.user("anna")
@@ -87,7 +87,7 @@ async def test_logout_ends_keycloaks_session_too(world: World) -> None:
             await browser.authenticate(await browser.begin_login(), user.username, "not-the-password")
 
 
-async def test_a_copied_cookie_is_worth_nothing_after_logout(world: World) -> None:
+async def test_a_copied_cookie_is_worth_nothing_after_logout(world: BffCase) -> None:
     """Case 13."""
     world.start()
     async with await world.logged_in() as browser, world.browser() as thief:
@@ -100,7 +100,7 @@ async def test_a_copied_cookie_is_worth_nothing_after_logout(world: World) -> No
             assert refused.json()["login_url"] == "/auth/login"
 
 
-async def test_a_slow_request_does_not_revive_a_session_that_was_logged_out_meanwhile(world: World) -> None:
+async def test_a_slow_request_does_not_revive_a_session_that_was_logged_out_meanwhile(world: BffCase) -> None:
     """Case 14, with the refresh and the idle extension of the slow request still to come when the logout happens."""
     world.start()
     async with await world.logged_in() as browser, world.browser() as other_tab:
@@ -122,7 +122,7 @@ OF_BORIS = (
 )
 
 
-async def test_nobody_gets_anothers_reports_by_path_or_query(world: World) -> None:
+async def test_nobody_gets_anothers_reports_by_path_or_query(world: BffCase) -> None:
     """Case 21: refused and audited; the reports service is not even asked."""
     world.start()
     async with await world.logged_in("anna") as browser:
@@ -135,7 +135,7 @@ async def test_nobody_gets_anothers_reports_by_path_or_query(world: World) -> No
     assert world.reports.requests == []
 
 
-async def test_nobody_gets_anothers_reports_by_body_or_header(world: World) -> None:
+async def test_nobody_gets_anothers_reports_by_body_or_header(world: BffCase) -> None:
     """Cases 21 and 24: what a request says about identity, or about where it comes from, is not believed and not passed on."""
     world.start()
     boris = world.user("boris").user_id
@@ -164,7 +164,7 @@ async def test_nobody_gets_anothers_reports_by_body_or_header(world: World) -> N
     assert "cookie" not in asked["headers"]
 
 
-async def test_spoofed_forwarding_headers_do_not_change_where_a_login_returns(world: World) -> None:
+async def test_spoofed_forwarding_headers_do_not_change_where_a_login_returns(world: BffCase) -> None:
     """Case 24: the redirect address is the configured one."""
     world.start()
     async with world.browser() as browser:
@@ -175,7 +175,7 @@ async def test_spoofed_forwarding_headers_do_not_change_where_a_login_returns(wo
         assert "evil.example" not in response.headers["location"]
 
 
-async def test_another_host_name_is_not_served(world: World) -> None:
+async def test_another_host_name_is_not_served(world: BffCase) -> None:
     """Case 24: a page whose name was pointed at this address (DNS rebinding) gets nothing."""
     world.start()
     async with await world.logged_in() as browser:
@@ -185,7 +185,7 @@ async def test_another_host_name_is_not_served(world: World) -> None:
         assert navigation.headers["location"] == f"{world.realm.page}/days"
 
 
-async def test_support_reaches_anyones_reports_and_every_access_is_audited(world: World) -> None:
+async def test_support_reaches_anyones_reports_and_every_access_is_audited(world: BffCase) -> None:
     world.start()
     boris = world.user("boris").user_id
     async with await world.logged_in("sofia") as browser:
@@ -237,7 +237,7 @@ TARGETS = [
 
 
 @pytest.mark.parametrize("role", ["anna", "sofia"])
-async def test_no_target_leads_outside_the_allow_list(world: World, role: str) -> None:
+async def test_no_target_leads_outside_the_allow_list(world: BffCase, role: str) -> None:
     """Case 23: .., //host, %2f, %00, absolute forms, written onto the wire as they are."""
     instance = world.start()
     async with await world.logged_in(role) as browser:
@@ -260,7 +260,7 @@ def raw_status(port: int, target: str, page: str, cookies: dict[str, str]) -> in
     return int(answer.split(b" ", 2)[1])
 
 
-async def test_only_get_passes_to_the_reports_service(world: World) -> None:
+async def test_only_get_passes_to_the_reports_service(world: BffCase) -> None:
     """Case 23: methods."""
     world.start()
     async with await world.logged_in() as browser:
@@ -269,7 +269,7 @@ async def test_only_get_passes_to_the_reports_service(world: World) -> None:
     assert world.reports.requests == []
 
 
-async def test_only_harmless_headers_pass_in_either_direction(world: World) -> None:
+async def test_only_harmless_headers_pass_in_either_direction(world: BffCase) -> None:
     """Hop-by-hop headers and everything else that is not listed are dropped."""
     world.start()
     async with await world.logged_in() as browser:
@@ -284,7 +284,7 @@ async def test_only_harmless_headers_pass_in_either_direction(world: World) -> N
     assert not {"te", "x-debug", "upgrade", "cookie", "x-bionicpro-csrf"} & set(passed)
 
 
-async def test_every_response_carries_the_security_headers(world: World) -> None:
+async def test_every_response_carries_the_security_headers(world: BffCase) -> None:
     world.start()
     async with await world.logged_in() as browser:
         paths = (
@@ -311,7 +311,7 @@ async def test_every_response_carries_the_security_headers(world: World) -> None
             assert (await browser.api(path)).headers["cache-control"] == "no-store"
 
 
-async def test_no_token_appears_in_a_response_a_cookie_the_store_or_a_log(world: World, capfd: pytest.CaptureFixture[str]) -> None:
+async def test_no_token_appears_in_a_response_a_cookie_the_store_or_a_log(world: BffCase, capfd: pytest.CaptureFixture[str]) -> None:
     """Case 25: anything like ``eyJ``, and the session id in store and log."""
     world.start()
     with capture_logs() as records:
@@ -335,7 +335,7 @@ async def test_no_token_appears_in_a_response_a_cookie_the_store_or_a_log(world:
     assert "login_succeeded" in printed
 
 
-def stored(world: World) -> str:
+def stored(world: BffCase) -> str:
     """Everything that Redis holds, keys and values."""
     client = Redis.from_url(world.redis.url, decode_responses=True, protocol=2)
     parts: list[str] = []
@@ -348,7 +348,7 @@ def stored(world: World) -> str:
     return "\n".join(parts)
 
 
-async def test_two_users_interleaved_calls_never_mix(world: World) -> None:
+async def test_two_users_interleaved_calls_never_mix(world: BffCase) -> None:
     """Case 26: 1,000 calls of two users in random order, 20 at a time, over two instances, with refreshes in between."""
     first, second = world.start(), world.start()
     world.gate.tamper = lambda answer: answer | {"expires_in": 2}
@@ -371,7 +371,7 @@ async def test_two_users_interleaved_calls_never_mix(world: World) -> None:
         assert world.realm.hands.claims_of(asked["token"])["sub"] == asked["path"].split("/")[2]
 
 
-async def test_oversized_heads_bodies_and_queries_get_problem_details(world: World) -> None:
+async def test_oversized_heads_bodies_and_queries_get_problem_details(world: BffCase) -> None:
     """Case 29."""
     world.start()
     async with await world.logged_in() as browser:
@@ -387,7 +387,7 @@ async def test_oversized_heads_bodies_and_queries_get_problem_details(world: Wor
     assert world.reports.requests == []
 
 
-async def test_a_person_who_calls_too_often_is_told_to_wait_in_every_session_and_others_are_not(world: World) -> None:
+async def test_a_person_who_calls_too_often_is_told_to_wait_in_every_session_and_others_are_not(world: BffCase) -> None:
     world.start(requests_per_minute=5)
     async with await world.logged_in() as browser, await world.logged_in() as second, await world.logged_in("boris") as other:
         answers = [await browser.api("/reports/today") for _ in range(7)]
@@ -397,7 +397,7 @@ async def test_a_person_who_calls_too_often_is_told_to_wait_in_every_session_and
         assert int(answers[-1].headers["retry-after"]) >= 1
 
 
-async def test_invented_cookies_are_not_counted_in_the_store(world: World) -> None:
+async def test_invented_cookies_are_not_counted_in_the_store(world: BffCase) -> None:
     """A flood of them would fill it with counters."""
     world.start()
     counters = f"{PREFIX}:rate:requests:*"

@@ -7,7 +7,7 @@ from typing import Any
 
 from service_kit.shares import Share
 from tests.support.bff_browser import Browser
-from tests.support.bff_world import Realm, World
+from tests.support.bff_case import BffCase, Realm
 from tests.support.waiting import eventually
 
 EXPIRING_S = 290.0
@@ -16,7 +16,7 @@ EXPIRING_S = 290.0
 BACKGROUND = {"X-BionicPRO-Background": "1"}
 
 
-async def refreshes_of_20_parallel_requests(world: World) -> int:
+async def refreshes_of_20_parallel_requests(world: BffCase) -> int:
     first, second = world.start(), world.start()
     # Tokens of a minute: the clock is moved twice, and must not come too far from Keycloak's.
     world.gate.tamper = lambda answer: answer | {"expires_in": 60}
@@ -34,24 +34,24 @@ async def refreshes_of_20_parallel_requests(world: World) -> int:
     return grants
 
 
-async def test_20_parallel_requests_at_two_instances_refresh_once(world: World) -> None:
+async def test_20_parallel_requests_at_two_instances_refresh_once(world: BffCase) -> None:
     """Case 15."""
     assert await refreshes_of_20_parallel_requests(world) == 1
 
 
-async def test_20_parallel_requests_refresh_once_where_refresh_tokens_rotate(world: World, changed_realm: Realm) -> None:
+async def test_20_parallel_requests_refresh_once_where_refresh_tokens_rotate(world: BffCase, changed_realm: Realm) -> None:
     """Case 15, with rotation on: a second refresh with the same token would end the session at Keycloak."""
     changed_realm.configure(revokeRefreshToken=True, refreshTokenMaxReuse=0)
     assert await refreshes_of_20_parallel_requests(world) == 1
 
 
-async def test_a_refresh_slower_than_a_common_lock_happens_once_and_answers_all(world: World) -> None:
+async def test_a_refresh_slower_than_a_common_lock_happens_once_and_answers_all(world: BffCase) -> None:
     """Case 15: Keycloak takes 6 seconds, longer than the 5 that locks are often given."""
     world.gate.delay_s = 6.0
     assert await refreshes_of_20_parallel_requests(world) == 1
 
 
-async def test_a_request_that_gave_up_does_not_break_the_refresh_of_the_others(world: World) -> None:
+async def test_a_request_that_gave_up_does_not_break_the_refresh_of_the_others(world: BffCase) -> None:
     """A browser that goes away in the middle of a refresh leaves the session whole, also where refresh tokens rotate."""
     world.start()
     async with await world.logged_in() as browser:
@@ -64,7 +64,7 @@ async def test_a_request_that_gave_up_does_not_break_the_refresh_of_the_others(w
         assert world.gate.grants.count("refresh_token") == 1
 
 
-async def ended_at_the_next_refresh(world: World, browser: Browser) -> None:
+async def ended_at_the_next_refresh(world: BffCase, browser: Browser) -> None:
     world.clock.ahead_s += EXPIRING_S
     refused = await browser.api("/reports/today")
     assert refused.status_code == 401
@@ -73,7 +73,7 @@ async def ended_at_the_next_refresh(world: World, browser: Browser) -> None:
     assert (await browser.api("/auth/session")).json() == {"authenticated": False}
 
 
-async def test_a_session_ended_at_keycloak_ends_here_at_the_next_refresh(world: World) -> None:
+async def test_a_session_ended_at_keycloak_ends_here_at_the_next_refresh(world: BffCase) -> None:
     """Case 16: the refresh token is revoked, without a logout token reaching the BFF."""
     world.start(public_url=world.realm.page)
     async with await world.logged_in() as browser:
@@ -83,7 +83,7 @@ async def test_a_session_ended_at_keycloak_ends_here_at_the_next_refresh(world: 
         await ended_at_the_next_refresh(world, browser)
 
 
-async def test_a_disabled_users_session_ends_at_the_next_refresh(world: World, changed_realm: Realm) -> None:
+async def test_a_disabled_users_session_ends_at_the_next_refresh(world: BffCase, changed_realm: Realm) -> None:
     """Case 16."""
     world.start()
     async with await world.logged_in("boris") as browser:
@@ -91,7 +91,7 @@ async def test_a_disabled_users_session_ends_at_the_next_refresh(world: World, c
         await ended_at_the_next_refresh(world, browser)
 
 
-async def test_a_refresh_that_speaks_of_another_subject_kills_the_session(world: World) -> None:
+async def test_a_refresh_that_speaks_of_another_subject_kills_the_session(world: BffCase) -> None:
     """Case 17."""
     world.start()
 
@@ -104,7 +104,7 @@ async def test_a_refresh_that_speaks_of_another_subject_kills_the_session(world:
         await ended_at_the_next_refresh(world, browser)
 
 
-async def test_polling_and_streams_do_not_keep_a_session_alive(world: World) -> None:
+async def test_polling_and_streams_do_not_keep_a_session_alive(world: BffCase) -> None:
     """Case 20: idle expiry under polling and an open live stream."""
     world.start(session_idle_s=240.0)
     async with await world.logged_in() as browser, world.browser() as other:
@@ -127,7 +127,7 @@ async def test_polling_and_streams_do_not_keep_a_session_alive(world: World) -> 
     assert rest
 
 
-async def test_a_live_stream_is_closed_at_the_idle_end_with_a_word_to_the_page(world: World) -> None:
+async def test_a_live_stream_is_closed_at_the_idle_end_with_a_word_to_the_page(world: BffCase) -> None:
     """Case 20: nobody asks anything; the stream alone notices, and Keycloak's session is ended with ours."""
     world.start(session_idle_s=120.0)
     user = world.user("boris")
@@ -144,7 +144,7 @@ async def test_a_live_stream_is_closed_at_the_idle_end_with_a_word_to_the_page(w
     await eventually(lambda: world.reports.open_streams == 0)
 
 
-async def test_what_a_person_does_extends_the_session_up_to_its_absolute_end(world: World) -> None:
+async def test_what_a_person_does_extends_the_session_up_to_its_absolute_end(world: BffCase) -> None:
     """Case 20: absolute expiry."""
     world.start(session_idle_s=60.0, session_absolute_s=130.0)
     async with await world.logged_in() as browser:
@@ -157,7 +157,7 @@ async def test_what_a_person_does_extends_the_session_up_to_its_absolute_end(wor
         assert (await browser.api("/reports")).status_code == 401
 
 
-async def test_the_idle_end_moves_in_steps(world: World) -> None:
+async def test_the_idle_end_moves_in_steps(world: BffCase) -> None:
     """A page asks for several things at once: what would move the end by less than a sixtieth of the idle time is not written."""
     world.start(session_idle_s=600.0)
     async with await world.logged_in() as browser:
@@ -169,7 +169,7 @@ async def test_the_idle_end_moves_in_steps(world: World) -> None:
         assert ends[0] == ends[1] < ends[2]
 
 
-async def test_a_logout_at_one_instance_closes_the_streams_at_another(world: World) -> None:
+async def test_a_logout_at_one_instance_closes_the_streams_at_another(world: BffCase) -> None:
     """Case 20: ends by logout, seen through Redis."""
     first, second = world.start(), world.start()
     async with await world.logged_in(instance=first) as here, world.browser(second) as there:
@@ -182,7 +182,7 @@ async def test_a_logout_at_one_instance_closes_the_streams_at_another(world: Wor
         await stream.aclose()
 
 
-async def test_a_stream_does_not_outlive_the_access_token_that_opened_it(world: World) -> None:
+async def test_a_stream_does_not_outlive_the_access_token_that_opened_it(world: BffCase) -> None:
     """A disabled user's live view ends within the life of an access token, though the stream itself never refreshes one."""
     world.start()
     world.gate.tamper = lambda answer: answer | {"expires_in": 2}
@@ -196,7 +196,7 @@ async def test_a_stream_does_not_outlive_the_access_token_that_opened_it(world: 
     await eventually(lambda: world.reports.open_streams == 0)
 
 
-async def test_streams_are_bounded(world: World) -> None:
+async def test_streams_are_bounded(world: BffCase) -> None:
     world.start(streams=Share(total=10, each=2))
     async with await world.logged_in() as browser:
         streams = [await browser.stream("/reports/stream") for _ in range(3)]
@@ -210,7 +210,7 @@ async def test_streams_are_bounded(world: World) -> None:
         await again.aclose()
 
 
-async def test_a_user_has_a_bounded_number_of_sessions_and_the_oldest_goes(world: World) -> None:
+async def test_a_user_has_a_bounded_number_of_sessions_and_the_oldest_goes(world: BffCase) -> None:
     world.start(sessions_per_user=2)
     browsers = [await world.logged_in("sofia") for _ in range(3)]
     alive = [(await browser.api("/auth/session")).json()["authenticated"] for browser in browsers]

@@ -13,15 +13,15 @@ from structlog.testing import capture_logs
 from reports_api.app import create_app
 from service_kit.server_sent_events import events_async
 from service_kit.settings import KeycloakSettings
+from tests.support.bff_case import BffCase
 from tests.support.bff_servers import Served
-from tests.support.bff_world import World
 from tests.support.reports_world import Mart, MovableClock, owned, row, settings_for
 
 pytest_plugins = ["tests.support.reports_fixtures"]
 
 
 @pytest.fixture
-def reports_url(mart: Mart, world: World) -> Iterator[str]:
+def reports_url(mart: Mart, world: BffCase) -> Iterator[str]:
     """A reports service that trusts the world's realm."""
     keycloak = KeycloakSettings(base_url=world.realm.endpoint.base_url, public_url=world.realm.endpoint.public_url, realm=world.realm.name)
     served = Served(create_app(settings_for(mart.endpoint, keycloak), MovableClock())).start()
@@ -33,13 +33,13 @@ def today() -> date:
     return datetime.now(UTC).date()
 
 
-def fill(mart: Mart, world: World) -> None:
+def fill(mart: Mart, world: BffCase) -> None:
     for login, recognised in (("anna", 11), ("boris", 22)):
         mart.put(row(world.user(login).user_id, today(), customer_name=login, recognised_count=recognised))
     mart.progress(datetime.now(UTC))
 
 
-async def test_everybody_sees_their_own_report_and_nobody_elses(mart: Mart, world: World, reports_url: str) -> None:
+async def test_everybody_sees_their_own_report_and_nobody_elses(mart: Mart, world: BffCase, reports_url: str) -> None:
     """Cases 21 and 26 with the real service behind."""
     fill(mart, world)
     world.start(reports_url=reports_url)
@@ -60,7 +60,7 @@ async def test_everybody_sees_their_own_report_and_nobody_elses(mart: Mart, worl
             assert 400 <= refused.status_code < 500
 
 
-async def test_a_change_of_the_mart_reaches_the_page_through_the_stream(mart: Mart, world: World, reports_url: str) -> None:
+async def test_a_change_of_the_mart_reaches_the_page_through_the_stream(mart: Mart, world: BffCase, reports_url: str) -> None:
     fill(mart, world)
     world.start(reports_url=reports_url)
     async with await world.logged_in("anna") as browser:
@@ -76,7 +76,9 @@ async def test_a_change_of_the_mart_reaches_the_page_through_the_stream(mart: Ma
         assert body["user_id"] == world.user("anna").user_id
 
 
-async def test_the_service_takes_only_its_own_access_tokens_and_only_for_their_subject(mart: Mart, world: World, reports_url: str) -> None:
+async def test_the_service_takes_only_its_own_access_tokens_and_only_for_their_subject(
+    mart: Mart, world: BffCase, reports_url: str
+) -> None:
     """Cases 21 and 22, at the service itself, with tokens of the real Keycloak."""
     fill(mart, world)
     world.start()
@@ -99,7 +101,7 @@ async def test_the_service_takes_only_its_own_access_tokens_and_only_for_their_s
         assert [await status(anna, token) for token in refused] == [401] * 4
 
 
-async def test_support_finds_a_wearer_says_why_and_reads_their_reports(mart: Mart, world: World, reports_url: str) -> None:
+async def test_support_finds_a_wearer_says_why_and_reads_their_reports(mart: Mart, world: BffCase, reports_url: str) -> None:
     fill(mart, world)
     boris = world.user("boris").user_id
     mart.own("900016", owned(boris, datetime(2020, 1, 1, tzinfo=UTC), customer_name="Борис Ёлкин"))

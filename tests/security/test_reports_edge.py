@@ -18,7 +18,7 @@ from service_kit.shares import Share
 from tests.security.test_reports_cases import TODAY
 from tests.support.raw_http import RawAnswer, exchanged, request
 from tests.support.reports_world import Issuer, Mart, Service, new_user, row, running
-from tests.support.tcp_gate import Gate
+from tests.support.tcp_proxy import TcpProxy
 from tests.support.waiting import eventually
 
 pytest_plugins = ["tests.support.reports_fixtures"]
@@ -116,7 +116,7 @@ def test_the_process_that_makes_exports_is_started_again_when_it_has_ended(mart:
         assert service.own(user, "/export.pdf").status_code == 200
 
 
-async def test_one_callers_questions_wait_in_a_queue_of_their_own(mart: Mart, issuer: Issuer, clickhouse_gate: Gate) -> None:
+async def test_one_callers_questions_wait_in_a_queue_of_their_own(mart: Mart, issuer: Issuer, clickhouse_gate: TcpProxy) -> None:
     """With the mart at a standstill, one caller fills their own share and queue; others are in time, and nobody more is refused than that caller."""
     answers = Share(total=3, each=1, queued_each=2, queued_total=10)
     with running(mart, issuer, port=clickhouse_gate.port, answers=answers, query_deadline_s=20) as service:

@@ -18,8 +18,8 @@ from joserfc.jwk import OctKey, RSAKey
 from reports_api.app import create_app
 from service_kit import support_access
 from service_kit.settings import KeycloakSettings
+from tests.support.bff_case import Realm
 from tests.support.bff_servers import KeycloakGate, Served
-from tests.support.bff_world import Realm
 from tests.support.reports_world import Mart, row, settings_for
 
 pytest_plugins = ["tests.support.reports_fixtures"]
@@ -30,7 +30,7 @@ ABOVE_ALL = 10**12  # a version that no row of another test has
 
 
 @dataclass
-class World:
+class BffCase:
     """A service that trusts the test realm; ``gate`` stands between it and Keycloak."""
 
     realm: Realm
@@ -88,7 +88,7 @@ def make_client(realm: Realm, name: str, audience: str | None) -> None:
 
 
 @pytest.fixture(scope="module")
-def world(bff_realm: Realm, mart: Mart) -> Iterator[World]:
+def world(bff_realm: Realm, mart: Mart) -> Iterator[BffCase]:
     make_client(bff_realm, CLIENT, "reports-api")
     make_client(bff_realm, "elsewhere", "another-api")
     gate = KeycloakGate(bff_realm.endpoint.base_url)
@@ -97,19 +97,19 @@ def world(bff_realm: Realm, mart: Mart) -> Iterator[World]:
     served = Served(create_app(settings_for(mart.endpoint, keycloak))).start()
     for login in ("anna", "boris"):
         mart.put(row(bff_realm.users[login].user_id, TODAY, customer_name=f"secret of {login}", version=ABOVE_ALL))
-    yield World(bff_realm, gate, served.url, mart)
+    yield BffCase(bff_realm, gate, served.url, mart)
     served.stop()
     gate.server.stop()
 
 
-def test_keycloaks_access_token_opens_its_owners_reports(world: World) -> None:
+def test_keycloaks_access_token_opens_its_owners_reports(world: BffCase) -> None:
     answer = world.get(f"/reports/{world.user('anna')}/today", world.tokens("anna")["access_token"])
     assert answer.status_code == 200
     assert answer.json()["items"][0]["customer_name"] == "secret of anna"
 
 
 @pytest.mark.parametrize("rest", ["", "/today", "/summary", f"/hours/{TODAY}", "/stream", "/export.csv", "/export.pdf", "/nonsense"])
-def test_21_a_strangers_reports_an_unknown_user_and_an_unknown_address_look_the_same(world: World, rest: str) -> None:
+def test_21_a_strangers_reports_an_unknown_user_and_an_unknown_address_look_the_same(world: BffCase, rest: str) -> None:
     token = world.tokens("anna")["access_token"]
     answers = [world.get(f"/{base}/{user}{rest}", token) for base in ("reports", "users") for user in (world.user("boris"), "nobody")]
     bodies = [{name: value for name, value in answer.json().items() if name != "instance"} for answer in answers]
@@ -120,7 +120,7 @@ def test_21_a_strangers_reports_an_unknown_user_and_an_unknown_address_look_the_
     assert all("secret" not in answer.text for answer in answers)
 
 
-def test_21_a_refusal_is_audited_with_both_users_and_without_the_token(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+def test_21_a_refusal_is_audited_with_both_users_and_without_the_token(world: BffCase, capsys: pytest.CaptureFixture[str]) -> None:
     token = world.tokens("anna")["access_token"]
     world.get(f"/reports/{world.user('boris')}/today", token)
     lines = [line for line in capsys.readouterr().out.splitlines() if "access refused" in line]
@@ -130,19 +130,19 @@ def test_21_a_refusal_is_audited_with_both_users_and_without_the_token(world: Wo
     assert "eyJ" not in lines[0]
 
 
-def test_21_parameters_of_a_stranger_are_not_even_validated(world: World) -> None:
+def test_21_parameters_of_a_stranger_are_not_even_validated(world: BffCase) -> None:
     token = world.tokens("anna")["access_token"]
     assert world.get(f"/reports/{world.user('boris')}?from=nonsense&limit=0", token).status_code == 404
 
 
-def test_24_headers_do_not_say_who_someone_is(world: World) -> None:
+def test_24_headers_do_not_say_who_someone_is(world: BffCase) -> None:
     token = world.tokens("anna")["access_token"]
     spoofed = {"X-User-Id": world.user("boris"), "X-Forwarded-User": world.user("boris"), "X-Forwarded-For": "127.0.0.1"}
     assert world.get(f"/reports/{world.user('boris')}/today", token, **spoofed).status_code == 404
     assert world.get(f"/reports/{world.user('boris')}/today", None, **spoofed).status_code == 401
 
 
-def test_support_role_of_keycloak_opens_users_but_not_their_own_path(world: World) -> None:
+def test_support_role_of_keycloak_opens_users_but_not_their_own_path(world: BffCase) -> None:
     token = world.tokens("sofia")["access_token"]
     assert (
         world.get(f"/users/{world.user('anna')}/today", token, **support_access.reason("a test looks")).json()["items"][0]["customer_name"]
@@ -158,7 +158,7 @@ def assert_unauthorized(answer: httpx.Response) -> None:
     assert "eyJ" not in answer.text
 
 
-def test_22_no_token_is_401(world: World) -> None:
+def test_22_no_token_is_401(world: BffCase) -> None:
     path = f"/reports/{world.user('anna')}/today"
     assert_unauthorized(world.get(path, None))
     assert_unauthorized(world.get(path, None, Authorization="Bearer"))
@@ -167,22 +167,22 @@ def test_22_no_token_is_401(world: World) -> None:
 
 
 @pytest.mark.parametrize("kind", ["id_token", "refresh_token"])
-def test_22_other_tokens_of_the_same_login_are_401(world: World, kind: str) -> None:
+def test_22_other_tokens_of_the_same_login_are_401(world: BffCase, kind: str) -> None:
     assert_unauthorized(world.get(f"/reports/{world.user('anna')}/today", world.tokens("anna")[kind]))
 
 
-def test_22_an_id_token_is_401_even_with_our_audience(world: World) -> None:
+def test_22_an_id_token_is_401_even_with_our_audience(world: BffCase) -> None:
     claims = claims_of(world.tokens("anna")["id_token"]) | {"aud": ["reports-api"]}
     assert_unauthorized(world.get(f"/reports/{world.user('anna')}/today", world.realm.hands.sign(claims)))
 
 
-def test_22_an_access_token_for_another_audience_is_401(world: World) -> None:
+def test_22_an_access_token_for_another_audience_is_401(world: BffCase) -> None:
     token = world.tokens("anna", client="elsewhere")["access_token"]
     assert "another-api" in claims_of(token)["aud"]
     assert_unauthorized(world.get(f"/reports/{world.user('anna')}/today", token))
 
 
-def test_22_another_realms_token_is_401(world: World) -> None:
+def test_22_another_realms_token_is_401(world: BffCase) -> None:
     account = world.realm.endpoint.admin
     form = {"grant_type": "password", "client_id": "admin-cli", "username": account.user, "password": account.password}
     master = httpx.post(
@@ -191,7 +191,7 @@ def test_22_another_realms_token_is_401(world: World) -> None:
     assert_unauthorized(world.get(f"/reports/{world.user('anna')}/today", master))
 
 
-def test_a_forged_token_that_changes_nothing_is_taken_so_the_refusals_below_mean_something(world: World) -> None:
+def test_a_forged_token_that_changes_nothing_is_taken_so_the_refusals_below_mean_something(world: BffCase) -> None:
     assert world.get(f"/reports/{world.user('anna')}/today", world.forged("anna")).status_code == 200
 
 
@@ -218,14 +218,14 @@ def test_a_forged_token_that_changes_nothing_is_taken_so_the_refusals_below_mean
     ],
     ids=str,
 )
-def test_22_a_rightly_signed_token_with_one_wrong_claim_is_401(world: World, changes: dict[str, Any]) -> None:
+def test_22_a_rightly_signed_token_with_one_wrong_claim_is_401(world: BffCase, changes: dict[str, Any]) -> None:
     """Times are seconds from now."""
     now = int(time.time())
     changes = {name: now + value if type(value) is int else value for name, value in changes.items()}
     assert_unauthorized(world.get(f"/reports/{world.user('anna')}/today", world.forged("anna", **changes)))
 
 
-def test_6_unsigned_symmetric_and_foreign_signatures_are_401(world: World) -> None:
+def test_6_unsigned_symmetric_and_foreign_signatures_are_401(world: BffCase) -> None:
     path, token = f"/reports/{world.user('anna')}/today", world.tokens("anna")["access_token"]
     claims, kid = claims_of(token), world.realm.hands.kid
     none_head = base64.urlsafe_b64encode(json.dumps({"alg": "none", "kid": kid}).encode()).decode().rstrip("=")
@@ -245,7 +245,7 @@ def test_6_unsigned_symmetric_and_foreign_signatures_are_401(world: World) -> No
         assert_unauthorized(world.get(path, attempt))
 
 
-def test_8_a_flood_of_unknown_key_ids_costs_a_bounded_number_of_fetches(world: World) -> None:
+def test_8_a_flood_of_unknown_key_ids_costs_a_bounded_number_of_fetches(world: BffCase) -> None:
     path, token = f"/reports/{world.user('anna')}/today", world.tokens("anna")["access_token"]
     world.get(path, token)
     began, before = time.monotonic(), world.gate.key_fetches
@@ -256,7 +256,7 @@ def test_8_a_flood_of_unknown_key_ids_costs_a_bounded_number_of_fetches(world: W
     assert world.get(path, token).status_code == 200
 
 
-def test_8_a_key_that_the_realm_adds_is_taken_without_a_restart(world: World) -> None:
+def test_8_a_key_that_the_realm_adds_is_taken_without_a_restart(world: BffCase) -> None:
     path = f"/reports/{world.user('anna')}/today"
     component = {
         "name": "fresh",
@@ -280,7 +280,7 @@ def test_8_a_key_that_the_realm_adds_is_taken_without_a_restart(world: World) ->
     assert world.get(path, old).status_code == 200
 
 
-def test_27_keycloak_down_does_not_matter_while_keys_are_known_and_at_start_is_a_503_that_heals(world: World) -> None:
+def test_27_keycloak_down_does_not_matter_while_keys_are_known_and_at_start_is_a_503_that_heals(world: BffCase) -> None:
     path, token = f"/reports/{world.user('anna')}/today", world.tokens("anna")["access_token"]
     assert world.get(path, token).status_code == 200
     world.gate.status = 503
@@ -288,7 +288,7 @@ def test_27_keycloak_down_does_not_matter_while_keys_are_known_and_at_start_is_a
     fresh = Served(create_app(settings_for(world.mart.endpoint, keycloak))).start()
     try:
         assert world.get(path, token).status_code == 200
-        late = World(world.realm, world.gate, fresh.url, world.mart)
+        late = BffCase(world.realm, world.gate, fresh.url, world.mart)
         answer = late.get(path, token)
         assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
         assert int(answer.headers["retry-after"]) >= 1

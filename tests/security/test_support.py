@@ -13,7 +13,7 @@ from clickhouse_driver import Client, errors
 from structlog.testing import capture_logs
 
 from tests.support.bff_browser import Browser
-from tests.support.bff_world import World
+from tests.support.bff_case import BffCase
 from tests.support.reports_world import Issuer, Mart, Service, new_user, owned, running
 
 pytest_plugins = ["tests.support.reports_fixtures"]
@@ -155,7 +155,7 @@ SEARCH = {"json": {"text": "anna"}}
 REASON = {"json": {"reason": "she calls"}}
 
 
-async def test_at_the_door_nobody_but_support_searches_or_visits(world: World) -> None:
+async def test_at_the_door_nobody_but_support_searches_or_visits(world: BffCase) -> None:
     world.start()
     boris = world.user("boris").user_id
     async with world.browser() as stranger:
@@ -167,7 +167,7 @@ async def test_at_the_door_nobody_but_support_searches_or_visits(world: World) -
     assert world.reports.requests == []
 
 
-async def test_a_foreign_page_can_neither_search_nor_begin_a_visit(world: World) -> None:
+async def test_a_foreign_page_can_neither_search_nor_begin_a_visit(world: BffCase) -> None:
     world.start()
     boris = world.user("boris").user_id
     async with await world.logged_in("sofia") as browser:
@@ -182,7 +182,7 @@ async def test_a_foreign_page_can_neither_search_nor_begin_a_visit(world: World)
 @pytest.mark.parametrize(
     "body", [{}, {"text": "ab"}, {"text": "a b c"}, {"text": "x" * 65}, {"text": 5}, {"text": "anna", "user_id": "x"}, []]
 )
-async def test_a_wrong_search_is_refused_at_the_door(world: World, body: Any) -> None:
+async def test_a_wrong_search_is_refused_at_the_door(world: BffCase, body: Any) -> None:
     world.start()
     async with await world.logged_in("sofia") as browser:
         assert (await browser.api("/users/search", "POST", json=body)).status_code == 422
@@ -191,7 +191,7 @@ async def test_a_wrong_search_is_refused_at_the_door(world: World, body: Any) ->
     assert world.reports.requests == []
 
 
-async def test_what_is_looked_for_stands_in_no_address_and_in_no_record_of_the_door(world: World) -> None:
+async def test_what_is_looked_for_stands_in_no_address_and_in_no_record_of_the_door(world: BffCase) -> None:
     world.start()
     async with await world.logged_in("sofia") as browser:
         with capture_logs() as records:
@@ -203,7 +203,7 @@ async def test_what_is_looked_for_stands_in_no_address_and_in_no_record_of_the_d
     assert [record["subject"] for record in records if record["event"] == "support_search"] == [world.user("sofia").user_id]
 
 
-async def test_a_visit_is_of_one_session_and_of_one_wearer_and_ends_by_itself(world: World) -> None:
+async def test_a_visit_is_of_one_session_and_of_one_wearer_and_ends_by_itself(world: BffCase) -> None:
     world.start(visit_s=2.0)
     anna, boris = world.user("anna").user_id, world.user("boris").user_id
 
@@ -219,7 +219,7 @@ async def test_a_visit_is_of_one_session_and_of_one_wearer_and_ends_by_itself(wo
             assert time.monotonic() < until, "the visit does not end"
 
 
-async def test_searches_are_limited_by_person_at_the_door(world: World) -> None:
+async def test_searches_are_limited_by_person_at_the_door(world: BffCase) -> None:
     world.start(searches_per_minute=2)
     async with await world.logged_in("sofia") as browser:
         assert [(await browser.api("/users/search", "POST", **SEARCH)).status_code for _ in range(3)] == [200, 200, 429]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 SERVING = ServingConfiguration(1, Retention(None, None))
 SETTINGS = ProcessorSettings(
     clickhouse=ClickHouseSettings(host="simulated", user="simulated", password="simulated", database="simulated"),  # type: ignore[arg-type]
-    processor=ProcessorSection(batch_records=200, cached_states=20, store_deadline_s=20, dead_letters_a_minute=300),
+    processor=ProcessorSection(batch_records=200, cached_states=20, store_deadline_s=20, dead_letters_per_minute=300),
 )
 
 LATE_COMMIT_S = 12.0  # longer than a session: by then the group has moved on

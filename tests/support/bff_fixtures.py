@@ -8,10 +8,10 @@ import pytest
 from redis import Redis
 
 from bff.redis_client import PREFIX
+from tests.support.bff_case import BffCase, Realm, make_realm
 from tests.support.bff_servers import EchoReports, KeycloakGate, free_port
-from tests.support.bff_world import Realm, World, make_realm
 from tests.support.endpoints import KeycloakEndpoint, RedisEndpoint
-from tests.support.tcp_gate import Gate, Gates
+from tests.support.tcp_proxy import TcpProxies, TcpProxy
 
 
 @pytest.fixture(scope="session")
@@ -23,8 +23,8 @@ def bff_realm(keycloak: KeycloakEndpoint) -> Iterator[Realm]:
 
 
 @pytest.fixture(scope="session")
-def bff_surroundings(bff_realm: Realm, redis: RedisEndpoint) -> Iterator[tuple[Gate, KeycloakGate, EchoReports]]:
-    gates = Gates()
+def bff_surroundings(bff_realm: Realm, redis: RedisEndpoint) -> Iterator[tuple[TcpProxy, KeycloakGate, EchoReports]]:
+    gates = TcpProxies()
     redis_gate, gate, reports = gates.make(redis.port, redis.host), KeycloakGate(bff_realm.endpoint.base_url), EchoReports()
     gate.server.start()
     reports.server.start()
@@ -35,10 +35,10 @@ def bff_surroundings(bff_realm: Realm, redis: RedisEndpoint) -> Iterator[tuple[G
 
 
 @pytest.fixture
-def world(bff_realm: Realm, redis: RedisEndpoint, bff_surroundings: tuple[Gate, KeycloakGate, EchoReports]) -> Iterator[World]:
+def world(bff_realm: Realm, redis: RedisEndpoint, bff_surroundings: tuple[TcpProxy, KeycloakGate, EchoReports]) -> Iterator[BffCase]:
     """Everything around a BFF; start one, or several, with ``world.start()``."""
     redis_gate, gate, reports = bff_surroundings
-    world = World(bff_realm, redis, redis_gate, gate, reports)
+    world = BffCase(bff_realm, redis, redis_gate, gate, reports)
     forget_attempts(redis)
     yield world
     world.stop()

@@ -46,7 +46,7 @@ class Person:
         return f"Name-of-{self.customer_id}"
 
 
-class World:
+class ErasureCase:
     """The CRM, telemetry and ClickHouse as the test uses them."""
 
     def __init__(self, system: System) -> None:

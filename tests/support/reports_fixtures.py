@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.reports_world import Issuer, Mart, Service, running
 from tests.support.system import BACKENDS, System
-from tests.support.tcp_gate import Gate, Gates
+from tests.support.tcp_proxy import TcpProxies, TcpProxy
 
 QUERY_LOG = """<clickhouse>
     <query_log replace="1"><database>system</database><table>query_log</table></query_log>
@@ -47,8 +47,8 @@ def service(mart: Mart, issuer: Issuer) -> Iterator[Service]:
 
 
 @pytest.fixture
-def clickhouse_gate(mart: Mart) -> Iterator[Gate]:
+def clickhouse_gate(mart: Mart) -> Iterator[TcpProxy]:
     """Stands before ClickHouse."""
-    gates = Gates()
+    gates = TcpProxies()
     yield gates.make(mart.endpoint.port, mart.endpoint.host)
     gates.close()

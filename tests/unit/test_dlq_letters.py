@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from cli.dlq.letters import DeadLetter, Selection, by_reason, parse, pretty, refusal, summary
+from cli.dlq.dead_letters import DeadLetter, Selection, by_reason, parse, pretty, refusal, summary
 from schemas import limits
 from stream_processor.adapters.dead_letters import letter_of
 from stream_processor.domain.decode import DeadLetter as Refused

@@ -28,7 +28,7 @@ def engine(store: Any) -> Engine:
     return Engine(store, SourceMapping.read(), EngineSettings("log", "id", PARTITIONS))
 
 
-class World:
+class Case:
     """Sources, a store, and one worker that handles what each step says, with parts merged in between: the hardest case, because nothing is left of what was replaced."""
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class World:
 
 
 def test_an_update_that_comes_again_does_not_take_back_what_a_snapshot_healed() -> None:
-    world = World()
+    world = Case()
     of = world.sources
     world.run(lambda: of.own(1, owner("u")), lambda: of.insert(BATTERY), lambda: of.update(1, {"battery_percent": 60}))
     world.lose(1, battery_percent=70)
@@ -67,7 +67,7 @@ def test_an_update_that_comes_again_does_not_take_back_what_a_snapshot_healed() 
 
 def test_an_insert_that_comes_again_is_not_news_to_a_former_owner_in_another_zone() -> None:
     """Two in the morning: a day that the report of the owner in New York, who had seen less, does not share with the one the event then left."""
-    world, at = World(), NOON - 10 * HOUR
+    world, at = Case(), NOON - 10 * HOUR
     of = world.sources
     world.run(
         lambda: of.own(1, owner("ny", "America/New_York")),
@@ -86,7 +86,7 @@ def test_an_insert_that_comes_again_is_not_news_to_a_former_owner_in_another_zon
 
 @pytest.mark.parametrize("snapshots", [1, 3])
 def test_a_change_after_a_snapshot_outranks_it(snapshots: int) -> None:
-    world = World()
+    world = Case()
     of = world.sources
     world.run(lambda: of.own(1, owner("u")), lambda: of.insert(BATTERY))
     world.lose(1, battery_percent=70)
@@ -96,7 +96,7 @@ def test_a_change_after_a_snapshot_outranks_it(snapshots: int) -> None:
 
 def test_a_snapshot_row_that_is_handled_again_after_a_crash_keeps_its_rank() -> None:
     """Were it raised with every attempt, it would in the end outrank a change that is made later."""
-    world = World()
+    world = Case()
     of = world.sources
     world.run(lambda: of.own(1, owner("u")), lambda: of.insert(BATTERY))
     world.lose(1, battery_percent=70)
@@ -113,7 +113,7 @@ def test_a_snapshot_row_that_is_handled_again_after_a_crash_keeps_its_rank() -> 
 @pytest.mark.parametrize("again", ["snapshot", "incremental_snapshot"])
 def test_a_snapshot_takes_out_what_a_lost_change_made_invalid_or_moved_into_an_erased_time(become: dict[str, Any], again: str) -> None:
     """Whether it is asked for (incremental) or made because the connector begins anew (initial, with an LSN)."""
-    world = World()
+    world = Case()
     of = world.sources
     world.run(lambda: of.own(1, owner("u")), lambda: of.insert(BATTERY), lambda: of.erase(1, NOON + 1, NOON + 2))
     assert len(world.store.live_reports()) == 1
@@ -124,7 +124,7 @@ def test_a_snapshot_takes_out_what_a_lost_change_made_invalid_or_moved_into_an_e
 
 @pytest.mark.parametrize("again", ["snapshot", "incremental_snapshot"])
 def test_a_snapshot_takes_an_event_out_that_a_lost_change_moved_to_where_nobody_owned_the_prosthesis(again: str) -> None:
-    world = World()
+    world = Case()
     of = world.sources
     world.run(lambda: of.own(1, owner("u")), lambda: of.insert(BATTERY))
     world.lose(1, recorded_us=NOON - 100 * DAY)
@@ -139,7 +139,7 @@ def test_a_snapshot_takes_an_event_out_that_a_lost_change_moved_to_where_nobody_
 @pytest.mark.parametrize("crash", [False, True])
 def test_a_change_takes_the_place_of_what_is_known_whatever_it_says_was_there(lost: dict[str, Any], then: str, *, crash: bool) -> None:
     """The change before it was lost. A snapshot leaves out what changes while it reads, so nothing else tells of that event any more."""
-    world = World()
+    world = Case()
     of = world.sources
     world.run(lambda: of.own(1, owner("u")), lambda: of.insert(BATTERY), lambda: of.erase(1, NOON + 1, NOON + 2))
     world.lose(1, **lost)
@@ -158,7 +158,7 @@ def test_a_change_takes_the_place_of_what_is_known_whatever_it_says_was_there(lo
 
 
 def test_an_update_that_comes_again_does_not_undo_a_snapshot_that_took_its_event_out() -> None:
-    world = World()
+    world = Case()
     of = world.sources
     world.run(lambda: of.own(1, owner("u")), lambda: of.insert(BATTERY), lambda: of.update(1, {"battery_percent": 60}))
     world.lose(1, battery_percent=101)

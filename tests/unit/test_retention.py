@@ -35,7 +35,7 @@ def signal(at: int) -> dict[str, Any]:
     }
 
 
-class World:
+class Case:
     """One prosthesis with one owner; ``handle`` brings the engine up to the log's end."""
 
     def __init__(self) -> None:
@@ -69,9 +69,9 @@ def owner(user: str) -> Ownership:
 
 
 @pytest.fixture
-def world() -> World:
+def world() -> Case:
     """Two events of an old and one of an open day, all in their reports; then raw of the old day expires."""
-    world = World()
+    world = Case()
     for at in (OLD, OLD + 1, OPEN):
         world.sources.insert(signal(at))
     world.handle()
@@ -84,41 +84,41 @@ def reasons(outcome: Outcome) -> list[str]:
     return [letter.reason for letter in outcome.dead]
 
 
-def test_a_recompute_leaves_closed_days_as_they_are_and_says_how_many(world: World) -> None:
+def test_a_recompute_leaves_closed_days_as_they_are_and_says_how_many(world: Case) -> None:
     world.command(Recompute(command_id="c", prosthesis_id="1", from_date=date(2026, 5, 1), to_date=date(2026, 5, 21), reason="test"))
     outcome = world.handle(FIRST_OPEN)
     assert world.events() == {date(2026, 5, 4): 2, date(2026, 5, 20): 1}
     assert outcome.closed_days == 9
 
 
-def test_a_new_owner_gets_the_open_days_and_none_that_is_closed(world: World) -> None:
+def test_a_new_owner_gets_the_open_days_and_none_that_is_closed(world: Case) -> None:
     world.sources.own(1, [owner("v")])
     world.handle(FIRST_OPEN)
     assert {(user, day) for user, day, _ in world.store.live_reports()} == {("u", date(2026, 5, 4)), ("v", date(2026, 5, 20))}
 
 
-def test_a_late_insert_into_a_closed_day_is_a_dead_letter(world: World) -> None:
+def test_a_late_insert_into_a_closed_day_is_a_dead_letter(world: Case) -> None:
     world.sources.insert(signal(OLD + 2))
     world.sources.insert(signal(OPEN + 2))
     assert reasons(world.handle(FIRST_OPEN)) == [REASON]
     assert world.events() == {date(2026, 5, 4): 2, date(2026, 5, 20): 2}
 
 
-def test_an_update_and_a_delete_in_a_closed_day_are_dead_letters(world: World) -> None:
+def test_an_update_and_a_delete_in_a_closed_day_are_dead_letters(world: Case) -> None:
     world.sources.update(1, {"active_ms": 5})
     world.sources.delete(2)
     assert reasons(world.handle(FIRST_OPEN)) == [REASON, REASON]
     assert world.events() == {date(2026, 5, 4): 2, date(2026, 5, 20): 1}
 
 
-def test_an_event_that_moves_out_of_a_closed_day_comes_into_the_open_one_and_is_told(world: World) -> None:
+def test_an_event_that_moves_out_of_a_closed_day_comes_into_the_open_one_and_is_told(world: Case) -> None:
     world.sources.update(1, {"recorded_us": OPEN + 5})
     assert reasons(world.handle(FIRST_OPEN)) == [REASON]
     assert world.events() == {date(2026, 5, 4): 2, date(2026, 5, 20): 2}
 
 
 @pytest.mark.parametrize("incremental", [True, False])
-def test_rows_of_a_snapshot_in_closed_days_are_no_news(world: World, incremental: bool) -> None:
+def test_rows_of_a_snapshot_in_closed_days_are_no_news(world: Case, incremental: bool) -> None:
     if incremental:
         world.sources.incremental_snapshot()
     else:
@@ -127,7 +127,7 @@ def test_rows_of_a_snapshot_in_closed_days_are_no_news(world: World, incremental
     assert world.events() == {date(2026, 5, 4): 2, date(2026, 5, 20): 1}
 
 
-def test_deletes_of_what_was_old_when_it_was_deleted_are_a_purge_and_others_a_correction(world: World) -> None:
+def test_deletes_of_what_was_old_when_it_was_deleted_are_a_purge_and_others_a_correction(world: Case) -> None:
     world.sources.delete(1)
     world.sources.delete(3)
     # The model's clock stands in 2027: both are older than 30 days, one is younger than 235.
@@ -135,13 +135,13 @@ def test_deletes_of_what_was_old_when_it_was_deleted_are_a_purge_and_others_a_co
     assert world.events() == {date(2026, 5, 4): 2, date(2026, 5, 20): 1}
 
 
-def test_a_delete_younger_than_the_sources_retention_is_a_correction(world: World) -> None:
+def test_a_delete_younger_than_the_sources_retention_is_a_correction(world: Case) -> None:
     world.sources.delete(3)
     assert world.handle(source_days=3650).purged == 0
     assert world.events() == {date(2026, 5, 4): 2}
 
 
-def test_without_a_retention_every_day_is_open_and_every_delete_a_correction(world: World) -> None:
+def test_without_a_retention_every_day_is_open_and_every_delete_a_correction(world: Case) -> None:
     world.sources.delete(3)
     assert reasons(world.handle()) == []
     assert world.events() == {date(2026, 5, 4): 2}
@@ -156,7 +156,7 @@ def test_open_days_end_before_raw_expires_and_verification_begins_after_both_bor
     assert Retention().first_verifiable(today) is Retention().first_open(today) is None
 
 
-def test_a_row_that_only_the_mart_has_is_taken_back_where_a_recompute_names_it(world: World) -> None:
+def test_a_row_that_only_the_mart_has_is_taken_back_where_a_recompute_names_it(world: Case) -> None:
     by_hand = dict(next(iter(world.store.reports.values()))) | {"report_date": date(2026, 5, 22)}
     world.store.reports["u", date(2026, 5, 22), "1"] = by_hand
     days = {"from_date": date(2026, 5, 22), "to_date": date(2026, 5, 22)}
@@ -168,7 +168,7 @@ def test_a_row_that_only_the_mart_has_is_taken_back_where_a_recompute_names_it(w
     assert world.events() == {date(2026, 5, 4): 2, date(2026, 5, 20): 1}
 
 
-def test_a_recompute_for_another_generation_is_not_ours(world: World) -> None:
+def test_a_recompute_for_another_generation_is_not_ours(world: Case) -> None:
     world.store.state.clear()
     world.store.reports.clear()
     world.command(Recompute(command_id="c", prosthesis_id="1", generation=2, reason="test"))

@@ -34,7 +34,7 @@ class Scene:
         self._moves = moves
         self._to_leave = list(unfinished)
         self.unfinished: frozenset[int] = frozenset()
-        self.reports_a_record = 0
+        self.reports_per_record = 0
         self.epoch = EPOCH
         self.intake = Intake(10)
         self._now = 0.0
@@ -45,7 +45,7 @@ class Scene:
             lambda: self.epoch,
             interval_s=0,
             store_deadline_s=10,
-            dead_letters_a_minute=limit,
+            dead_letters_per_minute=limit,
             clock=lambda: self._now,
             sleep=self._sleep,
         )
@@ -60,7 +60,7 @@ class Scene:
             self.epoch += 1
         self.unfinished = frozenset(self._to_leave.pop(0) if self._to_leave else ())
         dead = [DeadLetter(record, "invalid-row", "") for record in records[: self._dead]]
-        return Outcome(dead=dead, records=len(records), reports=len(records) * self.reports_a_record, unfinished=self.unfinished)
+        return Outcome(dead=dead, records=len(records), reports=len(records) * self.reports_per_record, unfinished=self.unfinished)
 
     async def send_dead_letters(self, dead: Sequence[DeadLetter]) -> None:
         self.said.append(f"dead {len(dead)}")
@@ -88,12 +88,12 @@ async def test_a_batch_is_acknowledged_after_everything_else() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reports_a_record", "batches"), [(1, ["process 4"]), (REPORTS_AT_ONCE // 2, ["process 2"] * 2), (REPORTS_AT_ONCE, ["process 2"] * 2)]
+    ("reports_per_record", "batches"), [(1, ["process 4"]), (REPORTS_AT_ONCE // 2, ["process 2"] * 2), (REPORTS_AT_ONCE, ["process 2"] * 2)]
 )
-async def test_a_batch_has_as_many_records_as_its_reports_allow(reports_a_record: int, batches: list[str]) -> None:
+async def test_a_batch_has_as_many_records_as_its_reports_allow(reports_per_record: int, batches: list[str]) -> None:
     """As the batch before tells; never less than what came together."""
     scene = Scene()
-    scene.reports_a_record = reports_a_record
+    scene.reports_per_record = reports_per_record
     await scene.worker.handle([scene.delivery("first", 2)])
     for name in ("second", "third"):
         await scene.intake.put(scene.delivery(name, 2))

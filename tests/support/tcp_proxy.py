@@ -15,18 +15,18 @@ CALL_LIMIT_S = 10
 SETTLE_S = 0.05
 
 
-class Gates:
+class TcpProxies:
     """One thread and loop for several gates."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="gates", daemon=True)
         self._thread.start()
-        self._gates: list[Gate] = []
+        self._gates: list[TcpProxy] = []
 
-    def make(self, port: int, host: str = "127.0.0.1") -> Gate:
+    def make(self, port: int, host: str = "127.0.0.1") -> TcpProxy:
         """An open gate before *port* of *host*."""
-        gate = Gate((host, port), self._run)
+        gate = TcpProxy((host, port), self._run)
         gate.open()
         self._gates.append(gate)
         return gate
@@ -53,7 +53,7 @@ async def _end_all_tasks() -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-class Gate:
+class TcpProxy:
     """``open``, ``cut`` (connections break, new ones are let in), ``refuse`` (and none is let in), ``stall`` (bytes stop; nobody is told)."""
 
     def __init__(self, target: tuple[str, int], run: Any) -> None:

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 import pytest
 
-from tests.support.tcp_gate import Gates
+from tests.support.tcp_proxy import TcpProxies
 
 LIMIT_S = 5
 
@@ -39,7 +39,7 @@ def echo() -> Iterator[int]:
 
 
 def test_an_open_gate_passes_bytes_and_a_cut_one_breaks_the_connection(echo: int) -> None:
-    gates = Gates()
+    gates = TcpProxies()
     gate = gates.make(echo)
     with socket.create_connection(("127.0.0.1", gate.port), LIMIT_S) as before:
         before.sendall(b"hello")
@@ -54,7 +54,7 @@ def test_an_open_gate_passes_bytes_and_a_cut_one_breaks_the_connection(echo: int
 
 
 def test_a_gate_that_stalls_is_silent_until_it_opens(echo: int) -> None:
-    gates = Gates()
+    gates = TcpProxies()
     gate = gates.make(echo)
     gate.stall()
     with socket.create_connection(("127.0.0.1", gate.port), 0.3) as patient:
@@ -70,7 +70,7 @@ def test_a_gate_that_stalls_is_silent_until_it_opens(echo: int) -> None:
 def test_closed_gates_leave_neither_loop_nor_socket_nor_connection(echo: int) -> None:
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always", ResourceWarning)
-        gates = Gates()
+        gates = TcpProxies()
         gate = gates.make(echo)
         connection = socket.create_connection(("127.0.0.1", gate.port), LIMIT_S)
         connection.sendall(b"hello")

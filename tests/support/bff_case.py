@@ -27,7 +27,7 @@ from service_kit.settings import KeycloakSettings, RedisSettings
 from tests.support.bff_browser import Browser
 from tests.support.bff_servers import EchoReports, KeycloakGate, Served, free_port
 from tests.support.endpoints import KeycloakEndpoint, RedisEndpoint
-from tests.support.tcp_gate import Gate
+from tests.support.tcp_proxy import TcpProxy
 
 REALM_FILE = Path(__file__).parents[2] / "deploy" / "keycloak" / "bionicpro-realm.json"
 KEY_PROVIDER = "org.keycloak.keys.KeyProvider"
@@ -192,12 +192,12 @@ class Instance:
 
 
 @dataclass
-class World:
+class BffCase:
     """Everything around the BFFs of one test."""
 
     realm: Realm
     redis: RedisEndpoint
-    redis_gate: Gate
+    redis_gate: TcpProxy
     gate: KeycloakGate
     reports: EchoReports
     clock: MovableClock = field(default_factory=MovableClock)

@@ -1,4 +1,4 @@
-"""A moment at which both source databases and the mart can be compared: two snapshots, each closed by a barrier that the processor has handled."""
+"""A consistent snapshot in which both source databases and the mart can be compared: two snapshots, each closed by a barrier that the processor has handled."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from schemas.keys import CRM_TOPIC, LOG_TOPIC
 
 
 @dataclass(frozen=True)
-class Moment:
+class ConsistentSnapshot:
     """*intervals*: all ownership, of the CRM's snapshot; *telemetry*: a connection in its snapshot; *barrier*: offset by partition of the log.
 
     *oracle* knows the erasure rules that were in force once the barrier was handled.
@@ -31,8 +31,8 @@ class Moment:
     oracle: Oracle
 
 
-class Moments:
-    """Makes moments. One at a time; close after use."""
+class ConsistentSnapshots:
+    """Takes them. One at a time; close after use."""
 
     def __init__(self, settings: ReconciliationSettings, oracle: Oracle, mart: Mart) -> None:
         self._settings = settings
@@ -41,7 +41,7 @@ class Moments:
         self._crm_tail = Tail(settings.kafka, CRM_TOPIC)
         self._log_tail = Tail(settings.kafka, LOG_TOPIC)
 
-    def __enter__(self) -> Moments:
+    def __enter__(self) -> ConsistentSnapshots:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -53,7 +53,7 @@ class Moments:
         return self._log_tail.ends()
 
     @contextmanager
-    def now(self) -> Iterator[Moment]:
+    def take(self) -> Iterator[ConsistentSnapshot]:
         """The CRM first: its ownership documents must be in the log before the barrier of telemetry is.
 
         Raises BarrierError, psycopg.Error, KafkaException and clickhouse_driver's errors.
@@ -62,7 +62,7 @@ class Moments:
         with self._closed(self._crm_tail, self._settings.crm_db, mapping.crm.heartbeats.table) as (crm, _):
             intervals = self._oracle.intervals(crm)
         with self._closed(self._log_tail, self._settings.telemetry_db, mapping.heartbeats.table) as (telemetry, barrier):
-            yield Moment(intervals, telemetry, barrier, replace(self._oracle, erased=self._mart.erased()))
+            yield ConsistentSnapshot(intervals, telemetry, barrier, replace(self._oracle, erased=self._mart.erased()))
 
     @contextmanager
     def _closed(self, tail: Tail, database: Any, heartbeats: str) -> Iterator[tuple[Connection[Any], dict[int, int]]]:
