@@ -1,91 +1,14 @@
 // @vitest-environment happy-dom
-import { type Root, createRoot } from "react-dom/client";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { App } from "../src/App";
-import { Announcer } from "../src/components/Announcer";
-import { LanguageProvider } from "../src/i18n/LanguageContext";
+import { describe, expect, it } from "vitest";
+import { wholePage } from "./support/page";
 import { HOUR, reportJson, todayJson } from "./support/reports";
 
-const text = (title: string) => ({ title, meaning: `${title}: meaning`, action: "do", call: "call" });
-const ERROR_TEXTS = {
-  language: "en",
-  texts: { GRIP: text("The grip slipped") },
-  unknown: text("Code {code}"),
-};
-
-type Route = (request: Request) => Response;
-
-/** The whole page in a document, with the API's answers given by path. */
 describe("the page", () => {
-  let root: Root;
-  let host: HTMLElement;
-  let routes: Record<string, Route>;
-
-  const json =
-    (body: unknown, status = 200): Route =>
-    () =>
-      new Response(JSON.stringify(body), { status });
-  const member = { authenticated: true, name: "Anna", roles: ["wearer"] };
-  const openStream: Route = () =>
-    new Response(new ReadableStream(), { headers: { "Content-Type": "text/event-stream" } });
-
-  beforeEach(() => {
-    vi.spyOn(console, "error");
-    localStorage.clear();
-    history.replaceState(null, "", "/");
-    routes = {
-      "GET /auth/session": json(member),
-      "GET /reports/today": json(todayJson([{ hours: [HOUR / 2, HOUR / 4], events: 1234, errors: [3, 1] }])),
-      "GET /reports/stream": openStream,
-      "GET /reports/error-texts": json(ERROR_TEXTS),
-      "GET /reports": json({ items: [reportJson({ date: "2026-11-22", hours: [HOUR] })], next_cursor: null }),
-    };
-    vi.stubGlobal("fetch", (request: Request) => {
-      const route = routes[`${request.method} ${new URL(request.url).pathname}`];
-      return Promise.resolve(route?.(request) ?? new Response("", { status: 404 }));
-    });
-    host = document.createElement("div");
-    document.body.replaceChildren(host);
-  });
-
-  afterEach(() => {
-    root.unmount();
-    vi.unstubAllGlobals();
-    expect(console.error).not.toHaveBeenCalled();
-    vi.restoreAllMocks();
-  });
-
-  const find = (id: string) => document.querySelector<HTMLElement>(`[data-testid="${id}"]`);
-  const value = (id: string) => find(id)?.dataset["value"];
-
-  const open = () => {
-    root = createRoot(host);
-    root.render(
-      <LanguageProvider>
-        <Announcer>
-          <App />
-        </Announcer>
-      </LanguageProvider>,
-    );
-  };
-
-  /** As a person types: React listens to what the browser's own setter tells. */
-  const write = (id: string, text: string) => {
-    const field = find(id) as HTMLInputElement;
-    Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value")?.set?.call(field, text);
-    field.dispatchEvent(new Event("input", { bubbles: true }));
-  };
-
-  const until = (holds: () => boolean) =>
-    vi.waitFor(
-      () => {
-        expect(holds(), document.body.textContent).toBe(true);
-      },
-      { timeout: 5_000 },
-    );
+  const page = wholePage();
+  const { json, member, find, value, open, close, until } = page;
 
   it("offers login to whoever is not logged in, and asks for no report", async () => {
-    routes = { "GET /auth/session": json({ authenticated: false }) };
+    page.routes = { "GET /auth/session": json({ authenticated: false }) };
     open();
     await until(() => find("login") !== null);
     expect(find("login")?.getAttribute("href")).toBe("/auth/login?return_to=%2F&lang=en");
@@ -113,7 +36,7 @@ describe("the page", () => {
         controller.enqueue(new TextEncoder().encode(event));
       },
     });
-    routes["GET /reports/stream"] = () =>
+    page.routes["GET /reports/stream"] = () =>
       new Response(body, { headers: { "Content-Type": "text/event-stream" } });
     open();
     await until(() => value("today-usage") === "7777");
@@ -133,7 +56,7 @@ describe("the page", () => {
         };
       },
     });
-    routes["GET /reports/stream"] = () =>
+    page.routes["GET /reports/stream"] = () =>
       new Response(body, { headers: { "Content-Type": "text/event-stream" } });
     open();
     await until(() => value("connection") === "live");
@@ -163,7 +86,7 @@ describe("the page", () => {
     history.replaceState(null, "", "/tomorrow");
     open();
     await until(() => find("unknown") !== null);
-    root.unmount();
+    close();
     history.replaceState(null, "", "/support/someone/today");
     open();
     await until(() => find("unknown") !== null);
@@ -181,8 +104,8 @@ describe("the page", () => {
   });
 
   it("tells an error's code in words, and of an unknown one that it is unknown", async () => {
-    routes["GET /reports/today"] = json(todayJson([{ codes: { GRIP: 2, constructor: 1 } }]));
-    routes["GET /reports"] = json({ items: [reportJson({ codes: { GRIP: 3 } })], next_cursor: null });
+    page.routes["GET /reports/today"] = json(todayJson([{ codes: { GRIP: 2, constructor: 1 } }]));
+    page.routes["GET /reports"] = json({ items: [reportJson({ codes: { GRIP: 3 } })], next_cursor: null });
     open();
     await until(() => document.querySelector(".codes")?.textContent.includes("The grip slipped") ?? false);
     expect(document.querySelector(".codes")?.textContent).toContain("Code constructor");
@@ -192,46 +115,11 @@ describe("the page", () => {
     expect(location.pathname).toBe("/errors/GRIP");
   });
 
-  it("asks the support desk for a reason before it shows somebody's reports, and says whose they are", async () => {
-    const staff = { ...member, roles: ["support"] };
-    const closed = json({ type: "urn:bionicpro:problem:reason-required", title: "reason required" }, 403);
-    const opened = routes["GET /reports/today"];
-    const wearer = { user_id: "u-7", name: "Anna", contract_numbers: ["K-1"], prostheses: [] };
-    Object.assign(routes, {
-      "GET /auth/session": json(staff),
-      "POST /users/search": json({ items: [wearer], more: false }),
-      "GET /users/u-7/reports/today": closed,
-      "GET /users/u-7/reports/stream": openStream,
-      "GET /users/u-7/reports": routes["GET /reports"],
-    });
-    routes["POST /users/u-7/visit"] = () => {
-      if (opened !== undefined) routes["GET /users/u-7/reports/today"] = opened;
-      return new Response(JSON.stringify({ user_id: "u-7", expires_at: "2026-11-23T11:00:00Z" }));
-    };
-    routes["DELETE /users/u-7/visit"] = json({ ended: true });
-    open();
-    await until(() => find("search") !== null);
-    write("search-text", "ann");
-    find("search")?.click();
-    await until(() => find("found-wearer") !== null);
-    find("found-wearer")?.querySelector("a")?.click();
-    await until(() => find("visit") !== null);
-    expect(find("prosthesis-card")).toBeNull();
-    find("begin-visit")?.click();
-    await until(() => find("visit")?.textContent.includes("Say why") ?? false);
-    write("reason", "Ticket 12");
-    find("begin-visit")?.click();
-    await until(() => find("today-usage") !== null);
-    expect(find("viewing")?.textContent).toContain("Viewing as Anna");
-    find("leave")?.click();
-    await until(() => find("support") !== null && find("viewing") === null);
-  });
-
   it("keeps what it has, with its time, when a period cannot be loaded anew", async () => {
     history.replaceState(null, "", "/history");
     open();
     await until(() => find("history-row") !== null);
-    routes["GET /reports"] = json({}, 503);
+    page.routes["GET /reports"] = json({}, 503);
     window.dispatchEvent(new Event("online"));
     await until(() => find("notice")?.textContent.includes("could not be loaded anew") ?? false);
     expect(find("history-row")).not.toBeNull();
@@ -239,24 +127,24 @@ describe("the page", () => {
 
   it("says what to do where a period cannot be loaded at all", async () => {
     history.replaceState(null, "", "/history");
-    const good = routes["GET /reports"];
-    routes["GET /reports"] = json({}, 503);
+    const good = page.routes["GET /reports"];
+    page.routes["GET /reports"] = json({}, 503);
     open();
     await until(() => find("failed") !== null);
-    if (good !== undefined) routes["GET /reports"] = good;
+    if (good !== undefined) page.routes["GET /reports"] = good;
     find("retry")?.click();
     await until(() => find("history-row") !== null);
   });
 
   it("says so where there are no events yet", async () => {
-    routes["GET /reports/today"] = json(todayJson([], null));
+    page.routes["GET /reports/today"] = json(todayJson([], null));
     open();
     await until(() => find("today-empty") !== null);
     expect(find("as-of")?.textContent).toContain("no data yet");
   });
 
   it("forgets the numbers and offers login when the session has ended", async () => {
-    routes["GET /reports/stream"] = json({ title: "login required" }, 401);
+    page.routes["GET /reports/stream"] = json({ title: "login required" }, 401);
     open();
     await until(() => find("login") !== null);
     expect(document.body.textContent).toContain("Your session has ended");
@@ -264,7 +152,7 @@ describe("the page", () => {
   });
 
   it("keeps the person logged in, and says so, when logging out fails", async () => {
-    routes["POST /auth/logout"] = json({}, 503);
+    page.routes["POST /auth/logout"] = json({}, 503);
     open();
     await until(() => find("today-usage") !== null);
     find("logout")?.click();
@@ -272,7 +160,7 @@ describe("the page", () => {
     find("dismiss")?.click();
     await until(() => find("notice") === null);
     expect(document.activeElement?.id).toBe("main");
-    routes["POST /auth/logout"] = json({ logged_out: true, single_sign_on_ended: true });
+    page.routes["POST /auth/logout"] = json({ logged_out: true, single_sign_on_ended: true });
     find("logout")?.click();
     await until(() => document.body.textContent.includes("You are logged out"));
     expect(find("today-usage")).toBeNull();
@@ -283,20 +171,17 @@ describe("the page", () => {
   it("offers to stay before the idle end, and to log in again before the absolute one", async () => {
     const at = (ms: number) => new Date(Date.now() + ms).toISOString();
     const ends = { ...member, expires_at: at(600_000), idle_expires_at: at(60_000) };
-    routes["GET /auth/session"] = json(ends);
-    routes["POST /auth/session"] = json({ ...ends, expires_at: at(90_000), idle_expires_at: at(90_000) });
+    page.routes["GET /auth/session"] = json(ends);
+    page.routes["POST /auth/session"] = json({
+      ...ends,
+      expires_at: at(90_000),
+      idle_expires_at: at(90_000),
+    });
     open();
     await until(() => find("stay") !== null);
     find("stay")?.click();
     expect(document.activeElement?.id).toBe("main");
     await until(() => find("stay") === null && find("login-again") !== null);
-  });
-
-  it("shows support staff the search instead of reports that they do not have", async () => {
-    routes = { "GET /auth/session": json({ ...member, roles: ["support"] }) };
-    open();
-    await until(() => find("support") !== null);
-    expect(find("nav-today")).toBeNull();
   });
 
   it("changes the language of everything, and remembers it", async () => {
@@ -311,11 +196,11 @@ describe("the page", () => {
 
   it("says that the service is down and comes back by itself", async () => {
     const good = json(todayJson());
-    routes["GET /reports/today"] = json({}, 503);
+    page.routes["GET /reports/today"] = json({}, 503);
     open();
     await until(() => value("connection") === "down");
     expect(document.body.textContent).toContain("Trying again by itself");
-    routes["GET /reports/today"] = good;
+    page.routes["GET /reports/today"] = good;
     await until(() => find("today-usage") !== null);
   });
 
