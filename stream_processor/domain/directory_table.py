@@ -14,7 +14,7 @@ It lives in any mapping of text to row; in the service that is Faust's table, wh
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Collection, Iterator, MutableMapping
 from typing import Any
 
 import msgspec
@@ -92,12 +92,12 @@ class DirectoryTable:
         self._contracts_of_prosthesis: defaultdict[str, set[str]] = defaultdict(set)
         self._remembered_of_customer: defaultdict[str, set[str]] = defaultdict(set)
 
-    def index(self) -> None:
-        """Build the indexes anew from the rows."""
+    def index(self, without: Collection[str] = ()) -> None:
+        """Build the indexes anew from the rows; contracts that are only remembered are in none."""
         for index in (self._contracts_of_customer, self._contracts_of_prosthesis, self._remembered_of_customer):
             index.clear()
         for key, row in self._rows.items():
-            if key.startswith(f"{CrmTable.CONTRACTS}:"):
+            if key.startswith(f"{CrmTable.CONTRACTS}:") and key not in without:
                 self._link(self.reader.contract(row))
             elif key.startswith(_REMEMBERED):
                 self._remembered_of_customer[row["customer_id"]].add(key)
@@ -182,15 +182,25 @@ class DirectoryTable:
             self._rows[f"{table}:{row_id}"] = row
 
     def become(self, other: DirectoryTable) -> None:
-        """Hold what *other* holds; of what is remembered beyond the CRM's rows nothing is lost. Only rows that differ are written."""
+        """Hold what *other* holds; of what is remembered beyond the CRM's rows nothing is lost. Only rows that differ are written.
+
+        A contract that *other* has not was deleted, or a later change of it is still to come and compaction has taken the earlier ones. It counts for
+        nobody then, but is remembered: which prosthesis it was of is told nowhere else, and that one has to hear of the change too.
+        """
         kept = {key: row for key, row in other._rows.items() if other.is_of_use(key, row)}
+        customers = {key for key in self._rows if key.startswith(f"{CrmTable.CUSTOMERS}:")}
+        gone = {key for key, row in self._rows.items() if key not in kept and self._was_of(row, key, customers)}
         for key, row in list(self._rows.items()):
-            if key not in kept and not (key.startswith((*_REMEMBERED, _ERASED)) and other.is_of_use(key, row)):
+            if key not in kept and key not in gone and not (key.startswith((*_REMEMBERED, _ERASED)) and other.is_of_use(key, row)):
                 self._rows.pop(key, None)
         for key, row in kept.items():
             if self._rows.get(key) != row:
                 self._rows[key] = row
-        self.index()
+        self.index(without=gone)
+
+    def _was_of(self, row: StoredRow, key: str, customers: Collection[str]) -> bool:
+        """Whether *row* is a contract of one of *customers*."""
+        return key.startswith(f"{CrmTable.CONTRACTS}:") and f"{CrmTable.CUSTOMERS}:{self.reader.contract(row).customer_id}" in customers
 
     def is_of_use(self, key: str, row: StoredRow) -> bool:
         """What was a customer's counts for as long as the customer is there, a deleted contract only while it is deleted."""

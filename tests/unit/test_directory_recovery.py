@@ -61,3 +61,15 @@ def test_only_rows_that_differ_are_written() -> None:
     directory = Directory(SourceMapping.read(), Table({"customers:7": CUSTOMER}))
     directory.restore(directory.table_after(BEFORE))
     assert written == ["contracts:1"]
+
+
+def test_the_prosthesis_that_a_contract_was_of_hears_of_its_change_though_compaction_took_what_lay_between() -> None:
+    """Two changes of one contract while nobody had the directory: the first is gone from the log, with the row as it was before."""
+    table: dict[str, dict[str, Any]] = {}
+    before = Directory(SourceMapping.read(), table)
+    before.restore(before.table_after(BEFORE))
+    after = Directory(SourceMapping.read(), table)
+    after.restore(after.table_after(BEFORE[:1]))
+    moved = CONTRACT | {"prosthesis_id": 4}
+    told = after.handle(CrmEnvelope("u", _Source("contracts"), moved, moved | {"number": "L"}), 10).documents
+    assert {document.prosthesis_id: len(document.intervals) for document in told} == {"3": 0, "4": 1}
