@@ -45,6 +45,7 @@ from stream_processor.engine import Engine, EngineSettings
 from stream_processor.outcome import Outcome
 from stream_processor.output import Output
 from stream_processor.settings import ProcessorSettings
+from stream_processor.standstill import Standstill
 from stream_processor.watchdog import Watchdog
 from stream_processor.worker import Worker
 
@@ -87,6 +88,7 @@ class Processor:
         self._topics = topics
         self._group = group_of(settings.processor.group, serving.generation)
         self._mapping = SourceMapping.read(settings.processor.mapping)
+        self._standstill = Standstill(settings.processor.session_timeout_s)
         self._checked = asyncio.Event()  # whether the positions of the present assignment were looked at
         self.app = self._faust_app()
         self._output = self._make_output()
@@ -173,6 +175,7 @@ class Processor:
             interval_s=conf.batch_interval_s,
             store_deadline_s=conf.store_deadline_s,
             dead_letters_per_minute=conf.dead_letters_per_minute,
+            before_each=self._standstill.look,
         )
 
     def _first_open_day(self) -> int | None:
@@ -198,6 +201,7 @@ class Processor:
         crm_in = app.topic(CRM_TOPIC, key_serializer="raw", value_serializer="raw")
         app.agent(log_in, name="report_agent")(self._report_agent)
         app.agent(crm_in, name="directory_agent")(self._directory_agent)
+        app.task(self._standstill.run)
         app.task(self._run_worker)
         app.task(self._run_directory_progress)
         app.task(self._run_watchdog)
@@ -232,12 +236,14 @@ class Processor:
     async def _report_agent(self, stream: StreamT[Any]) -> None:
         async for event in cast(Stream[Any], stream).noack().events():
             await self._checked.wait()
+            self._standstill.look()
             await self._intake.put(Delivery(event.value, event.message.generation_id, partial(stream.ack, event)))
 
     async def _directory_agent(self, stream: StreamT[Any]) -> None:
         epoch = None
         async for event in cast(Stream[Any], stream).noack().events():
             await self._checked.wait()
+            self._standstill.look()
             # What was fetched under an earlier assignment is handled too: Faust may not deliver it again, and what it says is true of its place in the log.
             if event.message.generation_id != epoch:
                 await fatal(self._directory.restore(event.message.offset))

@@ -43,7 +43,7 @@ class Effects(Protocol):
 
 
 class Worker:
-    """One batch at a time. *epoch* says which assignment is in force: a batch begun under another is not acknowledged."""
+    """One batch at a time. *epoch* says which assignment is in force: a batch begun under another is not acknowledged. *before_each*: called before each batch."""
 
     def __init__(
         self,
@@ -55,6 +55,7 @@ class Worker:
         interval_s: float,
         store_deadline_s: float,
         dead_letters_per_minute: int,
+        before_each: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -66,6 +67,7 @@ class Worker:
         self._store_deadline_s = store_deadline_s
         self._limit = DeadLetterLimit(dead_letters_per_minute)
         self._poison_limit = DeadLetterLimit(min(POISON_PER_MINUTE, dead_letters_per_minute))
+        self._before_each = before_each
         self._clock = clock
         self._sleep = sleep
         self._held: list[Delivery] = []  # of partitions with a recompute that goes on: handled, not to be acknowledged yet
@@ -88,6 +90,7 @@ class Worker:
 
         Deliveries of a partition whose recompute goes on are held back. They are not processed again, unless the engine failed and so has forgotten what it had begun.
         """
+        self._before_each()
         epoch = self._epoch()
         current = [delivery for delivery in deliveries if delivery.epoch == epoch]
         self._held = [delivery for delivery in self._held if delivery.epoch == epoch]

@@ -14,7 +14,7 @@ from tests.simulation.schedule import schedule
 
 pytestmark = pytest.mark.timeout(900)
 
-FIXED = 40  # fresh ones by `make simulate`: about one in two hundred meets the zombie of docs/plan.md
+FIXED = 40  # fresh ones are drawn by `make simulate`
 ALIKE = 12
 
 
