@@ -25,7 +25,7 @@ starting, await_program = system.starting, system.await_program
 system.starting = lambda instance, names, report: starting(instance, ["redis"], report)
 system.await_program = lambda instance, name, *of: None if name == "bff" else await_program(instance, name, *of)
 steps.STEPS = (steps.Step("Redis alone", ("redis",), lambda instance: None),)
-local.up.greeting = lambda *_: "is up"
+local.up.greeting = lambda *_, **__: "is up"
 sys.exit(local.main(["up", "--instance", sys.argv[1]]))
 """
 

@@ -180,7 +180,7 @@ def test_a_log_that_was_made_anew_stops_the_processor_is_named_and_healed_by_a_r
     make_anew(site, broker, LOG_TOPIC)
     fleet.insert(fleet.prostheses[1], recorded_at=fleet.at(3, 4))
     assert "bionicpro rebuild" in site.wait_for_problem("made anew")
-    site.wait_for_log("was made anew (id")
+    site.wait_for_log("was made anew (its id")
     told = site.operator.json(*site.rebuild)
     assert (told["generation"], told["old"], told["handed_over"]) == (old + 1, old, True)
     site.wait_until_well()
