@@ -15,7 +15,7 @@ from tests.simulation.schedule import schedule
 pytestmark = pytest.mark.timeout(900)
 
 FIXED = 40  # fresh ones are drawn by `make simulate`
-ALIKE = 12
+ALIKE = 5
 
 
 def simulate(*arguments: str) -> str:

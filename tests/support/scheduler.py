@@ -59,9 +59,15 @@ class Scheduler:
 
     def first(self, since: datetime, **parameters: Any) -> Run:
         """The run that the scheduler made by itself since then, once it has ended; one that is triggered with *parameters* where it ran before."""
+        until(self._is_made, "the run that is due is made", READY_S)
         runs = self.get(f"dags/{DAG}/dagRuns", run_type="scheduled", run_after_lte=datetime.now(UTC).isoformat())["dag_runs"]
         begun = [run for run in runs if run["start_date"] is None or datetime.fromisoformat(run["start_date"]) >= since]
         return self.ended(begun[-1]["dag_run_id"]) if begun else self.run(**parameters)
+
+    def _is_made(self) -> bool:
+        """Whether the next run is one of a later day: the scheduler makes the one that is due some time after it has read the Dag."""
+        following = self.get(f"dags/{DAG}")["next_dagrun_run_after"]
+        return following is not None and datetime.fromisoformat(following) > datetime.now(UTC)
 
     def run(self, **parameters: Any) -> Run:
         """Trigger a run with *parameters* and wait for its end."""
