@@ -167,16 +167,16 @@ def test_the_time_range_is_half_open(store: ReportStore) -> None:
 
 
 def test_a_state_is_kept_by_its_mark(store: ReportStore) -> None:
-    new = StoredState(20_780, "7", "u", 9, 4, FOLD_FORMAT, b"\x00\xffnew", {"E": 2}, 3)
-    old = StoredState(20_780, "7", "u", 8, 4, FOLD_FORMAT, b"old", {}, 3)
-    announced = StoredState(20_780, "7", "v", -1, -1, FOLD_FORMAT, b"", {}, 3)
+    new = StoredState(20_780, "7", "u", 9, FOLD_FORMAT, b"\x00\xffnew", {"E": 2}, 3)
+    old = StoredState(20_780, "7", "u", 8, FOLD_FORMAT, b"old", {}, 3)
+    announced = StoredState(20_780, "7", "v", -1, FOLD_FORMAT, b"", {}, 3)
     store.write_states(columns_of(new))
     store.write_states(columns_of(old, announced))
     assert sorted(store.states([(20_780, "7"), (20_781, "7"), (20_780, "8")]), key=lambda s: s.user_id) == [new, announced]
 
 
 def test_many_pages_are_read_at_once(store: ReportStore) -> None:
-    states = [StoredState(20_000 + i % 40, str(i), "u", i, -1, FOLD_FORMAT, b"x", {}, 0) for i in range(6_000)]
+    states = [StoredState(20_000 + i % 40, str(i), "u", i, FOLD_FORMAT, b"x", {}, 0) for i in range(6_000)]
     store.write_states(columns_of(*states))
     assert len(store.states([(state.day, state.prosthesis_id) for state in states])) == 6_000
 
