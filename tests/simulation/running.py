@@ -63,6 +63,7 @@ def replaced_edges() -> Iterator[None]:
             stack.enter_context(patch(name, size))
         stack.enter_context(patch.object(SourceMapping, "read", functools.partial(_same, mapping)))
         stack.enter_context(patch("stream_processor.engine.LogDecoder", lambda of: decoders.setdefault(id(of), LogDecoder(of))))
+        stack.callback(structlog.configure, **structlog.get_config())
         structlog.configure(
             wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL), logger_factory=structlog.ReturnLoggerFactory()
         )
