@@ -36,7 +36,6 @@ class Screen:
 SCREENS = {
     "phone": Screen(390, 844, options={"locale": "en-US"}),
     "small-phone-ru-200": Screen(320, 640, twice=True, options={"locale": "ru-RU", "reduced_motion": "reduce"}),
-    "phone-ru-dark-200": Screen(390, 844, twice=True, options={"locale": "ru-RU", "color_scheme": "dark"}),
     "tablet-dark": Screen(820, 1100, options={"locale": "ru-RU", "color_scheme": "dark"}),
     "desktop-forced-colours": Screen(1280, 900, options={"locale": "en-GB", "forced_colors": "active"}),
 }
