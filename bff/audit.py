@@ -41,7 +41,7 @@ class Audit:
         self._log.info("support_access", of=subject, path=path, **_who(session))
 
     def support_search(self, session: Session) -> None:
-        """The text, and who was shown, stand in the reports service's record."""
+        """Who was shown stands in the reports service's record; the text in none."""
         self._log.info("support_search", **_who(session))
 
     def visit_begun(self, session: Session, subject: str, reason: str) -> None:

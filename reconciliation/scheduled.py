@@ -5,6 +5,7 @@ Each step opens connections of its own and leaves none; its results are small an
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -22,7 +23,11 @@ from reconciliation.verify import StateCheck
 from reconciliation.windows import span, windows
 from schemas.keys import LOG_TOPIC
 from schemas.mapping import SourceMapping
+from service_kit.clickhouse_errors import Trouble, trouble_of
+from service_kit.error_text import first_line
 from service_kit.settings import ClickHouseSettings
+
+log = logging.getLogger(__name__)
 
 MOST_WINDOWS = 1_000
 
@@ -119,9 +124,15 @@ WHAT_TO_DO = "The single differences are in bionicpro.reconciliation_differences
 
 
 def reached(settings: ClickHouseSettings, ordered: Mapping[str, int]) -> bool:
-    """Whether the processor has handled the log up to *ordered*, offsets by partition. Raises clickhouse_driver's errors."""
-    with serving_mart(settings) as mart:
-        handled = mart.handled(LOG_TOPIC)
+    """Whether the processor has handled the log up to *ordered*, offsets by partition; not known while ClickHouse is away. Raises what ClickHouse refuses."""
+    try:
+        with serving_mart(settings) as mart:
+            handled = mart.handled(LOG_TOPIC)
+    except Exception as error:
+        if trouble_of(error) is not Trouble.OUTAGE:
+            raise
+        log.warning("ClickHouse does not answer: %s", first_line(error))
+        return False
     return all(handled.get(int(partition), -1) >= offset for partition, offset in ordered.items())
 
 

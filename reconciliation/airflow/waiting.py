@@ -83,11 +83,7 @@ def _settings(connection: Any) -> ClickHouseSettings:
 def _reached(settings: ClickHouseSettings, ordered: dict[str, int]) -> bool:
     from reconciliation.scheduled import reached  # noqa: PLC0415  as above
 
-    try:
-        return reached(settings, ordered)
-    except (OSError, EOFError) as error:
-        log.warning("ClickHouse does not answer: %s", error)
-        return False
+    return reached(settings, ordered)
 
 
 async def tell_late(**kwargs: Any) -> None:

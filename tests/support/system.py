@@ -10,6 +10,7 @@ import shutil
 import sys
 import tempfile
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
@@ -63,12 +64,12 @@ class Backend(Protocol):
     def end(self) -> None: ...
 
 
-class Supervised:
+class Supervised(ABC):
     """What all instances have in common whose servers are processes under a supervisor."""
 
     @property
-    def instance(self) -> Instance:
-        raise NotImplementedError
+    @abstractmethod
+    def instance(self) -> Instance: ...
 
     def variables(self, process: str) -> dict[str, str]:
         return environments.all_of(self.instance)[process]
