@@ -18,7 +18,13 @@ from tests.e2e.site import Site, today_in
 AXE = frontend.FOLDER / "node_modules" / "axe-core" / "axe.min.js"
 RUN_AXE = """async () => (await axe.run(document, {resultTypes: ["violations"]})).violations
     .map(({id, nodes}) => `${id}: ${nodes.map(({target}) => target.join(" ")).join(", ")}`)"""
-STICKS_OUT = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+# The elements that make the page wider than the screen, the outermost first.
+STICKS_OUT = """() => {
+  const { scrollWidth, clientWidth } = document.documentElement;
+  if (scrollWidth <= clientWidth) return [];
+  const wide = [...document.body.querySelectorAll('*')].filter((one) => one.getBoundingClientRect().right > clientWidth);
+  return [`${scrollWidth} > ${clientWidth}`, ...wide.slice(0, 10).map((one) => one.outerHTML.slice(0, 200))];
+}"""
 TWICE = "document.documentElement.style.fontSize = '200%'"
 HEAVY_ERRORS = {"error_code": "GRIP_TIMEOUT", "error_severity": "critical"}
 
@@ -86,7 +92,7 @@ def opened(browser: Browser, site: Site, state: Any) -> Iterator[Any]:
 
 def is_sound(page: Page, axe: str) -> None:
     """Nothing sticks out at the side, there is one main heading, and axe has no objection."""
-    assert page.evaluate(STICKS_OUT) <= 0, page.url
+    assert page.evaluate(STICKS_OUT) == [], f"{page.url}: {page.evaluate(STICKS_OUT)}"
     expect(page.locator("h1")).to_have_count(1)
     page.evaluate(axe)
     assert page.evaluate(RUN_AXE) == [], page.url

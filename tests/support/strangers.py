@@ -64,9 +64,14 @@ CLOSED: dict[str, tuple[tuple[str, str, object], ...]] = {
 
 
 def http(name: str) -> Callable[[Address], list[str]]:
+    # A connection of its own for each request: a server may close one that is kept just when the next request is sent on it.
+    limits, patience = httpx.Limits(max_keepalive_connections=0), httpx.Timeout(60)
+
     def tried(address: Address) -> list[str]:
         granted = []
-        with httpx.Client(base_url="http://{}:{}".format(*address), headers=PAGE, timeout=20, trust_env=False) as client:
+        with httpx.Client(
+            base_url="http://{}:{}".format(*address), headers=PAGE, limits=limits, timeout=patience, trust_env=False
+        ) as client:
             for method, path, body in CLOSED[name]:
                 answer = client.request(method, path, json=body)
                 if answer.is_success:
