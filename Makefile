@@ -25,9 +25,7 @@ reset: ## stop it and forget its data, secrets and ports (YES=1: do not ask)
 
 test: ## run every test, real servers and a real browser included (ARGS=…: for pytest)
 	@$(PYTHON) -m local.bootstrap --browser --airflow
-	@rm -f .pytest_cache/v/cache/lastfailed
-	@$(VENV)/python -m pytest --junitxml=test-results/junit.xml $(ARGS) \
-		|| { echo "failed, once more and last:"; cat .pytest_cache/v/cache/lastfailed 2>/dev/null; exit 1; }
+	@$(VENV)/python -m tests $(ARGS)
 
 test-bare: ## the two commands on bare Debian 12 and 13, some 20 minutes, as root (ARGS=…: see python3 -m tests.bare --help)
 	@$(PYTHON) -m tests.bare $(ARGS)

@@ -48,6 +48,9 @@ hypothesis_settings.load_profile("ci" if os.environ.get("CI", "").lower() in {"1
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("bionicpro")
     group.addoption("--backend", choices=sorted(BACKENDS), default=usual_backend(), help="what starts the servers (default: %(default)s)")
+    group.addoption(
+        "--servers", choices=("shared", "own"), help="only tests that use this run's servers, or only those that use none of them"
+    )
     group.addoption("--instance", type=Path, help="use the running instance in this folder; it is left running")
 
 
@@ -58,10 +61,14 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[SYSTEM] = System(RunningBackend(folder.resolve()) if folder else BACKENDS[config.getoption("--backend")]())
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         item.add_marker(kind_of(item.path))
     items.sort(key=lambda item: KINDS.index(kind_of(item.path)))
+    if share := config.getoption("--servers"):
+        others = [item for item in items if ("system" in getattr(item, "fixturenames", ())) != (share == "shared")]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in set(others)]
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
