@@ -58,6 +58,18 @@ def _start(folder: Path, options: argparse.Namespace) -> int:
     return 0
 
 
+def _run(folder: Path, options: argparse.Namespace) -> int:
+    """Start parts that stand still. Raises RuntimeError for one that there is not."""
+    instance = existing(folder)
+    if not supervision.is_running(instance):
+        raise RuntimeError(f"nothing runs in {folder}: `make up` starts it")
+    known = {state.name for state in supervision.states_of(instance)}
+    if unknown := set(options.parts) - known:
+        raise RuntimeError(f"there is no part {', '.join(sorted(unknown))}: the parts are {', '.join(sorted(known))}")
+    supervision.start_programs(instance, options.parts)
+    return 0
+
+
 def _stop(folder: Path, _options: argparse.Namespace) -> int:
     print("stopped" if _ended(existing(folder)) else "was not running")
     return 0
@@ -104,6 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, run, what in (
         ("up", _up, "start everything and stay in the foreground until Ctrl-C"),
         ("start", _start, "start servers in the background and wait until they are ready"),
+        ("run", _run, "start parts that stand still: they ended with code 78, and what was wrong is mended"),
         ("stop", _stop, "stop everything of the instance"),
         ("reset", _reset, "stop and forget: data, secrets, ports"),
     ):
@@ -115,6 +128,8 @@ def _parser() -> argparse.ArgumentParser:
         if name == "start":
             command.add_argument("--only", default=",".join(system.SERVERS), help="comma-separated (default: all)")
             command.add_argument("--pipe", action="store_true", help="also source databases, topics, ClickHouse schema and connectors")
+        if name == "run":
+            command.add_argument("parts", nargs="+", metavar="PART", help="as the status line names it")
         if name == "reset":
             command.add_argument("--yes", action="store_true", help="do not ask")
     return parser

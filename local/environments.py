@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Mapping
 
 from connectors.accounts import BROKER
@@ -49,7 +51,8 @@ def all_of(instance: Instance) -> dict[str, dict[str, str]]:
         | auditor
         | clickhouse(instance, "auditor")
         | status(instance)
-        | probe(instance),
+        | probe(instance)
+        | rebuild(instance),
     }
 
 
@@ -86,6 +89,12 @@ def status(instance: Instance) -> dict[str, str]:
 def probe(instance: Instance) -> dict[str, str]:
     """The probe's own login: it opens the reports of the probe's own wearer and nobody else's."""
     return _prefixed("BIONICPRO_PROBE__", {"CLIENT_SECRET": instance.secrets["probe_client"]})
+
+
+def rebuild(instance: Instance) -> dict[str, str]:
+    """How a rebuild starts the processor where it stays down: what it served before was not the log's any more."""
+    command = [sys.executable, "-m", "local", "run", "processor", "--instance", str(instance.folder)]
+    return {"BIONICPRO_REBUILD__START_WORKERS": json.dumps(command, ensure_ascii=False)}
 
 
 def secret_of(login: str) -> str:

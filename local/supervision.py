@@ -21,6 +21,7 @@ from local.instance import Instance, write_private
 from local.progress import WHOLE_S, Patience, sign
 from local.servers.program import Program
 from service_kit.loopback import without_proxy
+from service_kit.settings import EXIT_BAD_SETTINGS
 
 STOP_LIMIT_S = 600  # more than all programs together may take to stop
 LAST_WORDS = 400
@@ -30,12 +31,18 @@ ACTIVE = {"RUNNING", "STARTING", "BACKOFF"}
 
 @dataclass(frozen=True)
 class ProcessState:
-    """``state`` is supervisord's word (RUNNING, BACKOFF, FATAL, …); ``pid`` 0 while there is none."""
+    """``state`` is supervisord's word (RUNNING, BACKOFF, FATAL, …); ``pid`` 0 while there is none; ``exit_code`` of its last end."""
 
     name: str
     state: str
     pid: int
     detail: str
+    exit_code: int = 0
+
+    @property
+    def stays_down(self) -> bool:
+        """Whether it ended because somebody has to decide: starting it again would not help."""
+        return self.state == "EXITED" and self.exit_code == EXIT_BAD_SETTINGS
 
 
 def configuration(instance: Instance, programs: Iterable[Program]) -> str:
@@ -46,12 +53,13 @@ def configuration(instance: Instance, programs: Iterable[Program]) -> str:
 
 
 def section(program: Program, logs: Path) -> str:
-    """One ``[program:…]`` of supervisord.conf: restarted whenever it ends, its output in one rotated log."""
+    """One ``[program:…]`` of supervisord.conf: restarted whenever it ends, but for an end that wants a decision; its output in one rotated log."""
     lines = {
         "command": " ".join(_quoted(part) for part in program.command),
         "directory": str(program.directory),
         "autostart": "false",
-        "autorestart": "true",
+        "autorestart": "unexpected",
+        "exitcodes": str(EXIT_BAD_SETTINGS),
         "startsecs": "1",
         "startretries": "20",
         "stopsignal": program.stop_signal,
@@ -158,7 +166,7 @@ def _unless(code: int) -> Iterator[None]:
 def states_of(instance: Instance) -> list[ProcessState]:
     with _supervisor(instance) as supervisor:
         answers = supervisor.getAllProcessInfo()
-    return [ProcessState(one["name"], one["statename"], one["pid"], one["description"]) for one in answers]
+    return [ProcessState(one["name"], one["statename"], one["pid"], one["description"], one["exitstatus"]) for one in answers]
 
 
 def state_of(instance: Instance, name: str) -> ProcessState:

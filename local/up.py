@@ -129,7 +129,15 @@ def status_line(states: list[supervision.ProcessState]) -> str:
     """``11 of 12 parts run; connect: BACKOFF``."""
     wrong = [state for state in states if state.state != "RUNNING"]
     text = f"{len(states) - len(wrong)} of {len(states)} parts run"
-    return text + "".join(f"; {state.name}: {state.state}" for state in wrong)
+    return text + "".join(f"; {state.name}: {_stands(state)}" for state in wrong)
+
+
+def _stands(state: supervision.ProcessState) -> str:
+    if not state.stays_down:
+        return state.state
+    return (
+        f"stays down until somebody decides (`bionicpro status` and logs/{state.name}.log say why); start: python -m local run {state.name}"
+    )
 
 
 def _stay(instance: Instance) -> Ended:

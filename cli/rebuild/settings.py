@@ -23,9 +23,13 @@ class RebuildSection(Section):
     """``BIONICPRO_REBUILD__…``: sizes of portions, and how long (seconds) nothing may move before it is called a failure.
 
     *migrator_password*: of the account ``migrator``, where there is no file with it (containers).
+    *start_workers*: the words of a command that starts workers which stay down, run when readers see the new generation.
     """
 
     migrator_password: SecretStr | None = None
+    start_workers: tuple[str, ...] = Field(
+        default=(), description="a JSON list of words; it must end by itself, and do nothing to a worker that runs"
+    )
     portion_rows: int = Field(default=2_000_000, gt=0, description="raw rows that are copied or folded at once")
     portion_prostheses: int = Field(default=500, gt=0)
     stall_s: float = Field(default=120.0, gt=0, description="without any progress the command ends, to be started again")

@@ -18,7 +18,7 @@ from cli.rebuild.settings import RebuildSettings
 from cli.rebuild.source import ask_for_everything, recomputes, rows_to_expect
 from cli.rebuild.tables import Tables
 from cli.rebuild.waiting import Patience
-from cli.rebuild.worker import OwnWorker, own_worker
+from cli.rebuild.worker import OwnWorker, own_worker, start_workers
 from cli.states import unlike
 from clickhouse.migrator import Migrator
 from connectors import topics as broker_topics
@@ -234,5 +234,6 @@ class Rebuild:
 
     def _handed_over(self, worker: OwnWorker) -> bool:
         """Whether other workers joined the group within the time for it: those that follow what readers see are started again by themselves."""
+        start_workers(self._limits.start_workers, self._say)
         patience = Patience(self._limits.handover_s, self._say, worker.check)
         return patience.reached(lambda: len(self._broker.group(self._group).members) > 1, "another worker takes over")

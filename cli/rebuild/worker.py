@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from cli.rebuild.progress import RebuildError
 from service_kit import processes
 
 STOP_LIMIT_S = 40.0
+START_LIMIT_S = 60.0
 SAID = 1500
 
 
@@ -56,6 +57,18 @@ def own_worker(variables: Mapping[str, str], generation: int) -> Iterator[OwnWor
             yield worker
         finally:
             worker.stop()
+
+
+def start_workers(command: Sequence[str], say: Callable[[str], None]) -> None:
+    """Run *command*, which starts workers that stay down; none: nothing to do. A failure is said, and no more: somebody may start them by hand."""
+    if not command:
+        return
+    try:
+        subprocess.run(command, check=True, capture_output=True, text=True, timeout=START_LIMIT_S, stdin=subprocess.DEVNULL)
+    except subprocess.CalledProcessError as error:
+        say(f"the command that starts workers ended with {error.returncode}: {str(error.stderr).strip()[-SAID:]}")
+    except (OSError, subprocess.TimeoutExpired) as error:
+        say(f"the command that starts workers failed: {error}")
 
 
 def _free_port() -> int:

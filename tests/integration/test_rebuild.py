@@ -170,6 +170,7 @@ def test_added_partitions_stop_the_processor_and_a_rebuild_says_what_to_do_first
     admin.create_partitions([NewPartitions(LOG_TOPIC, log_partitions() + 1)])[LOG_TOPIC].result(30)
     assert "topics apply" in site.wait_for_problem(f"has {log_partitions() + 1} partitions")
     site.wait_for_log("positions are of 24", "was made anew or changed while the worker ran")
+    site.wait_until_processor_stays_down()
     result = site.operator(*site.rebuild)
     assert result.exit_code == 1
     assert "delete the topic" in result.output
@@ -180,7 +181,9 @@ def test_a_log_that_was_made_anew_stops_the_processor_is_named_and_healed_by_a_r
     make_anew(site, broker, LOG_TOPIC)
     fleet.insert(fleet.prostheses[1], recorded_at=fleet.at(3, 4))
     assert "bionicpro rebuild" in site.wait_for_problem("made anew")
+    site.start_processor()  # it stays down since partitions were added, and refuses again
     site.wait_for_log("was made anew (its id")
+    site.wait_until_processor_stays_down()
     told = site.operator.json(*site.rebuild)
     assert (told["generation"], told["old"], told["handed_over"]) == (old + 1, old, True)
     site.wait_until_well()
@@ -201,6 +204,7 @@ def test_records_that_expired_before_they_were_read_are_named_and_made_good_by_a
     site.start_processor()
     assert "bionicpro rebuild" in site.wait_for_problem("expired before it was read")
     site.wait_for_log("records are lost")
+    site.wait_until_processor_stays_down()
     told = site.operator.json(*site.rebuild)
     assert (told["generation"], told["old"], told["handed_over"]) == (old + 1, old, True)
     site.wait_until_well()

@@ -78,6 +78,10 @@ class Site:
     def start_processor(self) -> None:
         supervision.start_programs(self.system.instance, [PROCESSOR])
 
+    def wait_until_processor_stays_down(self) -> None:
+        """Until it has ended and the supervisor leaves it so."""
+        until(lambda: supervision.state_of(self.system.instance, PROCESSOR).stays_down, "the processor stays down")
+
     def processor_log(self) -> str:
         return (self.system.instance.logs / f"{PROCESSOR}.log").read_text(encoding="utf-8", errors="replace")
 

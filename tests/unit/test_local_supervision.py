@@ -32,7 +32,8 @@ def test_every_program_is_restarted_when_it_ends(instance: Instance) -> None:
     parsed.read_string(supervision.configuration(instance, services.programs(instance)))
     sections = [name for name in parsed.sections() if name.startswith("program:")]
     assert len(sections) == len(services.SERVICES)
-    assert {parsed[name]["autorestart"] for name in sections} == {"true"}
+    assert {parsed[name]["autorestart"] for name in sections} == {"unexpected"}
+    assert {parsed[name]["exitcodes"] for name in sections} == {"78"}, "any other end, 0 too, is no end that anybody meant"
 
 
 def test_no_secret_stands_on_a_command_line(instance: Instance) -> None:
@@ -74,3 +75,12 @@ def test_what_never_answers_is_named_at_the_deadline() -> None:
 def test_the_status_line_names_only_what_does_not_run() -> None:
     states = [supervision.ProcessState("kafka", "RUNNING", 1, ""), supervision.ProcessState("connect", "BACKOFF", 0, "")]
     assert status_line(states) == "1 of 2 parts run; connect: BACKOFF"
+
+
+@pytest.mark.parametrize(
+    ("state", "code", "down"), [("EXITED", 78, True), ("EXITED", 70, False), ("RUNNING", 78, False), ("BACKOFF", 78, False)]
+)
+def test_what_stays_down_is_told_with_what_starts_it(state: str, code: int, down: bool) -> None:
+    ended = supervision.ProcessState("processor", state, 0, "", code)
+    assert ended.stays_down == down
+    assert ("python -m local run processor" in status_line([ended])) == down
