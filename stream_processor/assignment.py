@@ -29,6 +29,8 @@ class Assignment:
         self.recompute = Recompute(store, self.devices, self.states, self.reports, self.erasures)
         self.as_of: dict[int, int] | None = None
         """The source's time up to which each partition is handled, in milliseconds; None: not read yet."""
+        self.handled: dict[int, int] = {}
+        """The offset up to which each partition was handled when ``as_of`` was read: the documents up to there are stored."""
         self.unfinished: dict[int, PendingRecompute] = {}
         """Recomputes that go on, by prosthesis."""
         self.ownership: dict[int, StoredOwnership] = {}

@@ -27,7 +27,8 @@ class Gathered:
     """What the store says about a batch.
 
     *reports*: those that its inserted events belong to. For each event: *report*, the index into them (−1: nobody owned it); *row*, where the report's state is
-    cached; *folded_to*, the highest offset in that state; *beyond*, whether the event comes after it. *looked_up*: events that may have been seen before, and
+    cached; *folded_to*, the highest offset in that state; *beyond*, whether the event comes after it; *handled*, up to where its partition was handled when the assignment
+    began. *looked_up*: events that may have been seen before, and
     *known* what raw has of them. *unseen*: reports without a state of which raw has events. *documents*: those accepted, by prosthesis; *rules*: erasure rules that are new.
     """
 
@@ -36,6 +37,7 @@ class Gathered:
     row: Ints
     folded_to: Ints
     beyond: Ints
+    handled: Ints
     looked_up: Ints
     known: Mapping[Identity, KnownEvent]
     unseen: Sequence[ReportId]
@@ -45,7 +47,7 @@ class Gathered:
 
 def gather(batch: Batch, assignment: Assignment, topic: str, topic_id: str) -> Gathered:
     """Read what *batch* needs. Leaves out of it what erasure rules cover, and adds the recomputes that accepted documents ask for. Raises what the store raises."""
-    _load_as_of(assignment, topic)
+    _load_progress(assignment, topic)  # before who owned what: that is then at least as new
     rules = [assignment.erasures.accept(command, record, topic_id) for command, record in batch.erasures]
     _leave_out_erased(batch, assignment)
     documents = _accept_documents(batch, assignment)
@@ -61,12 +63,21 @@ def gather(batch: Batch, assignment: Assignment, topic: str, topic_id: str) -> G
     looked_up = _to_look_up(batch, assignment, row, beyond)
     fresh = [one for one in reports if assignment.reports.is_fresh(one)]
     unseen = assignment.reports.with_raw(fresh) if fresh else []
-    return Gathered(reports, report, row, folded_to, beyond, looked_up, _look_up(batch, assignment, looked_up), unseen, documents, rules)
+    handled = _handled(assignment, events.partition)
+    known = _look_up(batch, assignment, looked_up)
+    return Gathered(reports, report, row, folded_to, beyond, handled, looked_up, known, unseen, documents, rules)
 
 
-def _load_as_of(assignment: Assignment, topic: str) -> None:
+def _load_progress(assignment: Assignment, topic: str) -> None:
     if assignment.as_of is None:
-        assignment.as_of = {row.partition: row.as_of_ms for row in assignment.store.progress(topic)}
+        rows = assignment.store.progress(topic)
+        assignment.as_of = {row.partition: row.as_of_ms for row in rows}
+        assignment.handled = {row.partition: row.handled_offset for row in rows}
+
+
+def _handled(assignment: Assignment, partitions: Ints) -> Ints:
+    found, index = np.unique(partitions, return_inverse=True)
+    return np.array([assignment.handled.get(partition, -1) for partition in found.tolist()], dtype=np.int64)[index]
 
 
 def _leave_out_erased(batch: Batch, assignment: Assignment) -> None:

@@ -202,12 +202,15 @@ def _raw(
 def _fold(
     gathered: Gathered, events: TelemetryColumns, duplicate: Ints, pending: Mapping[int, PendingRecompute]
 ) -> tuple[Fold, frozenset[ReportId]]:
-    """What is new of prostheses that only grew; every report of theirs is written again, folded or not."""
+    """What is new of prostheses that only grew; their reports are written again, folded or not.
+
+    But for one that includes records which this worker has not come to: it does not know whose report it is by then (``docs/architecture.md``, "Reports from ahead").
+    """
     appended = (gathered.row >= 0) & ~_is_changed(events, pending)
     at = np.flatnonzero(appended & gathered.beyond & ~duplicate)
     if not (events.offset[at] > gathered.folded_to[at]).all():
         raise InvariantBroken("an event at or below what its state includes would be folded again")
-    touched = np.flatnonzero(appended)
+    touched = np.flatnonzero(appended & (np.maximum(events.offset, gathered.handled) >= gathered.folded_to))
     fold = Fold(events if len(at) == len(events) else events.take(at), gathered.row[at], gathered.row[touched], events.offset[touched])
     return fold, frozenset(gathered.reports[k] for k in np.unique(gathered.report[touched]).tolist())
 

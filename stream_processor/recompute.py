@@ -49,11 +49,17 @@ class Recompute:
         self._reports = reports
         self._read_events = 0
 
-    def run(self, pending: Mapping[int, PendingRecompute], first_open_day: int | None = None, budget: int | None = None) -> int:
+    def run(
+        self,
+        pending: Mapping[int, PendingRecompute],
+        handled: Mapping[int, int],
+        first_open_day: int | None = None,
+        budget: int | None = None,
+    ) -> int:
         """Compute and write the reports concerned, of the days from *first_open_day* on: raw of earlier ones may have expired. Returns how many.
 
         Once *budget* events were read (None: no bound) it returns; what is left to do stays in *pending*, for a later call with it.
-        Idempotent: a state that already includes more than a recompute's offset is written again as it is.
+        Idempotent: a state that already includes more than a recompute's offset is written again as it is, or left, where it includes more than is *handled* of its partition.
         """
         if not pending:
             return 0
@@ -64,7 +70,7 @@ class Recompute:
         written = self._read_events = 0
         for devices, days in list(self._windows(pending)):
             pages = [(device, day) for device in devices for day in days if day in pending[device].days]
-            written += self._reports.write(self._compute(pages, pending))
+            written += self._reports.write(self._compute(pages, pending, handled))
             for device, day in pages:
                 pending[device].days.discard(day)
             if budget is not None and self._read_events >= budget:
@@ -133,8 +139,8 @@ class Recompute:
             for start in sorted({day - day % WINDOW_DAYS for day in days}):
                 yield from _split(devices, range(start, start + WINDOW_DAYS), pending)
 
-    def _compute(self, pages: Sequence[Page], pending: Mapping[int, PendingRecompute]) -> set[ReportId]:
-        """Fold raw into the reports of *pages*; reports that raw has nothing of become empty. Returns all of them."""
+    def _compute(self, pages: Sequence[Page], pending: Mapping[int, PendingRecompute], handled: Mapping[int, int]) -> set[ReportId]:
+        """Fold raw into the reports of *pages*; reports that raw has nothing of become empty. Returns those to be written."""
         if not pages:
             return set()
         self._reports.load(pages)
@@ -146,11 +152,14 @@ class Recompute:
         named = {(device, day, user) for device, work in pending.items() for user, day in work.reports if (device, day) in wanted}
         touched = sorted(known | found | named)
         rows = dict(zip(touched, self._reports.rows_of(touched).tolist(), strict=True))
-        # A state that includes more than this work must not go back; it is only written again.
-        open_reports = [report for report in touched if self._states.folded_to[rows[report]] <= pending[report[0]].offset]
+        folded_to = {report: int(self._states.folded_to[rows[report]]) for report in touched}
+        # A state that includes more than this work must not go back.
+        open_reports = [report for report in touched if folded_to[report] <= pending[report[0]].offset]
         self._clear(open_reports, rows, pending)
         self._fold(events, index, reports, {report: rows[report] for report in open_reports})
-        return set(touched)
+        # One that includes records which this worker has not come to is left: whose it is by then is not known here.
+        known = {report for report in touched if folded_to[report] <= handled.get(self._devices[report[0]].partition, -1)}
+        return known.union(open_reports)
 
     def _read(self, pages: Sequence[Page], pending: Mapping[int, PendingRecompute]) -> TelemetryColumns:
         """Raw of the pages' prostheses around their days, each up to its own work's offset, without what is erased and still waits for its removal."""

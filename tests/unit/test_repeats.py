@@ -11,6 +11,7 @@ import pytest
 from schemas.mapping import SourceMapping
 from schemas.ownership import Ownership
 from stream_processor.engine import Engine, EngineSettings
+from stream_processor.ports import StoreUnavailable
 from tests.support.log_model import PARTITIONS, Sources, micro
 from tests.support.memory_store import Faults, MemoryStore
 
@@ -53,6 +54,31 @@ class Case:
 
     def is_right(self) -> bool:
         return self.store.live_reports() == self.sources.mart()
+
+
+def test_a_report_from_ahead_is_left_until_its_records_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker died between the states and the document of a new owner. Its successor does not know that owner yet when it meets the report."""
+    case = Case()
+    of = case.sources
+    case.run(lambda: of.own(1, owner("u")), lambda: of.insert(BATTERY))
+    of.update(1, {"battery_percent": 60})
+    of.own(1, owner("v"))
+    update, document = case.unhandled()
+    with monkeypatch.context() as dying:
+        dying.setattr(case.store, "write_ownership", refuse)
+        with pytest.raises(StoreUnavailable):
+            case.worker.process([update, document], epoch=1)
+    before = case.store.live_reports()
+    assert [user for user, *_ in before] == ["v"]
+    successor = engine(case.store)
+    successor.process([update], epoch=2)
+    assert case.store.live_reports() == before
+    successor.process([document], epoch=2)
+    assert case.is_right()
+
+
+def refuse(_rows: object) -> None:
+    raise StoreUnavailable("no answer")
 
 
 def test_an_update_that_comes_again_does_not_take_back_what_a_snapshot_healed() -> None:
