@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,6 +11,9 @@ from schemas.partition_progress import PartitionProgress
 from schemas.raw_telemetry import Ints, TelemetryColumns
 from stream_processor.domain.duplicates import EventId, KnownEvent
 from stream_processor.domain.facets.base import MartColumns
+
+TELEMETRY_AT_ONCE = 200_000
+"""Events of raw that are read at once, of about 150 bytes each; a day of one prosthesis may have more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +80,8 @@ class ReportStore(Protocol):
 
     def known_events(self, ids: Sequence[EventId]) -> dict[EventId, KnownEvent]: ...
 
-    def telemetry(self, prosthesis_ids: Sequence[str], from_us: int, to_us: int) -> tuple[list[str], TelemetryColumns]:
-        """The prosthesis of each event, and the live (not deleted) events in the half-open range; ``device`` is left 0."""
+    def telemetry(self, prosthesis_ids: Sequence[str], from_us: int, to_us: int) -> Iterator[tuple[list[str], TelemetryColumns]]:
+        """The live (not deleted) events in the half-open range, in parts of at most TELEMETRY_AT_ONCE: the prosthesis of each event, and the events; ``device`` is left 0."""
         ...
 
     def write_telemetry(self, prosthesis_ids: Ints, events: TelemetryColumns, former: Sequence[tuple[int, ...]] | None = None) -> None:

@@ -144,51 +144,70 @@ class Recompute:
         if not pages:
             return set()
         self._reports.load(pages)
-        events = self._read(pages, pending)
-        reports, index = self._devices.reports_of(events.device, events.recorded_us)
         wanted = set(pages)
-        known = {report for page in pages for report in self._states.reports_of_page(page)}
-        found = {report for report in reports if report[:2] in wanted}
-        named = {(device, day, user) for device, work in pending.items() for user, day in work.reports if (device, day) in wanted}
-        touched = sorted(known | found | named)
-        rows = dict(zip(touched, self._reports.rows_of(touched).tolist(), strict=True))
-        folded_to = {report: int(self._states.folded_to[rows[report]]) for report in touched}
-        # A state that includes more than this work must not go back.
-        open_reports = [report for report in touched if folded_to[report] <= pending[report[0]].offset]
-        self._clear(open_reports, rows, pending)
-        self._fold(events, index, reports, {report: rows[report] for report in open_reports})
-        # One that includes records which this worker has not come to is left: whose it is by then is not known here.
-        known = {report for report in touched if folded_to[report] <= handled.get(self._devices[report[0]].partition, -1)}
-        return known.union(open_reports)
+        begun = _Begun(self._states, self._devices, self._reports, pending)
+        begun.begin({report for page in pages for report in self._states.reports_of_page(page)})
+        begun.begin({(device, day, user) for device, work in pending.items() for user, day in work.reports if (device, day) in wanted})
+        for events in self._read(pages, pending):
+            reports, index = self._devices.reports_of(events.device, events.recorded_us)
+            begun.begin({report for report in reports if report[:2] in wanted})
+            self._fold(events, index, reports, begun.open)
+        # A state that includes records which this worker has not come to is left: whose it is by then is not known here.
+        closed = (report for report, to in begun.closed.items() if to <= handled.get(self._devices[report[0]].partition, -1))
+        return {*begun.open, *closed}
 
-    def _read(self, pages: Sequence[Page], pending: Mapping[int, PendingRecompute]) -> TelemetryColumns:
-        """Raw of the pages' prostheses around their days, each up to its own work's offset, without what is erased and still waits for its removal."""
+    def _read(self, pages: Sequence[Page], pending: Mapping[int, PendingRecompute]) -> Iterator[TelemetryColumns]:
+        """Raw of the pages' prostheses around their days, each up to its own work's offset, without what is erased and still waits for its removal. In parts, in no order."""
         index = {self._devices[device].prosthesis_id: device for device, _ in pages}
         first, last = min(day for _, day in pages), max(day for _, day in pages)
-        ids, events = self._store.telemetry(sorted(index), first * DAY_US - ZONE_SPAN_US, (last + 1) * DAY_US + ZONE_SPAN_US)
-        events.device = np.array([index[prosthesis_id] for prosthesis_id in ids], dtype=np.int64)
-        limit = np.array([pending[device].offset for device in events.device.tolist()], dtype=np.int64)
-        within = events.offset <= limit
-        within &= events.recorded_us < END_US  # an earlier version took later ones in
-        erased = self._erasures.inside(events)
-        self._read_events += len(events)
-        return events.take(within if erased is None else within & ~erased)
-
-    def _clear(self, reports: Sequence[ReportId], rows: Mapping[ReportId, int], pending: Mapping[int, PendingRecompute]) -> None:
-        """Empty the reports, which then reach as far as their work."""
-        at = np.array([rows[report] for report in reports], dtype=np.int64)
-        self._states.folds.reset(at)
-        self._states.folded_to[at] = [pending[report[0]].offset for report in reports]
-        for report in reports:
-            day = self._devices.day_of(report)
-            if day is not None:
-                self._states.folds.day_starts_us[rows[report]] = day.starts_us
+        for ids, events in self._store.telemetry(sorted(index), first * DAY_US - ZONE_SPAN_US, (last + 1) * DAY_US + ZONE_SPAN_US):
+            events.device = np.array([index[prosthesis_id] for prosthesis_id in ids], dtype=np.int64)
+            limit = np.array([pending[device].offset for device in events.device.tolist()], dtype=np.int64)
+            within = events.offset <= limit
+            within &= events.recorded_us < END_US  # an earlier version took later ones in
+            erased = self._erasures.inside(events)
+            self._read_events += len(events)
+            yield events.take(within if erased is None else within & ~erased)
 
     def _fold(self, events: TelemetryColumns, index: Ints, reports: Sequence[ReportId], rows: Mapping[ReportId, int]) -> None:
         row_of_report = np.array([rows.get(report, -1) for report in reports] or [-1], dtype=np.int64)
         at = np.where(index >= 0, row_of_report[index], -1)
         chosen = np.flatnonzero(at >= 0)
         self._states.folds.fold(at[chosen], events.take(chosen))
+
+
+class _Begun:
+    """The reports of one window that a recompute has come upon: *open* ones were emptied and reach as far as their work, with their rows in the cache.
+
+    *closed* ones already included more than that, up to the offset told, and must not go back.
+    """
+
+    def __init__(self, states: StateCache, devices: Devices, reports: Reports, pending: Mapping[int, PendingRecompute]) -> None:
+        self._states = states
+        self._devices = devices
+        self._reports = reports
+        self._pending = pending
+        self.open: dict[ReportId, int] = {}
+        self.closed: dict[ReportId, int] = {}
+
+    def begin(self, reports: set[ReportId]) -> None:
+        """Those of *reports* that are new here."""
+        new = sorted(reports - self.open.keys() - self.closed.keys())
+        if not new:
+            return
+        rows = self._reports.rows_of(new)
+        folded_to = self._states.folded_to[rows]
+        reach = np.array([self._pending[report[0]].offset for report in new], dtype=np.int64)
+        is_open = folded_to <= reach
+        self.closed |= {new[i]: int(folded_to[i]) for i in np.flatnonzero(~is_open).tolist()}
+        opened = {new[i]: int(rows[i]) for i in np.flatnonzero(is_open).tolist()}
+        self._states.folds.reset(rows[is_open])
+        self._states.folded_to[rows[is_open]] = reach[is_open]
+        for report, row in opened.items():
+            day = self._devices.day_of(report)
+            if day is not None:
+                self._states.folds.day_starts_us[row] = day.starts_us
+        self.open |= opened
 
 
 def _split(devices: Sequence[int], days: range, pending: Mapping[int, PendingRecompute]) -> Iterator[tuple[Sequence[int], range]]:

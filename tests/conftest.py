@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from unittest.mock import patch
 
@@ -125,7 +126,14 @@ def _nothing_may_be_skipped() -> bool:
 @pytest.fixture(scope="session", autouse=True)
 def small_pieces() -> Iterator[None]:
     """What the engine cuts into pieces for speed or memory is cut within the few records of a test too."""
-    with patch("stream_processor.domain.decode.SLICE", 3), patch("stream_processor.reports.REPORTS_AT_ONCE", 2):
+    names = {
+        "stream_processor.domain.decode.SLICE": 3,
+        "stream_processor.reports.REPORTS_AT_ONCE": 2,
+        "stream_processor.ports.TELEMETRY_AT_ONCE": 3,
+    }
+    with ExitStack() as patched:
+        for name, size in names.items():
+            patched.enter_context(patch(name, size))
         yield
 
 

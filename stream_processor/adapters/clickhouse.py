@@ -22,6 +22,7 @@ from schemas.raw_telemetry import STORED, Ints, TelemetryColumns
 from service_kit import clickhouse
 from service_kit.clickhouse_errors import Trouble, trouble_of
 from service_kit.settings import ClickHouseSettings
+from stream_processor import ports
 from stream_processor.domain.calendar import QUARTER_US, day_date, day_number
 from stream_processor.domain.duplicates import EventId, KnownEvent
 from stream_processor.domain.facets.base import MartColumns
@@ -43,6 +44,9 @@ _TELEMETRY = f"""
 SELECT prosthesis_id, {", ".join(raw_telemetry.whole(name) for name in STORED)}
 FROM telemetry_events FINAL
 WHERE prosthesis_id IN %(ids)s AND recorded_at >= fromUnixTimestamp64Micro(%(from_us)s) AND recorded_at < fromUnixTimestamp64Micro(%(to_us)s) AND deleted = 0
+  AND (prosthesis_id > %(id)s OR (prosthesis_id = %(id)s AND (event_id_hi > %(hi)s OR (event_id_hi = %(hi)s AND event_id_lo > %(lo)s))))
+ORDER BY prosthesis_id, event_id_hi, event_id_lo
+LIMIT %(most)s
 """
 _RAW_COLUMNS = ("prosthesis_id", *STORED.values())
 _STATE_COLUMNS = (
@@ -117,15 +121,16 @@ class ClickHouseStore:
             for pid, hi, lo, lsn, offset, at, deleted, former in rows
         }
 
-    def telemetry(self, prosthesis_ids: Sequence[str], from_us: int, to_us: int) -> tuple[list[str], TelemetryColumns]:
-        ids: list[str] = []
-        parts = []
+    def telemetry(self, prosthesis_ids: Sequence[str], from_us: int, to_us: int) -> Iterator[tuple[list[str], TelemetryColumns]]:
         for keys in _chunks(prosthesis_ids):
-            columns = self._query(_TELEMETRY, {"ids": keys, "from_us": from_us, "to_us": to_us}, columnar=True)
-            if columns:
-                ids.extend(columns[0])
-                parts.append(_events(columns))
-        return ids, TelemetryColumns.concatenate(parts)
+            parameters: dict[str, Any] = {"ids": keys, "from_us": from_us, "to_us": to_us, "most": ports.TELEMETRY_AT_ONCE}
+            after = {"id": "", "hi": 0, "lo": 0}
+            while columns := self._query(_TELEMETRY, parameters | after, columnar=True):
+                ids, events = list(columns[0]), _events(columns)
+                yield ids, events
+                if len(ids) < parameters["most"]:
+                    break
+                after = {"id": ids[-1], "hi": int(events.event_id_hi[-1]), "lo": int(events.event_id_lo[-1])}
 
     def progress(self, topic: str) -> list[PartitionProgress]:
         return [partition_progress.from_row(row) for row in self._query(partition_progress.select_progress(), {"topics": (topic,)})]

@@ -21,6 +21,7 @@ from schemas.erasure_rules import ErasureRule
 from schemas.partition_progress import PartitionProgress
 from schemas.raw_telemetry import Ints, TelemetryColumns
 from service_kit.settings import ClickHouseSettings
+from stream_processor import ports
 from stream_processor.adapters.clickhouse import ClickHouseStore
 from stream_processor.domain.duplicates import KnownEvent
 from stream_processor.domain.fold import FOLD_FORMAT
@@ -126,7 +127,7 @@ def test_events_come_back_as_they_were_written(store: ReportStore) -> None:
         "battery_bp": 10_000, "error_code": "E-1", "error_severity": 3, "lat_cell": -900, "lon_cell": -1800, "lsn": 2**63, "partition": 23, "offset": 2**40,
     }  # fmt: skip
     store.write_telemetry(texts("7"), events(full))
-    ids, back = store.telemetry(["7", "8"], NOW_US, NOW_US + 1)
+    ((ids, back),) = store.telemetry(["7", "8"], NOW_US, NOW_US + 1)
     assert ids == ["7"]
     assert {name: getattr(back, name)[0] for name in full} == full
     assert back.recorded_us.tolist() == [NOW_US]
@@ -152,7 +153,7 @@ def test_the_times_that_an_event_was_found_under_before_stay_with_its_row(store:
 
 def test_a_deleted_event_stays_known_but_is_not_read(store: ReportStore) -> None:
     store.write_telemetry(texts("7", "7"), events({"event_id_lo": 1, "lsn": 1}, {"event_id_lo": 9, "lsn": 2, "deleted": 1}))
-    ids, back = store.telemetry(["7"], 0, 2 * NOW_US)
+    ((ids, back),) = store.telemetry(["7"], 0, 2 * NOW_US)
     assert (ids, back.event_id_lo.tolist()) == (["7"], [1])
     assert store.known_events([("7", 0, 9), ("7", 0, 10)]).keys() == {("7", 0, 9)}
     assert store.highest_event_ids(["7", "8"]) == {"7": 9}
@@ -161,7 +162,7 @@ def test_a_deleted_event_stays_known_but_is_not_read(store: ReportStore) -> None
 
 def test_the_time_range_is_half_open(store: ReportStore) -> None:
     store.write_telemetry(texts("7", "7"), events({"event_id_lo": 1}, {"event_id_lo": 2, "recorded_us": NOW_US + 1}))
-    assert store.telemetry(["7"], NOW_US, NOW_US + 1)[1].event_id_lo.tolist() == [1]
+    assert [back.event_id_lo.tolist() for _, back in store.telemetry(["7"], NOW_US, NOW_US + 1)] == [[1]]
     assert store.has_telemetry(["7"], NOW_US + 1, NOW_US + 2) == {("7", NOW_US // 900_000_000)}
     assert store.has_telemetry(["7"], NOW_US + 2, 2 * NOW_US) == set()
 
@@ -207,15 +208,26 @@ def test_nothing_asked_nothing_written(store: ReportStore) -> None:
     store.write_progress([])
     assert store.states([]) == []
     assert store.known_events([]) == {}
-    assert len(store.telemetry([], 0, 1)[1]) == 0
+    assert list(store.telemetry([], 0, 1)) == []
 
 
-def test_numpy_columns_of_a_large_batch_are_written(store: ReportStore) -> None:
+def test_numpy_columns_of_a_large_batch_are_written(store: ReportStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ports, "TELEMETRY_AT_ONCE", 5_000)
     batch = TelemetryColumns.blank(5_000)
     batch.event_id_lo[:] = np.arange(5_000)
     batch.recorded_us[:] = NOW_US
     store.write_telemetry(texts(*["7"] * 5_000), batch)
-    assert len(store.telemetry(["7"], 0, 2 * NOW_US)[1]) == 5_000
+    assert [len(back) for _, back in store.telemetry(["7"], 0, 2 * NOW_US)] == [5_000]
+
+
+def test_raw_is_read_in_parts_each_event_once(store: ReportStore) -> None:
+    """In the order of all three parts of the key, whose halves are beyond what is signed."""
+    many = [("7", 0, 2**63), ("7", 0, 2**64 - 1), ("7", 2**64 - 1, 0), ("7", 2**64 - 1, 1), ("70", 0, 0), ("70", 0, 5), ("8", 1, 0)]
+    store.write_telemetry(texts(*(one[0] for one in many)), events(*({"event_id_hi": hi, "event_id_lo": lo} for _, hi, lo in many)))
+    parts = list(store.telemetry(["8", "7", "70"], NOW_US, NOW_US + 1))
+    assert [len(back) for _, back in parts] == [3, 3, 1]
+    found = [one for ids, back in parts for one in zip(ids, back.event_id_hi.tolist(), back.event_id_lo.tolist(), strict=True)]
+    assert found == many
 
 
 def test_replaced_rows_of_raw_are_seen_by_what_looks_for_days_until_they_are_merged(kept: Kept) -> None:
@@ -226,7 +238,7 @@ def test_replaced_rows_of_raw_are_seen_by_what_looks_for_days_until_they_are_mer
     store.write_telemetry(texts("7"), events({"event_id_lo": 1, "lsn": 3, "recorded_us": NOW_US + DAY_US, "deleted": 1}))
     assert store.days_with_telemetry(["7"]) == {"7": {20_780: 1, 20_781: 2}}
     assert store.has_telemetry(["7"], NOW_US, NOW_US + 1) == {("7", NOW_US // 900_000_000)}
-    assert len(store.telemetry(["7"], 0, 2 * NOW_US)[1]) == 0
+    assert list(store.telemetry(["7"], 0, 2 * NOW_US)) == []
     kept.merge()
     assert store.days_with_telemetry(["7"]) == {"7": {20_781: 1}}
     assert store.has_telemetry(["7"], NOW_US, NOW_US + 1) == set()

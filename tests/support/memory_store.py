@@ -15,6 +15,7 @@ import numpy as np
 from schemas.erasure_rules import ErasureRule
 from schemas.partition_progress import PartitionProgress
 from schemas.raw_telemetry import RAW, Ints, TelemetryColumns
+from stream_processor import ports
 from stream_processor.domain.calendar import QUARTER_US, day_date
 from stream_processor.domain.duplicates import EventId, KnownEvent
 from stream_processor.domain.facets.base import MartColumns
@@ -76,14 +77,16 @@ class MemoryStore:
                 found[event_id] = KnownEvent(row["lsn"], row["offset"], row["recorded_us"], bool(row["deleted"]), row["former"])
         return found
 
-    def telemetry(self, prosthesis_ids: Sequence[str], from_us: int, to_us: int) -> tuple[list[str], TelemetryColumns]:
+    def telemetry(self, prosthesis_ids: Sequence[str], from_us: int, to_us: int) -> Iterator[tuple[list[str], TelemetryColumns]]:
         chosen = [
             (event_id[0], row)
-            for event_id, row in self.raw.items()
+            for event_id, row in sorted(self.raw.items())
             if event_id[0] in prosthesis_ids and from_us <= row["recorded_us"] < to_us and not row["deleted"]
         ]
-        columns = {name: np.array([row[name] for _, row in chosen], dtype=raw.dtype) for name, raw in RAW.items()}
-        return [prosthesis for prosthesis, _ in chosen], TelemetryColumns(**columns)
+        for first in range(0, len(chosen), ports.TELEMETRY_AT_ONCE):
+            part = chosen[first : first + ports.TELEMETRY_AT_ONCE]
+            columns = {name: np.array([row[name] for _, row in part], dtype=raw.dtype) for name, raw in RAW.items()}
+            yield [prosthesis for prosthesis, _ in part], TelemetryColumns(**columns)
 
     def progress(self, topic: str) -> list[PartitionProgress]:
         return [row for (name, _), row in self.positions.items() if name == topic]
