@@ -15,6 +15,7 @@ from connectors.apply import Connect, ConnectError, Connector, read_connectors
 from connectors.resnapshot import resnapshot
 from connectors.watch import SourceSettings, contracts, look
 from reconciliation import repair
+from reconciliation.arrivals import RepairError
 from reconciliation.barrier import BarrierError
 from reconciliation.commands import CommandError
 from reconciliation.mart import MartError
@@ -129,5 +130,5 @@ class Owner:
         """What ``bionicpro repair`` does. Reports move meanwhile, so whether all is equal is asked at the schedule's end."""
         try:
             repair.carry_out(self._settings, repair.plan(self._settings, first, last))
-        except (BarrierError, MartError, CommandError, KafkaException, ClickHouseError, EOFError, repair.RepairError) as error:
+        except (BarrierError, MartError, CommandError, KafkaException, ClickHouseError, EOFError, RepairError) as error:
             raise NotYetError(str(error)) from error

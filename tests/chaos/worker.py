@@ -127,7 +127,7 @@ class DyingProcessor(Processor):
         super().__init__(settings, serving, topics)
 
     def _faust_app(self) -> Any:
-        app = super()._faust_app()
+        app: Any = super()._faust_app()
         app.transport.Consumer = DyingConsumer
         return app
 

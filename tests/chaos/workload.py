@@ -322,7 +322,7 @@ class _Crm:
     def _correct(self) -> None:
         if self._contracts:
             column = self._chance.choice(("starts_at", "starts_at", "ends_at", "customer_id"))
-            value = self._chance.choice(self._customers) if column == "customer_id" else self._instant()
+            value: Any = self._chance.choice(self._customers) if column == "customer_id" else self._instant()
             if column == "starts_at" and self._chance.random() < 0.6:
                 value -= timedelta(days=self._chance.randrange(LATE_DAYS))
             self._add("set-contract", id=self._chance.choice(self._contracts), set={column: value})

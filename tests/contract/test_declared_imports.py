@@ -31,10 +31,10 @@ def declared(extra: str) -> set[str]:
     """The distributions that *extra* installs by its own words, those of every program and of extras that it names included."""
     found: set[str] = set()
     for requirement in (*PROJECT["dependencies"], *PROJECT["optional-dependencies"][extra]):
-        name = re.match(r"[\w.-]+", requirement)[0]
-        others = re.search(r"\[([\w,]+)\]", requirement)
+        name = re.findall(r"^[\w.-]+", requirement)[0]
+        others = re.findall(r"\[([\w,]+)\]", requirement)
         if name == PROJECT["name"]:
-            found |= {one for other in others[1].split(",") for one in declared(other)}
+            found |= {one for other in others[0].split(",") for one in declared(other)}
         else:
             found.add(_normal(name))
     return found
@@ -58,11 +58,17 @@ def file_of(module: str) -> Path | None:
     return next((file for file in (base.with_suffix(".py"), base / "__init__.py") if file.is_file()), None)
 
 
+def known_file_of(module: str) -> Path:
+    file = file_of(module)
+    assert file is not None, module
+    return file
+
+
 @cache
 def imports(module: str) -> frozenset[str]:
     """What *module* imports anywhere, but for types alone."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(file_of(module).read_text(encoding="utf-8"))):
+    for node in ast.walk(ast.parse(known_file_of(module).read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -89,7 +95,7 @@ def test_an_image_holds_what_its_programs_import(extra: str) -> None:
     folders = copied(IMAGES[extra])
     programs = [path for path in folders if path.name not in {"service_kit", "schemas"}]
     ours, others = reached([*modules(programs)])
-    missing = {module for module in ours if not any(file_of(module).is_relative_to(folder) for folder in folders)}
+    missing = {module for module in ours if not any(known_file_of(module).is_relative_to(folder) for folder in folders)}
     assert missing == set(), "not copied into the image"
     undeclared = {name for name in others if not {_normal(one) for one in DISTRIBUTIONS.get(name, ())} & declared(extra)}
     assert undeclared == set(), f"not declared for {extra}"

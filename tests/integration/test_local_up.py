@@ -115,7 +115,9 @@ def test_status_without_settings_says_how_to_begin(tmp_path: Path) -> None:
 
 
 def test_a_reset_without_a_terminal_deletes_nothing_and_says_how(tmp_path: Path) -> None:
-    open_instance(tmp_path / "one", usual_ports=False)[0].held.release()
+    held = open_instance(tmp_path / "one", usual_ports=False)[0].held
+    assert held is not None
+    held.release()
     command = [sys.executable, "-m", "local", "reset", "--instance", str(tmp_path / "one")]
     finished = subprocess.run(
         command, cwd=paths.REPOSITORY, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False

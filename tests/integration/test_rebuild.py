@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 from clickhouse_driver import Client
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient, NewPartitions
+from confluent_kafka.admin import AdminClient, NewPartitions  # type: ignore[attr-defined]  # its stubs lack it
 
 from cli.broker import Broker
 from cli.rebuild.progress import STEPS, Step

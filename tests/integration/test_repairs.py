@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from operator import methodcaller
 from typing import Any
 from unittest import mock
 
@@ -246,7 +247,7 @@ def test_a_mart_without_anything_is_filled_from_the_sources_alone_and_the_stream
     site.stop_processor()
     for table in ("telemetry_events", "report_state", "ownership", "user_daily_reports"):
         gone = f"ALTER TABLE {table} DELETE WHERE prosthesis_id IN %(p)s SETTINGS mutations_sync = 1"
-        site.migrator(lambda client, gone=gone: client.execute(gone, {"p": tuple(map(str, case.prostheses))}))
+        site.migrator(methodcaller("execute", gone, {"p": tuple(map(str, case.prostheses))}))
     site.start_processor()
     days = ("--from", str(case.first), "--to", str(case.last))
     whole = site.operator.with_variables(BIONICPRO_RECONCILIATION__GAP_ROWS="1")  # whole days of prostheses, not ids

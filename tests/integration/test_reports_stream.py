@@ -147,7 +147,8 @@ def test_a_stopping_service_says_so_and_stops(mart: Mart, issuer: Issuer) -> Non
         user = new_user()
         with listening(service, user) as events:
             events.next("report")
-            service.served._app.state.service.hub.close()
+            app: Any = service.served._app
+            app.state.service.hub.close()
             assert events.next("end")["data"] == {"reason": "service-stopping"}
             assert service.own(user, "/stream").status_code == 503
 

@@ -48,7 +48,7 @@ def test_a_part_that_does_not_exist_cannot_be_left_out(operator: Operator) -> No
 def test_a_slot_that_is_not_there_is_a_dropped_slot(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in operator.variables.items():
         monkeypatch.setenv(name, value)
-    settings = StatusSettings()
+    settings = StatusSettings()  # type: ignore[call-arg]  # from the environment
     reading = database(settings.crm_db, "no_such_slot")
     (problem,) = problems({"postgres-crm": reading}, StatusSection(), None)
     assert "the slot no_such_slot was dropped" in problem.what

@@ -90,7 +90,7 @@ class Case:
 
     def settings(self, **limits: Any) -> ReconciliationSettings:
         with mock.patch.dict(os.environ, self.environment):
-            settings = ReconciliationSettings()
+            settings = ReconciliationSettings()  # type: ignore[call-arg]  # from the environment
         return settings.model_copy(update={"reconciliation": settings.reconciliation.model_copy(update=limits)})
 
     def verify(self, **limits: Any) -> Verification:

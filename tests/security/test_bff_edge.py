@@ -157,7 +157,7 @@ TOKEN_FAULTS = {
 @pytest.mark.parametrize("fault", sorted(TOKEN_FAULTS))
 async def test_a_faulty_answer_to_a_code_begins_no_session(world: BffCase, fault: str) -> None:
     world.start()
-    world.gate.tamper = lambda answer: answer | TOKEN_FAULTS[fault]
+    world.gate.tamper = lambda answer: {**answer, **TOKEN_FAULTS[fault]}
     async with world.browser() as browser:
         user = world.user("anna")
         refused = await browser.login(user.username, user.password)

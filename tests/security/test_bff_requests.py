@@ -342,7 +342,7 @@ def stored(world: BffCase) -> str:
     for key in client.scan_iter("*"):
         kind = client.type(key)
         read = {"hash": client.hgetall, "string": client.get, "zset": lambda key: client.zrange(key, 0, -1)}[str(kind)]
-        parts.append(f"{key} {read(key)}")
+        parts.append(f"{key} {read(key)!r}")
     client.close()
     assert any(":session:" in part for part in parts)
     return "\n".join(parts)

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
+import httpx
 import pytest
 from clickhouse_driver import Client, errors
 
@@ -34,7 +35,7 @@ DENIALS = {164, 344, 392, 452, 497}
 """READONLY, SUPPORT_IS_DISABLED, QUERY_IS_PROHIBITED, SETTING_CONSTRAINT_VIOLATION, ACCESS_DENIED."""
 
 
-def assert_problem(answer, *statuses: int) -> None:
+def assert_problem(answer: httpx.Response, *statuses: int) -> None:
     assert answer.status_code in statuses, (answer.status_code, answer.text[:300])
     assert answer.headers["content-type"] == "application/problem+json"
     body = answer.json()

@@ -8,6 +8,7 @@ import signal
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -108,7 +109,8 @@ def test_the_process_that_makes_exports_is_started_again_when_it_has_ended(mart:
         user = new_user()
         mart.put(row(user, TODAY))
         assert service.own(user, "/export.pdf").status_code == 200
-        workshop = service.served._app.state.service._exports._workshop
+        app: Any = service.served._app
+        workshop = app.state.service._exports._workshop
         os.kill(next(iter(workshop._processes)), signal.SIGKILL)
         workshop._executor_manager_thread.join(30)
         gone = service.own(user, "/export.pdf")

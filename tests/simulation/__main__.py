@@ -10,6 +10,7 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 HASH_SEED = "0"  # sets of texts are walked through in the order of their hashes
 SHOWN = 80  # lines of a trace
@@ -60,7 +61,7 @@ def _show(verdict: object, operations: list[str]) -> None:
 
 def _keep(file: Path, met: Counter[tuple[str, str]], schedules: int) -> None:
     """Add to what *file* has counted."""
-    before = json.loads(file.read_text()) if file.exists() else {"schedules": 0, "met": {}}
+    before: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {"schedules": 0, "met": {}}
     counted = Counter(before["met"])
     counted.update({f"{effect} / {fault}": number for (effect, fault), number in met.items()})
     file.write_text(json.dumps({"schedules": before["schedules"] + schedules, "met": dict(sorted(counted.items()))}, indent=1))

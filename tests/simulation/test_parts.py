@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from random import Random
 
 import pytest
@@ -97,7 +98,7 @@ def test_steps_of_one_process_keep_their_order_and_fibers_give_way_to_others() -
             give_way(0.1)
 
     async def main() -> None:
-        tasks = [loop.spawn(Process(name), lambda name=name: asyncio.to_thread(work, name)) for name in "ab"]
+        tasks = [loop.spawn(Process(name), partial(asyncio.to_thread, work, name)) for name in "ab"]
         await asyncio.gather(*tasks)
 
     loop.run_until_complete(main())

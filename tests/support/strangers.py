@@ -96,7 +96,7 @@ def postgres(address: Address) -> list[str]:
 
 
 def kafka(address: Address) -> list[str]:
-    base = {"bootstrap.servers": "{}:{}".format(*address), "log_level": 0, "socket.timeout.ms": 3000}
+    base: dict[str, str | int] = {"bootstrap.servers": "{}:{}".format(*address), "log_level": 0, "socket.timeout.ms": 3000}
     sasl = {"security.protocol": "SASL_PLAINTEXT"}
     attempts: dict[str, dict[str, str | int]] = {
         "without an account": {},

@@ -11,7 +11,7 @@ import pytest
 from cli.dlq.dead_letters import DeadLetter, Selection, by_reason, parse, pretty, refusal, summary
 from schemas import limits
 from stream_processor.adapters.dead_letters import letter_of
-from stream_processor.domain.decode import DeadLetter as Refused
+from stream_processor.domain.log_records import DeadLetter as Refused
 
 AT = datetime(2026, 11, 23, 12, tzinfo=UTC)
 

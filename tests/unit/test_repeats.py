@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -102,7 +103,7 @@ def test_an_insert_that_comes_again_is_not_news_to_a_former_owner_in_another_zon
         lambda: of.insert({**BATTERY, "recorded_us": at}),
     )
     for event_id in (1, 2):
-        world.run(lambda event_id=event_id: of.update(event_id, {"recorded_us": NOON - 20 * DAY}))
+        world.run(partial(of.update, event_id, {"recorded_us": NOON - 20 * DAY}))
     world.run(lambda: of.own(1, owner("ny", "America/New_York")))
     before = world.store.live_reports()
     world.run(lambda: of.redeliver(1))
