@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+import msgspec
 import pytest
 
 from schemas.mapping import SourceMapping
@@ -57,24 +58,28 @@ class Case:
         return self.store.live_reports() == self.sources.mart()
 
 
-def test_a_report_from_ahead_is_left_until_its_records_come(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker died between the states and the document of a new owner. Its successor does not know that owner yet when it meets the report."""
+@pytest.mark.parametrize("change", [{"battery_percent": 60}, None], ids=["update", "insert"])
+@pytest.mark.parametrize("successor", [owner("v"), [msgspec.structs.replace(owner("u")[0], customer_name="Other")]], ids=["owner", "name"])
+def test_a_report_from_ahead_is_left_until_its_records_come(
+    monkeypatch: pytest.MonkeyPatch, change: dict[str, Any] | None, successor: list[Ownership]
+) -> None:
+    """A worker died between the states and the document of an owner. The next one does not know that document yet when it meets the report."""
     case = Case()
     of = case.sources
     case.run(lambda: of.own(1, owner("u")), lambda: of.insert(BATTERY))
-    of.update(1, {"battery_percent": 60})
-    of.own(1, owner("v"))
-    update, document = case.unhandled()
+    of.update(1, change) if change else of.insert({**BATTERY, "battery_percent": 70})
+    of.own(1, successor)
+    event, document = case.unhandled()
     with monkeypatch.context() as dying:
         dying.setattr(case.store, "write_ownership", refuse)
         with pytest.raises(StoreUnavailable):
-            case.worker.process([update, document], epoch=1)
+            case.worker.process([event, document], epoch=1)
     before = case.store.live_reports()
-    assert [user for user, *_ in before] == ["v"]
-    successor = engine(case.store)
-    successor.process([update], epoch=2)
+    assert [user for user, *_ in before] == [successor[0].user_id]
+    after = engine(case.store)
+    after.process([event], epoch=2)
     assert case.store.live_reports() == before
-    successor.process([document], epoch=2)
+    after.process([document], epoch=2)
     assert case.is_right()
 
 
