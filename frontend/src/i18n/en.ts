@@ -165,7 +165,7 @@ export const en = {
   "day.empty": "No data on this day",
   "day.emptyText": "The prosthesis sent nothing, or what it sent has not arrived yet.",
   "day.incomplete": "This day is not complete yet: more may still arrive.",
-  "day.late": "Some of it arrived late or was corrected, last at {time}.",
+  "day.late": "Some of this day’s data arrived late or was corrected, on {day} or after.",
   "day.errorTimes": "Errors by time",
   "day.time": "Time",
   "day.what": "What",
