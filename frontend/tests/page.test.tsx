@@ -19,6 +19,7 @@ describe("the page", () => {
     open();
     await until(() => find("sentence")?.textContent.includes("usual") ?? false);
     expect(value("today-usage")).toBe(String((HOUR * 3) / 4));
+    expect(find("announcer")?.textContent).toBe("");
     expect(value("today-efficiency")).toBe("0.9");
     expect(value("today-battery")).toBe("80");
     expect(value("today-errors")).toBe("3");
@@ -182,6 +183,7 @@ describe("the page", () => {
     await until(() => document.body.textContent.includes("you are still logged in"));
     find("dismiss")?.click();
     await until(() => find("notice") === null);
+    expect(find("announcer")?.textContent).toBe("");
     expect(document.activeElement?.id).toBe("main");
     page.routes["POST /auth/logout"] = json({ logged_out: true, single_sign_on_ended: true });
     find("logout")?.click();

@@ -79,6 +79,7 @@ export const en = {
   "today.serial": "Serial number {serial}",
   "today.codes": "Errors, in words",
   "today.code": "code {code}",
+  "today.times": "times: {count}",
   "today.prostheses": "Prostheses",
   "today.all": "All",
 

@@ -80,6 +80,7 @@ export const ru: Catalogue = {
   "today.serial": "Серийный номер {serial}",
   "today.codes": "Ошибки словами",
   "today.code": "код {code}",
+  "today.times": "раз: {count}",
   "today.prostheses": "Протезы",
   "today.all": "Все",
 
