@@ -48,7 +48,7 @@ BEGAN = time.monotonic()
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python3 -m local.bootstrap", description=__doc__)
-    parser.add_argument("--browser", action="store_true", help="also Chromium, for the tests")
+    parser.add_argument("--browser", action="store_true", help="also what only tests need: Chromium, and veraPDF")
     parser.add_argument("--airflow", action="store_true", help="also Airflow, in an environment of its own")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -69,7 +69,7 @@ def prepare(*, browser: bool, airflow: bool = False) -> None:
     install_tools(machine.missing_tools(browser=browser))
     with ThreadPoolExecutor(max_workers=2) as lanes:
         try:
-            commands.all_done([lanes.submit(_java_lane), lanes.submit(_python_lane, airflow=airflow)])
+            commands.all_done([lanes.submit(_java_lane, tests=browser), lanes.submit(_python_lane, airflow=airflow)])
         except BaseException:
             # The other lane is ended too; a second Ctrl-C would only cut this short.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -81,8 +81,8 @@ def report(line: str) -> None:
     print(f"[{time.monotonic() - BEGAN:4.0f} s] {line}", flush=True)
 
 
-def _java_lane() -> None:
-    fetch.fetch_all(report)
+def _java_lane(*, tests: bool) -> None:
+    fetch.fetch_all(report, tests=tests)
     keycloak.built(report)
 
 

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import tarfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -22,6 +22,7 @@ MAVEN_GOAL = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-depend
 CHECKSUMS = Path(__file__).resolve().parent / "artifacts.sha256"
 POMS = Path(__file__).resolve().parent / "maven"
 PARTS = ("kafka", "debezium", "keycloak")
+FOR_TESTS = ("verapdf",)
 ATTEMPTS = 4
 
 Report = Callable[[str], None]
@@ -33,7 +34,7 @@ class FetchError(Exception):
 
 def checksums(text: str) -> dict[str, dict[str, str]]:
     """``{part: {file name: sha256}}`` of the lines ``<sha256>  <part>/<file name>``."""
-    parts: dict[str, dict[str, str]] = {part: {} for part in PARTS}
+    parts: dict[str, dict[str, str]] = {part: {} for part in (*PARTS, *FOR_TESTS)}
     for line in text.splitlines():
         if line and not line.startswith("#"):
             digest, _, name = line.partition("  ")
@@ -52,19 +53,20 @@ def fingerprint(expected: Mapping[str, str]) -> str:
     return hashlib.sha256(joined.encode()).hexdigest()[:12]
 
 
-def fetch_all(report: Report) -> dict[str, Path]:
-    """Every part, fetched if absent; the first alone (it brings Maven's own plugins), the others side by side. Idempotent."""
+def fetch_all(report: Report, *, tests: bool = False) -> dict[str, Path]:
+    """Every part, what only *tests* need where they are wanted, fetched if absent; the first alone (it brings Maven's own plugins), the others side by side. Idempotent."""
     expected = checksums(CHECKSUMS.read_text(encoding="utf-8"))
     first = {PARTS[0]: fetch(PARTS[0], expected[PARTS[0]], report)}
-    with ThreadPoolExecutor(max_workers=len(PARTS)) as pool:
-        rest = {part: pool.submit(fetch, part, expected[part], report) for part in PARTS[1:]}
+    others = (*PARTS[1:], *(FOR_TESTS if tests else ()))
+    with ThreadPoolExecutor(max_workers=len(others)) as pool:
+        rest = {part: pool.submit(fetch, part, expected[part], report) for part in others}
         return first | {part: future.result() for part, future in rest.items()}
 
 
-def located() -> dict[str, Path]:
-    """The folders of all parts, which must have been fetched. Raises FetchError naming ``make up`` otherwise."""
+def located(parts: Sequence[str] = PARTS) -> dict[str, Path]:
+    """The folders of *parts*, which must have been fetched. Raises FetchError naming ``make prepare`` otherwise."""
     expected = checksums(CHECKSUMS.read_text(encoding="utf-8"))
-    folders = {part: folder_of(part, expected[part]) for part in PARTS}
+    folders = {part: folder_of(part, expected[part]) for part in parts}
     missing = [part for part, folder in folders.items() if not _stamp(folder).exists()]
     if missing:
         raise FetchError(f"not fetched yet: {', '.join(missing)}. Run `make prepare`.")

@@ -1,7 +1,7 @@
 """Exports: rows read once, files made in a process of their own, so that they never hold up the reports.
 
-Why a process: making a file is work for the CPU, 10 to 20 ms of it. In a thread it takes turns with the event loop, which every other answer then waits for; and
-reportlab's fonts are shared objects with a position in their file: of two documents made at once in two threads, one fails or is wrong.
+Why a process: making a file is work for the CPU, up to 100 ms of it, and the maker of PDFs keeps fonts in memory. In a thread it takes turns with the event loop,
+which every other answer then waits for.
 """
 
 from __future__ import annotations

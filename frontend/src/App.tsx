@@ -4,8 +4,10 @@ import { SignedOut } from "./components/SignedOut";
 import { useSession } from "./hooks/useSession";
 import { useLanguage } from "./i18n/LanguageContext";
 
-// Whoever only sees the login page does not load the rest.
-const Inside = lazy(() => import("./app/Inside"));
+// Comes while the session is asked for: on a slow network one after the other is felt. Nothing waits for it on the login page.
+const inside = import("./app/Inside");
+inside.catch(() => undefined);
+const Inside = lazy(() => inside);
 
 export function App() {
   const control = useSession();

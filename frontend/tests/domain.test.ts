@@ -11,11 +11,29 @@ import {
   rangeOfPeriod,
   totalsOf,
 } from "../src/domain/history";
+import { changedAfter } from "../src/domain/late";
 import { batteryUntil, paceOf } from "../src/domain/outlook";
 import { decodeToday } from "../src/api/contract";
 import { HOUR, report, todayJson } from "./support/reports";
 
 const NOON = Date.parse("2026-11-23T12:00:00Z");
+
+describe("late and corrected data", () => {
+  const of = (date: string, version: number, prosthesis = "17") => report({ date, version, prosthesis });
+
+  it("is told where a later day's last event was already in", () => {
+    const day = [of("2026-11-20", 9)];
+    const later = [of("2026-11-21", 7), of("2026-11-22", 8), of("2026-11-23", 12)];
+    expect(changedAfter(day, later)).toBe(later[1]?.last_event_at);
+  });
+
+  it("is not told of days that only followed, of the day itself, or by another prosthesis", () => {
+    expect(changedAfter([of("2026-11-20", 5)], [of("2026-11-21", 6), of("2026-11-22", 5)])).toBeNull();
+    expect(changedAfter([of("2026-11-20", 5)], [of("2026-11-19", 1), of("2026-11-20", 1)])).toBeNull();
+    expect(changedAfter([of("2026-11-20", 5)], [of("2026-11-21", 1, "18")])).toBeNull();
+    expect(changedAfter([], [of("2026-11-21", 1)])).toBeNull();
+  });
+});
 
 describe("dates", () => {
   it("cross months, years and leap days", () => {

@@ -19,6 +19,7 @@ describe("the page", () => {
     open();
     await until(() => find("sentence")?.textContent.includes("usual") ?? false);
     expect(value("today-usage")).toBe(String((HOUR * 3) / 4));
+    expect(find("announcer")?.textContent).toBe("");
     expect(value("today-efficiency")).toBe("0.9");
     expect(value("today-battery")).toBe("80");
     expect(value("today-errors")).toBe("3");
@@ -103,6 +104,29 @@ describe("the page", () => {
     expect(find("day-after")).toBeNull();
   });
 
+  it("says of a day whether it was changed when a later one had data", async () => {
+    const reports = (version: number) => ({
+      items: [
+        reportJson({ date: "2026-11-22", version: 5 }),
+        reportJson({ date: "2026-11-21", version, hours: [HOUR] }),
+      ],
+      next_cursor: null,
+    });
+    page.routes["GET /reports"] = json(reports(6));
+    history.replaceState(null, "", "/day/2026-11-21");
+    open();
+    await until(() => find("day-late") !== null);
+    expect(find("day-late")?.textContent).toBe(
+      "Some of this day’s data arrived late or was corrected, on November 22, 2026 or after.",
+    );
+    expect(document.querySelectorAll("[data-testid=today-usage]").length).toBe(1);
+    close();
+    page.routes["GET /reports"] = json(reports(4));
+    open();
+    await until(() => value("today-usage") === String(HOUR));
+    expect(find("day-late")).toBeNull();
+  });
+
   it("tells an error's code in words, and of an unknown one that it is unknown", async () => {
     page.routes["GET /reports/today"] = json(todayJson([{ codes: { GRIP: 2, constructor: 1 } }]));
     page.routes["GET /reports"] = json({ items: [reportJson({ codes: { GRIP: 3 } })], next_cursor: null });
@@ -159,6 +183,7 @@ describe("the page", () => {
     await until(() => document.body.textContent.includes("you are still logged in"));
     find("dismiss")?.click();
     await until(() => find("notice") === null);
+    expect(find("announcer")?.textContent).toBe("");
     expect(document.activeElement?.id).toBe("main");
     page.routes["POST /auth/logout"] = json({ logged_out: true, single_sign_on_ended: true });
     find("logout")?.click();

@@ -100,7 +100,7 @@ def test_what_apt_did_not_bring_is_said(tmp_path: Path, monkeypatch: pytest.Monk
 def test_an_ordinary_user_learns_everything_that_is_missing_before_anything_else(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paths, "is_root", lambda: False)
     monkeypatch.setattr(machine, "missing_tools", lambda browser: [machine.Need("Maven", "maven"), machine.Need("Java", "jre")])
-    monkeypatch.setattr(bootstrap, "_java_lane", lambda: pytest.fail("nothing may begin"))
+    monkeypatch.setattr(bootstrap, "_java_lane", lambda **_: pytest.fail("nothing may begin"))
     monkeypatch.setattr(bootstrap, "_python_lane", lambda: pytest.fail("nothing may begin"))
     with pytest.raises(RuntimeError, match="Maven, Java"):
         bootstrap.prepare(browser=False)
@@ -109,7 +109,7 @@ def test_an_ordinary_user_learns_everything_that_is_missing_before_anything_else
 def test_where_one_lane_fails_the_other_is_stopped_and_the_failure_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(commands, "_stopping", threading.Event())
     monkeypatch.setattr(machine, "missing_tools", lambda browser: [])
-    monkeypatch.setattr(bootstrap, "_java_lane", lambda: commands.run(["sleep", "3000"]))
+    monkeypatch.setattr(bootstrap, "_java_lane", lambda **_: commands.run(["sleep", "3000"]))
     monkeypatch.setattr(
         bootstrap, "_python_lane", lambda airflow: commands.run([sys.executable, "-c", "raise SystemExit(1)"]).check_returncode()
     )
@@ -142,7 +142,7 @@ if lane != "uv":
 if lane not in ("npm", "uv"):
     frontend.build = lambda report: rest()
 if lane != "mvn":
-    bootstrap.fetch.fetch_all = lambda report: None
+    bootstrap.fetch.fetch_all = lambda report, **_: None
     keycloak.built = lambda report: rest()
 if lane == "kc.sh":
     keycloak.built = lambda report: keycloak._build(folder)

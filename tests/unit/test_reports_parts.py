@@ -43,6 +43,7 @@ PURE = (
     "examples",
     "export_csv",
     "pdf_lines",
+    "pdf_page",
     "pdf_texts",
     "locales",
     "typical_day",

@@ -50,6 +50,7 @@ const dailyReport = shape<Wire["DailyReport"]>()({
   day_starts_at: instant,
   day_ends_at: instant,
   complete: flag,
+  version: count,
   usage,
   signals,
   battery: nullable(battery),

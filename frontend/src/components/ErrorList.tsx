@@ -12,14 +12,19 @@ export function ErrorList({ errors }: { errors: DailyReport["errors"] }) {
   if (codes.length === 0) return null;
   return (
     <ul className="codes" aria-label={t("today.codes")}>
-      {codes.map(([code, count]) => (
-        <li key={code}>
-          <Link to={{ page: "error", code }}>{textOf(code)?.title ?? code}</Link>{" "}
-          <span className="code">
-            {t("today.code", { code })} · <b>{formatInteger(count, locale)}</b>
-          </span>
-        </li>
-      ))}
+      {codes.map(([code, count]) => {
+        const title = textOf(code)?.title ?? code;
+        return (
+          <li key={code}>
+            <Link to={{ page: "error", code }}>{title}</Link>{" "}
+            <span className="code">
+              {/* An unknown code is its own title. */}
+              {!title.includes(code) && `${t("today.code", { code })}, `}
+              {t("today.times", { count: formatInteger(count, locale) })}
+            </span>
+          </li>
+        );
+      })}
     </ul>
   );
 }

@@ -10,9 +10,7 @@ interface NoticeProps {
 
 export function Notice({ tone, said, children }: NoticeProps) {
   const announce = useAnnounce();
-  useEffect(() => {
-    announce(said);
-  }, [announce, said]);
+  useEffect(() => announce(said), [announce, said]);
   return (
     <div className={`notice ${tone}`} data-testid="notice">
       <svg viewBox="0 0 20 20" width="20" height="20" aria-hidden="true">

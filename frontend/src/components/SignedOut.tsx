@@ -28,9 +28,7 @@ export function SignedOut({ session }: Props) {
   useEffect(() => {
     if (left) heading.current?.focus();
   }, [left]);
-  useEffect(() => {
-    if (text !== null) announce(text);
-  }, [announce, text]);
+  useEffect(() => (text === null ? undefined : announce(text)), [announce, text]);
   useEffect(() => {
     document.title = t("app.name");
   }, [t]);

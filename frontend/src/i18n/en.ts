@@ -79,6 +79,7 @@ export const en = {
   "today.serial": "Serial number {serial}",
   "today.codes": "Errors, in words",
   "today.code": "code {code}",
+  "today.times": "times: {count}",
   "today.prostheses": "Prostheses",
   "today.all": "All",
 
@@ -165,7 +166,7 @@ export const en = {
   "day.empty": "No data on this day",
   "day.emptyText": "The prosthesis sent nothing, or what it sent has not arrived yet.",
   "day.incomplete": "This day is not complete yet: more may still arrive.",
-  "day.late": "Some of it arrived late or was corrected, last at {time}.",
+  "day.late": "Some of this day’s data arrived late or was corrected, on {day} or after.",
   "day.errorTimes": "Errors by time",
   "day.time": "Time",
   "day.what": "What",

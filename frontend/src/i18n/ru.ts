@@ -80,6 +80,7 @@ export const ru: Catalogue = {
   "today.serial": "Серийный номер {serial}",
   "today.codes": "Ошибки словами",
   "today.code": "код {code}",
+  "today.times": "раз: {count}",
   "today.prostheses": "Протезы",
   "today.all": "Все",
 
@@ -166,7 +167,7 @@ export const ru: Catalogue = {
   "day.empty": "В этот день данных нет",
   "day.emptyText": "Протез ничего не передал, или данные ещё не дошли.",
   "day.incomplete": "День ещё не завершён: данные могут дополниться.",
-  "day.late": "Часть данных пришла позже или исправлена, последний раз {time}.",
+  "day.late": "Часть данных этого дня пришла позже или исправлена: {day} или после.",
   "day.errorTimes": "Ошибки по времени",
   "day.time": "Время",
   "day.what": "Что",

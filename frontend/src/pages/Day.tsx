@@ -6,8 +6,9 @@ import { PageTitle } from "../components/PageTitle";
 import { ProsthesisCard } from "../components/ProsthesisCard";
 import { Empty, Part, Skeleton } from "../components/states";
 import { addDays } from "../domain/days";
-import { formatDate } from "../domain/format";
+import { formatDate, formatMomentDate } from "../domain/format";
 import { prosthesesOf } from "../domain/history";
+import { LATER_DAYS, changedAfter } from "../domain/late";
 import { usePeriod } from "../hooks/usePeriod";
 import { useLanguage } from "../i18n/LanguageContext";
 import { Link } from "../router/Link";
@@ -52,13 +53,17 @@ function Neighbours({ day, prosthesis, last }: DayProps & { last: string }) {
 }
 
 function OneDay({ day, prosthesis, today }: DayProps & { today: Today }) {
-  const loaded = usePeriod({ from: day, to: day }, false);
+  const last = addDays(day, LATER_DAYS);
+  const loaded = usePeriod({ from: day, to: last < today.report_date ? last : today.report_date }, false);
   return (
     <Part loaded={loaded} lines={6}>
       {(stored) => {
         // The begun day moves on while it is looked at.
-        const reports = day === today.report_date ? today.items : stored;
-        return <Reports reports={reports} day={day} prosthesis={prosthesis} asOf={today.as_of} />;
+        const reports =
+          day === today.report_date ? today.items : stored.filter(({ report_date }) => report_date === day);
+        return (
+          <Reports reports={reports} later={stored} day={day} prosthesis={prosthesis} asOf={today.as_of} />
+        );
       }}
     </Part>
   );
@@ -66,10 +71,11 @@ function OneDay({ day, prosthesis, today }: DayProps & { today: Today }) {
 
 interface ReportsProps extends DayProps {
   reports: readonly DailyReport[];
+  later: readonly DailyReport[];
   asOf: number | null;
 }
 
-function Reports({ reports, day, prosthesis, asOf }: ReportsProps) {
+function Reports({ reports, later, day, prosthesis, asOf }: ReportsProps) {
   const { t } = useLanguage();
   if (reports.length === 0)
     return <Empty title={t("day.empty")} text={t("day.emptyText")} testId="day-empty" />;
@@ -83,6 +89,7 @@ function Reports({ reports, day, prosthesis, asOf }: ReportsProps) {
         to={(next) => ({ page: "day", day, prosthesis: next })}
       />
       {reports.some(({ complete }) => !complete) && <p className="hint">{t("day.incomplete")}</p>}
+      <Late reports={shown} later={later} />
       <div className="cards">
         {shown.map((report) => (
           <ProsthesisCard
@@ -95,6 +102,18 @@ function Reports({ reports, day, prosthesis, asOf }: ReportsProps) {
       </div>
       <Errors reports={shown} day={day} prosthesis={chosen.length === 0 ? null : prosthesis} />
     </>
+  );
+}
+
+function Late({ reports, later }: Pick<ReportsProps, "reports" | "later">) {
+  const { t, locale } = useLanguage();
+  const after = changedAfter(reports, later);
+  const zone = reports[0]?.timezone;
+  if (after === null || zone === undefined) return null;
+  return (
+    <p className="hint" data-testid="day-late">
+      {t("day.late", { day: formatMomentDate(after, zone, locale) })}
+    </p>
   );
 }
 

@@ -12,6 +12,7 @@ interface Shape {
   codes?: Record<string, number>;
   drain?: number | null;
   events?: number;
+  version?: number;
 }
 
 /** Readings of two hours, 100 % to 80 %. */
@@ -41,6 +42,7 @@ export function reportJson(shape: Shape = {}) {
     day_starts_at: new Date(start).toISOString(),
     day_ends_at: new Date(start + 24 * HOUR).toISOString(),
     complete: false,
+    version: shape.version ?? 1,
     usage: { total_ms: byHour.reduce((sum, hour) => sum + hour.ms, 0), by_hour: byHour },
     signals: {
       count: signals[0],
