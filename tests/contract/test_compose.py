@@ -80,8 +80,8 @@ ADDRESSES = {
     "postgres": {"listen_addresses", "port", "unix_socket_directories"},
     "redis": {"bind", "port", "dir", "aclfile"},
 }
-# What only the local form has: in containers a name of the network leads to one server alone.
-LOCAL_ALONE = {"BIONICPRO_STATUS__INSTANCE"}
+# What only the local form has: in containers a name of the network leads to one server alone, and the engine starts again what has ended.
+LOCAL_ALONE = {"BIONICPRO_STATUS__INSTANCE", "BIONICPRO_REBUILD__START_WORKERS"}
 VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 
 
