@@ -27,6 +27,7 @@ COPIED = (
     "stream_processor",
     "reconciliation",
     "connectors",
+    "bff",
     "cli",
     "local",
     "simulator",
