@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import tempfile
 import threading
@@ -25,6 +26,7 @@ from local.instance import Instance, open_instance, write_private
 from local.servers.program import Program
 from tests.support import composed
 from tests.support.kept_logs import RUN
+from tests.support.tcp_proxy import TcpProxies
 
 READY_LIMIT_S = 900.0
 PAUSE_S = 0.2
@@ -32,6 +34,7 @@ LAST_LINES = 5
 OWNER = "bionicpro.tests.process"
 """The label with the process that started a container or network: what it left when it was killed is removed by the next run."""
 VOLUMES = "bionicpro-tests-"
+LOGOUTS_TO = "BIONICPRO_BFF_BACKCHANNEL_URL"
 LOCAL_ALONE = "BIONICPRO_STATUS__INSTANCE"
 """With it `status` believes no listener that the instance's supervisor did not start; those of containers are the engine's."""
 
@@ -44,6 +47,8 @@ class ContainersBackend:
         self._network: Network | None = None
         self._containers: dict[str, DockerContainer] = {}
         self._started: dict[str, Future[None]] = {}
+        self._gates: TcpProxies | None = None
+        self._reached: set[int] = set()
         self._lock = threading.RLock()
 
     @property
@@ -54,7 +59,11 @@ class ContainersBackend:
             return self._instance
 
     def variables(self, process: str) -> dict[str, str]:
-        return {name: value for name, value in environments.all_of(self.instance)[process].items() if name != LOCAL_ALONE}
+        return self._variables(self.instance)[process]
+
+    def reach(self, port: int) -> str:
+        assert self.instance
+        return self._reach(port)
 
     def begin(self, names: Iterable[str]) -> None:
         with self._lock:
@@ -87,6 +96,8 @@ class ContainersBackend:
         self._keep_logs(self._instance)
         for container in self._containers.values():
             container.stop()
+        if self._gates is not None:
+            self._gates.close()
         if self._network is not None:
             self._network.remove()
         remove_volumes(self._volume(""))
@@ -99,15 +110,31 @@ class ContainersBackend:
         try:
             instance, _ = open_instance(folder, usual_ports=False)
             supervision.start(instance, [_believing(program) for program in services.programs(instance)])
-            environments.write_all(instance)
-            for process in environments.all_of(instance):
-                text = instance.env_file(process).read_text(encoding="utf-8").splitlines(keepends=True)
-                write_private(instance.env_file(process), "".join(line for line in text if not line.startswith(LOCAL_ALONE)))
             self._network = Network(docker_network_kw={"labels": _labels()}).create()
+            for process, variables in self._variables(instance).items():
+                write_private(instance.env_file(process), "".join(f"{name}={value}\n" for name, value in variables.items()))
         except BaseException:
             shutil.rmtree(folder)
             raise
         return instance
+
+    def _variables(self, instance: Instance) -> dict[str, dict[str, str]]:
+        """As local/ has them, but for what only it has, and for where Keycloak finds our page."""
+        found = environments.all_of(instance)
+        found["keycloak"][LOGOUTS_TO] = self._reach(instance.ports["bff"])
+        return {process: {name: value for name, value in each.items() if name != LOCAL_ALONE} for process, each in found.items()}
+
+    def _reach(self, port: int) -> str:
+        """A gate where the network's containers see this machine: what listens on its loopback they do not reach."""
+        if platform.system() != "Linux":
+            return f"http://host.docker.internal:{port}"  # there the engine has a gate of its own; not tried
+        assert self._network is not None
+        (place,) = DockerClient().client.networks.get(self._network.name).attrs["IPAM"]["Config"]
+        if port not in self._reached:
+            self._reached.add(port)
+            self._gates = self._gates or TcpProxies()
+            self._gates.make(port, listen=(place["Gateway"], port))
+        return f"http://{place['Gateway']}:{port}"
 
     def _bring_up(self, name: str, definition: composed.Definition, needed: Sequence[Future[None]]) -> None:
         for other in needed:

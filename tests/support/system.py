@@ -45,13 +45,15 @@ class Backend(Protocol):
     """``begin`` starts servers without waiting (again: no effect); ``wait`` returns when one is ready; ``end`` stops what was started.
 
     ``stop`` and ``start`` are for a server that runs: it ends orderly, and comes again with its data, at its port; neither waits until it answers.
-    ``variables`` are those of a process of ours.
+    ``variables`` are those of a process of ours. ``reach`` is where servers reach a program of ours that listens at *port* of loopback.
     """
 
     @property
     def instance(self) -> Instance: ...
 
     def variables(self, process: str) -> dict[str, str]: ...
+
+    def reach(self, port: int) -> str: ...
 
     def begin(self, names: Iterable[str]) -> None: ...
 
@@ -73,6 +75,9 @@ class Supervised(ABC):
 
     def variables(self, process: str) -> dict[str, str]:
         return environments.all_of(self.instance)[process]
+
+    def reach(self, port: int) -> str:
+        return f"http://{LOOPBACK}:{port}"
 
     def stop(self, name: str) -> None:
         supervision.stop_programs(self.instance, [name])
