@@ -26,8 +26,13 @@ from tests.support.system import BACKENDS, RunningBackend, System, usual_backend
 # Also the order in which they run: what fails fast goes first.
 KINDS = ("unit", "property", "simulation", "contract", "integration", "security", "e2e", "chaos")
 # What local/ starts and guards is processes, whatever starts the servers of other tests: with another backend none of this is collected, and the run's
-# first lines say so. Airflow is one of them.
-OF_PROCESSES = ("integration/test_local_*.py", "integration/test_airflow.py", "security/test_local_doors.py")
+# first lines say so. Airflow is one of them, and the benchmarks start servers of their own.
+OF_PROCESSES = (
+    "integration/test_local_*.py",
+    "integration/test_airflow.py",
+    "integration/test_benchmarks.py",
+    "security/test_local_doors.py",
+)
 HERE = Path(__file__).parent
 SYSTEM = pytest.StashKey[System]()
 # Servers begin to start when the tests are known, so that they are ready when the first one asks.
