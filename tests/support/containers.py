@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from docker.models.containers import Container
+from docker.types import Mount
 from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.docker_client import DockerClient
@@ -153,9 +154,9 @@ class ContainersBackend:
     def _container(self, name: str, definition: composed.Definition) -> DockerContainer:
         assert self._network is not None
         container = DockerContainer(definition.image, command=definition.command, env=dict(definition.variables))
-        container.with_network(self._network).with_network_aliases(name).with_kwargs(labels=_labels(), **definition.limits)
-        for host, inside, mode in definition.mounts:
-            container.with_volume_mapping(host, inside, mode)
+        # Not with_volume_mapping, which knows one place inside for a file: a secret may stand for two variables.
+        mounts = [Mount(inside, host, type="bind", read_only=mode == "ro") for host, inside, mode in definition.mounts]
+        container.with_network(self._network).with_network_aliases(name).with_kwargs(labels=_labels(), mounts=mounts, **definition.limits)
         for volume, inside in definition.kept.items():
             container.with_volume_mapping(self._volume(volume), inside, "rw")
         for folder in definition.in_memory:
