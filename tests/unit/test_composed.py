@@ -85,7 +85,7 @@ def test_containers_are_the_default_where_the_servers_packages_do_not_run(monkey
 
 def test_every_backend_has_what_tests_ask_of_one() -> None:
     asked = {name for name in vars(system.Backend) if not name.startswith("_")}
-    assert asked >= {"instance", "variables", "begin", "wait", "stop", "start", "end"}
+    assert asked >= {"instance", "variables", "begin", "wait", "stop", "start", "save", "restore", "reach", "end"}
     for backend in (system.LocalBackend, system.RunningBackend, containers.ContainersBackend):
         assert asked <= set(dir(backend)), backend
 
