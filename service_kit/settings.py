@@ -1,4 +1,4 @@
-"""Typed settings of every endpoint, read from ``BIONICPRO_<SECTION>__<FIELD>`` environment variables.
+"""Typed settings of every endpoint, read from ``BIONICPRO_<SECTION>__<FIELD>`` environment variables, or from files of that name below /run/secrets.
 
 A service composes the sections it needs into a class of its own and builds it in its entry point::
 
@@ -19,12 +19,14 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NestedSecretsSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 MESSAGE_MAX_BYTES = 5 << 20  # of a producer's request; `schemas.limits.OPERATOR_REQUEST`, which stands above every dead letter
 PLACEHOLDERS = frozenset({"", "change-me", "changeme", "secret", "password", "admin"})
 ClientConfig = dict[str, str | int | float | bool]
 EXIT_BAD_SETTINGS = 78  # EX_CONFIG of sysexits.h
+SECRETS_FOLDER = Path("/run/secrets")
+"""Where container engines put secrets: a file each, named as the variable that it stands for. A variable that is set goes before its file."""
 
 
 class Section(BaseModel):
@@ -158,6 +160,18 @@ class ServiceSettings(BaseSettings):
 
     environment: Literal["development", "production"] = "production"
     log: LogSettings = LogSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003  it is this class
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  there are none; pydantic calls this by name
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        files = NestedSecretsSettingsSource(file_secret_settings, secrets_dir=SECRETS_FOLDER, secrets_dir_missing="ok")
+        return init_settings, env_settings, files
 
     @model_validator(mode="after")
     def _refuse_placeholders(self) -> ServiceSettings:

@@ -26,6 +26,14 @@ from tests.support.system import BACKENDS, RunningBackend, System, usual_backend
 
 # Also the order in which they run: what fails fast goes first.
 KINDS = ("unit", "property", "simulation", "contract", "integration", "security", "e2e", "chaos")
+# What local/ starts and guards is processes, whatever starts the servers of other tests: with another backend none of this is collected, and the run's
+# first lines say so. Airflow is one of them, and the benchmarks start servers of their own.
+OF_PROCESSES = (
+    "integration/test_local_*.py",
+    "integration/test_airflow.py",
+    "integration/test_benchmarks.py",
+    "security/test_local_doors.py",
+)
 HERE = Path(__file__).parent
 SYSTEM = pytest.StashKey[System]()
 # Servers begin to start when the tests are known, so that they are ready when the first one asks.
@@ -60,6 +68,23 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.setdefault("BIONICPRO_PROCESSOR__SESSION_TIMEOUT_S", "10")  # tests wait until the place of a stopped worker is free
     folder: Path | None = config.getoption("--instance")
     config.stash[SYSTEM] = System(RunningBackend(folder.resolve()) if folder else BACKENDS[config.getoption("--backend")]())
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    return (
+        []
+        if _of_processes(config)
+        else [f"backend: {config.getoption('--backend')}; not collected, for they are about processes: {', '.join(OF_PROCESSES)}"]
+    )
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    away = not _of_processes(config) and any(collection_path.match(pattern) for pattern in OF_PROCESSES)
+    return True if away else None
+
+
+def _of_processes(config: pytest.Config) -> bool:
+    return bool(config.getoption("--instance")) or config.getoption("--backend") == "local"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -93,6 +93,8 @@ async def _trial(project: Project, page: str, password: str, options: argparse.N
     await asyncio.to_thread(project.call, "up", "--detach", "--no-build", limit_s=limit_s)
     project.wait_healthy(limit_s, progress)
     figures["up_s"] = round(time.monotonic() - began)
+    if shown := project.shown():
+        raise TrialError(f"the engine shows secrets of {shown}")
     progress("up; a wearer logs in")
     async with Wearer(project, page, password) as wearer:
         await wearer.log_in()

@@ -48,9 +48,10 @@ def _look(browser: Browser, page: PublishedPage, events: int, picture: Path) -> 
     try:
         person.log_in(CUSTOMER)
         expect(person.cards()).to_have_count(1, timeout=SETTLED_MS)
-        expect(person.page.get_by_test_id("history-row").first).to_be_visible(timeout=SETTLED_MS)
         expect(person.cards().get_by_test_id("today-events")).to_have_attribute("data-value", str(events), timeout=SETTLED_MS)
         person.page.screenshot(path=picture, full_page=True)
+        person.turns_to("history")
+        expect(person.page.get_by_test_id("history-row")).to_have_count(7, timeout=SETTLED_MS)
         person.log_out()
     finally:
         person.close()

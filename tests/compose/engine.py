@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from service_kit.environment_files import parsed
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 FILE = REPOSITORY / "deploy" / "compose.yml"
 CALL_LIMIT_S = 900.0
@@ -69,6 +71,12 @@ class Project:
             return {}
         told = json.loads(called("docker", "inspect", *ids).stdout)
         return {each["Config"]["Labels"]["com.docker.compose.service"]: each for each in told if not _is_one_off(each)}
+
+    def shown(self) -> list[str]:
+        """The services of which the engine shows a secret to whoever may ask it."""
+        known = parsed(self.env_file.read_text(encoding="utf-8"))
+        secrets = [value for name, value in known.items() if name.startswith(("BIONICPRO_SECRET_", "BIONICPRO_DEMO_"))]
+        return sorted(service for service, told in self.containers().items() if any(secret in json.dumps(told) for secret in secrets))
 
     def crash(self, service: str) -> None:
         """End the first process of *service*'s container as an out-of-memory kill would: the engine is not told that somebody meant it."""

@@ -12,10 +12,8 @@ import sys
 import tomllib
 import xml.etree.ElementTree as ET
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
 from bff.settings import Settings as BffProcess
 from cli.probe.settings import ProbeSettings
@@ -34,14 +32,10 @@ from service_kit.settings import ServiceSettings
 from simulator.cli import Settings as SimulatorProcess
 from simulator.demo_data import USERS
 from stream_processor.settings import ProcessorSettings
+from tests.support.compose_file import COMPOSE, DEPLOY, REPOSITORY, SERVICES, given_to, make_secrets, put, secrets, variables
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-DEPLOY = REPOSITORY / "deploy"
 TEMPLATES = REPOSITORY / "local" / "templates"
 MAVEN = REPOSITORY / "local" / "maven"
-TEXT = (DEPLOY / "compose.yml").read_text(encoding="utf-8")
-COMPOSE = yaml.safe_load(TEXT)
-SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 
 # Which settings each of our processes builds at its start.
 SETTINGS: dict[str, tuple[type[ServiceSettings], ...]] = {
@@ -73,22 +67,32 @@ COUNTERPARTS = {
 }
 ENTRY_PACKAGES = {"processor": "stream_processor", "reports": "reports_api", "bff": "bff", "operator": "cli"}
 FIRST_PARTY = {entry.parent.name for entry in REPOSITORY.glob("*/__init__.py")}
-# What may differ from local/: where things are, and which account may enter from where.
+# What may differ from local/: where things are, which account may enter from where, and where secrets come from.
 ADDRESSES = {
-    "kafka": {"controller.quorum.bootstrap.servers", "controller.quorum.voters", "listeners", "advertised.listeners", "log.dirs"},
+    "kafka": {
+        *(
+            "controller.quorum.bootstrap.servers",
+            "controller.quorum.voters",
+            "listeners",
+            "advertised.listeners",
+            "log.dirs",
+            "config.providers",
+        ),
+        *("config.providers.env.class", "config.providers.env.param.allowlist.pattern"),
+        *("config.providers.secrets.class", "config.providers.secrets.param.allowed.paths"),
+    },
     "connect": {"bootstrap.servers", "listeners", "rest.advertised.host.name", "rest.advertised.port", "plugin.path"},
     "postgres": {"listen_addresses", "port", "unix_socket_directories"},
     "redis": {"bind", "port", "dir", "aclfile"},
 }
 # What only the local form has: in containers a name of the network leads to one server alone, and the engine starts again what has ended.
 LOCAL_ALONE = {"BIONICPRO_STATUS__INSTANCE", "BIONICPRO_REBUILD__START_WORKERS"}
-VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 
 
-def test_every_service_builds_its_settings_from_its_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_service_builds_its_settings_from_its_variables_and_secrets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for service, classes in SETTINGS.items():
         with monkeypatch.context() as context:
-            put(context, environment(service))
+            put(context, service, tmp_path / service)
             for settings in classes:
                 settings()
 
@@ -96,24 +100,24 @@ def test_every_service_builds_its_settings_from_its_variables(monkeypatch: pytes
 def test_no_service_is_given_variables_that_it_does_not_read() -> None:
     for service, classes in SETTINGS.items():
         read = {field for settings in classes for field in settings.model_fields}
-        given = {name for name in environment(service) if name.startswith("BIONICPRO_")}
+        given = {name for name in variables(service) | secrets(service) if name.startswith("BIONICPRO_")}
         assert {name for name in given if name.removeprefix("BIONICPRO_").partition("__")[0].lower() not in read} == set(), service
 
 
-def test_every_process_with_an_account_refuses_to_start_without_its_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_process_with_an_account_refuses_to_start_without_its_secrets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for service in SETTINGS:
         with monkeypatch.context() as context:
-            put(context, environment(service, secret=""))
+            put(context, service, tmp_path / service, secret="")
             with pytest.raises(ValueError, match="placeholder"):
                 SETTINGS[service][0]()
 
 
 def test_the_step_for_the_sources_gets_an_administrator_and_every_password() -> None:
-    given = environment("sources") | {"BIONICPRO_POSTGRES_ADMIN__HOST": "127.0.0.1", "BIONICPRO_POSTGRES_ADMIN__PORT": "1"}
+    given = given_to("sources") | {"BIONICPRO_POSTGRES_ADMIN__HOST": "127.0.0.1", "BIONICPRO_POSTGRES_ADMIN__PORT": "1"}
     with_settings = _run_sources(given)
     assert with_settings.returncode == 1, with_settings.stderr  # 78 would be a wrong variable; 1 is a server that is not there
     assert "127.0.0.1" in with_settings.stderr
-    assert _run_sources(environment("sources", secret="")).returncode == 78
+    assert _run_sources(given_to("sources", secret="")).returncode == 78
 
 
 def _run_sources(variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
@@ -132,7 +136,7 @@ def test_services_get_the_variables_and_accounts_that_local_gives_them(tmp_path:
     instance = Instance(tmp_path, dict.fromkeys(ports.USUAL, 1), dict.fromkeys(SECRETS, "x" * 32))
     processes = environments.all_of(instance)
     for service, process in COUNTERPARTS.items():
-        given, expected = environment(service), processes[process]
+        given, expected = given_to(service), processes[process]
         assert not expected.keys() - given.keys() - LOCAL_ALONE, f"{service} lacks variables that local/ gives {process}"
         users = {
             name: value
@@ -142,67 +146,18 @@ def test_services_get_the_variables_and_accounts_that_local_gives_them(tmp_path:
             )
         }
         assert {name: given[name] for name in users} == users, service
-    keycloak = environment("keycloak").keys() | environment("demo-users").keys()
+    keycloak = given_to("keycloak").keys() | given_to("demo-users").keys()
     assert not processes["keycloak"].keys() - keycloak
 
 
 def test_demo_users_get_a_password_each() -> None:
     module = runpy.run_path(str(DEPLOY / "images" / "demo_users.py"), run_name="demo_users")
-    given = environment("demo-users")
+    given = given_to("demo-users")
     made = module["representations"](given)
     assert [user["user_id"] for user in made] == [str(user.user_id) for user in USERS]
     assert {name for name in given if name.startswith("BIONICPRO_DEMO_")} == {module["variable_of"](user.login) for user in USERS}
     with pytest.raises(ValueError, match=r"BIONICPRO_DEMO_.*make-secrets"):
-        module["representations"](environment("demo-users", secret=""))
-
-
-# -- secrets ---------------------------------------------------------------------------------------------------------------
-
-
-def test_no_secret_stands_in_the_file() -> None:
-    for service, body in SERVICES.items():
-        for name, value in body.get("environment", {}).items():
-            if re.search(r"PASSWORD|SECRET|SHA256|AUTH|DEMO", name):
-                assert re.fullmatch(r"\$\{BIONICPRO_(SECRET|SHA256|DEMO)_\w+\}", value), f"{service}: {name}"
-    for password in re.findall(r"://[^/\s:]*:([^@\s]+)@", TEXT):
-        assert re.fullmatch(r"\$\{BIONICPRO_SECRET_\w+\}", password)
-
-
-def test_make_secrets_gives_exactly_what_the_file_asks_for(tmp_path: Path) -> None:
-    made = _make_secrets(tmp_path / "env")
-    asked = {name for name, default in VARIABLE.findall(TEXT) if not default}
-    used_as_hash = {name.replace("SHA256", "SECRET") for name in asked if "SHA256" in name}
-    assert made.keys() - used_as_hash == asked - used_as_hash
-    assert (tmp_path / "env").stat().st_mode & 0o777 == 0o600
-    secrets = [value for name, value in made.items() if "SHA256" not in name]
-    assert len(set(secrets)) == len(secrets)
-    assert all(len(secret) >= 16 and "$" not in secret for secret in secrets)  # Compose would replace what follows a dollar
-
-
-def test_make_secrets_keeps_what_is_there_and_hashes_it_anew(tmp_path: Path) -> None:
-    file = tmp_path / "env"
-    file.write_text(
-        "BIONICPRO_PAGE_PORT=9000\nBIONICPRO_SECRET_REDIS_BFF=chosen-by-hand\nBIONICPRO_SHA256_REDIS_BFF=stale\n", encoding="utf-8"
-    )
-    made = _make_secrets(file)
-    assert made["BIONICPRO_PAGE_PORT"] == "9000"
-    assert made["BIONICPRO_SECRET_REDIS_BFF"] == "chosen-by-hand"
-    assert made["BIONICPRO_SHA256_REDIS_BFF"] == hashlib.sha256(b"chosen-by-hand").hexdigest()
-    assert _make_secrets(file) == made
-
-
-def test_the_example_names_every_variable_and_no_value() -> None:
-    lines = [line for line in (DEPLOY / ".env.example").read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
-    example = dict(line.split("=", 1) for line in lines)
-    module = runpy.run_path(str(DEPLOY / "make-secrets"), run_name="make_secrets")
-    assert {name for name, value in example.items() if not value} == module["completed"]({}).keys()
-    assert {name: value for name, value in example.items() if value} == {name: value for name, value in VARIABLE.findall(TEXT) if value}
-
-
-def _make_secrets(file: Path) -> dict[str, str]:
-    subprocess.run([sys.executable, str(DEPLOY / "make-secrets"), str(file)], check=True, capture_output=True, timeout=60)
-    lines = [line for line in file.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
-    return dict(line.split("=", 1) for line in lines)
+        module["representations"](given_to("demo-users", secret=""))
 
 
 # -- shape -----------------------------------------------------------------------------------------------------------------
@@ -324,17 +279,20 @@ def test_servers_are_configured_as_in_local(server: str, theirs: str, ours: str)
     for key in ADDRESSES[server]:
         expected.pop(key, None)
         found.pop(key, None)
-    assert found == expected
+    assert {key: value.replace("${secrets:/run/secrets:", "${env:") for key, value in found.items()} == expected
 
 
-def test_clickhouse_has_the_accounts_of_local() -> None:
+def test_clickhouse_has_the_accounts_of_local(tmp_path: Path) -> None:
+    made = make_secrets(tmp_path / "env")
+    passwords = ET.parse(tmp_path / "secrets" / "clickhouse-passwords").getroot()
     ours, theirs = (ET.parse(file).getroot() for file in (DEPLOY / "clickhouse" / "users.xml", TEMPLATES / "clickhouse-users.xml"))
     assert ours.find("users/default").attrib == {"remove": "remove"}  # type: ignore[union-attr]
-    for account in ("migrator", "writer", "eraser", "watcher", "reader", "auditor"):
+    accounts = {element.tag for element in ours.findall("users/*")} - {"default"}
+    assert accounts == {element.tag for element in passwords.findall("users/*")}
+    for account in accounts:
         assert rights(ours, account) == rights(theirs, account), account
-        password = ours.find(f"users/{account}/password_sha256_hex")
-        assert password is not None
-        assert password.attrib == {"from_env": f"BIONICPRO_SHA256_CLICKHOUSE_{account.upper()}"}
+        secret = made[f"BIONICPRO_SECRET_CLICKHOUSE_{account.upper()}"]
+        assert passwords.findtext(f"users/{account}/password_sha256_hex") == hashlib.sha256(secret.encode()).hexdigest()
     for profile in ("reading", "auditing"):
         assert flat(ours.find(f"profiles/{profile}")) == flat(theirs.find(f"profiles/{profile}"))
 
@@ -349,24 +307,10 @@ def test_clickhouse_is_configured_as_in_local() -> None:
 
 def test_the_realm_gets_every_variable_that_it_names() -> None:
     realm = (DEPLOY / "keycloak" / "bionicpro-realm.json").read_text(encoding="utf-8")
-    assert set(re.findall(r"\$\{(BIONICPRO_\w+)\}", realm)) <= environment("keycloak").keys()
+    assert set(re.findall(r"\$\{(BIONICPRO_\w+)\}", realm)) <= given_to("keycloak").keys()
 
 
 # -- reading the files -------------------------------------------------------------------------------------------------------
-
-
-def environment(service: str, secret: str = "a-secret-of-the-test-0123456789") -> dict[str, str]:
-    """The service's variables as Compose would fill them in; every secret is *secret*."""
-    variables: dict[str, str] = SERVICES[service].get("environment", {})
-    return {name: VARIABLE.sub(lambda found: found[2] or secret, str(value)) for name, value in variables.items()}
-
-
-def put(context: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
-    """Make *variables* the only ones of ours in this process's environment."""
-    for name in [name for name in os.environ if name.startswith("BIONICPRO_")]:
-        context.delenv(name)
-    for name, value in variables.items():
-        context.setenv(name, value)
 
 
 def is_pinned(image: str) -> bool:

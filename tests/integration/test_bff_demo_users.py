@@ -23,7 +23,7 @@ from tests.support.endpoints import KeycloakEndpoint
 def realm(keycloak: KeycloakEndpoint) -> Iterator[KeycloakAdmin]:
     name = f"users-{secrets.token_hex(4)}"
     made = admin(keycloak.base_url, keycloak.admin.user, keycloak.admin.password, realm="master", timeout_s=60)
-    made.create_realm(realm_from_file(name, "http://127.0.0.1:1"))
+    made.create_realm(realm_from_file(name, "http://127.0.0.1:1", "http://127.0.0.1:1"))
     yield admin(keycloak.base_url, keycloak.admin.user, keycloak.admin.password, realm=name, timeout_s=60)
     made.delete_realm(name)
 

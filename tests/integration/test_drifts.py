@@ -266,10 +266,8 @@ def test_a_connector_that_could_not_log_in_runs_again_without_anybody(site: Drif
 
 def test_a_server_restored_from_an_older_copy_is_named_and_a_rebuild_orders_its_changes_anew(site: Drifting, case: Case) -> None:
     """Its log starts lower: what is changed from then on has positions that the tables take for old ones."""
-    data = postgres.data_directory(site.system.instance).resolve()
-    copy = data.with_name("postgres-copy")
     site.stop_postgres()
-    subprocess.run(["cp", "-a", str(data), str(copy)], check=True, timeout=120)
+    site.system.backend.save("postgres")
     site.start_postgres()
     case.reconnect()
     site.wait_until_well()
@@ -278,8 +276,7 @@ def test_a_server_restored_from_an_older_copy_is_named_and_a_rebuild_orders_its_
     before = site.position()
     until(lambda: site.position() > before, "the watch has seen it")
     site.stop_postgres()
-    subprocess.run(["rm", "-rf", str(data)], check=True, timeout=120)
-    copy.rename(data)
+    site.system.backend.restore("postgres")
     site.start_postgres()
     case.reconnect()
     assert "`bionicpro rebuild --source postgres`" in site.wait_for_problem("the server of telemetry went back")

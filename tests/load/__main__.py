@@ -93,7 +93,7 @@ def _document(options: argparse.Namespace, tally: Tally) -> dict[str, object]:
 def _site(system: System, bffs: int, logs: Path) -> Iterator[Site]:
     """A realm and a mart of this run, the reports service, and BFFs in front of it: real processes."""
     page = f"http://127.0.0.1:{free_port()}"
-    realm = make_realm(system.keycloak, page)
+    realm = make_realm(system.keycloak, page, page)
     realm.configure(accessTokenLifespan=ACCESS_TOKEN_S)
     mart = Mart(system.clickhouse)
     logs.mkdir(parents=True, exist_ok=True)

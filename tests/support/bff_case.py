@@ -34,13 +34,13 @@ KEY_PROVIDER = "org.keycloak.keys.KeyProvider"
 CLIENT_SECRET = secrets.token_urlsafe(24)
 
 
-def realm_from_file(name: str, page: str) -> dict[str, Any]:
-    """The realm file with its placeholders filled in, as Keycloak does it at import, under another name."""
+def realm_from_file(name: str, page: str, logouts_to: str) -> dict[str, Any]:
+    """The realm file with its placeholders filled in, as Keycloak does it at import, under another name. *logouts_to*: where Keycloak reaches the page."""
     values = {
         "BIONICPRO_BFF_CLIENT_SECRET": CLIENT_SECRET,
         "BIONICPRO_PROBE_CLIENT_SECRET": CLIENT_SECRET,
         "BIONICPRO_BFF_PUBLIC_URL": page,
-        "BIONICPRO_BFF_BACKCHANNEL_URL": page,
+        "BIONICPRO_BFF_BACKCHANNEL_URL": logouts_to,
     }
     text = re.sub(r"\$\{(BIONICPRO_\w+)\}", lambda found: values[found[1]], REALM_FILE.read_text(encoding="utf-8"))
     realm: dict[str, Any] = json.loads(text)
@@ -153,9 +153,8 @@ class Realm:
         return str(self.admin.get_keys()["active"]["RS256"])
 
     def restore(self) -> None:
-        self.admin.update_realm(
-            self.name, {key: value for key, value in realm_from_file(self.name, self.page).items() if _is_setting(value)}
-        )
+        settings = realm_from_file(self.name, self.page, self.page).items()
+        self.admin.update_realm(self.name, {key: value for key, value in settings if _is_setting(value)})
         for user in self.users.values():
             self.admin.update_user(user.user_id, {"enabled": True})
         self.admin.clear_all_bruteforce_attempts()
@@ -165,10 +164,10 @@ def _is_setting(value: Any) -> bool:
     return isinstance(value, bool | int | str)
 
 
-def make_realm(endpoint: KeycloakEndpoint, page: str) -> Realm:
+def make_realm(endpoint: KeycloakEndpoint, page: str, logouts_to: str) -> Realm:
     name = f"test-{secrets.token_hex(4)}"
     master = admin(endpoint.base_url, endpoint.admin.user, endpoint.admin.password, realm="master", timeout_s=60)
-    master.create_realm(realm_from_file(name, page))
+    master.create_realm(realm_from_file(name, page, logouts_to))
     keycloak = admin(endpoint.base_url, endpoint.admin.user, endpoint.admin.password, realm=name, timeout_s=60)
     # A user's id is unique over all realms of a server.
     users = {

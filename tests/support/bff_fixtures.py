@@ -11,13 +11,15 @@ from bff.redis_client import PREFIX
 from tests.support.bff_case import BffCase, Realm, make_realm
 from tests.support.bff_servers import EchoReports, KeycloakGate, free_port
 from tests.support.endpoints import KeycloakEndpoint, RedisEndpoint
+from tests.support.system import System
 from tests.support.tcp_proxy import TcpProxies, TcpProxy
 
 
 @pytest.fixture(scope="session")
-def bff_realm(keycloak: KeycloakEndpoint) -> Iterator[Realm]:
+def bff_realm(system: System, keycloak: KeycloakEndpoint) -> Iterator[Realm]:
     """A realm of the BFF's tests, made from the realm file; deleted at the end."""
-    realm = make_realm(keycloak, f"http://127.0.0.1:{free_port()}")
+    port = free_port()
+    realm = make_realm(keycloak, f"http://127.0.0.1:{port}", system.backend.reach(port))
     yield realm
     realm.admin.delete_realm(realm.name)
 

@@ -6,9 +6,9 @@ loopback at the ports of an instance, and Kafka has a listener more, for clients
 
 from __future__ import annotations
 
-import hashlib
 import re
 import resource
+import runpy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ import yaml
 
 from local import paths
 from local.instance import Instance, write_private
+from service_kit.settings import SECRETS_FOLDER
 
 FILE = paths.REPOSITORY / "deploy" / "compose.yml"
 OPEN_FILES = 262_144
@@ -54,18 +55,23 @@ class Definition:
 
 
 def definitions(instance: Instance) -> dict[str, Definition]:
-    """Every server, with the secrets and ports of *instance*. Writes Kafka's configuration below the instance's folder."""
-    services = filled(yaml.safe_load(FILE.read_text(encoding="utf-8"))["services"], values(instance))
-    return {name: _definition(instance, name, services[name]) for name in LISTENERS}
+    """Every server, with the secrets and ports of *instance*. Writes Kafka's configuration and the secrets' files below the instance's folder."""
+    folder = instance.config("secrets")
+    runpy.run_path(str(FILE.parent / "make-secrets"), run_name="make_secrets")["write_files"](folder, secrets(instance))
+    compose = filled(yaml.safe_load(FILE.read_text(encoding="utf-8")), values(instance) | {"BIONICPRO_SECRETS_FOLDER": str(folder)})
+    return {name: _definition(instance, name, compose["services"][name], compose["secrets"]) for name in LISTENERS}
+
+
+def secrets(instance: Instance) -> dict[str, str]:
+    """What deploy/make-secrets would write, of the instance's own secrets."""
+    return {f"BIONICPRO_SECRET_{name.upper()}": secret for name, secret in instance.secrets.items() if ":" not in name}
 
 
 def values(instance: Instance) -> dict[str, str]:
-    """What deploy/make-secrets would write, of the instance's own secrets."""
-    secrets = {f"BIONICPRO_SECRET_{name.upper()}": secret for name, secret in instance.secrets.items() if ":" not in name}
-    hashes = {name.replace("SECRET", "SHA256"): hashlib.sha256(secret.encode()).hexdigest() for name, secret in secrets.items()}
+    """What else stands in an environment file."""
     ports = {"BIONICPRO_PAGE_PORT": str(instance.ports["bff"]), "BIONICPRO_KEYCLOAK_PORT": str(instance.ports["keycloak"])}
     open_files = min(OPEN_FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
-    return secrets | hashes | ports | {"BIONICPRO_CLICKHOUSE_OPEN_FILES": str(open_files)}
+    return ports | {"BIONICPRO_CLICKHOUSE_OPEN_FILES": str(open_files)}
 
 
 def filled(value: Any, known: Mapping[str, str]) -> Any:
@@ -77,15 +83,18 @@ def filled(value: Any, known: Mapping[str, str]) -> Any:
     return [filled(each, known) for each in value] if isinstance(value, list) else value
 
 
-def _definition(instance: Instance, name: str, service: Mapping[str, Any]) -> Definition:
+def _definition(instance: Instance, name: str, service: Mapping[str, Any], files: Mapping[str, Any]) -> Definition:
     limits: dict[str, Any] = {key: service[key] for key in AS_THEY_ARE if key in service}
     limits["ulimits"] = [
         {"name": limit, "soft": int(each["soft"]), "hard": int(each["hard"])} for limit, each in service.get("ulimits", {}).items()
     ]
     volumes = [volume.split(":") for volume in service.get("volumes", ())]
     mounts = [(str((FILE.parent / source).resolve()), *inside) for source, *inside in volumes if source.startswith(".")]
+    mounts += [(files[each["source"]]["file"], str(SECRETS_FOLDER / each["target"]), "ro") for each in service.get("secrets", ())]
     if name == "kafka":
-        mounts = [(_with_host_listener(instance, host), inside, mode) for host, inside, mode in mounts]
+        mounts = [
+            (_with_host_listener(instance, host) if inside == KAFKA_CONFIGURATION else host, inside, mode) for host, inside, mode in mounts
+        ]
     if name == "clickhouse":
         mounts += [(str(file), f"{CLICKHOUSE_OVERRIDES}/{file.name}", "ro") for file in sorted(overrides(instance).glob("*.xml"))]
     return Definition(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import tempfile
 import threading
@@ -13,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from docker.models.containers import Container
+from docker.types import Mount
 from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.docker_client import DockerClient
@@ -25,6 +27,7 @@ from local.instance import Instance, open_instance, write_private
 from local.servers.program import Program
 from tests.support import composed
 from tests.support.kept_logs import RUN
+from tests.support.tcp_proxy import TcpProxies
 
 READY_LIMIT_S = 900.0
 PAUSE_S = 0.2
@@ -32,6 +35,7 @@ LAST_LINES = 5
 OWNER = "bionicpro.tests.process"
 """The label with the process that started a container or network: what it left when it was killed is removed by the next run."""
 VOLUMES = "bionicpro-tests-"
+LOGOUTS_TO = "BIONICPRO_BFF_BACKCHANNEL_URL"
 LOCAL_ALONE = "BIONICPRO_STATUS__INSTANCE"
 """With it `status` believes no listener that the instance's supervisor did not start; those of containers are the engine's."""
 
@@ -44,6 +48,8 @@ class ContainersBackend:
         self._network: Network | None = None
         self._containers: dict[str, DockerContainer] = {}
         self._started: dict[str, Future[None]] = {}
+        self._gates: TcpProxies | None = None
+        self._reached: set[int] = set()
         self._lock = threading.RLock()
 
     @property
@@ -54,7 +60,11 @@ class ContainersBackend:
             return self._instance
 
     def variables(self, process: str) -> dict[str, str]:
-        return {name: value for name, value in environments.all_of(self.instance)[process].items() if name != LOCAL_ALONE}
+        return self._variables(self.instance)[process]
+
+    def reach(self, port: int) -> str:
+        assert self.instance
+        return self._reach(port)
 
     def begin(self, names: Iterable[str]) -> None:
         with self._lock:
@@ -78,6 +88,21 @@ class ContainersBackend:
     def start(self, name: str) -> None:
         self._wrapped(name).start()
 
+    def save(self, name: str) -> None:
+        self._copied(name, self._volume(name), self._volume(f"{name}-copy"))
+
+    def restore(self, name: str) -> None:
+        self._copied(name, self._volume(f"{name}-copy"), self._volume(name))
+
+    def _copied(self, name: str, source: str, target: str) -> None:
+        """All of the volume *source* in place of what is in *target*, as root, by the image of server *name*."""
+        places = {source: {"bind": "/source", "mode": "ro"}, target: {"bind": "/target", "mode": "rw"}}
+        copy = ["sh", "-c", "find /target -mindepth 1 -delete && cp -a /source/. /target"]
+        image = composed.definitions(self.instance)[name].image
+        DockerClient().client.containers.run(
+            image, copy[1:], entrypoint=copy[:1], user="root", network_mode="none", volumes=places, labels=_labels(), remove=True
+        )
+
     def end(self) -> None:
         if self._instance is None:
             return
@@ -87,6 +112,8 @@ class ContainersBackend:
         self._keep_logs(self._instance)
         for container in self._containers.values():
             container.stop()
+        if self._gates is not None:
+            self._gates.close()
         if self._network is not None:
             self._network.remove()
         remove_volumes(self._volume(""))
@@ -99,15 +126,31 @@ class ContainersBackend:
         try:
             instance, _ = open_instance(folder, usual_ports=False)
             supervision.start(instance, [_believing(program) for program in services.programs(instance)])
-            environments.write_all(instance)
-            for process in environments.all_of(instance):
-                text = instance.env_file(process).read_text(encoding="utf-8").splitlines(keepends=True)
-                write_private(instance.env_file(process), "".join(line for line in text if not line.startswith(LOCAL_ALONE)))
             self._network = Network(docker_network_kw={"labels": _labels()}).create()
+            for process, variables in self._variables(instance).items():
+                write_private(instance.env_file(process), "".join(f"{name}={value}\n" for name, value in variables.items()))
         except BaseException:
             shutil.rmtree(folder)
             raise
         return instance
+
+    def _variables(self, instance: Instance) -> dict[str, dict[str, str]]:
+        """As local/ has them, but for what only it has, and for where Keycloak finds our page."""
+        found = environments.all_of(instance)
+        found["keycloak"][LOGOUTS_TO] = self._reach(instance.ports["bff"])
+        return {process: {name: value for name, value in each.items() if name != LOCAL_ALONE} for process, each in found.items()}
+
+    def _reach(self, port: int) -> str:
+        """A gate where the network's containers see this machine: what listens on its loopback they do not reach."""
+        if platform.system() != "Linux":
+            return f"http://host.docker.internal:{port}"  # there the engine has a gate of its own; not tried
+        assert self._network is not None
+        (place,) = DockerClient().client.networks.get(self._network.name).attrs["IPAM"]["Config"]
+        if port not in self._reached:
+            self._reached.add(port)
+            self._gates = self._gates or TcpProxies()
+            self._gates.make(port, listen=(place["Gateway"], port))
+        return f"http://{place['Gateway']}:{port}"
 
     def _bring_up(self, name: str, definition: composed.Definition, needed: Sequence[Future[None]]) -> None:
         for other in needed:
@@ -126,9 +169,9 @@ class ContainersBackend:
     def _container(self, name: str, definition: composed.Definition) -> DockerContainer:
         assert self._network is not None
         container = DockerContainer(definition.image, command=definition.command, env=dict(definition.variables))
-        container.with_network(self._network).with_network_aliases(name).with_kwargs(labels=_labels(), **definition.limits)
-        for host, inside, mode in definition.mounts:
-            container.with_volume_mapping(host, inside, mode)
+        # Not with_volume_mapping, which knows one place inside for a file: a secret may stand for two variables.
+        mounts = [Mount(inside, host, type="bind", read_only=mode == "ro") for host, inside, mode in definition.mounts]
+        container.with_network(self._network).with_network_aliases(name).with_kwargs(labels=_labels(), mounts=mounts, **definition.limits)
         for volume, inside in definition.kept.items():
             container.with_volume_mapping(self._volume(volume), inside, "rw")
         for folder in definition.in_memory:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import platform
 import shutil
+import subprocess
 import sys
 import tempfile
 import threading
@@ -22,7 +23,7 @@ from local import system as servers
 from local.__main__ import forget
 from local.instance import Instance, existing, open_instance
 from local.servers import airflow
-from local.servers.postgres import SUPERUSER
+from local.servers.postgres import SUPERUSER, data_directory
 from tests.support.endpoints import (
     Account,
     ClickHouseEndpoint,
@@ -35,6 +36,7 @@ from tests.support.endpoints import (
 from tests.support.kept_logs import RUN
 
 LOOPBACK = "127.0.0.1"
+COPY_LIMIT_S = 120
 # Somebody's home folder has a name like this: every server of every test runs in one.
 ODD_NAME = 'bionicpro-test it\'s "Отчёты" '
 POSTGRES_ROLES = ("crm_owner", "crm_app", "telemetry_owner", "telemetry_ingest", "debezium", "auditor", "watcher")
@@ -45,13 +47,15 @@ class Backend(Protocol):
     """``begin`` starts servers without waiting (again: no effect); ``wait`` returns when one is ready; ``end`` stops what was started.
 
     ``stop`` and ``start`` are for a server that runs: it ends orderly, and comes again with its data, at its port; neither waits until it answers.
-    ``variables`` are those of a process of ours.
+    ``save`` copies the data of a server that is stopped, ``restore`` puts the copy in their place. ``variables`` are those of a process of ours. ``reach`` is where servers reach a program of ours that listens at *port* of loopback.
     """
 
     @property
     def instance(self) -> Instance: ...
 
     def variables(self, process: str) -> dict[str, str]: ...
+
+    def reach(self, port: int) -> str: ...
 
     def begin(self, names: Iterable[str]) -> None: ...
 
@@ -60,6 +64,10 @@ class Backend(Protocol):
     def stop(self, name: str) -> None: ...
 
     def start(self, name: str) -> None: ...
+
+    def save(self, name: str) -> None: ...
+
+    def restore(self, name: str) -> None: ...
 
     def end(self) -> None: ...
 
@@ -74,11 +82,30 @@ class Supervised(ABC):
     def variables(self, process: str) -> dict[str, str]:
         return environments.all_of(self.instance)[process]
 
+    def reach(self, port: int) -> str:
+        return f"http://{LOOPBACK}:{port}"
+
     def stop(self, name: str) -> None:
         supervision.stop_programs(self.instance, [name])
 
     def start(self, name: str) -> None:
         supervision.start_programs(self.instance, [name])
+
+    def save(self, name: str) -> None:
+        data = self._data(name)
+        subprocess.run(["cp", "-a", str(data), str(_copy_of(data))], check=True, timeout=COPY_LIMIT_S)
+
+    def restore(self, name: str) -> None:
+        data = self._data(name)
+        subprocess.run(["rm", "-rf", str(data)], check=True, timeout=COPY_LIMIT_S)
+        _copy_of(data).rename(data)
+
+    def _data(self, name: str) -> Path:
+        return (data_directory(self.instance) if name == "postgres" else self.instance.data(name)).resolve()
+
+
+def _copy_of(data: Path) -> Path:
+    return data.with_name(f"{data.name}-copy")
 
 
 class LocalBackend(Supervised):

@@ -24,9 +24,9 @@ class TcpProxies:
         self._thread.start()
         self._gates: list[TcpProxy] = []
 
-    def make(self, port: int, host: str = "127.0.0.1") -> TcpProxy:
-        """An open gate before *port* of *host*."""
-        gate = TcpProxy((host, port), self._run)
+    def make(self, port: int, host: str = "127.0.0.1", listen: tuple[str, int] | None = None) -> TcpProxy:
+        """An open gate before *port* of *host*; it listens at a free port of loopback, or where it is told to."""
+        gate = TcpProxy((host, port), self._run, listen)
         gate.open()
         self._gates.append(gate)
         return gate
@@ -56,10 +56,10 @@ async def _end_all_tasks() -> None:
 class TcpProxy:
     """``open``, ``cut`` (connections break, new ones are let in), ``refuse`` (and none is let in), ``stall`` (bytes stop; nobody is told)."""
 
-    def __init__(self, target: tuple[str, int], run: Any) -> None:
+    def __init__(self, target: tuple[str, int], run: Any, listen: tuple[str, int] | None = None) -> None:
         self._target = target
         self._run = run
-        self.port = any_free(1)[0]
+        self._host, self.port = listen or ("127.0.0.1", any_free(1)[0])
         self._listener: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._flowing = asyncio.Event()
@@ -79,7 +79,7 @@ class TcpProxy:
     async def _open(self) -> None:
         self._flowing.set()
         if self._listener is None:
-            self._listener = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+            self._listener = await asyncio.start_server(self._serve, self._host, self.port)
 
     async def _stall(self) -> None:
         self._flowing.clear()

@@ -38,9 +38,15 @@ def test_every_server_is_a_container_of_the_image_that_is_deployed(instance: Ins
 
 def test_no_variable_of_a_server_is_empty(instance: Instance) -> None:
     for name, each in composed.definitions(instance).items():
-        assert each.variables, name
         assert not {key for key, value in each.variables.items() if not value or "$" in value}, name
-    assert composed.definitions(instance)["postgres"].variables["POSTGRES_PASSWORD"] == "secret-of-postgres"
+
+
+def test_secrets_of_the_instance_are_mounted_as_files(instance: Instance) -> None:
+    found = composed.definitions(instance)
+    mounted = {name: {inside: Path(host) for host, inside, _ in each.mounts} for name, each in found.items()}
+    assert mounted["postgres"]["/run/secrets/POSTGRES_PASSWORD"].read_text(encoding="utf-8") == "secret-of-postgres"
+    assert "/etc/clickhouse-server/users.d/passwords.xml" in mounted["clickhouse"]
+    assert not [value for each in found.values() for value in each.variables.values() if value.startswith("secret-of-")]
 
 
 def test_every_listener_of_the_instance_is_published_at_its_port(instance: Instance) -> None:
@@ -79,7 +85,7 @@ def test_containers_are_the_default_where_the_servers_packages_do_not_run(monkey
 
 def test_every_backend_has_what_tests_ask_of_one() -> None:
     asked = {name for name in vars(system.Backend) if not name.startswith("_")}
-    assert asked >= {"instance", "variables", "begin", "wait", "stop", "start", "end"}
+    assert asked >= {"instance", "variables", "begin", "wait", "stop", "start", "save", "restore", "reach", "end"}
     for backend in (system.LocalBackend, system.RunningBackend, containers.ContainersBackend):
         assert asked <= set(dir(backend)), backend
 

@@ -6,9 +6,8 @@ if [ "$(id -u)" = 0 ]; then
     exec setpriv --reuid=postgres --regid=postgres --init-groups "$0" "$@"
 fi
 if [ ! -s "$PGDATA/PG_VERSION" ]; then
-    : "${POSTGRES_PASSWORD:?must be set}"
+    : "${POSTGRES_PASSWORD_FILE:?must be set}"
     # shellcheck disable=SC2086  these are several words
-    initdb --username=postgres --pwfile=<(printf '%s\n' "$POSTGRES_PASSWORD") ${POSTGRES_INITDB_ARGS:-} > /dev/null
+    initdb --username=postgres --pwfile="$POSTGRES_PASSWORD_FILE" ${POSTGRES_INITDB_ARGS:-} > /dev/null
 fi
-unset POSTGRES_PASSWORD
 exec "$@"
