@@ -29,6 +29,7 @@ FIELDS = mart.COMPARED
 """Every field that is compared, in one order: the mart's columns without the key, ``log_partition``, ``version`` and ``is_deleted``."""
 
 Values = tuple[Value, ...]
+Report = tuple[Key, Values]
 Rows = Mapping[Key, Values]
 
 

@@ -15,7 +15,7 @@ from datetime import UTC, date, datetime
 from reconciliation.compare import Comparison, compare, only
 from reconciliation.consistent_snapshot import ConsistentSnapshot, ConsistentSnapshots
 from reconciliation.day_range import DayRange
-from reconciliation.fields import Key, Rows
+from reconciliation.fields import Key
 from reconciliation.mart import Mart, Position, serving_mart
 from reconciliation.oracle import Oracle
 from reconciliation.raw import NO_DIFFERENCE, RawDifference
@@ -93,13 +93,15 @@ class Verifier:
         limits = self.settings.reconciliation
         state = _State()
         with self.snapshots.take() as snapshot:
-            self._whole(snapshot, first, last, state)
-            state.raw = RawComparison(self.settings, self.mart, snapshot, self.progress).run(first, last)
+            asked_days = DayRange(max(first, FIRST_DAY), min(last, LAST_DAY)) if first and last else None
+            events = snapshot.oracle.event_days(snapshot.telemetry, asked_days)
+            self._whole(snapshot, events, first, last, state)
+            state.raw = RawComparison(self.settings, self.mart, snapshot, self.progress).run(events, first, last)
             previous = snapshot.barrier
         if state.raw:
             with self.snapshots.take() as snapshot:
                 # What came or went between a snapshot and the reading of raw differs at one look, not at two.
-                state.raw = state.raw.still(RawComparison(self.settings, self.mart, snapshot, self.progress).run(first, last))
+                state.raw = state.raw.still(RawComparison(self.settings, self.mart, snapshot, self.progress).run(events, first, last))
         rounds = 1
         while state.undecided and rounds < limits.rounds:
             time.sleep(min(limits.backoff_s * 2 ** (rounds - 1), MAX_BACKOFF_S))
@@ -127,18 +129,16 @@ class Verifier:
     def _beyond(self, kept_since: date) -> Beyond:
         return Beyond(kept_since, self.mart.rows_before(kept_since))
 
-    def _whole(self, snapshot: ConsistentSnapshot, first: date | None, last: date | None, state: _State) -> None:
-        """The first round: every row of every day, window by window."""
+    def _whole(
+        self, snapshot: ConsistentSnapshot, events: Mapping[date, int], first: date | None, last: date | None, state: _State
+    ) -> None:
+        """The first round: every row of every day, window by window. *events*: by UTC day."""
         limits = self.settings.reconciliation
-        asked = DayRange(max(first, FIRST_DAY), min(last, LAST_DAY)) if first and last else None
-        events = snapshot.oracle.event_days(snapshot.telemetry, asked)
         state.days = span(events, self.mart.days(), first, last)
         if state.days is None:
             return
         for window in windows(state.days, events, limits.window_events, limits.window_days):
-            # The mart first: the snapshot stands still while the mart moves on.
-            actual = self.mart.reports(window)
-            found = compare(snapshot.oracle.reports(snapshot.telemetry, snapshot.intervals, window), actual.rows)
+            found = compare(snapshot.oracle.each_report(snapshot.telemetry, snapshot.intervals, window), self.mart.each_report(window))
             if self.states is not None:
                 state.states |= self.states(self.mart, window, snapshot.barrier)
             state.rows += found.rows
@@ -152,12 +152,14 @@ class Verifier:
         keys = state.pending.unequal_keys
         days = DayRange(min(key.report_date for key in keys), max(key.report_date for key in keys))
         prostheses = sorted({key.prosthesis_id for key in keys})
-        actual = self.mart.reports(days, prostheses)
+        # The mart first: the snapshot stands still while the mart moves on.
+        actual = {key: (values, position) for key, values, position in self.mart.reports_of(prostheses, days) if key in keys}
         ends = self.snapshots.log_ends()
-        positions = actual.positions | self.mart.last_positions(keys - actual.rows.keys())
-        intervals = [interval for interval in snapshot.intervals if interval["prosthesis_id"] in set(prostheses)]
-        expected = snapshot.oracle.reports(snapshot.telemetry, intervals, days, prostheses)
-        state.pending = compare(_of(expected, keys), _of(actual.rows, keys))
+        positions = {key: position for key, (_, position) in actual.items()} | self.mart.last_positions(keys - actual.keys())
+        named = frozenset(prostheses)
+        intervals = [interval for interval in snapshot.intervals if interval["prosthesis_id"] in named]
+        expected = snapshot.oracle.each_report(snapshot.telemetry, intervals, days, prostheses)
+        state.pending = compare((report for report in expected if report[0] in keys), ((key, actual[key][0]) for key in sorted(actual)))
         for key in state.pending.unequal_keys:
             unmoved = is_unmoved(positions.get(key), previous, ends)
             state.confirmed[key] = state.confirmed.get(key, 0) + 1 if unmoved else 0
@@ -171,10 +173,6 @@ def is_unmoved(position: Position | None, previous: Mapping[int, int], ends: Map
     if position is None:
         return True
     return position.version <= previous.get(position.partition, -1) or position.version >= ends.get(position.partition, 0)
-
-
-def _of(rows: Rows, keys: frozenset[Key]) -> Rows:
-    return {key: values for key, values in rows.items() if key in keys}
 
 
 def _joined(one: Comparison, other: Comparison) -> Comparison:

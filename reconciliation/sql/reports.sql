@@ -187,3 +187,4 @@ JOIN attributes AS a ON a.pair_no = t.pair_no AND a.day_no = t.day_no
 LEFT JOIN battery AS b ON b.pair_no = t.pair_no AND b.day_no = t.day_no
 LEFT JOIN errors AS e ON e.pair_no = t.pair_no AND e.day_no = t.day_no
 LEFT JOIN buckets AS h ON h.pair_no = t.pair_no AND h.day_no = t.day_no
+ORDER BY a.user_id COLLATE "C", d.report_date, a.prosthesis_id COLLATE "C"
