@@ -26,7 +26,7 @@ from connectors.cli import Settings as Applier
 from connectors.watch import SourceSettings as SourceAccounts
 from connectors.watch import WatchSettings
 from local import environments, ports
-from local.instance import SECRETS, Instance
+from local.instance import AIRFLOW_SECRETS, SECRETS, Instance
 from local.servers.keycloak import BUILD_OPTIONS
 from reconciliation.settings import ReconciliationSettings
 from reports_api.settings import Settings as ReportsProcess
@@ -162,7 +162,7 @@ def test_demo_users_get_a_password_each() -> None:
 def test_no_secret_stands_in_the_file() -> None:
     for service, body in SERVICES.items():
         for name, value in body.get("environment", {}).items():
-            if re.search(r"PASSWORD|SECRET|SHA256|AUTH|DEMO", name):
+            if re.search(r"PASSWORD|SECRET|SHA256|AUTH|DEMO", name) and not name.startswith("AIRFLOW__"):  # see test_compose_airflow.py
                 assert re.fullmatch(r"\$\{BIONICPRO_(SECRET|SHA256|DEMO)_\w+\}", value), f"{service}: {name}"
     for password in re.findall(r"://[^/\s:]*:([^@\s]+)@", TEXT):
         assert re.fullmatch(r"\$\{BIONICPRO_SECRET_\w+\}", password)
@@ -172,7 +172,8 @@ def test_make_secrets_gives_exactly_what_the_file_asks_for(tmp_path: Path) -> No
     made = _make_secrets(tmp_path / "env")
     asked = {name for name, default in VARIABLE.findall(TEXT) if not default}
     used_as_hash = {name.replace("SHA256", "SECRET") for name in asked if "SHA256" in name}
-    assert made.keys() - used_as_hash == asked - used_as_hash
+    in_files = {f"BIONICPRO_SECRET_{name.upper()}" for name in AIRFLOW_SECRETS}
+    assert made.keys() - used_as_hash - in_files == asked - used_as_hash - in_files
     assert (tmp_path / "env").stat().st_mode & 0o777 == 0o600
     secrets = [value for name, value in made.items() if "SHA256" not in name]
     assert len(set(secrets)) == len(secrets)
@@ -208,9 +209,9 @@ def _make_secrets(file: Path) -> dict[str, str]:
 # -- shape -----------------------------------------------------------------------------------------------------------------
 
 
-def test_only_the_page_and_the_login_server_are_published_and_on_loopback_alone() -> None:
+def test_only_what_people_log_in_to_is_published_and_on_loopback_alone() -> None:
     published = {service: body["ports"] for service, body in SERVICES.items() if "ports" in body}
-    assert published.keys() == {"bff", "keycloak"}
+    assert published.keys() == {"bff", "keycloak", "airflow"}
     assert all(port.startswith("127.0.0.1:") for ports_of in published.values() for port in ports_of)
     assert not [service for service, body in SERVICES.items() if "network_mode" in body or body.get("privileged")]
 
@@ -218,7 +219,7 @@ def test_only_the_page_and_the_login_server_are_published_and_on_loopback_alone(
 def test_data_and_sessions_have_no_way_out() -> None:
     networks = COMPOSE["networks"]
     assert {name for name, body in networks.items() if not body.get("internal")} == {"front"}
-    assert {service for service, body in SERVICES.items() if "front" in body["networks"]} == {"bff", "keycloak"}
+    assert {service for service, body in SERVICES.items() if "front" in body["networks"]} == {"bff", "keycloak", "airflow"}
     assert "back" not in SERVICES["bff"]["networks"]
 
 
@@ -330,7 +331,7 @@ def test_servers_are_configured_as_in_local(server: str, theirs: str, ours: str)
 def test_clickhouse_has_the_accounts_of_local() -> None:
     ours, theirs = (ET.parse(file).getroot() for file in (DEPLOY / "clickhouse" / "users.xml", TEMPLATES / "clickhouse-users.xml"))
     assert ours.find("users/default").attrib == {"remove": "remove"}  # type: ignore[union-attr]
-    for account in ("migrator", "writer", "eraser", "watcher", "reader", "auditor"):
+    for account in ("migrator", "writer", "eraser", "watcher", "reader", "finder", "auditor", "recorder"):
         assert rights(ours, account) == rights(theirs, account), account
         password = ours.find(f"users/{account}/password_sha256_hex")
         assert password is not None
