@@ -56,9 +56,9 @@ def test_airflow_is_started_only_where_it_is_asked_for_and_nothing_waits_for_it(
 
 
 def test_its_programs_are_those_of_local_with_the_same_settings(tmp_path: Path) -> None:
-    commands = {name: " ".join(body.get("command", [])) or body["entrypoint"][-1] for name, body in SERVICES.items()}
+    commands = {name: " ".join(body["command"]) for name, body in SERVICES.items()}
     for name, arguments, connected in airflow.PARTS:
-        assert commands[name].endswith(" ".join(arguments))
+        assert commands[name].endswith(f"airflow {' '.join(arguments)}")
         assert ("connections.json" in secrets_of(name)) == connected == (name in CONNECTED)
         assert ("AIRFLOW__SECRETS__BACKEND" in SERVICES[name]["environment"]) == connected
     wanted = {name: value for name, value in airflow.settings(instance(tmp_path)).items() if not PLACES.fullmatch(name)}
