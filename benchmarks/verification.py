@@ -39,7 +39,6 @@ LIMIT_S = 3_600.0
 LOOK_S = 0.5
 STOP_S = 30.0
 ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe")
-IN_ZONES = "UPDATE crm.customers SET timezone = (%(zones)s::text[])[1 + customer_id %% %(count)s]"
 # Every choice is a hash of the row's number, so that each run has the same rows.
 TELEMETRY = """
 INSERT INTO telemetry.telemetry_events (prosthesis_id, recorded_at, kind, amplitude_uv, movement_recognised, active_ms, battery_percent, error_code, error_severity, latitude, longitude)
@@ -115,9 +114,7 @@ def filled(fleet: Fleet, count: int) -> Iterator[Servers]:
     """The pipe and the processor, with *count* events of *fleet* in the mart."""
     with started(("postgres", "kafka", "connect", "clickhouse"), PIPE) as servers:
         supervision.start_programs(servers.instance, ["processor"])
-        make_owners(servers, fleet)
-        with connected(servers, "crm", "crm_app") as crm:
-            crm.execute(IN_ZONES.encode(), {"zones": list(ZONES), "count": len(ZONES)})
+        make_owners(servers, fleet, ZONES)
         began = time.monotonic()
         _insert(servers, fleet, count)
         progress(f"{count:,} events are committed after {time.monotonic() - began:.0f} s")

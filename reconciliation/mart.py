@@ -109,7 +109,7 @@ class Mart:
         for user_id, day, prosthesis_id, partition, version, *values in self.client.execute_iter(
             _query("mart"), parameters, settings=_BLOCKS
         ):
-            yield Key(user_id, _date(day), prosthesis_id), tuple(map(normal, values)), Position(partition, version)
+            yield Key(user_id, _date(day), prosthesis_id), normal(values), Position(partition, version)
 
     def handled(self, topic: str) -> dict[int, int]:
         """The highest offset handled of each partition of *topic* that has any progress."""

@@ -17,7 +17,7 @@ from reconciliation.columns_sql import types_of
 from reconciliation.day_range import DayRange, instant, micro
 from reconciliation.digests import DayDigest, Digest
 from reconciliation.erasures import Erased
-from reconciliation.fields import FIELDS, KEY_FIELDS, Key, Report, Rows, normal
+from reconciliation.fields import FIELDS, KEY_FIELDS, Key, Report, Rows, Values, normal
 from reconciliation.source_sql import Which, ownership_query, query, table, valid_events
 from reconciliation.zones import local_days
 from schemas.mapping import IdType, SourceMapping
@@ -35,6 +35,18 @@ _PLAN = """
         set_config('cursor_tuple_fraction', '1.0', true)
 """
 _ROWS_AT_ONCE = 2_000
+_HOUR_S = 3_600
+_STARTS, _ENDS, _ERRORS = map(FIELDS.index, ("day_starts_at", "day_ends_at", "errors_by_code"))
+# Where each list stands; its length, 0 for the day's hours; and what stands where there is no value.
+_LISTS = tuple(
+    (FIELDS.index(name), length, absent)
+    for name, length, absent in (
+        ("usage_ms_by_hour", 0, 0),
+        ("amplitude_histogram", 16, 0),
+        ("battery_first_bp_by_hour", 0, -1),
+        ("battery_last_bp_by_hour", 0, -1),
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -75,12 +87,12 @@ class Oracle:
             "prostheses": None if prostheses is None else canonical(prostheses, self.mapping.telemetry.prosthesis_id.type),
         }
         telemetry.execute(_PLAN)
-        with telemetry.cursor("reports", row_factory=tuple_row) as cursor:
+        with telemetry.cursor("reports", binary=True, row_factory=tuple_row) as cursor:
             cursor.itersize = _ROWS_AT_ONCE
             cursor.execute(query("reports", valid_events=events), parameters)
             _check_columns(cursor.description or [])
             for user_id, report_date, prosthesis_id, *values in cursor:
-                yield Key(user_id, report_date, prosthesis_id), tuple(map(normal, values))
+                yield Key(user_id, report_date, prosthesis_id), _spread(values)
 
     def event_days(self, telemetry: Connection[Any], days: DayRange | None = None) -> dict[date, int]:
         """Valid events by UTC day, in order; of all time where *days* is None."""
@@ -104,7 +116,7 @@ class Oracle:
         events = query("events", valid_events=self._valid(telemetry, Which(first, end)))
         statement = query("digests", events=events, content=SQL(", ").join(map(Identifier, CONTENT)))
         telemetry.execute(_PLAN)
-        with telemetry.cursor("digests", row_factory=tuple_row) as cursor:
+        with telemetry.cursor("digests", binary=True, row_factory=tuple_row) as cursor:
             cursor.itersize = _ROWS_AT_ONCE
             for prosthesis, day, count, checksum in cursor.execute(statement, {}):
                 yield (prosthesis, day), Digest(count, checksum)
@@ -126,6 +138,18 @@ class Oracle:
 
     def _valid(self, telemetry: Connection[Any], which: Which) -> Composed:
         return valid_events(self.mapping, which, types_of(telemetry, table(self.mapping.telemetry.table)), self.erased)
+
+
+def _spread(values: list[Any]) -> Values:
+    """A row of ``sql/reports.sql`` in the one form that is compared: its lists at their full length."""
+    hours = -(-(values[_ENDS] - values[_STARTS]) // _HOUR_S)
+    for at, length, absent in _LISTS:
+        spread = [absent] * (length or hours)
+        for place, value in zip(*(values[at] or ((), ())), strict=True):
+            spread[place] = value
+        values[at] = tuple(spread)
+    values[_ERRORS] = values[_ERRORS] or {}
+    return normal(values)
 
 
 def in_one_zone(intervals: Sequence[Interval]) -> list[Interval]:

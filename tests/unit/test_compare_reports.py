@@ -70,7 +70,7 @@ def test_differences_can_be_narrowed_to_keys_without_losing_the_counts() -> None
 
 def test_a_type_that_no_field_has_is_refused() -> None:
     with pytest.raises(TypeError, match="float"):
-        normal(0.5)
+        normal([0.5])
 
 
 def test_a_side_out_of_order_is_refused_and_not_compared() -> None:
