@@ -16,6 +16,8 @@ from reconciliation.settings import ReconciliationSettings
 from reconciliation.windows import span, windows
 
 _DAY_US = 86_400_000_000
+BY_ID_AT_ONCE = 200_000
+"""Events of either side that are held for a comparison by id."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class RawComparison:
             limits.gap_rows,
         )
         differing = RawDifference({}, {}, {}, found.gaps)
-        for portion in portions(found.by_id, limits.window_events):
+        for portion in portions(found.by_id, min(limits.window_events, BY_ID_AT_ONCE)):
             differing = differing.joined(self._by_id(portion, first, end))
         return differing
 
