@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 
-from reconciliation.day_range import DayRange
+from reconciliation.day_range import DayRange, micro
 from reconciliation.digests import Gap, ProsthesisDay
 from reconciliation.directory import differing
 from reconciliation.mart import Mart, serving_mart
@@ -24,7 +24,6 @@ _POLL_S = 0.2
 _GAPS_POLL_S = 2.0
 _TELL_S = 2.0
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 
 class RepairError(RuntimeError):
@@ -137,8 +136,7 @@ class GapArrival:
         """How many events raw lacks of each of *gaps*, as PostgreSQL is now."""
         first, end = days.utc()
         with psycopg.connect(**self.settings.telemetry_db.conninfo()) as telemetry:  # type: ignore[arg-type]  # keyword arguments of mixed types
-            source = self.oracle.digests(telemetry, first, end)
-        bounds = ((first - _EPOCH) // _MICROSECOND, (end - _EPOCH) // _MICROSECOND)
-        raw = mart.raw_digests(*bounds, self.oracle.mapping.telemetry.event_id.type)
+            source = dict(self.oracle.digests(telemetry, first, end))
+        raw = dict(mart.raw_digests(micro(first), micro(end), self.oracle.mapping.telemetry.event_id.type))
         counts = {key: source[key].events - (raw[key].events if key in raw else 0) for key in gaps if key in source}
         return {key: count for key, count in counts.items() if count > 0}

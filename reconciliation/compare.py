@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from reconciliation.fields import FIELDS, Key, Rows, Value
+from reconciliation.alignment import aligned
+from reconciliation.fields import FIELDS, Key, Report, Value, Values
 
 
 @dataclass(frozen=True)
@@ -42,18 +43,26 @@ class Comparison:
         return dict(Counter(difference.field for difference in self.differences).most_common())
 
 
-def compare(expected: Rows, actual: Rows) -> Comparison:
-    """Compare the oracle's rows with the mart's. Values are equal only if Python says so: there is no tolerance."""
-    common = expected.keys() & actual.keys()
-    return Comparison(
-        rows=len(expected.keys() | actual.keys()),
-        fields=len(common) * len(FIELDS),
-        differences=tuple(
-            difference for key in sorted(common) if expected[key] != actual[key] for difference in _differences(key, expected, actual)
-        ),
-        missing=tuple(sorted(expected.keys() - common)),
-        surplus=tuple(sorted(actual.keys() - common)),
-    )
+def compare(expected: Iterable[Report], actual: Iterable[Report]) -> Comparison:
+    """Compare the oracle's rows with the mart's, both in the order of their keys; nothing but what differs is kept of them.
+
+    Values are equal only if Python says so: there is no tolerance. Raises OrderError.
+    """
+    rows = common = 0
+    differences: list[Difference] = []
+    missing: list[Key] = []
+    surplus: list[Key] = []
+    for key, wanted, found in aligned(expected, actual):
+        rows += 1
+        if found is None:
+            missing.append(key)
+        elif wanted is None:
+            surplus.append(key)
+        else:
+            common += 1
+            if wanted != found:
+                differences += _differences(key, wanted, found)
+    return Comparison(rows, common * len(FIELDS), tuple(differences), tuple(missing), tuple(surplus))
 
 
 def only(found: Comparison, keys: Iterable[Key]) -> Comparison:
@@ -68,6 +77,6 @@ def only(found: Comparison, keys: Iterable[Key]) -> Comparison:
     )
 
 
-def _differences(key: Key, expected: Rows, actual: Rows) -> list[Difference]:
-    pairs = zip(FIELDS, expected[key], actual[key], strict=True)
+def _differences(key: Key, expected: Values, actual: Values) -> list[Difference]:
+    pairs = zip(FIELDS, expected, actual, strict=True)
     return [Difference(key, field, wanted, found) for field, wanted, found in pairs if wanted != found]

@@ -11,6 +11,7 @@ from datetime import date, timedelta
 from itertools import groupby
 from typing import NamedTuple
 
+from reconciliation.alignment import aligned
 from reconciliation.day_range import DayRange
 
 ProsthesisDay = tuple[str, int]
@@ -26,6 +27,7 @@ class Digest(NamedTuple):
     checksum: str
 
 
+DayDigest = tuple[ProsthesisDay, Digest]
 NOTHING = Digest(0, "0")
 
 
@@ -48,10 +50,13 @@ class Unlike:
     by_id: Mapping[ProsthesisDay, int]
 
 
-def unlike(source: Mapping[ProsthesisDay, Digest], raw: Mapping[ProsthesisDay, Digest], gap_rows: int) -> Unlike:
-    """What is to be looked at closer. Gaps are so only where *gap_rows* events or more are missing in them together."""
-    days = {key for key in source.keys() | raw.keys() if source.get(key, NOTHING) != raw.get(key, NOTHING)}
-    counts = {key: Gap(source.get(key, NOTHING).events, raw.get(key, NOTHING).events) for key in days}
+def unlike(source: Iterable[DayDigest], raw: Iterable[DayDigest], gap_rows: int) -> Unlike:
+    """What is to be looked at closer. Gaps are so only where *gap_rows* events or more are missing in them together.
+
+    Both sides come in the order of their keys; nothing but what differs is kept of them. Raises OrderError.
+    """
+    both = aligned(source, raw)
+    counts = {key: Gap((mine or NOTHING).events, (theirs or NOTHING).events) for key, mine, theirs in both if mine != theirs}
     gaps = {key: gap for key, gap in counts.items() if 2 * gap.raw < gap.source}
     if sum(gap.missing for gap in gaps.values()) < gap_rows:
         gaps = {}

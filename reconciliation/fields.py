@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from schemas import mart
 
@@ -29,11 +29,19 @@ FIELDS = mart.COMPARED
 """Every field that is compared, in one order: the mart's columns without the key, ``log_partition``, ``version`` and ``is_deleted``."""
 
 Values = tuple[Value, ...]
+Report = tuple[Key, Values]
 Rows = Mapping[Key, Values]
 
 
-def normal(value: object) -> Value:
-    """A driver's value in the one form that is compared: lists become tuples. Raises TypeError for a type no field has."""
+_PLAIN = frozenset({int, str, type(None), tuple, dict})
+
+
+def normal(values: Iterable[Any]) -> Values:
+    """A row's values in the one form that is compared: lists become tuples. Raises TypeError for a type no field has."""
+    return tuple([value if type(value) in _PLAIN else _normal(value) for value in values])
+
+
+def _normal(value: object) -> Value:
     if isinstance(value, list | tuple):
         return tuple(value)
     if value is None or isinstance(value, str | int | Mapping):

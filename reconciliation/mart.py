@@ -11,9 +11,9 @@ from importlib import resources
 from clickhouse_driver import Client
 
 from reconciliation.day_range import DayRange
-from reconciliation.digests import Digest, ProsthesisDay
+from reconciliation.digests import DayDigest, Digest
 from reconciliation.erasures import Erased, read_erased
-from reconciliation.fields import FIELDS, Key, Rows, Values, normal
+from reconciliation.fields import FIELDS, Key, Report, Values, normal
 from schemas import mart, raw_telemetry
 from schemas.generations import DROPPED, SERVING, database_of
 from schemas.mapping import IdType
@@ -28,6 +28,7 @@ from service_kit.settings import ClickHouseSettings
 
 _EPOCH = date(1970, 1, 1)
 _KEYS_PER_QUERY = 2_000
+_BLOCKS = {"max_block_size": 4_096}
 _COMPARED = ",\n    ".join(mart.exact(name) for name in FIELDS)
 _HASHED = ", '|', ".join(f"toString({raw_telemetry.whole(name)})" for name in raw_telemetry.CONTENT)
 UUID_TEXT = "lower(concat(leftPad(hex(event_id_hi), 16, '0'), leftPad(hex(event_id_lo), 16, '0')))"
@@ -44,14 +45,6 @@ class Position:
 
     partition: int
     version: int
-
-
-@dataclass(frozen=True)
-class MartRows:
-    """Reports by key, and the position of each."""
-
-    rows: Rows
-    positions: dict[Key, Position]
 
 
 @contextmanager
@@ -102,18 +95,21 @@ class Mart:
         count, first, last = self.client.execute("SELECT count(), min(report_date), max(report_date) FROM user_daily_reports FINAL")[0]
         return DayRange(first, last) if count else None
 
-    def reports(self, days: DayRange, prostheses: Sequence[str] | None = None) -> MartRows:
-        """The reports of *days*: all, or those of *prostheses*."""
-        rows: dict[Key, Values] = {}
-        positions: dict[Key, Position] = {}
-        bounds = {"first": _number(days.first), "last": _number(days.last), "every": int(prostheses is None)}
-        for named in _portions(("",) if prostheses is None else prostheses):
-            found = self.client.execute_iter(_query("mart"), bounds | {"prostheses": named})
-            for user_id, day, prosthesis_id, partition, version, *values in found:
-                key = Key(user_id, _date(day), prosthesis_id)
-                rows[key] = tuple(normal(value) for value in values)
-                positions[key] = Position(partition, version)
-        return MartRows(rows, positions)
+    def each_report(self, days: DayRange) -> Iterator[Report]:
+        """All reports of *days*, in the order of keys. Nothing else may be asked of the client until all have been taken: some at a time are held here."""
+        return ((key, values) for key, values, _ in self._reports(days, ("",), every=True))
+
+    def reports_of(self, prostheses: Sequence[str], days: DayRange) -> Iterator[tuple[Key, Values, Position]]:
+        """The reports of *prostheses* and *days*, in no order that could be told, and where in the log each comes from. As with ``each_report``, the client is busy meanwhile."""
+        for named in _portions(prostheses):
+            yield from self._reports(days, named, every=False)
+
+    def _reports(self, days: DayRange, prostheses: tuple[str, ...], *, every: bool) -> Iterator[tuple[Key, Values, Position]]:
+        parameters = {"first": _number(days.first), "last": _number(days.last), "every": int(every), "prostheses": prostheses}
+        for user_id, day, prosthesis_id, partition, version, *values in self.client.execute_iter(
+            _query("mart"), parameters, settings=_BLOCKS
+        ):
+            yield Key(user_id, _date(day), prosthesis_id), normal(values), Position(partition, version)
 
     def handled(self, topic: str) -> dict[int, int]:
         """The highest offset handled of each partition of *topic* that has any progress."""
@@ -149,13 +145,13 @@ class Mart:
         count, first, last = self.client.execute(query)[0]
         return DayRange(first, last) if count else None
 
-    def raw_digests(self, first_us: int, end_us: int, id_type: IdType) -> dict[ProsthesisDay, Digest]:
-        """Raw telemetry recorded in [first_us, end_us) that is not deleted, by prosthesis and UTC day."""
+    def raw_digests(self, first_us: int, end_us: int, id_type: IdType) -> Iterator[DayDigest]:
+        """Raw telemetry recorded in [first_us, end_us) that is not deleted, by prosthesis and UTC day, in their order. As with ``each_report``, the client is busy meanwhile."""
         query = (
             _query("raw_digests").replace("{id}", UUID_TEXT if id_type == "uuid" else "toString(event_id_lo)").replace("{hashed}", _HASHED)
         )
-        rows = self.client.execute_iter(query, {"first_us": first_us, "end_us": end_us})
-        return {(prosthesis, day): Digest(count, checksum) for prosthesis, day, count, checksum in rows}
+        for prosthesis, day, count, checksum in self.client.execute_iter(query, {"first_us": first_us, "end_us": end_us}):
+            yield (prosthesis, day), Digest(count, checksum)
 
     def raw_events(
         self, first_us: int, end_us: int, prostheses: Sequence[str]

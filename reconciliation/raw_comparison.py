@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 
 from reconciliation.consistent_snapshot import ConsistentSnapshot
-from reconciliation.day_range import DayRange
+from reconciliation.day_range import DayRange, micro
 from reconciliation.digests import ProsthesisDay, portions, unlike
 from reconciliation.erasures import is_erased
 from reconciliation.mart import Mart
@@ -15,9 +15,9 @@ from reconciliation.raw import Content, EventKey, RawDifference, RawEvent, compa
 from reconciliation.settings import ReconciliationSettings
 from reconciliation.windows import span, windows
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 _DAY_US = 86_400_000_000
+BY_ID_AT_ONCE = 200_000
+"""Events of either side that are held for a comparison by id."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,13 @@ class RawComparison:
     snapshot: ConsistentSnapshot
     progress: Callable[[str], None]
 
-    def run(self, first: date | None, last: date | None) -> RawDifference:
-        """Differences among the events recorded in the UTC days *first* … *last* (None: without that bound), as either side has their time."""
+    def run(self, events: Mapping[date, int], first: date | None, last: date | None) -> RawDifference:
+        """Differences among the events recorded in the UTC days *first* … *last* (None: without that bound), as either side has their time.
+
+        *events*: how many PostgreSQL has of each UTC day, by which the work is cut.
+        """
         kept_since = self.mart.retention.first_verifiable(datetime.now(UTC).date())
         first = max(filter(None, (first, kept_since)), default=None)
-        events = self.snapshot.oracle.event_days(self.snapshot.telemetry)
         days = span(events, self.mart.raw_days(), first, last)
         found = RawDifference({}, {}, {})
         if days is None:
@@ -56,11 +58,11 @@ class RawComparison:
         limits, id_type = self.settings.reconciliation, self.snapshot.oracle.mapping.telemetry.event_id.type
         found = unlike(
             self.snapshot.oracle.digests(self.snapshot.telemetry, first, end),
-            self.mart.raw_digests(_micro(first), _micro(end), id_type),
+            self.mart.raw_digests(micro(first), micro(end), id_type),
             limits.gap_rows,
         )
         differing = RawDifference({}, {}, {}, found.gaps)
-        for portion in portions(found.by_id, limits.window_events):
+        for portion in portions(found.by_id, min(limits.window_events, BY_ID_AT_ONCE)):
             differing = differing.joined(self._by_id(portion, first, end))
         return differing
 
@@ -77,7 +79,7 @@ class RawComparison:
         ruled = {rule.prosthesis_id for rule in erased}
         raw = {
             EventKey(prosthesis, high, low): RawEvent(content, position)
-            for prosthesis, high, low, content, position in self.mart.raw_events(_micro(first), _micro(end), prostheses)
+            for prosthesis, high, low, content, position in self.mart.raw_events(micro(first), micro(end), prostheses)
             if (prosthesis, int(content[0]) // _DAY_US) in days
             and (prosthesis not in ruled or not is_erased(erased, prosthesis, int(content[0])))
         }
@@ -86,7 +88,3 @@ class RawComparison:
     def _in_source(self, keys: Sequence[EventKey]) -> Mapping[EventKey, Content]:
         ids = [source_id(key, self.snapshot.oracle.mapping.telemetry.event_id.type) for key in keys]
         return {event_key(row[0], row[1]): tuple(row[2:]) for row in self.snapshot.oracle.events_by_id(self.snapshot.telemetry, ids)}
-
-
-def _micro(at: datetime) -> int:
-    return (at - _EPOCH) // _MICROSECOND

@@ -15,10 +15,9 @@ from typing import Any
 from reconciliation import verify as verifies
 from reconciliation.arrivals import Arrival, GapArrival, RepairError, await_ownership, in_source
 from reconciliation.commands import ask_for_days, ask_for_rows, send_located
-from reconciliation.consistent_snapshot import ConsistentSnapshots
 from reconciliation.day_range import DayRange
 from reconciliation.digests import conditions
-from reconciliation.directory import CrmRepair, differing, differing_anywhere
+from reconciliation.directory import CrmRepair
 from reconciliation.fields import Key
 from reconciliation.mart import serving_mart
 from reconciliation.oracle import Oracle
@@ -120,15 +119,8 @@ def plan(
 
     *generation*: the tables to look at; None: those that readers see. *states*: see ``verify``.
     """
-    verification = verifies.verify(settings, first, last, progress, generation=generation, states=states)
-    oracle = Oracle(SourceMapping.read(settings.reconciliation.mapping))
-    unequal = {key.prosthesis_id for key in verification.found.unequal_keys | verification.unverified_keys}
-    with serving_mart(settings.clickhouse, generation) as mart, ConsistentSnapshots(settings, oracle, mart) as snapshots:
-        with snapshots.take() as snapshot:
-            strange = differing_anywhere(mart.all_documents(), snapshot.intervals)
-        if strange - unequal:  # looked at again: what moved meanwhile is no difference
-            with snapshots.take() as snapshot:
-                strange = (strange & unequal) | differing(strange, mart.documents(sorted(strange)), snapshot.intervals)
+    verification = verifies.verify(settings, first, last, progress, generation=generation, states=states, owners=True)
+    unequal, strange = {key.prosthesis_id for key in verification.found.unequal_keys | verification.unverified_keys}, verification.strange
     return Plan(verification, verification.raw, strange & unequal, strange - unequal, generation, first, last)
 
 

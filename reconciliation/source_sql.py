@@ -66,11 +66,12 @@ def ownership_query(mapping: SourceMapping, crm: Connection[Any]) -> sql.Compose
 
 @dataclass(frozen=True)
 class Which:
-    """Which rows of telemetry: recorded in [*first*, *end*) where given, of the prostheses ``%(prostheses)s``, of the ids ``%(ids)s``."""
+    """Which rows of telemetry: recorded in [*first*, *end*) where given, of the prostheses ``%(prostheses)s`` or of all but ``%(but)s``, of the ids ``%(ids)s``."""
 
     first: datetime | None = None
     end: datetime | None = None
     of_prostheses: bool = False
+    but_prostheses: bool = False
     of_ids: bool = False
 
     def condition(self, telemetry: TelemetryTable, columns: Columns) -> sql.Composed:
@@ -78,6 +79,8 @@ class Which:
         parts: list[sql.Composable] = [sql.SQL("true"), *columns.is_in(telemetry.recorded_at, self.first, self.end)]
         if self.of_prostheses:
             parts.append(columns.is_one_of(telemetry.prosthesis_id, "prostheses"))
+        if self.but_prostheses:
+            parts.append(sql.SQL("NOT {}").format(columns.is_one_of(telemetry.prosthesis_id, "but")))
         if self.of_ids:
             parts.append(columns.is_one_of(telemetry.event_id, "ids"))
         return sql.SQL(" AND ").join(parts)

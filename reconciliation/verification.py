@@ -42,6 +42,8 @@ class Verification:
     beyond: Beyond | None = None
     raw: RawDifference = NO_DIFFERENCE
     states: frozenset[Key] = frozenset()
+    strange: frozenset[str] = frozenset()
+    """Prostheses whose ownership document in force is not what the CRM says; looked for only where that was asked, and no part of the verdict."""
 
     @property
     def unverified_keys(self) -> frozenset[Key]:

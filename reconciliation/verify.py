@@ -15,7 +15,8 @@ from datetime import UTC, date, datetime
 from reconciliation.compare import Comparison, compare, only
 from reconciliation.consistent_snapshot import ConsistentSnapshot, ConsistentSnapshots
 from reconciliation.day_range import DayRange
-from reconciliation.fields import Key, Rows
+from reconciliation.directory import differing, differing_anywhere
+from reconciliation.fields import Key
 from reconciliation.mart import Mart, Position, serving_mart
 from reconciliation.oracle import Oracle
 from reconciliation.raw import NO_DIFFERENCE, RawDifference
@@ -46,6 +47,7 @@ class _State:
     fields: int = 0
     waiting: int = 0
     raw: RawDifference = NO_DIFFERENCE
+    strange: frozenset[str] = frozenset()
     states: set[Key] = field(default_factory=set)
     confirmed: dict[Key, int] = field(default_factory=dict)
 
@@ -62,17 +64,19 @@ def verify(
     *,
     generation: int | None = None,
     states: StateCheck | None = None,
+    owners: bool = False,
 ) -> Verification:
     """Compare the reports of the days *first* … *last* (None: without that bound), as readers see them or as *generation* holds them, and raw telemetry.
 
     *states* also looks at what the processor keeps of each report; only its own code can read that, and none of it is imported here.
+    *owners* also looks whether the ownership documents in force are what the CRM says.
     Changes nothing but the barrier in the heartbeat rows.
 
     Raises BarrierError, MartError, psycopg.Error, KafkaException and clickhouse_driver's errors.
     """
     oracle = Oracle(SourceMapping.read(settings.reconciliation.mapping))
     with serving_mart(settings.clickhouse, generation) as mart, ConsistentSnapshots(settings, oracle, mart) as snapshots:
-        return Verifier(settings, mart, snapshots, progress, states).run(first, last)
+        return Verifier(settings, mart, snapshots, progress, states, owners).run(first, last)
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,7 @@ class Verifier:
     snapshots: ConsistentSnapshots
     progress: Progress
     states: StateCheck | None = None
+    owners: bool = False
 
     def run(self, first: date | None, last: date | None) -> Verification:
         """All rounds; see the module."""
@@ -93,20 +98,23 @@ class Verifier:
         limits = self.settings.reconciliation
         state = _State()
         with self.snapshots.take() as snapshot:
-            self._whole(snapshot, first, last, state)
-            state.raw = RawComparison(self.settings, self.mart, snapshot, self.progress).run(first, last)
+            asked_days = DayRange(max(first, FIRST_DAY), min(last, LAST_DAY)) if first and last else None
+            events = snapshot.oracle.event_days(snapshot.telemetry, asked_days)
+            self._whole(snapshot, events, first, last, state)
+            state.raw = RawComparison(self.settings, self.mart, snapshot, self.progress).run(events, first, last)
+            if self.owners:
+                state.strange = differing_anywhere(self.mart.all_documents(), snapshot.intervals)
             previous = snapshot.barrier
-        if state.raw:
-            with self.snapshots.take() as snapshot:
-                # What came or went between a snapshot and the reading of raw differs at one look, not at two.
-                state.raw = state.raw.still(RawComparison(self.settings, self.mart, snapshot, self.progress).run(first, last))
         rounds = 1
-        while state.undecided and rounds < limits.rounds:
+        while (state.undecided and rounds < limits.rounds) or (rounds == 1 and (state.raw or state.strange)):
             time.sleep(min(limits.backoff_s * 2 ** (rounds - 1), MAX_BACKOFF_S))
             rounds += 1
-            self.progress(f"round {rounds}: {len(state.undecided)} rows differ or move")
             with self.snapshots.take() as snapshot:
-                self._again(snapshot, previous, state)
+                if state.undecided:
+                    self.progress(f"round {rounds}: {len(state.undecided)} rows differ or move")
+                    self._again(snapshot, previous, state)
+                if rounds == 2:
+                    self._settle(snapshot, events, first, last, state)
                 previous = snapshot.barrier
         real = {key for key in state.pending.unequal_keys if state.confirmed.get(key, 0) >= CONFIRMATIONS}
         counted = Comparison(state.rows, state.fields, *(getattr(state.pending, name) for name in ("differences", "missing", "surplus")))
@@ -120,6 +128,7 @@ class Verifier:
             seconds=time.monotonic() - began,
             allow_unverified=limits.allow_unverified,
             raw=state.raw,
+            strange=state.strange,
             states=frozenset(state.states - state.pending.unequal_keys),  # of a report that is wrong itself nothing more is said
             beyond=self._beyond(kept_since) if kept_since and (asked is None or asked < kept_since) else None,
         )
@@ -127,18 +136,16 @@ class Verifier:
     def _beyond(self, kept_since: date) -> Beyond:
         return Beyond(kept_since, self.mart.rows_before(kept_since))
 
-    def _whole(self, snapshot: ConsistentSnapshot, first: date | None, last: date | None, state: _State) -> None:
-        """The first round: every row of every day, window by window."""
+    def _whole(
+        self, snapshot: ConsistentSnapshot, events: Mapping[date, int], first: date | None, last: date | None, state: _State
+    ) -> None:
+        """The first round: every row of every day, window by window. *events*: by UTC day."""
         limits = self.settings.reconciliation
-        asked = DayRange(max(first, FIRST_DAY), min(last, LAST_DAY)) if first and last else None
-        events = snapshot.oracle.event_days(snapshot.telemetry, asked)
         state.days = span(events, self.mart.days(), first, last)
         if state.days is None:
             return
         for window in windows(state.days, events, limits.window_events, limits.window_days):
-            # The mart first: the snapshot stands still while the mart moves on.
-            actual = self.mart.reports(window)
-            found = compare(snapshot.oracle.reports(snapshot.telemetry, snapshot.intervals, window), actual.rows)
+            found = compare(snapshot.oracle.each_report(snapshot.telemetry, snapshot.intervals, window), self.mart.each_report(window))
             if self.states is not None:
                 state.states |= self.states(self.mart, window, snapshot.barrier)
             state.rows += found.rows
@@ -147,17 +154,28 @@ class Verifier:
             self.progress(f"{window.first} … {window.last}: {found.rows} rows, {len(found.unequal_keys)} differ or move")
         state.waiting = snapshot.oracle.unowned(snapshot.telemetry, snapshot.intervals, state.days)
 
+    def _settle(
+        self, snapshot: ConsistentSnapshot, events: Mapping[date, int], first: date | None, last: date | None, state: _State
+    ) -> None:
+        """The second look at raw and at ownership: what came or went between a snapshot and the reading of the tables differs at one look, not at two."""
+        if state.raw:
+            state.raw = state.raw.still(RawComparison(self.settings, self.mart, snapshot, self.progress).run(events, first, last))
+        if state.strange:
+            state.strange = differing(state.strange, self.mart.documents(sorted(state.strange)), snapshot.intervals)
+
     def _again(self, snapshot: ConsistentSnapshot, previous: Mapping[int, int], state: _State) -> None:
         """A later round: only the rows that differed."""
         keys = state.pending.unequal_keys
         days = DayRange(min(key.report_date for key in keys), max(key.report_date for key in keys))
         prostheses = sorted({key.prosthesis_id for key in keys})
-        actual = self.mart.reports(days, prostheses)
+        # The mart first: the snapshot stands still while the mart moves on.
+        actual = {key: (values, position) for key, values, position in self.mart.reports_of(prostheses, days) if key in keys}
         ends = self.snapshots.log_ends()
-        positions = actual.positions | self.mart.last_positions(keys - actual.rows.keys())
-        intervals = [interval for interval in snapshot.intervals if interval["prosthesis_id"] in set(prostheses)]
-        expected = snapshot.oracle.reports(snapshot.telemetry, intervals, days, prostheses)
-        state.pending = compare(_of(expected, keys), _of(actual.rows, keys))
+        positions = {key: position for key, (_, position) in actual.items()} | self.mart.last_positions(keys - actual.keys())
+        named = frozenset(prostheses)
+        intervals = [interval for interval in snapshot.intervals if interval["prosthesis_id"] in named]
+        expected = snapshot.oracle.each_report(snapshot.telemetry, intervals, days, prostheses)
+        state.pending = compare((report for report in expected if report[0] in keys), ((key, actual[key][0]) for key in sorted(actual)))
         for key in state.pending.unequal_keys:
             unmoved = is_unmoved(positions.get(key), previous, ends)
             state.confirmed[key] = state.confirmed.get(key, 0) + 1 if unmoved else 0
@@ -171,10 +189,6 @@ def is_unmoved(position: Position | None, previous: Mapping[int, int], ends: Map
     if position is None:
         return True
     return position.version <= previous.get(position.partition, -1) or position.version >= ends.get(position.partition, 0)
-
-
-def _of(rows: Rows, keys: frozenset[Key]) -> Rows:
-    return {key: values for key, values in rows.items() if key in keys}
 
 
 def _joined(one: Comparison, other: Comparison) -> Comparison:

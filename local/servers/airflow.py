@@ -11,8 +11,6 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-import psycopg
-from psycopg import sql
 from pydantic import SecretStr
 
 from local import environments, paths
@@ -20,11 +18,9 @@ from local.instance import Instance, write_private
 from local.launch import DIRECT
 from local.servers.postgres import SUPERUSER
 from local.servers.program import Program, launched
-from simulator.sources.roles import Role, apply_role
+from simulator.sources.airflow_records import DATABASE, make_airflow_records
 
 LOGIN = "auditor"
-ROLE = Role("airflow", ())
-DATABASE = "airflow"
 COMMAND = paths.AIRFLOW_VENV / "bin" / "airflow"
 DAGS = paths.REPOSITORY / "reconciliation" / "airflow"
 # name, arguments, whether it is given the connections of the sources and of the mart. Logs are read as files: nobody need serve them.
@@ -120,14 +116,8 @@ def connections(instance: Instance) -> dict[str, str]:
 
 def make_database(instance: Instance) -> None:
     """Airflow's account and its database, in which it may do everything, and it alone. Idempotent. Raises psycopg.Error."""
-    place: dict[str, Any] = {"host": "127.0.0.1", "port": instance.ports["postgres"], "user": SUPERUSER, "dbname": "postgres"}
-    with psycopg.connect(**place, password=instance.secrets[SUPERUSER], autocommit=True) as connection:
-        apply_role(connection, ROLE, SecretStr(instance.secrets["airflow"]).get_secret_value())
-        name = sql.Identifier(DATABASE)
-        if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,)).fetchone() is None:
-            statement = "CREATE DATABASE {} OWNER {} ENCODING 'UTF8' TEMPLATE template0"
-            connection.execute(sql.SQL(statement).format(name, sql.Identifier(ROLE.name)))
-        connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(name))
+    superuser = {"host": "127.0.0.1", "port": instance.ports["postgres"], "user": SUPERUSER, "password": instance.secrets[SUPERUSER]}
+    make_airflow_records(superuser, SecretStr(instance.secrets["airflow"]))
 
 
 def ready(instance: Instance) -> bool:

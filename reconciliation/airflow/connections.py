@@ -15,8 +15,8 @@ from reconciliation.settings import ReconciliationSection, ReconciliationSetting
 from service_kit.settings import ClickHouseSettings
 
 PREFIX = "BIONICPRO_RECONCILIATION__"
-# What one task holds in memory follows from these: smaller windows than the command's, since tasks run beside each other.
-LIMITS = {"window_events": 250_000, "window_days": 31, "barrier_timeout_s": 300.0}
+# What one task asks of PostgreSQL at once follows from these: smaller windows than the command's, since tasks run beside each other.
+LIMITS = {"window_events": 1_000_000, "window_days": 31, "barrier_timeout_s": 300.0}
 
 
 class AirflowConnection(Protocol):

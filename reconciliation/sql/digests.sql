@@ -10,3 +10,4 @@ SELECT
     )::text
 FROM ({events}) AS events (prosthesis_id, event_id, {content})
 GROUP BY prosthesis_id, utc_day
+ORDER BY prosthesis_id COLLATE "C", utc_day

@@ -8,3 +8,4 @@ SELECT
 FROM telemetry_events FINAL
 WHERE deleted = 0 AND toUnixTimestamp64Micro(recorded_at) >= %(first_us)s AND toUnixTimestamp64Micro(recorded_at) < %(end_us)s
 GROUP BY prosthesis_id, utc_day
+ORDER BY prosthesis_id, utc_day

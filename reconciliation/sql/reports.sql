@@ -1,5 +1,6 @@
 -- Reports of the given local days, recomputed from telemetry and the given ownership intervals. Runs on the telemetry database.
--- One row a (user, day, prosthesis) with at least one event, in the fields and units of the mart.
+-- One row a (user, day, prosthesis) with at least one event, in the fields and units of the mart. Of a list, only the places that have a value come, and
+-- the values at them, as two rows of an array (oracle.py spreads them out); no errors are null.
 WITH valid_events AS (
     {valid_events}
 ),
@@ -10,7 +11,7 @@ intervals AS MATERIALIZED (
         contract_id text, contract_number text, prosthesis_model text, prosthesis_serial_number text)
 ),
 days AS MATERIALIZED (
-    SELECT *, row_number() OVER () AS day_no, (ends_us - starts_us + 3599999999) / 3600000000 AS slots
+    SELECT *, row_number() OVER () AS day_no
     FROM jsonb_to_recordset(%(days)s::jsonb) AS d (timezone text, report_date date, starts_us bigint, ends_us bigint)
 ),
 -- A day under each UTC day that it touches, so that events find their day by equality.
@@ -19,11 +20,19 @@ day_index AS MATERIALIZED (
     FROM days AS d
     CROSS JOIN LATERAL generate_series(d.starts_us / 86400000000, (d.ends_us - 1) / 86400000000) AS u (utc_day)
 ),
+-- Owners first: joined with the days first, each event would be there once a time zone.
+owned AS (
+    SELECT e.*, i.pair_no, i.timezone
+    FROM valid_events AS e
+    JOIN intervals AS i
+        ON i.prosthesis_id = e.prosthesis_id AND e.recorded_us >= i.starts_us AND (i.ends_us IS NULL OR e.recorded_us < i.ends_us)
+    OFFSET 0
+),
 placed AS MATERIALIZED (
     SELECT
-        i.pair_no,
+        e.pair_no,
         d.day_no,
-        ((e.recorded_us - d.starts_us) / 3600000000)::integer AS slot,
+        (e.recorded_us - d.starts_us) / 3600000000 AS slot,
         e.recorded_us - d.starts_us AS offset_us,
         e.recorded_us,
         e.amplitude_uv,
@@ -34,11 +43,9 @@ placed AS MATERIALIZED (
         e.error_severity,
         e.lat_cell,
         e.lon_cell
-    FROM valid_events AS e
-    JOIN intervals AS i
-        ON i.prosthesis_id = e.prosthesis_id AND e.recorded_us >= i.starts_us AND (i.ends_us IS NULL OR e.recorded_us < i.ends_us)
+    FROM owned AS e
     JOIN day_index AS d
-        ON d.timezone = i.timezone AND d.utc_day = e.recorded_us / 86400000000
+        ON d.timezone = e.timezone AND d.utc_day = e.recorded_us / 86400000000
         AND e.recorded_us >= d.starts_us AND e.recorded_us < d.ends_us
 ),
 -- Values are packed behind the time within the day (below 2^37), so that min and max over (time, value) are of one integer.
@@ -73,8 +80,8 @@ battery AS (
         day_no,
         (array_agg(battery_first ORDER BY slot))[1] AS battery_first,
         (array_agg(battery_last ORDER BY slot DESC))[1] AS battery_last,
-        jsonb_object_agg(slot, battery_first) AS first_by_slot,
-        jsonb_object_agg(slot, battery_last) AS last_by_slot,
+        ARRAY[array_agg(slot), array_agg(battery_first)] AS first_by_slot,
+        ARRAY[array_agg(slot), array_agg(battery_last)] AS last_by_slot,
         sum(greatest(0, battery_first - battery_last) + greatest(0, coalesce(before - battery_first, 0)))::bigint AS drain
     FROM (
         SELECT pair_no, day_no, slot, battery_first, battery_last,
@@ -92,11 +99,11 @@ errors AS (
     GROUP BY pair_no, day_no
 ),
 buckets AS (
-    SELECT pair_no, day_no, jsonb_object_agg(bucket, n) AS by_bucket
+    SELECT pair_no, day_no, ARRAY[array_agg(bucket), array_agg(n)] AS by_bucket
     FROM (
         -- How many of the thresholds are at or below the amplitude: 0 for 0, 1 for 1, 2 for 2–3, … 15 from 16384.
         SELECT pair_no, day_no,
-            width_bucket(amplitude_uv, ARRAY[1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384]::bigint[]) AS bucket,
+            width_bucket(amplitude_uv, ARRAY[1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384]::bigint[])::bigint AS bucket,
             count(*) AS n
         FROM placed
         WHERE amplitude_uv IS NOT NULL
@@ -112,7 +119,7 @@ totals AS (
         min(first_us) AS first_us,
         max(last_us) AS last_us,
         coalesce(sum(usage_ms), 0)::bigint AS usage_ms,
-        jsonb_object_agg(slot, coalesce(usage_ms, 0)) AS usage_by_slot,
+        ARRAY[array_agg(slot), array_agg(coalesce(usage_ms, 0))] AS usage_by_slot,
         sum(signal_count)::bigint AS signal_count,
         sum(recognised_count)::bigint AS recognised_count,
         coalesce(sum(amplitude_sum), 0)::bigint AS amplitude_sum,
@@ -153,32 +160,24 @@ SELECT
     t.first_us AS first_event_at,
     t.last_us AS last_event_at,
     t.usage_ms,
-    ARRAY(
-        SELECT coalesce((t.usage_by_slot ->> s::text)::bigint, 0) FROM generate_series(0, d.slots - 1) AS s ORDER BY s
-    ) AS usage_ms_by_hour,
+    t.usage_by_slot AS usage_ms_by_hour,
     t.signal_count,
     t.recognised_count,
     t.amplitude_sum AS amplitude_uv_sum,
     t.amplitude_min AS amplitude_uv_min,
     t.amplitude_max AS amplitude_uv_max,
-    ARRAY(
-        SELECT coalesce((h.by_bucket ->> b::text)::bigint, 0) FROM generate_series(0, 15) AS b ORDER BY b
-    ) AS amplitude_histogram,
+    h.by_bucket AS amplitude_histogram,
     t.battery_count,
     t.battery_min AS battery_min_bp,
     t.battery_max AS battery_max_bp,
     coalesce(b.battery_first, 0) AS battery_first_bp,
     coalesce(b.battery_last, 0) AS battery_last_bp,
     coalesce(b.drain, 0) AS battery_drain_bp,
-    ARRAY(
-        SELECT coalesce((b.first_by_slot ->> s::text)::bigint, -1) FROM generate_series(0, d.slots - 1) AS s ORDER BY s
-    ) AS battery_first_bp_by_hour,
-    ARRAY(
-        SELECT coalesce((b.last_by_slot ->> s::text)::bigint, -1) FROM generate_series(0, d.slots - 1) AS s ORDER BY s
-    ) AS battery_last_bp_by_hour,
+    b.first_by_slot AS battery_first_bp_by_hour,
+    b.last_by_slot AS battery_last_bp_by_hour,
     t.error_count,
     t.critical_count AS critical_error_count,
-    coalesce(e.by_code, '{{}}'::jsonb) AS errors_by_code,
+    e.by_code AS errors_by_code,
     t.last_location / 4096 %% 2048 - 900 AS location_lat_cell,
     t.last_location %% 4096 - 1800 AS location_lon_cell
 FROM totals AS t
@@ -187,3 +186,4 @@ JOIN attributes AS a ON a.pair_no = t.pair_no AND a.day_no = t.day_no
 LEFT JOIN battery AS b ON b.pair_no = t.pair_no AND b.day_no = t.day_no
 LEFT JOIN errors AS e ON e.pair_no = t.pair_no AND e.day_no = t.day_no
 LEFT JOIN buckets AS h ON h.pair_no = t.pair_no AND h.day_no = t.day_no
+ORDER BY a.user_id COLLATE "C", d.report_date, a.prosthesis_id COLLATE "C"

@@ -41,6 +41,7 @@ FROM (
         {longitude_ud} AS longitude_ud
     FROM {telemetry} AS e
     WHERE {within}
+    OFFSET 0 -- Each expression above is computed once a row, not wherever it is named below.
 ) AS canonical
 WHERE event_id IS NOT NULL
     AND prosthesis_id IS NOT NULL

@@ -163,9 +163,9 @@ def test_demo_users_get_a_password_each() -> None:
 # -- shape -----------------------------------------------------------------------------------------------------------------
 
 
-def test_only_the_page_and_the_login_server_are_published_and_on_loopback_alone() -> None:
+def test_only_what_people_log_in_to_is_published_and_on_loopback_alone() -> None:
     published = {service: body["ports"] for service, body in SERVICES.items() if "ports" in body}
-    assert published.keys() == {"bff", "keycloak"}
+    assert published.keys() == {"bff", "keycloak", "airflow"}
     assert all(port.startswith("127.0.0.1:") for ports_of in published.values() for port in ports_of)
     assert not [service for service, body in SERVICES.items() if "network_mode" in body or body.get("privileged")]
 
@@ -173,7 +173,7 @@ def test_only_the_page_and_the_login_server_are_published_and_on_loopback_alone(
 def test_data_and_sessions_have_no_way_out() -> None:
     networks = COMPOSE["networks"]
     assert {name for name, body in networks.items() if not body.get("internal")} == {"front"}
-    assert {service for service, body in SERVICES.items() if "front" in body["networks"]} == {"bff", "keycloak"}
+    assert {service for service, body in SERVICES.items() if "front" in body["networks"]} == {"bff", "keycloak", "airflow"}
     assert "back" not in SERVICES["bff"]["networks"]
 
 

@@ -99,7 +99,7 @@ def test_the_oracle_answers_whatever_the_columns_hold_and_says_what_the_processo
     assert sum(values[9] for values in reports.values() if isinstance(values[9], int)) == of_seven
     assert db.oracle.unowned(db.telemetry, intervals, EVERY_DAY) == len(valid) - of_seven
     assert sum(db.oracle.event_days(db.telemetry).values()) == len(valid)
-    digests = db.oracle.digests(db.telemetry, datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC))
+    digests = dict(db.oracle.digests(db.telemetry, datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)))
     assert sum(digest.events for digest in digests.values()) == len(valid)
     assert len(list(db.oracle.events_by_id(db.telemetry, ["0", "-1", "x", "18446744073709551615"]))) == len({"0"} & valid.keys())
 

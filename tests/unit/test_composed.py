@@ -9,7 +9,7 @@ import yaml
 
 from local import machine, ports
 from local import system as servers
-from local.instance import SECRETS, Instance
+from local.instance import AIRFLOW_SECRETS, SECRETS, Instance
 from tests.support import composed, containers, system
 
 NUMBERS = {name: 20_000 + number for number, name in enumerate(ports.USUAL)}
@@ -20,7 +20,7 @@ def instance(tmp_path: Path) -> Instance:
     for folder in ("config", "data/clickhouse/config.d"):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "data/clickhouse/config.d/more.xml").write_text("<clickhouse/>", encoding="utf-8")
-    return Instance(tmp_path, NUMBERS, {name: f"secret-of-{name}" for name in SECRETS} | {"demo:somebody": "x"})
+    return Instance(tmp_path, NUMBERS, {name: f"secret-of-{name}" for name in (*SECRETS, *AIRFLOW_SECRETS)} | {"demo:somebody": "x"})
 
 
 def test_variables_are_filled_in_as_compose_does() -> None:

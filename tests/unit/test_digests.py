@@ -8,9 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciliation.day_range import DayRange
-from reconciliation.digests import PROSTHESES_PER_CONDITION, Digest, Gap, conditions, portions, unlike
+from reconciliation.digests import PROSTHESES_PER_CONDITION, Digest, Gap, ProsthesisDay, Unlike, conditions, portions, unlike
 
 DAY = 20_000
+
+
+def unlike_of(source: dict[ProsthesisDay, Digest], raw: dict[ProsthesisDay, Digest], gap_rows: int) -> Unlike:
+    return unlike(sorted(source.items()), sorted(raw.items()), gap_rows)
 
 
 def at(day: int) -> date:
@@ -19,29 +23,29 @@ def at(day: int) -> date:
 
 def test_days_that_are_alike_are_looked_at_no_closer() -> None:
     same = {("7", DAY): Digest(3, "12"), ("8", DAY): Digest(1, "5")}
-    found = unlike(same, dict(same), 1)
+    found = unlike_of(same, same, 1)
     assert (found.gaps, found.by_id) == ({}, {})
 
 
 def test_another_checksum_under_the_same_count_is_read_by_id() -> None:
-    found = unlike({("7", DAY): Digest(3, "12")}, {("7", DAY): Digest(3, "13")}, 1)
+    found = unlike_of({("7", DAY): Digest(3, "12")}, {("7", DAY): Digest(3, "13")}, 1)
     assert (found.gaps, found.by_id) == ({}, {("7", DAY): 3})
 
 
 def test_a_day_that_raw_lacks_is_a_gap_only_where_enough_is_missing_altogether() -> None:
     source = {("7", DAY): Digest(60, "1"), ("8", DAY): Digest(50, "1")}
     raw = {("8", DAY): Digest(10, "2")}
-    assert unlike(source, raw, 100).gaps == {("7", DAY): Gap(60, 0), ("8", DAY): Gap(50, 10)}
-    assert unlike(source, raw, 101).by_id == {("7", DAY): 60, ("8", DAY): 50}
+    assert unlike_of(source, raw, 100).gaps == {("7", DAY): Gap(60, 0), ("8", DAY): Gap(50, 10)}
+    assert unlike_of(source, raw, 101).by_id == {("7", DAY): 60, ("8", DAY): 50}
 
 
 def test_a_day_of_which_raw_has_half_is_no_gap() -> None:
-    found = unlike({("7", DAY): Digest(60, "1")}, {("7", DAY): Digest(30, "2")}, 1)
+    found = unlike_of({("7", DAY): Digest(60, "1")}, {("7", DAY): Digest(30, "2")}, 1)
     assert (found.gaps, found.by_id) == ({}, {("7", DAY): 60})
 
 
 def test_what_only_raw_has_is_read_by_id() -> None:
-    assert unlike({}, {("7", DAY): Digest(60, "1")}, 1).by_id == {("7", DAY): 60}
+    assert unlike_of({}, {("7", DAY): Digest(60, "1")}, 1).by_id == {("7", DAY): 60}
 
 
 def test_neighbouring_days_of_the_same_prostheses_are_one_part() -> None:

@@ -104,21 +104,21 @@ def test_a_barrier_is_waited_for_as_long_as_the_processor_comes_nearer() -> None
 
 
 def test_the_verdict_is_good_only_if_something_was_compared_and_all_of_it_is_equal() -> None:
-    equal = compare({KEY: ROW}, {KEY: ROW})
+    equal = compare([(KEY, ROW)], [(KEY, ROW)])
     assert verdict(equal)
     assert not verdict(NOTHING)
     assert not verdict(Comparison(1, 31, (Difference(KEY, "usage_ms", 1, 2),), (), ()))
-    assert not verdict(compare({KEY: ROW}, {}))
-    assert not verdict(compare({}, {KEY: ROW}))
+    assert not verdict(compare([(KEY, ROW)], []))
+    assert not verdict(compare([], [(KEY, ROW)]))
 
 
 def test_unverified_rows_fail_unless_a_setting_allows_them_and_something_else_was_equal() -> None:
     other = Key("u", DAY, "2")
-    equal = compare({KEY: ROW, other: ROW}, {KEY: ROW, other: ROW})
-    moving = compare({KEY: ROW}, {})
+    equal = compare([(KEY, ROW), (other, ROW)], [(KEY, ROW), (other, ROW)])
+    moving = compare([(KEY, ROW)], [])
     assert not verdict(equal, moving)
     assert verdict(equal, moving, allow=True)
-    assert not verdict(compare({KEY: ROW}, {KEY: ROW}), moving, allow=True)
+    assert not verdict(compare([(KEY, ROW)], [(KEY, ROW)]), moving, allow=True)
 
 
 def test_json_names_each_field_with_count_and_examples() -> None:
