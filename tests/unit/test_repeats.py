@@ -197,3 +197,15 @@ def test_an_update_that_comes_again_does_not_undo_a_snapshot_that_took_its_event
     world.run(of.incremental_snapshot, lambda: of.redeliver(1))
     assert world.is_right()
     assert world.store.live_reports() == {}
+
+
+def test_the_day_that_an_update_left_is_computed_anew_after_a_crash_came_right_after_raw() -> None:
+    """Raw then says where the event is now, and the record alone where it was."""
+    case = Case()
+    of = case.sources
+    case.run(lambda: of.own(1, owner("u")), lambda: of.insert(BATTERY))
+    of.update(1, {"recorded_us": NOON - DAY})
+    with pytest.raises(StoreUnavailable):
+        engine(Faults(case.store, 1, after=True)).process(case.unhandled(), epoch=1)
+    engine(case.store).process(case.unhandled(), epoch=2)
+    assert case.is_right()
