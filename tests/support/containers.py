@@ -96,11 +96,19 @@ class ContainersBackend:
 
     def _copied(self, name: str, source: str, target: str) -> None:
         """All of the volume *source* in place of what is in *target*, as root, by the image of server *name*."""
-        places = {source: {"bind": "/source", "mode": "ro"}, target: {"bind": "/target", "mode": "rw"}}
-        copy = ["sh", "-c", "find /target -mindepth 1 -delete && cp -a /source/. /target"]
-        image = composed.definitions(self.instance)[name].image
+        definition = composed.definitions(self.instance)[name]
+        inside = definition.kept[name]  # the image's own place for a volume: the engine would make one more there that nobody removes
+        places = {source: {"bind": "/source", "mode": "ro"}, target: {"bind": inside, "mode": "rw"}}
+        copy = f"find {inside} -mindepth 1 -delete && cp -a /source/. {inside}"
         DockerClient().client.containers.run(
-            image, copy[1:], entrypoint=copy[:1], user="root", network_mode="none", volumes=places, labels=_labels(), remove=True
+            definition.image,
+            ["-c", copy],
+            entrypoint=["sh"],
+            user="root",
+            network_mode="none",
+            volumes=places,
+            labels=_labels(),
+            remove=True,
         )
 
     def end(self) -> None:
