@@ -1,7 +1,7 @@
 """``python -m tests``: every test, as two runs of pytest side by side. Arguments are pytest's and go to both.
 
 One run has the tests that share this run's servers, the other all the rest: those that need no server, and those that start servers of their own.
-A server under test spends most of its time waiting, so two cores carry both in little more than the time of the longer one.
+Neither waits for the other's servers. On two cores both are busy nearly all the while: it is for machines with more that this saves time.
 """
 
 from __future__ import annotations

@@ -209,3 +209,17 @@ def test_the_day_that_an_update_left_is_computed_anew_after_a_crash_came_right_a
         engine(Faults(case.store, 1, after=True)).process(case.unhandled(), epoch=1)
     engine(case.store).process(case.unhandled(), epoch=2)
     assert case.is_right()
+
+
+@pytest.mark.parametrize(
+    ("lost", "told"), [({"battery_percent": 101}, {"battery_percent": 102}), ({"kind": "nonsense"}, {"battery_percent": None})]
+)
+def test_a_change_from_invalid_to_invalid_takes_out_what_a_lost_change_left(lost: dict[str, Any], told: dict[str, Any]) -> None:
+    """The change that made the row invalid never came, so raw still has it as it was."""
+    case = Case()
+    of = case.sources
+    case.run(lambda: of.own(1, owner("u")), lambda: of.insert(BATTERY))
+    case.lose(1, **lost)
+    case.run(lambda: of.update(1, told))
+    assert case.store.live_reports() == {}
+    assert case.is_right()
