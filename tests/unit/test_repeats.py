@@ -212,7 +212,13 @@ def test_the_day_that_an_update_left_is_computed_anew_after_a_crash_came_right_a
 
 
 @pytest.mark.parametrize(
-    ("lost", "told"), [({"battery_percent": 101}, {"battery_percent": 102}), ({"kind": "nonsense"}, {"battery_percent": None})]
+    ("lost", "told"),
+    [
+        ({"battery_percent": 101}, {"battery_percent": 102}),
+        ({"kind": "nonsense"}, {"battery_percent": None}),
+        ({"battery_percent": None}, {"recorded_us": NOON + 1}),
+    ],
+    ids=["refused by the typed decoding", "an unknown kind", "well-formed, and without what its kind needs"],
 )
 def test_a_change_from_invalid_to_invalid_takes_out_what_a_lost_change_left(lost: dict[str, Any], told: dict[str, Any]) -> None:
     """The change that made the row invalid never came, so raw still has it as it was."""
