@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Mapping
 
@@ -56,8 +57,11 @@ def all_of(instance: Instance) -> dict[str, dict[str, str]]:
     }
 
 
+MAIL = "BIONICPRO_MAIL__"
+
+
 def keycloak_server(instance: Instance) -> dict[str, str]:
-    """The first administrator, and what the realm file's placeholders stand for (Keycloak replaces them when it imports)."""
+    """The first administrator, what the realm file's placeholders stand for (Keycloak replaces them when it imports), and the mail server that whoever starts this names."""
     return {
         "BIONICPRO_KEYCLOAK__BASE_URL": f"http://{LOOPBACK}:{instance.ports['keycloak']}",
         "KC_BOOTSTRAP_ADMIN_USERNAME": "admin",
@@ -66,7 +70,7 @@ def keycloak_server(instance: Instance) -> dict[str, str]:
         "BIONICPRO_PROBE_CLIENT_SECRET": instance.secrets["probe_client"],
         "BIONICPRO_BFF_PUBLIC_URL": instance.page,
         "BIONICPRO_BFF_BACKCHANNEL_URL": instance.page,
-    }
+    } | {name: value for name, value in os.environ.items() if name.startswith(MAIL)}
 
 
 def processor(instance: Instance) -> dict[str, str]:

@@ -161,7 +161,7 @@ DEMO: tuple[Step, ...] = (
     Step("90 days of history", (), python("-m", "simulator", "load-demo", env="simulator")),
     SIMULATOR_STARTED,
     Step("demo logins", ("keycloak",), ensure_users),
-    Step("page's address in the realm", ("keycloak",), python("-m", "bff.realm_addresses", "--realm", str(REALM), env="keycloak")),
+    Step("realm's settings", ("keycloak",), python("-m", "bff.realm_settings", "--realm", str(REALM), env="keycloak")),
     Step("page started", ("redis",), start("bff")),
 )
 STEPS = PIPE + DEMO

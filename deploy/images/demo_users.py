@@ -1,4 +1,4 @@
-"""Make the demo's logins exist in Keycloak, each with the password in ``BIONICPRO_DEMO_<LOGIN>``, and let the realm follow the page's address:
+"""Make the demo's logins exist in Keycloak, each with the password in ``BIONICPRO_DEMO_<LOGIN>``, and give the realm what depends on where it runs:
 the one-shot container ``demo-users``.
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from bff import demo_users, realm_addresses
+from bff import demo_users, realm_settings
 from simulator.demo_data import USERS, DemoUser
 
 EXIT_BAD_SETTINGS = 78
@@ -55,7 +55,7 @@ def main() -> int:
     with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
         json.dump(users, file)
         file.flush()
-        return demo_users.main(["--users", file.name]) or realm_addresses.main(["--realm", str(REALM)])
+        return demo_users.main(["--users", file.name]) or realm_settings.main(["--realm", str(REALM)])
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ from local.instance import Instance, write_private
 from local.servers.program import Program, java, launched
 from service_kit import environment_files
 
+OLDER = "kafka-4.2"
+"""Is there where the log directory was formatted by 4.2."""
 # C1 alone starts fast but peaks low; Serial GC has no threads that idle on two cores.
 JVM = ("-XX:+UseSerialGC", "-Xshare:auto", "-Djava.awt.headless=true")
 
@@ -31,13 +33,23 @@ def logging_option(instance: Instance, level: str) -> str:
 
 
 def prepare(instance: Instance) -> None:
-    """Write the configuration; format the log directory on first use. Idempotent."""
+    """Write the configuration; format the log directory on first use. Idempotent.
+
+    Raises RuntimeError where the data are those of Kafka 4.3, which instances had before: an older Kafka cannot read its metadata.
+    """
     data = instance.data("kafka")
     config = instance.config("kafka.properties")
     text = instance.render("kafka.properties", port=instance.ports["kafka"], controller_port=instance.ports["kafka_controller"], data=data)
     write_private(config, text)
+    older = instance.config(OLDER)
     if not (data / "meta.properties").exists():
         _format(instance, config)
+        older.touch(mode=0o600)
+    elif not older.exists():
+        raise RuntimeError(
+            f"the data of Kafka in {data} were written by 4.3, and the Kafka of now is 4.2 (docs/adr/0047): it cannot read them."
+            " `make reset` forgets this instance; the sources' data are demo data, and come again"
+        )
 
 
 def program(instance: Instance) -> Program:

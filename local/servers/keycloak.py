@@ -17,6 +17,7 @@ from local.launch import answers
 from local.servers.program import Program, java, launched
 
 REALM = paths.REPOSITORY / "deploy" / "keycloak" / "bionicpro-realm.json"
+THEMES = paths.REPOSITORY / "deploy" / "keycloak" / "themes"
 BUILD_OPTIONS = ("--db=dev-file", "--health-enabled=true", "--features-disabled=admin")
 JVM = (
     "-Xms64m",
@@ -55,12 +56,14 @@ def built(report: Callable[[str], None] = lambda _line: None) -> Path:
 def prepare(instance: Instance) -> None:
     """Lay out the instance's home and the realm to import. Idempotent; a realm that the database has already is left as it is."""
     home = instance.data("keycloak")
-    for part in ("conf", "data/import", "providers", "themes"):
+    for part in ("conf", "data/import", "providers"):
         (home / part).mkdir(parents=True, exist_ok=True)
     write_private(home / "conf" / "cache-ispn.xml", (built() / "conf" / "cache-ispn.xml").read_text(encoding="utf-8"))
     library = home / "lib"
     library.unlink(missing_ok=True)
     library.symlink_to(built() / "lib")
+    shutil.rmtree(home / "themes", ignore_errors=True)
+    shutil.copytree(THEMES, home / "themes")
     if REALM.exists():
         write_private(home / "data" / "import" / REALM.name, REALM.read_text(encoding="utf-8"))
 

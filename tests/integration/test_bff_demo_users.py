@@ -14,7 +14,7 @@ import pytest
 from keycloak import KeycloakAdmin
 
 from bff.demo_users import MASTER, DemoUser, admin, ensure_demo_users, guard_master
-from bff.realm_addresses import follow
+from bff.realm_settings import follow
 from tests.support.bff_case import REALM_FILE, realm_from_file
 from tests.support.endpoints import KeycloakEndpoint
 
