@@ -81,6 +81,10 @@ class Broker:
         ends = self._offsets(topic, numbers, OffsetSpec.latest())  # type: ignore[no-untyped-call]
         return {partition: offset if offset >= 0 else ends[partition] for partition, offset in found.items()}
 
+    def written(self, topic: str, partitions: Iterable[int]) -> Offsets:
+        """The end of each partition with what is not committed yet: beyond `TopicPositions.ends` where a transaction is open."""
+        return self._offsets(topic, partitions, OffsetSpec.latest(), IsolationLevel.READ_UNCOMMITTED)  # type: ignore[no-untyped-call]
+
     def group(self, name: str) -> Group:
         """The group; one that never was is ``DEAD`` without members."""
         try:
@@ -139,9 +143,11 @@ class Broker:
             if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise
 
-    def _offsets(self, topic: str, partitions: Iterable[int], spec: OffsetSpec) -> Offsets:
+    def _offsets(
+        self, topic: str, partitions: Iterable[int], spec: OffsetSpec, isolation: IsolationLevel = IsolationLevel.READ_COMMITTED
+    ) -> Offsets:
         asked = {TopicPartition(topic, partition): spec for partition in partitions}
-        futures = self._admin.list_offsets(asked, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=self._timeout_s)
+        futures = self._admin.list_offsets(asked, isolation_level=isolation, request_timeout=self._timeout_s)
         return {at.partition: self._result(future).offset for at, future in futures.items()}
 
     def _result(self, future: Future[T]) -> T:

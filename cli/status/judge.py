@@ -97,6 +97,7 @@ def _of_part(part: str, reading: Reading, limits: StatusSection, now: datetime) 
             yield from _zones(part, reading)
         case Kafka():
             yield from _kafka(part, reading, limits)
+            yield from _hanging(part, reading, limits, now)
         case Connect():
             yield from _connect(part, reading)
         case ClickHouse():
@@ -160,6 +161,18 @@ def _kafka(part: str, kafka: Kafka, limits: StatusSection) -> Iterator[Problem]:
                 "add a worker, or see the log of the one that runs",
             )
         yield from _expired(kafka.topics[name], kafka.committed[name])
+
+
+def _hanging(part: str, kafka: Kafka, limits: StatusSection, now: datetime) -> Iterator[Problem]:
+    """Transactions that nobody will end: Kafka ends those of a producer that has gone, after its time-out (docs/adr/0047-kafka-4-2.md)."""
+    for name, by_partition in kafka.open_since.items():
+        old = {partition: since for partition, since in by_partition.items() if (now - since).total_seconds() > limits.max_transaction_s}
+        if old:
+            since = f"{min(old.values()):%Y-%m-%dT%H:%M:%SZ}"
+            what = f"the topic {name} has a transaction open since {since}, in partitions {_numbers(sorted(old))}: all behind it waits"
+            yield Problem(
+                part, what, "run kafka-transactions.sh to end it, then restart both connectors: docs/operations.md, Hanging transactions"
+            )
 
 
 def _expired(topic: TopicPositions, committed: Mapping[int, int]) -> Iterator[Problem]:

@@ -17,6 +17,7 @@ from cli.dlq.dead_letters import by_reason
 from cli.dlq.topic import DeadLetterTopic
 from cli.erase.records import Records
 from cli.generations import serving_group
+from cli.open_transactions import open_since
 from cli.status.judge import READ_TOPICS
 from cli.status.readings import ClickHouse, Connect, Database, DeadLetters, Kafka, NotAsked, Reading, Service, Slot, Sources
 from cli.status.settings import StatusSettings
@@ -119,7 +120,9 @@ def read_kafka(settings: StatusSettings) -> Kafka:
     topics = broker.topics(wanted)
     group = _group(settings)
     committed = {name: broker.committed(group, name, topics[name].ends) for name in READ_TOPICS if name in topics}
-    return Kafka(cluster_id, brokers, wanted, topics, broker.group(group), committed)
+    read = {name: topics[name] for name in READ_TOPICS if name in topics}
+    undecided = open_since(settings.kafka, read, settings.status.deadline_s / 4)
+    return Kafka(cluster_id, brokers, wanted, topics, broker.group(group), committed, undecided)
 
 
 def _group(settings: StatusSettings) -> str:

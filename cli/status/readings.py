@@ -49,7 +49,10 @@ class Database:
 
 @dataclass(frozen=True)
 class Kafka:
-    """*topics*: those of the catalogue that exist. *committed*: the processor's offsets by topic and partition."""
+    """*topics*: those of the catalogue that exist. *committed*: the processor's offsets by topic and partition.
+
+    *open_since*: where a transaction is open, the time of its first record.
+    """
 
     cluster_id: str
     brokers: int
@@ -57,6 +60,7 @@ class Kafka:
     topics: Mapping[str, TopicPositions]
     group: Group
     committed: Mapping[str, Mapping[int, int]]
+    open_since: Mapping[str, Mapping[int, datetime]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,9 @@ class StatusSection(Section):
     deadline_s: float = Field(default=8.0, gt=0, le=120, description="within which a part has to answer")
     max_age_s: float = Field(default=10.0, gt=0, description="older data is stale")
     max_lag: int = Field(default=20_000, ge=0, description="records of one topic that may wait for the processor")
+    max_transaction_s: float = Field(
+        default=180.0, gt=0, description="how long a transaction of a connector may be open; Kafka ends it after 60"
+    )
     max_slot_bytes: int = Field(default=1 << 30, ge=0, description="WAL that a replication slot may keep from being removed")
     max_check_age_s: float = Field(default=60.0, gt=0, description="within which both sources must have been looked at")
     max_erasure_s: float = Field(default=900.0, gt=0, description="within which an erasure must have its receipt")

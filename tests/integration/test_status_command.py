@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import pytest
+from datetime import UTC, datetime, timedelta
 
+import pytest
+from confluent_kafka import Producer
+
+from cli.broker import Broker
+from cli.open_transactions import open_since
 from cli.status.judge import problems
 from cli.status.probes import database
 from cli.status.settings import StatusSection, StatusSettings
-from schemas.keys import LOG_TOPIC
+from schemas.keys import CRM_TOPIC, LOG_TOPIC
 from schemas.topics import catalogue
 from tests.support.operator import WITHOUT, Operator, with_processor
 from tests.support.system import System
@@ -53,3 +58,21 @@ def test_a_slot_that_is_not_there_is_a_dropped_slot(operator: Operator, monkeypa
     (problem,) = problems({"postgres-crm": reading}, StatusSection(), None)
     assert "the slot no_such_slot was dropped" in problem.what
     assert database(settings.telemetry_db, "bionicpro_telemetry").slot is not None
+
+
+def test_a_transaction_that_nobody_ends_is_found_with_its_time(pipe: System) -> None:
+    producer = Producer(pipe.kafka.client() | {"transactional.id": "hangs", "log_level": 0})
+    producer.init_transactions(60)
+    settings, began = pipe.kafka.settings("operator"), datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
+    # CRM's changes have one partition, and its connector goes on writing behind this record.
+    before = Broker(settings).topics([CRM_TOPIC])
+    assert began not in open_since(settings, before, 10).get(CRM_TOPIC, {}).values()
+    producer.begin_transaction()
+    producer.produce(CRM_TOPIC, b"{}", b"hangs", partition=0, timestamp=int(began.timestamp() * 1000))
+    producer.flush(60)
+    held = Broker(settings).topics([CRM_TOPIC])
+    try:
+        assert open_since(settings, held, 10) == {CRM_TOPIC: {0: began}}
+    finally:
+        producer.abort_transaction(60)
+    assert began not in open_since(settings, Broker(settings).topics([CRM_TOPIC]), 10).get(CRM_TOPIC, {}).values()

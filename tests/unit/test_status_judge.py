@@ -97,6 +97,10 @@ def test_a_world_in_which_all_is_well_has_no_problem() -> None:
     assert lines(WELL, [], NOW)[-1] == "all is well"
 
 
+def test_a_transaction_that_is_as_old_as_one_may_be_is_no_problem() -> None:
+    assert only("kafka", kafka(open_since={CRM_TOPIC: {0: NOW - timedelta(seconds=180)}})) == []
+
+
 def test_customers_of_unknown_time_zones_are_counted_and_their_zones_named() -> None:
     unknown = {f"europe/{n}": 2 for n in range(7)}
     told = only("postgres-crm", replace(database(Slot("bionicpro_crm", True, "reserved", 10)), unknown_zones=unknown))
@@ -118,6 +122,11 @@ def test_customers_of_unknown_time_zones_are_counted_and_their_zones_named() -> 
         ("kafka", kafka(topics={k: v for k, v in kafka().topics.items() if k != CRM_TOPIC}), "topic crm.changes does not exist"),
         ("kafka", kafka(wanted=WANTED | {CRM_TOPIC: 2}), "has 1 partitions, and the catalogue says 2"),
         ("kafka", kafka(group=Group("processor", "EMPTY", ())), "nobody is in the consumer group processor"),
+        (
+            "kafka",
+            kafka(open_since={CRM_TOPIC: {0: NOW - timedelta(seconds=181)}}),
+            "the topic crm.changes has a transaction open since 2026-11-23T11:56:59Z, in partitions 0",
+        ),
         ("connect", connect(crm=ConnectorStatus("crm", "RUNNING", ("FAILED",), ("Boom: why\n at line",))), "(Boom: why)"),
         ("connect", connect(crm=ConnectorStatus("crm", "RUNNING", ())), "it has no tasks"),
         ("connect", Connect("4.3.1", "3.7.0", ("crm",), {}), "connector crm does not exist"),
