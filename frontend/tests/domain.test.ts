@@ -3,14 +3,7 @@ import { attentionOf, newsOf } from "../src/domain/attention";
 import { heightOf, placeOfHour, scaleOf, slotAt } from "../src/domain/plot";
 import { compare, usageWithin } from "../src/domain/comparison";
 import { addDays, lastDays } from "../src/domain/days";
-import {
-  efficiencyOf,
-  figuresOf,
-  historyRows,
-  rangeBefore,
-  rangeOfPeriod,
-  totalsOf,
-} from "../src/domain/history";
+import { efficiencyOf, historyRows, rangeBefore, rangeOfPeriod, totalsOf } from "../src/domain/history";
 import { changedAfter } from "../src/domain/late";
 import { batteryUntil, paceOf } from "../src/domain/outlook";
 import { decodeToday } from "../src/api/contract";
@@ -123,22 +116,6 @@ describe("the days of a period", () => {
     expect(rangeOfPeriod({ days: 7 }, "2026-11-23")).toEqual(WEEK);
     expect(rangeOfPeriod({ from: "2026-01-30", to: "2026-03-01" }, "2026-11-23").to).toBe("2026-03-01");
     expect(rangeBefore(WEEK)).toEqual({ from: "2026-11-10", to: "2026-11-16" });
-  });
-
-  it("count days that are over and have data in the means, and nothing else", () => {
-    const stored = [
-      report({ date: "2026-11-21", hours: [100], signals: [10, 10], errors: [1, 0] }),
-      report({ date: "2026-11-22", hours: [300], signals: [30, 10], errors: [4, 2] }),
-    ];
-    const rows = historyRows(stored, live(report({ hours: [9_000], errors: [9, 9] })), WEEK);
-    expect(figuresOf(rows, "2026-11-23")).toEqual({
-      days: 2,
-      usageMsPerDay: 200,
-      efficiency: 0.5,
-      errors: 5,
-      criticalErrors: 2,
-    });
-    expect(figuresOf([], "2026-11-23").usageMsPerDay).toBeNull();
   });
 
   it("add prostheses up, except the drain, which is each one's own", () => {
