@@ -2,7 +2,7 @@ import { Suspense, lazy } from "react";
 import { HeaderBar, LanguageSwitch } from "./components/Header";
 import { SignedOut } from "./components/SignedOut";
 import { useSession } from "./hooks/useSession";
-import { INITIAL_SESSION, type SessionState } from "./domain/session";
+import { INITIAL_SESSION, type Member, type SessionState } from "./domain/session";
 
 // Comes while the session is asked for: on a slow network one after the other is felt. Nothing waits for it on the login page.
 const inside = import("./app/Inside");
@@ -23,7 +23,7 @@ export function App() {
 }
 
 /** What is seen before, after and instead of the reports. */
-function Outside({ session }: { session: Exclude<SessionState, { status: "in" }> }) {
+function Outside({ session }: { session: Exclude<SessionState, Member> }) {
   return (
     <>
       <header>

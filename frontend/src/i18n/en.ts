@@ -155,7 +155,7 @@ export const en = {
   "history.perDay": "{count} a day",
   "history.daysWithData": "Days with data",
   "history.daysOf": "{count} of {days}",
-  "history.complete": "complete: {count}. Figures a day and changes are of these alone",
+  "history.complete": "{count} complete: figures a day and changes are of these alone",
   "history.table": "Day by day",
   "history.date": "Day",
   "history.usage": "Active time",

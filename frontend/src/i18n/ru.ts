@@ -156,7 +156,7 @@ export const ru: Catalogue = {
   "history.perDay": "{count} в день",
   "history.daysWithData": "Дней с данными",
   "history.daysOf": "{count} из {days}",
-  "history.complete": "полных: {count}. Показатели в день и изменения — только по ним",
+  "history.complete": "полных {count}: показатели в день и изменения — только по ним",
   "history.table": "По дням",
   "history.date": "День",
   "history.usage": "Активное время",
