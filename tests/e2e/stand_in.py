@@ -134,7 +134,8 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._send(404 if status == 200 else status, "application/problem+json", b'{"title": "no"}')
 
-    do_POST = do_GET
+    def do_POST(self) -> None:
+        self.do_GET()
 
     def _stream(self) -> None:
         events: Queue[bytes] = Queue()
