@@ -55,7 +55,8 @@ def opened(browser: Browser, site: StandIn) -> Iterator[Opened]:
         context.set_default_timeout(SETTLED_MS)
         contexts.append(context)
         page = context.new_page()
-        page.goto(address)
+        # A request without an answer is given up after 15 s: what is seen before that must be looked for at once.
+        page.goto(address, wait_until="commit")
         return page
 
     yield on
