@@ -74,7 +74,8 @@ describe("the page", () => {
     open();
     await until(() => find("today-usage") !== null);
     find("nav-more")?.click();
-    await until(() => document.title.startsWith("More"));
+    await until(() => find("more") !== null);
+    expect(document.title).toContain("More");
     expect(location.pathname).toBe("/more");
     expect(document.activeElement).toBe(find("title"));
     expect(find("nav-more")?.getAttribute("aria-current")).toBe("page");
