@@ -77,7 +77,7 @@ describe("the page", () => {
     await until(() => find("more") !== null);
     expect(document.title).toContain("More");
     expect(location.pathname).toBe("/more");
-    expect(document.activeElement).toBe(find("title"));
+    await until(() => document.activeElement === find("title"));
     expect(find("nav-more")?.getAttribute("aria-current")).toBe("page");
     history.back();
     await until(() => document.title.startsWith("Today"));

@@ -1,4 +1,4 @@
-import { type ReactNode, useEffect, useRef } from "react";
+import { type ReactNode, useEffect, useLayoutEffect, useRef } from "react";
 import { type Locale, formatDate } from "../domain/format";
 import { useLanguage } from "../i18n/LanguageContext";
 import type { MessageKey } from "../i18n/en";
@@ -36,7 +36,8 @@ export function PageTitle({ title, children }: Props) {
   useEffect(() => {
     document.title = `${title} – ${t("app.name")}`;
   }, [title, t]);
-  useEffect(() => {
+  // At once, so that the focus is never on nothing, not even where the heading of a page on its way gives way to this one.
+  useLayoutEffect(() => {
     if (hasMoved()) heading.current?.focus({ preventScroll: true });
   }, []);
   return (
