@@ -6,7 +6,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
-import type { Plugin } from "vite";
+import type { Plugin, Rolldown } from "vite";
 
 /** Bytes of JavaScript after gzip: what the page loads until today's numbers stand, and all there is. */
 const FIRST_PAGE_BUDGET = 110_000;
@@ -57,6 +57,32 @@ export function overweight(chunks: readonly Chunk[]): string[] {
     .map(([what, bytes, budget]) => `${what} has ${bytes} bytes of JavaScript (gzip), more than ${budget}`);
 }
 
+function chunksOf(bundle: Rolldown.OutputBundle): Chunk[] {
+  return Object.values(bundle).flatMap((part) =>
+    part.type === "chunk"
+      ? [
+          {
+            name: part.fileName,
+            isEntry: part.isEntry,
+            source: part.facadeModuleId,
+            imports: part.imports,
+            bytes: gzip(Buffer.from(part.code)).length,
+          },
+        ]
+      : [],
+  );
+}
+
+/**
+ * `html` with the first page's files named in its head, so that all of them are asked for at once: the entry would
+ * ask for the others only when it has come as a whole, which costs a round trip.
+ */
+export function preloading(html: string, chunks: readonly Chunk[]): string {
+  const missing = [...firstPage(chunks, FIRST_PAGE)].filter((name) => !html.includes(name)).sort();
+  const links = missing.map((name) => `    <link rel="modulepreload" crossorigin href="/${name}">\n`);
+  return html.replace("  </head>", `${links.join("")}  </head>`);
+}
+
 /** Writes the names of the build's files into the worker, which keeps them for when there is no network. */
 function fillWorker(dir: string, names: readonly string[]): void {
   const file = join(dir, `${WORKER}.js`);
@@ -74,26 +100,18 @@ function brotli(content: Buffer): Buffer {
   return brotliCompressSync(content, { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } });
 }
 
-/** Tells the worker its files, writes `file.br` and `file.gz` beside every file worth it, and fails the build above the budget. */
+/** Names the first page's files in the HTML, tells the worker its files, writes `file.br` and `file.gz` beside every file worth it, and fails the build above the budget. */
 export function weight(): Plugin {
   return {
     name: "bionicpro-weight",
     apply: "build",
+    transformIndexHtml: {
+      order: "post",
+      handler: (html, { bundle }) => (bundle === undefined ? html : preloading(html, chunksOf(bundle))),
+    },
     writeBundle({ dir }, bundle) {
       if (dir === undefined) throw new Error("the build has no folder");
-      const chunks = Object.values(bundle).flatMap((part) =>
-        part.type === "chunk"
-          ? [
-              {
-                name: part.fileName,
-                isEntry: part.isEntry,
-                source: part.facadeModuleId,
-                imports: part.imports,
-                bytes: gzip(Buffer.from(part.code)).length,
-              },
-            ]
-          : [],
-      );
+      const chunks = chunksOf(bundle);
       const found = overweight(chunks);
       if (found.length > 0) throw new Error(found.join("; "));
       fillWorker(dir, Object.keys(bundle));

@@ -78,12 +78,22 @@ class ErrorText(Shape, frozen=True, gc=False):
     call: str
 
 
+class Contact(Shape, frozen=True, gc=False):
+    """Whom to call or write to, in one language; there is a telephone number, an address, or both."""
+
+    who: str
+    phone: str | None = None
+    mail: str | None = None
+    hours: Annotated[str | None, Meta(description="When somebody is there, in words")] = None
+
+
 class ErrorTexts(Shape, frozen=True, gc=False):
-    """The texts of error codes; `unknown` stands for every code that is not among them, with `{code}` where the code belongs."""
+    """The texts of error codes; `unknown` stands for every code that is not among them, with `{code}` where the code belongs. `contact`: whom the company names for help, null where it names nobody."""
 
     language: Literal["en", "ru"]
     texts: dict[str, ErrorText]
     unknown: ErrorText
+    contact: Contact | None
 
 
 class OwnershipPeriod(Shape, frozen=True, gc=False):

@@ -95,11 +95,12 @@ class Reports:
         rows = await self._repository.days(user_id, day, day)
         return domain.hours(user_id, day, rows, watermarks, self.clock()), _versions(rows, watermarks)
 
-    async def summary(self, user_id: str, days: DayRange) -> tuple[Summary, list[str]]:
-        """*days* against the range before them, and what its entity tag is made of."""
+    async def summary(self, user_id: str, days: DayRange, prosthesis_id: str) -> tuple[Summary, list[str]]:
+        """*days* against the range before them, and what its entity tag is made of; an empty *prosthesis_id* means all."""
         watermarks = await self._watermarks.get()
-        rows = await self._repository.days(user_id, days.before().first, days.last)
-        return summary(user_id, days, rows, watermarks, self.clock()), _versions(rows, watermarks)
+        rows = await self._repository.days(user_id, days.before().first, days.last, prosthesis_id=prosthesis_id)
+        body = summary(user_id, days, rows, watermarks, self.clock(), prosthesis_id=prosthesis_id)
+        return body, _versions(rows, watermarks)
 
     async def typical_day(self, user_id: str, days: DayRange, prosthesis_id: str) -> tuple[TypicalDay, list[str]]:
         """The typical day over *days*, and what its entity tag is made of."""

@@ -94,12 +94,13 @@ async def today(grant: Granted, service: TheService, _: Annotated[NoParameters, 
 
 @router.get("/summary", summary="Totals and averages of a range against the range before it", responses=answers(Summary, not_modified=True))
 async def summary(
-    grant: Granted, service: TheService, query: Annotated[RangeParameters, Query()], if_none_match: IfNoneMatch = None
+    grant: Granted, service: TheService, query: Annotated[FilteredRangeParameters, Query()], if_none_match: IfNoneMatch = None
 ) -> Response:
+    prosthesis_id = query.prosthesis_id or ""
     async with service.turn(grant.caller.subject) as reports:
         days = query.days(await _last_day(reports, grant.user_id, query), DEFAULT_SUMMARY_DAYS)
-        body, versions = await reports.summary(grant.user_id, days)
-    return _json(body, etags.of_parts(f"summary {grant.user_id} {days.first} {days.last}", versions), if_none_match)
+        body, versions = await reports.summary(grant.user_id, days, prosthesis_id)
+    return _json(body, etags.of_parts(f"summary {grant.user_id} {days.first} {days.last} {prosthesis_id}", versions), if_none_match)
 
 
 @router.get("/hours/{day}", summary="The hours of one local day", responses=answers(Hours, not_modified=True))

@@ -243,6 +243,7 @@ class Summary(Shape, frozen=True, gc=False):
     """A range compared with the range of the same length before it."""
 
     user_id: UserId
+    prosthesis_id: Annotated[str | None, Meta(description="Of this prosthesis alone; null: of all together")]
     current: Period
     previous: Period
     change: Change

@@ -141,14 +141,17 @@ def _ratio(current: float | None, previous: float | None) -> float | None:
     return None if current is None or not previous else current / previous - 1
 
 
-def summary(user_id: str, days: DayRange, rows: Sequence[MartRow], watermarks: Watermarks, now: datetime) -> Summary:
-    """The body of ``/summary``; *rows* are those of *days* and of ``days.before()``."""
+def summary(
+    user_id: str, days: DayRange, rows: Sequence[MartRow], watermarks: Watermarks, now: datetime, *, prosthesis_id: str = ""
+) -> Summary:
+    """The body of ``/summary``; *rows* are those of *days* and of ``days.before()``, of all prostheses or of *prosthesis_id* alone."""
     sides = (days, days.before())
     current, previous = (period(side, rows, watermarks) for side in sides)
     means = [settled([row for row in rows if side.holds(row.report_date)], watermarks) for side in sides]
     as_of = as_of_partitions((row.log_partition for row in rows), watermarks)
     return Summary(
         user_id=user_id,
+        prosthesis_id=prosthesis_id or None,
         current=current,
         previous=previous,
         change=change(*means),

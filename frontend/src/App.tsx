@@ -2,7 +2,7 @@ import { Suspense, lazy } from "react";
 import { HeaderBar, LanguageSwitch } from "./components/Header";
 import { SignedOut } from "./components/SignedOut";
 import { useSession } from "./hooks/useSession";
-import { useLanguage } from "./i18n/LanguageContext";
+import { INITIAL_SESSION, type Member, type SessionState } from "./domain/session";
 
 // Comes while the session is asked for: on a slow network one after the other is felt. Nothing waits for it on the login page.
 const inside = import("./app/Inside");
@@ -14,11 +14,16 @@ export function App() {
   const { session } = control;
   if (session.status === "in") {
     return (
-      <Suspense fallback={<Loading />}>
+      <Suspense fallback={<Outside session={INITIAL_SESSION} />}>
         <Inside member={session} control={control} />
       </Suspense>
     );
   }
+  return <Outside session={session} />;
+}
+
+/** What is seen before, after and instead of the reports. */
+function Outside({ session }: { session: Exclude<SessionState, Member> }) {
   return (
     <>
       <header>
@@ -29,9 +34,4 @@ export function App() {
       <SignedOut session={session} />
     </>
   );
-}
-
-function Loading() {
-  const { t } = useLanguage();
-  return <p className="welcome">{t("app.loading")}</p>;
 }

@@ -1,16 +1,9 @@
 import { describe, expect, it } from "vitest";
-import { attentionOf, newsOf } from "../src/domain/attention";
+import { type Told, attentionOf, newsOf } from "../src/domain/attention";
 import { heightOf, placeOfHour, scaleOf, slotAt } from "../src/domain/plot";
 import { compare, usageWithin } from "../src/domain/comparison";
 import { addDays, lastDays } from "../src/domain/days";
-import {
-  efficiencyOf,
-  figuresOf,
-  historyRows,
-  rangeBefore,
-  rangeOfPeriod,
-  totalsOf,
-} from "../src/domain/history";
+import { efficiencyOf, historyRows, rangeBefore, rangeOfPeriod, totalsOf } from "../src/domain/history";
 import { changedAfter } from "../src/domain/late";
 import { batteryUntil, paceOf } from "../src/domain/outlook";
 import { decodeToday } from "../src/api/contract";
@@ -125,22 +118,6 @@ describe("the days of a period", () => {
     expect(rangeBefore(WEEK)).toEqual({ from: "2026-11-10", to: "2026-11-16" });
   });
 
-  it("count days that are over and have data in the means, and nothing else", () => {
-    const stored = [
-      report({ date: "2026-11-21", hours: [100], signals: [10, 10], errors: [1, 0] }),
-      report({ date: "2026-11-22", hours: [300], signals: [30, 10], errors: [4, 2] }),
-    ];
-    const rows = historyRows(stored, live(report({ hours: [9_000], errors: [9, 9] })), WEEK);
-    expect(figuresOf(rows, "2026-11-23")).toEqual({
-      days: 2,
-      usageMsPerDay: 200,
-      efficiency: 0.5,
-      errors: 5,
-      criticalErrors: 2,
-    });
-    expect(figuresOf([], "2026-11-23").usageMsPerDay).toBeNull();
-  });
-
   it("add prostheses up, except the drain, which is each one's own", () => {
     const totals = totalsOf([
       report({ hours: [5], signals: [10, 5], errors: [2, 1], drain: 40 }),
@@ -244,11 +221,56 @@ describe("what needs attention", () => {
     expect(attentionOf([report()], last_event_at + 4 * HOUR + 1)[0]?.kind).toBe("silent");
   });
 
+  const at = (critical: number, percent = 50, silentHours = 0, date = "2026-11-23") => {
+    const json = todayJson([{ errors: [critical, critical] }], null);
+    const decoded = decodeToday({ ...json, report_date: date });
+    const items = decoded.items.map((one) => ({
+      ...one,
+      battery: { last_percent: percent, drain_percent: 1, by_hour: [] },
+    }));
+    return { ...decoded, items, as_of: report().last_event_at + silentHours * HOUR };
+  };
+  /** The kinds that are news, one today after the other. */
+  const told = (...days: ReturnType<typeof at>[]) => {
+    let known: Told | null = null;
+    return days.map((day) => {
+      const { told: next, news } = newsOf(known, day);
+      known = next;
+      return news.map(({ kind }) => kind);
+    });
+  };
+
   it("is news once, and again when there is more of it", () => {
-    const today = (critical: number) => decodeToday(todayJson([{ errors: [critical, critical] }], null));
-    expect(newsOf(today(0), today(1)).map(({ kind }) => kind)).toEqual(["critical"]);
-    expect(newsOf(today(1), today(1))).toEqual([]);
-    expect(newsOf(today(1), today(2))).toHaveLength(1);
-    expect(newsOf({ ...today(2), report_date: "2026-11-22" }, today(1))).toHaveLength(1);
+    expect(told(at(0), at(1), at(1), at(3), at(2), at(3))).toEqual([
+      [],
+      ["critical"],
+      [],
+      ["critical"],
+      [],
+      [],
+    ]);
+  });
+
+  it("is no news where it was there when the page was opened", () => {
+    expect(told(at(2, 10, 5), at(2, 9, 6))).toEqual([[], []]);
+  });
+
+  it("counts critical errors anew each day, and a battery that is still low not", () => {
+    expect(told(at(2, 15), at(1, 15, 0, "2026-11-24"))).toEqual([[], ["critical"]]);
+  });
+
+  it("is a low battery again only after it was charged", () => {
+    const levels = [50, 20, 22, 20, 31, 20].map((percent) => at(0, percent));
+    expect(told(...levels)).toEqual([[], ["battery"], [], [], [], ["battery"]]);
+  });
+
+  it("is silence again only after data came", () => {
+    expect(told(at(0, 50), at(0, 50, 5), at(0, 50, 6), at(0, 50, 0), at(0, 50, 5))).toEqual([
+      [],
+      ["silent"],
+      [],
+      [],
+      ["silent"],
+    ]);
   });
 });

@@ -1,7 +1,7 @@
 // @vitest-environment happy-dom
 import { describe, expect, it } from "vitest";
-import { wholePage } from "./support/page";
-import { HOUR, reportJson, todayJson } from "./support/reports";
+import { ERROR_TEXTS, wholePage } from "./support/page";
+import { HOUR, reportJson, summaryJson, todayJson } from "./support/reports";
 
 describe("the page", () => {
   const page = wholePage();
@@ -74,9 +74,10 @@ describe("the page", () => {
     open();
     await until(() => find("today-usage") !== null);
     find("nav-more")?.click();
-    await until(() => document.title.startsWith("More"));
+    await until(() => find("more") !== null);
+    expect(document.title).toContain("More");
     expect(location.pathname).toBe("/more");
-    expect(document.activeElement).toBe(find("title"));
+    await until(() => document.activeElement === find("title"));
     expect(find("nav-more")?.getAttribute("aria-current")).toBe("page");
     history.back();
     await until(() => document.title.startsWith("Today"));
@@ -207,6 +208,65 @@ describe("the page", () => {
     find("stay")?.click();
     expect(document.activeElement?.id).toBe("main");
     await until(() => find("stay") === null && find("login-again") !== null);
+  });
+
+  it("shows a period's figures as the service defines them, and asks for one prosthesis where one is chosen", async () => {
+    const asked: string[] = [];
+    page.routes["GET /reports/summary"] = (request) => {
+      asked.push(new URL(request.url).search);
+      return new Response(JSON.stringify(summaryJson()));
+    };
+    page.routes["GET /reports/today"] = json(todayJson([{}, { prosthesis: "18" }]));
+    history.replaceState(null, "", "/history");
+    open();
+    await until(() => find("figures") !== null);
+    const figures = find("figures")?.textContent ?? "";
+    for (const shown of [
+      "1 h 30 min",
+      "10% more than in the period before",
+      "93%",
+      "2 pts less",
+      "0.5 a day more",
+      "5 of 7",
+      "4 complete",
+    ])
+      expect(figures).toContain(shown);
+    document.querySelector<HTMLElement>('[data-testid="chip"]')?.click();
+    await until(() => asked.length === 2);
+    expect(asked).toEqual([
+      "?from=2026-11-17&to=2026-11-23",
+      "?from=2026-11-17&to=2026-11-23&prosthesis_id=17",
+    ]);
+  });
+
+  it("names whom to call where the company says so, and says so where it does not", async () => {
+    page.routes["GET /reports/error-texts"] = json({
+      ...ERROR_TEXTS,
+      contact: { who: "The clinic", phone: "+49 (30) 12-34", mail: null, hours: "Mo" },
+    });
+    history.replaceState(null, "", "/errors/GRIP");
+    open();
+    await until(() => find("contact") !== null);
+    expect(find("contact")?.querySelector("a")?.getAttribute("href")).toBe("tel:+49301234");
+    expect(find("contact")?.textContent).toContain("Mo");
+    find("nav-more")?.click();
+    await until(() => find("help")?.textContent.includes("The clinic") ?? false);
+    close();
+    page.routes["GET /reports/error-texts"] = json(ERROR_TEXTS);
+    open();
+    await until(() => find("no-contact") !== null);
+  });
+
+  it("says why a page that needs today's numbers has none, and tries again when asked", async () => {
+    page.routes["GET /reports/today"] = json({}, 503);
+    history.replaceState(null, "", "/history");
+    open();
+    await until(() => find("failed") !== null);
+    page.routes["GET /reports/today"] = json(todayJson());
+    find("retry")?.focus();
+    find("retry")?.click();
+    await until(() => find("history-row") !== null);
+    expect(document.activeElement).toBe(find("title"));
   });
 
   it("changes the language of everything, and remembers it", async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type Chunk, firstPage, overweight } from "../weight";
+import { type Chunk, firstPage, overweight, preloading } from "../weight";
 
 const chunk = (name: string, bytes: number, more: Partial<Chunk> = {}): Chunk => ({
   name,
@@ -33,5 +33,19 @@ describe("the weight of the first page", () => {
     expect(overweight([entry, chunk("Inside.js", 50_000, page)])).toEqual([]);
     expect(overweight([entry, chunk("Inside.js", 50_001, page)])).toHaveLength(1);
     expect(overweight([entry, chunk("later.js", 160_001)])).toEqual([expect.stringContaining("the whole")]);
+  });
+
+  it("is asked for at once, by the head of the page, what the head names already not twice", () => {
+    const chunks = [
+      chunk("index.js", 1, { isEntry: true }),
+      chunk("Inside.js", 1, page),
+      chunk("shared.js", 1),
+      chunk("later.js", 1),
+    ];
+    const html = preloading('<script src="/index.js"></script>\n  </head>', chunks);
+    expect([...html.matchAll(/modulepreload" crossorigin href="(.*?)"/g)].map(([, name]) => name)).toEqual([
+      "/Inside.js",
+      "/shared.js",
+    ]);
   });
 });

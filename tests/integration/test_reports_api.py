@@ -171,6 +171,16 @@ def test_the_summary_compares_a_range_with_the_one_before_it(service: Service) -
     assert body["change"]["efficiency_difference"] == 0.0
 
 
+def test_a_summary_can_be_of_one_prosthesis(service: Service) -> None:
+    user = new_user()
+    service.mart.put(row(user, TODAY, prosthesis_id="1", usage_ms=1000), row(user, TODAY, prosthesis_id="2", usage_ms=3000))
+    of_all = service.own(user, "/summary").json()
+    of_one = service.own(user, "/summary", params={"prosthesis_id": "2"})
+    assert (of_all["prosthesis_id"], of_all["current"]["usage"]["total_ms"]) == (None, 4000)
+    assert (of_one.json()["prosthesis_id"], of_one.json()["current"]["usage"]["total_ms"]) == ("2", 3000)
+    assert of_one.json()["current"]["prosthesis_ids"] == ["2"]
+
+
 def test_hours_add_up_over_prostheses(service: Service) -> None:
     user = new_user()
     service.mart.put(row(user, TODAY, prosthesis_id="1"), row(user, TODAY, prosthesis_id="2"))

@@ -8,6 +8,7 @@ import {
   type Page,
   type Prosthesis,
   type Session,
+  type Summary,
   type Today,
   type TypicalDay,
   decodeErrorTexts,
@@ -16,6 +17,7 @@ import {
   decodePage,
   decodeProstheses,
   decodeSession,
+  decodeSummary,
   decodeToday,
   decodeTypicalDay,
 } from "./contract";
@@ -193,6 +195,17 @@ export async function getReports(
     if (cursor === null) return items;
   }
   throw new ApiError({ kind: "unreadable", detail: `more than ${MOST_PAGES} pages` });
+}
+
+/** The period's figures, as the service defines them (docs/metrics.md), against the period before. */
+export function getSummary(
+  subject: Subject,
+  query: DateRange & { prosthesis_id?: string },
+  signal: AbortSignal,
+): Promise<Summary> {
+  const ask = (limited: AbortSignal) =>
+    api(subject).GET("/reports/summary", { ...RAW, params: { query }, signal: limited });
+  return read(ask, decodeSummary, signal);
 }
 
 export function getTypicalDay(

@@ -82,6 +82,22 @@ const typicalDay = shape<Wire["TypicalDay"]>()({
   hours: list(shape<Wire["TypicalHour"]>()({ hour: count, ms: quartiles })),
 });
 
+/** Totals are over all days of the period; means a day, and changes, over the complete ones alone. */
+const period = shape<Wire["Period"]>()({
+  days_with_data: count,
+  complete_days: count,
+  usage: shape<Wire["UsageTotals"]>()({ mean_ms_per_day: nullable(finite) }),
+  signals: shape<Wire["SignalTotals"]>()({ efficiency: nullable(finite) }),
+  errors: shape<Wire["Errors"]>()({ count, critical_count: count }),
+});
+/** Against the period before: 0.1 is ten percent more, or ten points, or one error a day in ten; null where nothing can be said. */
+const change = shape<Wire["Change"]>()({
+  usage_per_day_ratio: nullable(finite),
+  efficiency_difference: nullable(finite),
+  errors_per_day_difference: nullable(finite),
+});
+const summary = shape<Wire["Summary"]>()({ current: period, change });
+
 const occurrence = shape<Wire["ErrorOccurrence"]>()({
   occurred_at: instant,
   prosthesis_id: text,
@@ -92,8 +108,19 @@ const occurrence = shape<Wire["ErrorOccurrence"]>()({
 const errorTimes = shape<Wire["ErrorTimes"]>()({ count, occurrences: list(occurrence) });
 
 const errorText = shape<Wire["ErrorText"]>()({ title: text, meaning: text, action: text, call: text });
-/** `unknown` is said of every code without a text of its own, with `{code}` in its place. */
-const errorTexts = shape<Wire["ErrorTexts"]>()({ texts: table(errorText), unknown: errorText });
+/** Whom the company names for help; a number, an address, or both. */
+const contact = shape<Wire["Contact"]>()({
+  who: text,
+  phone: nullable(text),
+  mail: nullable(text),
+  hours: nullable(text),
+});
+/** `unknown` is said of every code without a text of its own, with `{code}` in its place; `contact`: null where nobody is named. */
+const errorTexts = shape<Wire["ErrorTexts"]>()({
+  texts: table(errorText),
+  unknown: errorText,
+  contact: nullable(contact),
+});
 
 const prosthesis = shape<Wire["Prosthesis"]>()({
   prosthesis_id: text,
@@ -121,6 +148,8 @@ export type Freshness = Decoded<typeof freshness>;
 export type Today = Decoded<typeof today>;
 export type Page = Decoded<typeof page>;
 export type TypicalDay = Decoded<typeof typicalDay>;
+export type Summary = Decoded<typeof summary>;
+export type Contact = Decoded<typeof contact>;
 export type ErrorTimes = Decoded<typeof errorTimes>;
 export type ErrorText = Decoded<typeof errorText>;
 export type ErrorTexts = Decoded<typeof errorTexts>;
@@ -153,6 +182,10 @@ export function decodePage(value: unknown): Page {
 
 export function decodeTypicalDay(value: unknown): TypicalDay {
   return typicalDay(value, "");
+}
+
+export function decodeSummary(value: unknown): Summary {
+  return summary(value, "");
 }
 
 export function decodeErrorTimes(value: unknown): ErrorTimes {

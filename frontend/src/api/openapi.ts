@@ -610,6 +610,8 @@ export interface components {
              * @example 0b8f7f0e-5b0e-4b8e-9a4e-0d3c3b5a1f01
              */
             readonly user_id: string;
+            /** @description Of this prosthesis alone; null: of all together */
+            readonly prosthesis_id: string | null;
             readonly current: components["schemas"]["Period"];
             readonly previous: components["schemas"]["Period"];
             readonly change: components["schemas"]["Change"];
@@ -835,7 +837,7 @@ export interface components {
         };
         /**
          * ErrorTexts
-         * @description The texts of error codes; `unknown` stands for every code that is not among them, with `{code}` where the code belongs.
+         * @description The texts of error codes; `unknown` stands for every code that is not among them, with `{code}` where the code belongs. `contact`: whom the company names for help, null where it names nobody.
          */
         readonly ErrorTexts: {
             /** @enum {unknown} */
@@ -844,6 +846,7 @@ export interface components {
                 readonly [key: string]: components["schemas"]["ErrorText"];
             };
             readonly unknown: components["schemas"]["ErrorText"];
+            readonly contact: components["schemas"]["Contact"] | null;
         };
         /**
          * ErrorText
@@ -854,6 +857,22 @@ export interface components {
             readonly meaning: string;
             readonly action: string;
             readonly call: string;
+        };
+        /**
+         * Contact
+         * @description Whom to call or write to, in one language; there is a telephone number, an address, or both.
+         */
+        readonly Contact: {
+            readonly who: string;
+            /** @default null */
+            readonly phone: string | null;
+            /** @default null */
+            readonly mail: string | null;
+            /**
+             * @description When somebody is there, in words
+             * @default null
+             */
+            readonly hours: string | null;
         };
         /**
          * Wearers
@@ -1779,6 +1798,7 @@ export interface operations {
                 readonly from?: string | null;
                 /** @description Last local day, included; today if left out */
                 readonly to?: string | null;
+                readonly prosthesis_id?: string | null;
             };
             readonly header?: {
                 /** @description The `ETag` of the answer you have */
@@ -1802,6 +1822,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "user_id": "0b8f7f0e-5b0e-4b8e-9a4e-0d3c3b5a1f01",
+                     *       "prosthesis_id": null,
                      *       "current": {
                      *         "from": "2026-11-17",
                      *         "to": "2026-11-23",
@@ -2971,7 +2992,7 @@ export interface operations {
         };
         readonly requestBody?: never;
         readonly responses: {
-            /** @description The texts of error codes; `unknown` stands for every code that is not among them, with `{code}` where the code belongs. */
+            /** @description The texts of error codes; `unknown` stands for every code that is not among them, with `{code}` where the code belongs. `contact`: whom the company names for help, null where it names nobody. */
             readonly 200: {
                 headers: {
                     /** @description Weak tag of the reports' versions */
@@ -3009,7 +3030,8 @@ export interface operations {
                      *         "meaning": "There is no explanation of this code here yet. It says nothing about how serious it is.",
                      *         "action": "Note the code and what you were doing when it appeared.",
                      *         "call": "Call support if the prosthesis behaves differently than usual, or if the code comes again."
-                     *       }
+                     *       },
+                     *       "contact": null
                      *     }
                      */
                     readonly "application/json": components["schemas"]["ErrorTexts"];

@@ -2,6 +2,7 @@ import { type ReactNode, Suspense, lazy, useMemo, useState } from "react";
 import { getErrorTexts, getReports } from "../api/client";
 import { Account, HeaderBar, LanguageSwitch } from "../components/Header";
 import { CauseNotice, Freshness } from "../components/Freshness";
+import { PageTitle, titleOf } from "../components/PageTitle";
 import { Navigation } from "../components/Navigation";
 import { SessionNotices } from "../components/SessionNotices";
 import { ViewingBar, VisitForm } from "../components/Visit";
@@ -157,10 +158,21 @@ function Shell({ place, member, control, status, notices, timeZone, children }: 
           {notices}
         </header>
         <main id="main" className="page" tabIndex={-1}>
-          <Suspense fallback={<Skeleton lines={6} />}>{children}</Suspense>
+          <Suspense fallback={<Coming route={place.route} />}>{children}</Suspense>
         </main>
       </div>
     </div>
+  );
+}
+
+/** A page whose code is on its way; its heading is there already. */
+function Coming({ route }: { route: Route }) {
+  const { t, locale } = useLanguage();
+  return (
+    <section className="section">
+      <PageTitle title={titleOf(route, t, locale)} />
+      <Skeleton lines={6} />
+    </section>
   );
 }
 

@@ -1,4 +1,4 @@
-import { Component, type ReactNode } from "react";
+import { Component, type ReactNode, useEffect, useRef } from "react";
 import { useLanguage } from "../i18n/LanguageContext";
 
 /** A defect while drawing leaves a sentence and a way on, not an empty page. */
@@ -16,9 +16,16 @@ export class CrashNotice extends Component<{ children: ReactNode }, { crashed: b
 
 function Sentence() {
   const { t } = useLanguage();
+  const heading = useRef<HTMLHeadingElement>(null);
+  useEffect(() => {
+    heading.current?.focus();
+  }, []);
   return (
-    <main className="welcome" role="alert">
-      <p>{t("app.crashed")}</p>
+    <main className="welcome">
+      <h1 ref={heading} tabIndex={-1}>
+        {t("app.name")}
+      </h1>
+      <p role="alert">{t("app.crashed")}</p>
       <button
         type="button"
         className="button"

@@ -136,8 +136,8 @@ function Label({ text }: { text: string }) {
 function Drains({ drains }: { drains: readonly Drain[] }) {
   const { t, locale } = useLanguage();
   if (drains.length === 0) return t("value.none");
-  return drains.map(({ prosthesis, percent }) => (
-    <span key={prosthesis} className="drain">
+  return drains.map(({ prosthesis, percent }, index) => (
+    <span key={`${prosthesis}-${index}`} className="drain">
       {drains.length > 1 && <span className="drain-of">{prosthesis}</span>} {formatPercent(percent, locale)}
     </span>
   ));

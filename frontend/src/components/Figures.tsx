@@ -1,60 +1,75 @@
 import type { ReactNode } from "react";
-import { formatInteger, formatPercent, formatPoints, formatShare } from "../domain/format";
-import { type Figures as Numbers, daysIn, type Range } from "../domain/history";
+import { getSummary } from "../api/client";
+import type { Summary } from "../api/contract";
+import { useView } from "../app/view";
+import { formatInteger, formatPercent, formatPoints, formatRate, formatShare } from "../domain/format";
+import { type Range, daysIn } from "../domain/history";
+import { useLoaded } from "../hooks/useLoaded";
 import { useLanguage } from "../i18n/LanguageContext";
 import { durationText } from "../i18n/translate";
+import { Part } from "./states";
 
 interface FiguresProps {
-  now: Numbers;
-  before: Numbers;
   range: Range;
+  /** Of this prosthesis alone; null: of all together. */
+  prosthesis: string | null;
 }
 
-/** A period's numbers, each with its change against as many days before. Whole days only. */
-export function Figures({ now, before, range }: FiguresProps) {
+/** A period's figures, as the service defines them, each with its change against as many days before. */
+export function Figures({ range, prosthesis }: FiguresProps) {
+  const { subject, control } = useView();
+  const asked = prosthesis === null ? range : { ...range, prosthesis_id: prosthesis };
+  const loaded = useLoaded(
+    JSON.stringify(asked),
+    (_, signal) => getSummary(subject, asked, signal),
+    control.markEnded,
+  );
+  return (
+    <Part loaded={loaded} lines={2}>
+      {(summary) => <Numbers summary={summary} days={daysIn(range)} />}
+    </Part>
+  );
+}
+
+function Numbers({ summary: { current, change }, days }: { summary: Summary; days: number }) {
   const { t, locale } = useLanguage();
-  const usage = now.usageMsPerDay;
-  const usageBefore = before.usageMsPerDay;
-  const change = usage === null || !usageBefore ? null : (usage - usageBefore) / usageBefore;
-  const points =
-    now.efficiency === null || before.efficiency === null ? null : now.efficiency - before.efficiency;
-  const errors = before.days === 0 ? null : now.errors - before.errors;
+  const { usage, signals, errors } = current;
   const none = t("value.none");
   return (
     <dl className="metrics" data-testid="figures">
       <Figure
         label={t("history.meanUsage")}
-        change={change}
-        amount={formatPercent(Math.abs(change ?? 0) * 100, locale)}
+        change={change.usage_per_day_ratio}
+        amount={formatPercent(Math.abs(change.usage_per_day_ratio ?? 0) * 100, locale)}
         same={0.005}
       >
-        {usage === null ? none : durationText(usage, t)}
+        {usage.mean_ms_per_day === null ? none : durationText(usage.mean_ms_per_day, t)}
       </Figure>
       <Figure
         label={t("today.efficiency")}
-        change={points}
-        amount={t("history.points", { points: formatPoints(points ?? 0, locale) })}
+        change={change.efficiency_difference}
+        amount={t("history.points", { points: formatPoints(change.efficiency_difference ?? 0, locale) })}
         same={0.005}
       >
-        {now.efficiency === null ? none : formatShare(now.efficiency, locale)}
+        {signals.efficiency === null ? none : formatShare(signals.efficiency, locale)}
       </Figure>
       <Figure
         label={t("today.errors")}
-        change={errors}
-        amount={formatInteger(Math.abs(errors ?? 0), locale)}
-        same={0.5}
+        change={change.errors_per_day_difference}
+        amount={t("history.perDay", { count: formatRate(change.errors_per_day_difference ?? 0, locale) })}
+        same={0.05}
       >
-        {formatInteger(now.errors, locale)}{" "}
-        {now.criticalErrors > 0 && (
+        {formatInteger(errors.count, locale)}{" "}
+        {errors.critical_count > 0 && (
           <small className="critical">
-            {t("today.critical", { count: formatInteger(now.criticalErrors, locale) })}
+            {t("today.critical", { count: formatInteger(errors.critical_count, locale) })}
           </small>
         )}
       </Figure>
       <div className="metric">
         <dt>{t("history.daysWithData")}</dt>
-        <dd className="metric-value">{t("history.daysOf", { count: now.days, days: daysIn(range) })}</dd>
-        <dd className="metric-note">{t("history.wholeDays")}</dd>
+        <dd className="metric-value">{t("history.daysOf", { count: current.days_with_data, days })}</dd>
+        <dd className="metric-note">{t("history.complete", { count: current.complete_days })}</dd>
       </div>
     </dl>
   );

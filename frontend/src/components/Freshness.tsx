@@ -3,7 +3,15 @@ import { useTick } from "../hooks/useTick";
 import { useLanguage } from "../i18n/LanguageContext";
 import type { MessageKey } from "../i18n/en";
 import { type Translate, durationText } from "../i18n/translate";
-import { type Cause, type Connection, type LiveState, LATE_AFTER_MS, ageOf, causeOf } from "../live/state";
+import {
+  type Cause,
+  type Connection,
+  type LiveState,
+  LATE_AFTER_MS,
+  ageOf,
+  causeOf,
+  isWithoutReports,
+} from "../live/state";
 import { Notice } from "./Notice";
 
 const LABELS: Record<Connection, MessageKey> = {
@@ -40,11 +48,6 @@ export function Freshness({ live }: { live: LiveState }) {
       )}
     </p>
   );
-}
-
-/** The account has no reports: the service is well, and will hardly say anything else. */
-export function isWithoutReports({ failure }: LiveState): boolean {
-  return failure?.kind === "refused" && failure.status === 404;
 }
 
 const TEXTS: Record<Cause["kind"], MessageKey> = {

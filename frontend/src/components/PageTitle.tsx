@@ -1,6 +1,27 @@
-import { type ReactNode, useEffect, useRef } from "react";
+import { type ReactNode, useEffect, useLayoutEffect, useRef } from "react";
+import { type Locale, formatDate } from "../domain/format";
 import { useLanguage } from "../i18n/LanguageContext";
+import type { MessageKey } from "../i18n/en";
+import type { Translate } from "../i18n/translate";
 import { hasMoved } from "../router/navigation";
+import type { Route } from "../router/routes";
+
+export const TITLE_ID = "title";
+
+const TITLES: Record<Exclude<Route["page"], "day" | "error">, MessageKey> = {
+  today: "today.title",
+  history: "history.title",
+  export: "export.title",
+  more: "more.title",
+  support: "support.title",
+  unknown: "nav.unknown",
+};
+
+/** What the page at `route` is called. */
+export function titleOf(route: Route, t: Translate, locale: Locale): string {
+  if (route.page === "day") return formatDate(route.day, locale);
+  return route.page === "error" ? t("error.title", { code: route.code }) : t(TITLES[route.page]);
+}
 
 interface Props {
   /** Also the tab's title. */
@@ -15,11 +36,12 @@ export function PageTitle({ title, children }: Props) {
   useEffect(() => {
     document.title = `${title} – ${t("app.name")}`;
   }, [title, t]);
-  useEffect(() => {
+  // At once, so that the focus is never on nothing, not even where the heading of a page on its way gives way to this one.
+  useLayoutEffect(() => {
     if (hasMoved()) heading.current?.focus({ preventScroll: true });
   }, []);
   return (
-    <h1 ref={heading} tabIndex={-1} data-testid="title">
+    <h1 id={TITLE_ID} ref={heading} tabIndex={-1} data-testid="title">
       {title}
       {children}
     </h1>

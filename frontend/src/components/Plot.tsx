@@ -78,15 +78,22 @@ export function Plot({ title, scale, slots, heads, start, testId, children }: Pl
 
 /** The tick's place comes from the same grid as the marks. */
 function Ticks({ slots }: { slots: readonly Slot[] }) {
+  const named = slots.filter(({ tick }) => tick !== "");
   return (
     <ol className="chart-hours" aria-hidden="true">
       {slots.map((slot) => (
-        <li key={slot.key} className={slot.current ? "current" : ""}>
+        <li key={slot.key} className={`${rankOf(named.indexOf(slot))} ${slot.current ? "current" : ""}`}>
           {slot.tick}
         </li>
       ))}
     </ol>
   );
+}
+
+/** Which names stay where there is no room for all: every second, then every fourth. */
+function rankOf(place: number): string {
+  if (place % 4 === 0) return "tick-fourth";
+  return place % 2 === 0 ? "tick-second" : "tick";
 }
 
 function Table({ title, heads, slots }: Pick<PlotProps, "title" | "heads" | "slots">) {

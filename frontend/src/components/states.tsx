@@ -1,11 +1,16 @@
 /** What a part of a page shows besides its content: that it comes, that there is none, that it could not be had. */
 
-import type { ReactNode } from "react";
+import { type ReactNode, useLayoutEffect, useRef } from "react";
 import type { Failure } from "../api/failures";
+import { useView } from "../app/view";
 import { formatTime } from "../domain/format";
+import { wake } from "../hooks/sleep";
 import type { Loaded } from "../hooks/useLoaded";
 import { useLanguage } from "../i18n/LanguageContext";
+import { causeOf, isWithoutReports } from "../live/state";
+import { focusOn } from "./focus";
 import { Notice } from "./Notice";
+import { TITLE_ID } from "./PageTitle";
 
 /** Grey shapes of about the size of what comes, and a word for whoever does not see them. */
 export function Skeleton({ lines = 3 }: { lines?: number }) {
@@ -37,6 +42,20 @@ export function Empty({ title, text, testId, children }: EmptyProps) {
   );
 }
 
+/** What a page that stands on today's numbers shows before there are any: that they come, or why they do not and what to do. */
+export function WithoutToday() {
+  const { t } = useLanguage();
+  const { live } = useView();
+  if (isWithoutReports(live)) {
+    return <Empty title={t("live.none")} text={t("live.noneText")} testId="no-reports" />;
+  }
+  if (live.failure !== null) return <Failed failure={live.failure} onRetry={wake} />;
+  if (causeOf(live)?.kind === "offline") {
+    return <Empty title={t("state.failed")} text={t("state.offlineText")} testId="failed" />;
+  }
+  return <Skeleton lines={6} />;
+}
+
 export function Failed({ failure, onRetry }: { failure: Failure; onRetry: () => void }) {
   const { t } = useLanguage();
   const text =
@@ -50,8 +69,16 @@ export function Failed({ failure, onRetry }: { failure: Failure; onRetry: () => 
 
 function RetryButton({ onRetry }: { onRetry: () => void }) {
   const { t } = useLanguage();
+  const button = useRef<HTMLButtonElement>(null);
+  // It goes away when trying again has worked: the keyboard then goes on from the page's heading.
+  useLayoutEffect(() => {
+    const shown = button.current;
+    return () => {
+      if (shown !== null && document.activeElement === shown) focusOn(TITLE_ID);
+    };
+  }, []);
   return (
-    <button type="button" className="button quiet" data-testid="retry" onClick={onRetry}>
+    <button ref={button} type="button" className="button quiet" data-testid="retry" onClick={onRetry}>
       {t("state.retry")}
     </button>
   );

@@ -42,11 +42,42 @@ export function attentionOf(reports: readonly DailyReport[], asOf: number | null
   return found.sort((one, other) => order.indexOf(one.kind) - order.indexOf(other.kind));
 }
 
-/** What is in `after` and was not, or was less, in `before` of the same day: that is news. */
-export function newsOf(before: Today, after: Today): Attention[] {
-  const known = before.report_date === after.report_date ? attentionOf(before.items, before.as_of) : [];
-  return attentionOf(after.items, after.as_of).filter((now) => {
-    const then = known.find(({ kind, prosthesis }) => kind === now.kind && prosthesis === now.prosthesis);
-    return then === undefined || (now.kind === "critical" && now.value > then.value);
+/** A battery that was told of as low is told of again once it was above this in between. */
+const CHARGED_PERCENT = LOW_PERCENT + 10;
+
+/** What has been told of one day, by kind and prosthesis, so that it is told once. */
+export interface Told {
+  date: string;
+  values: ReadonlyMap<string, number>;
+}
+
+/**
+ * What of `today` has not been told yet, and what has been after it. What was there when the page was opened
+ * (`told` is null) is no news. A critical error counts anew each day, and each further one is news; a battery that
+ * goes up and down around the limit is not.
+ */
+export function newsOf(told: Told | null, today: Today): { told: Told; news: Attention[] } {
+  const found = attentionOf(today.items, today.as_of);
+  const values = new Map(told === null ? [] : [...told.values].filter(([key]) => holds(key, told, today)));
+  const news = found.filter((one) => {
+    const before = values.get(keyOf(one));
+    return before === undefined || (one.kind === "critical" && one.value > before);
   });
+  for (const one of found) values.set(keyOf(one), Math.max(one.value, values.get(keyOf(one)) ?? 0));
+  return { told: { date: today.report_date, values }, news: told === null ? [] : news };
+}
+
+function keyOf({ kind, prosthesis }: Pick<Attention, "kind" | "prosthesis">): string {
+  return `${kind} ${prosthesis}`;
+}
+
+/** Whether what was told under `key` still counts as told. */
+function holds(key: string, told: Told, today: Today): boolean {
+  const sameDay = told.date === today.report_date;
+  const report = today.items.find(({ prosthesis_id }) => key.endsWith(` ${prosthesis_id}`));
+  if (key.startsWith("critical ")) return sameDay;
+  if (report === undefined) return true;
+  if (key.startsWith("battery "))
+    return report.battery === null || report.battery.last_percent < CHARGED_PERCENT;
+  return today.as_of !== null && today.as_of - report.last_event_at > SILENT_AFTER_MS;
 }

@@ -66,6 +66,11 @@ export function formatPercent(percent: number, locale: Locale): string {
   );
 }
 
+/** A number a day, without sign, to a tenth. */
+export function formatRate(value: number, locale: Locale): string {
+  return new Intl.NumberFormat(locale.tag, { maximumFractionDigits: 1 }).format(Math.abs(value));
+}
+
 /** A difference of shares in whole percentage points, without sign or unit. */
 export function formatPoints(share: number, locale: Locale): string {
   return new Intl.NumberFormat(locale.tag, { maximumFractionDigits: 0 }).format(Math.abs(share) * 100);

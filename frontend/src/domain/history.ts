@@ -81,31 +81,6 @@ export function historyRows(
   });
 }
 
-/** What several days come to; means are a day with data, and the begun day is none of them. */
-export interface Figures {
-  days: number;
-  usageMsPerDay: number | null;
-  efficiency: number | null;
-  errors: number;
-  criticalErrors: number;
-}
-
-export function figuresOf(rows: readonly HistoryRow[], today: string): Figures {
-  const whole = rows.flatMap(({ date, totals }) => (totals === null || date >= today ? [] : [totals]));
-  const sum = (part: (totals: DayTotals) => number) => whole.reduce((all, totals) => all + part(totals), 0);
-  const days = whole.length;
-  return {
-    days,
-    usageMsPerDay: days === 0 ? null : Math.round(sum((totals) => totals.usageMs) / days),
-    efficiency: efficiencyOf({
-      signals: sum((totals) => totals.signals),
-      recognised: sum((totals) => totals.recognised),
-    }),
-    errors: sum((totals) => totals.errors),
-    criticalErrors: sum((totals) => totals.criticalErrors),
-  };
-}
-
 /** The prostheses that reports are of, each once, by the newest of its reports. */
 export function prosthesesOf(reports: readonly DailyReport[]): DailyReport[] {
   const newest = new Map<string, DailyReport>();

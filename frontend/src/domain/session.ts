@@ -25,7 +25,7 @@ export type SessionEvent =
   | { type: "ended" }
   | { type: "logged-out"; everywhere: boolean };
 
-export const INITIAL_SESSION: SessionState = { status: "loading", unavailable: false };
+export const INITIAL_SESSION: Exclude<SessionState, Member> = { status: "loading", unavailable: false };
 
 export function reduceSession(state: SessionState, event: SessionEvent): SessionState {
   switch (event.type) {

@@ -20,6 +20,7 @@ export const en = {
 
   "state.failed": "This could not be loaded",
   "state.failedText": "The service does not answer just now. Nothing is lost.",
+  "state.offlineText": "This device has no network connection. This page fills by itself when it is back.",
   "state.refusedText": "The service refused the request ({status}).",
   "state.stale": "This is as of {time}: it could not be loaded anew.",
   "state.retry": "Try again",
@@ -101,7 +102,11 @@ export const en = {
   "attention.new": "New critical error: {name}",
   "attention.newBattery": "Battery low: {name}",
   "attention.newSilent": "No data for hours: {name}",
-  "attention.open": "Open the page for what to do.",
+
+  "notice.critical": "New critical error",
+  "notice.battery": "Battery low",
+  "notice.silent": "No data for {hours} hours",
+  "notice.body": "Open the page for what to do.",
 
   "compare.more": "about {amount} more than usual by now",
   "compare.less": "about {amount} less than usual by now",
@@ -147,9 +152,10 @@ export const en = {
   "history.changeDown": "{change} less than in the period before",
   "history.changeNone": "as in the period before",
   "history.points": "{points} pts",
+  "history.perDay": "{count} a day",
   "history.daysWithData": "Days with data",
   "history.daysOf": "{count} of {days}",
-  "history.wholeDays": "the begun day is not counted in the means",
+  "history.complete": "{count} complete: figures a day and changes are of these alone",
   "history.table": "Day by day",
   "history.date": "Day",
   "history.usage": "Active time",
@@ -217,7 +223,7 @@ export const en = {
   "more.zoneDevice": "This device is in {zone}.",
   "more.notices": "Notifications",
   "more.noticesText":
-    "While this page is open: a critical error, a low battery, no data for hours. They say nothing about your health.",
+    "While this page is open: a critical error, a low battery, no data for {hours} hours. They can be seen on a locked screen, so they name neither your prosthesis nor a number.",
   "more.noticesOn": "Show notifications",
   "more.noticesDenied":
     "This browser does not allow notifications for this page. Its settings can change that.",
@@ -228,6 +234,11 @@ export const en = {
   "more.help": "Help",
   "more.helpText":
     "Questions about the prosthesis: ask your clinic. Numbers that look wrong: tell them the day and the prosthesis’s serial number.",
+
+  "help.phone": "Telephone:",
+  "help.mail": "E-mail:",
+  "help.none":
+    "No telephone number is set up on this page. Your clinic, or whoever gave you the prosthesis, has it.",
 
   "support.title": "Support",
   "support.text":

@@ -21,6 +21,7 @@ export const ru: Catalogue = {
 
   "state.failed": "Не удалось загрузить",
   "state.failedText": "Сервис сейчас не отвечает. Ничего не потеряно.",
+  "state.offlineText": "Устройство не подключено к сети. Страница заполнится сама, когда связь появится.",
   "state.refusedText": "Сервис отклонил запрос ({status}).",
   "state.stale": "Данные по состоянию на {time}: обновить их не удалось.",
   "state.retry": "Повторить",
@@ -102,7 +103,11 @@ export const ru: Catalogue = {
   "attention.new": "Новая критическая ошибка: {name}",
   "attention.newBattery": "Низкий заряд: {name}",
   "attention.newSilent": "Давно нет данных: {name}",
-  "attention.open": "Откройте страницу: там сказано, что делать.",
+
+  "notice.critical": "Новая критическая ошибка",
+  "notice.battery": "Низкий заряд",
+  "notice.silent": "Нет данных дольше {hours} ч",
+  "notice.body": "Откройте страницу: там сказано, что делать.",
 
   "compare.more": "примерно на {amount} больше обычного к этому часу",
   "compare.less": "примерно на {amount} меньше обычного к этому часу",
@@ -148,9 +153,10 @@ export const ru: Catalogue = {
   "history.changeDown": "на {change} меньше, чем в предыдущем периоде",
   "history.changeNone": "как в предыдущем периоде",
   "history.points": "{points} п. п.",
+  "history.perDay": "{count} в день",
   "history.daysWithData": "Дней с данными",
   "history.daysOf": "{count} из {days}",
-  "history.wholeDays": "начатый день в средние не входит",
+  "history.complete": "полных {count}: показатели в день и изменения — только по ним",
   "history.table": "По дням",
   "history.date": "День",
   "history.usage": "Активное время",
@@ -218,7 +224,7 @@ export const ru: Catalogue = {
   "more.zoneDevice": "Это устройство — в поясе {zone}.",
   "more.notices": "Уведомления",
   "more.noticesText":
-    "Пока страница открыта: критическая ошибка, низкий заряд, давно нет данных. Ничего о здоровье в них не говорится.",
+    "Пока страница открыта: критическая ошибка, низкий заряд, нет данных дольше {hours} ч. Их может быть видно на заблокированном экране, поэтому ни протез, ни показания в них не называются.",
   "more.noticesOn": "Показывать уведомления",
   "more.noticesDenied": "Браузер не разрешает этой странице уведомления. Это меняется в его настройках.",
   "more.sessions": "Вход",
@@ -228,6 +234,10 @@ export const ru: Catalogue = {
   "more.help": "Помощь",
   "more.helpText":
     "Вопросы о протезе — к вашей клинике. Если числа кажутся неверными, назовите день и серийный номер протеза.",
+
+  "help.phone": "Телефон:",
+  "help.mail": "Эл. почта:",
+  "help.none": "На этой странице телефон не указан. Его знают в клинике или там, где вы получили протез.",
 
   "support.title": "Поддержка",
   "support.text":

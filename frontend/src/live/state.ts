@@ -105,6 +105,11 @@ export function causeOf({ connection, failure, snapshot }: LiveState): Cause | n
   return ms > LATE_AFTER_MS ? { kind: "late", ms } : null;
 }
 
+/** The account has no reports: the service is well, and will hardly say anything else. */
+export function isWithoutReports({ failure }: LiveState): boolean {
+  return failure?.kind === "refused" && failure.status === 404;
+}
+
 function causeOfFailure(failure: Failure): Cause | null {
   switch (failure.kind) {
     case "unavailable":

@@ -4,7 +4,7 @@ import { Chips } from "../components/Chips";
 import { ErrorTimes } from "../components/ErrorTimes";
 import { PageTitle } from "../components/PageTitle";
 import { ProsthesisCard } from "../components/ProsthesisCard";
-import { Empty, Part, Skeleton } from "../components/states";
+import { Empty, Part, WithoutToday } from "../components/states";
 import { addDays } from "../domain/days";
 import { formatDate, formatMomentDate } from "../domain/format";
 import { prosthesesOf } from "../domain/history";
@@ -25,7 +25,7 @@ export default function Day({ day, prosthesis }: DayProps) {
     <section className="section" data-testid="day">
       <PageTitle title={formatDate(day, locale)} />
       {today === null ? (
-        <Skeleton lines={6} />
+        <WithoutToday />
       ) : (
         <>
           <Neighbours day={day} prosthesis={prosthesis} last={today.report_date} />

@@ -1,6 +1,7 @@
 import { useView } from "../app/view";
+import { Help } from "../components/Contact";
 import { PageTitle } from "../components/PageTitle";
-import { Part } from "../components/states";
+import { Part, WithoutToday } from "../components/states";
 import { addDays } from "../domain/days";
 import { formatInteger, formatShortDate } from "../domain/format";
 import { useErrorText } from "../hooks/useErrorText";
@@ -21,16 +22,20 @@ export default function ErrorCode({ code }: { code: string }) {
       <PageTitle title={t("error.title", { code })} />
       <Meaning code={code} />
       <h2>{t("error.often")}</h2>
-      <Part loaded={loaded} lines={2}>
-        {(reports) => (
-          <Often
-            days={reports.flatMap(({ report_date, errors }) => {
-              const count = Object.hasOwn(errors.by_code, code) ? (errors.by_code[code] ?? 0) : 0;
-              return count === 0 ? [] : [{ day: report_date, count }];
-            })}
-          />
-        )}
-      </Part>
+      {today === null ? (
+        <WithoutToday />
+      ) : (
+        <Part loaded={loaded} lines={2}>
+          {(reports) => (
+            <Often
+              days={reports.flatMap(({ report_date, errors }) => {
+                const count = Object.hasOwn(errors.by_code, code) ? (errors.by_code[code] ?? 0) : 0;
+                return count === 0 ? [] : [{ day: report_date, count }];
+              })}
+            />
+          )}
+        </Part>
+      )}
     </section>
   );
 }
@@ -53,6 +58,7 @@ function Meaning({ code }: { code: string }) {
               <p>{text.action}</p>
               <h2>{t("error.call")}</h2>
               <p>{text.call}</p>
+              <Help />
             </div>
           )
         );

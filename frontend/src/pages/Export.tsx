@@ -8,17 +8,10 @@ import { Figures } from "../components/Figures";
 import { PageTitle } from "../components/PageTitle";
 import { PeriodChoice } from "../components/PeriodChoice";
 import { saveFile } from "../components/saveFile";
-import { Empty, Part, Skeleton } from "../components/states";
+import { Empty, Part, WithoutToday } from "../components/states";
 import { nameOf } from "../domain/attention";
 import { formatFullDate } from "../domain/format";
-import {
-  type Range,
-  figuresOf,
-  historyRows,
-  prosthesesOf,
-  rangeBefore,
-  rangeOfPeriod,
-} from "../domain/history";
+import { type Range, historyRows, prosthesesOf, rangeOfPeriod } from "../domain/history";
 import { usePeriod } from "../hooks/usePeriod";
 import { useLanguage } from "../i18n/LanguageContext";
 import type { Period } from "../router/routes";
@@ -31,7 +24,7 @@ export default function Export() {
     <section className="section" data-testid="export">
       <PageTitle title={t("export.title")} />
       <p className="no-print">{t("export.text")}</p>
-      {today === null ? <Skeleton lines={6} /> : <Choices today={today} />}
+      {today === null ? <WithoutToday /> : <Choices today={today} />}
     </section>
   );
 }
@@ -40,7 +33,7 @@ function Choices({ today }: { today: Today }) {
   const [period, setPeriod] = useState<Period>({ days: 30 });
   const [prosthesis, setProsthesis] = useState<string | null>(null);
   const range = rangeOfPeriod(period, today.report_date);
-  const loaded = usePeriod(range, true);
+  const loaded = usePeriod(range, false);
   const all = prosthesesOf([...(loaded.value ?? []), ...today.items]);
   const known = all.some((report) => report.prosthesis_id === prosthesis) ? prosthesis : null;
   return (
@@ -163,11 +156,9 @@ function Preview({ reports, today, range, prosthesis }: PreviewProps) {
   const chosen = (report: DailyReport) => prosthesis === null || report.prosthesis_id === prosthesis;
   const live = { date: today.report_date, items: today.items.filter(chosen) };
   const rows = historyRows(reports.filter(chosen), live, range);
-  const before = historyRows(reports.filter(chosen), live, rangeBefore(range));
   if (rows.every(({ totals }) => totals === null)) {
     return <Empty title={t("history.empty")} text={t("history.emptyText")} testId="history-empty" />;
   }
-  const date = today.report_date;
   return (
     <section className="section" aria-labelledby="preview" data-testid="preview">
       <h2 id="preview">{t("export.preview")}</h2>
@@ -183,8 +174,8 @@ function Preview({ reports, today, range, prosthesis }: PreviewProps) {
         })}
         <span className="zone">{t("today.timezone", { zone: today.timezone })}</span>
       </p>
-      <Figures now={figuresOf(rows, date)} before={figuresOf(before, date)} range={range} />
-      <DayTable rows={rows} today={date} prosthesis={prosthesis} />
+      <Figures range={range} prosthesis={prosthesis} />
+      <DayTable rows={rows} today={today.report_date} prosthesis={prosthesis} />
     </section>
   );
 }

@@ -8,15 +8,8 @@ import { Figures } from "../components/Figures";
 import { PageTitle } from "../components/PageTitle";
 import { PeriodChoice } from "../components/PeriodChoice";
 import { TypicalChart } from "../components/TypicalChart";
-import { Empty, Part, Skeleton } from "../components/states";
-import {
-  type Range,
-  figuresOf,
-  historyRows,
-  prosthesesOf,
-  rangeBefore,
-  rangeOfPeriod,
-} from "../domain/history";
+import { Empty, Part, WithoutToday } from "../components/states";
+import { type Range, historyRows, prosthesesOf, rangeBefore, rangeOfPeriod } from "../domain/history";
 import { useLoaded } from "../hooks/useLoaded";
 import { usePeriod } from "../hooks/usePeriod";
 import { useLanguage } from "../i18n/LanguageContext";
@@ -34,11 +27,7 @@ export default function History({ period, prosthesis }: HistoryProps) {
   return (
     <section className="section" data-testid="history">
       <PageTitle title={t("history.title")} />
-      {today === null ? (
-        <Skeleton lines={6} />
-      ) : (
-        <Days today={today} period={period} prosthesis={prosthesis} />
-      )}
+      {today === null ? <WithoutToday /> : <Days today={today} period={period} prosthesis={prosthesis} />}
     </section>
   );
 }
@@ -89,7 +78,7 @@ function Shown({ reports, today, range, period, prosthesis }: ShownProps) {
       ) : (
         <>
           <div className="card">
-            <Figures now={figuresOf(rows, date)} before={figuresOf(before, date)} range={range} />
+            <Figures range={range} prosthesis={known} />
             <DayChart days={rows.toReversed()} before={before.toReversed()} today={date} />
           </div>
           <Typical range={range} prosthesis={known} />

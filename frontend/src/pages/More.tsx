@@ -2,7 +2,10 @@ import { use, useId, useState } from "react";
 import { ACCOUNT_URL } from "../api/client";
 import { ViewContext } from "../app/view";
 import { LanguageSwitch, LogOutButton } from "../components/Header";
+import { Help } from "../components/Contact";
 import { PageTitle } from "../components/PageTitle";
+import { SILENT_AFTER_MS } from "../domain/attention";
+import { HOUR_MS } from "../domain/comparison";
 import type { Clock } from "../domain/format";
 import { formatTime } from "../domain/format";
 import type { Member } from "../domain/session";
@@ -32,9 +35,10 @@ export default function More({ member, control }: MoreProps) {
       {zone !== undefined && <Zone zone={zone} />}
       {view !== null && <Notifications />}
       <Login member={member} control={control} zone={zone ?? DEVICE_ZONE} />
-      <section className="card prose" aria-labelledby="help">
+      <section className="card prose" aria-labelledby="help" data-testid="help">
         <h2 id="help">{t("more.help")}</h2>
         <p>{t("more.helpText")}</p>
+        {view !== null && <Help />}
       </section>
     </section>
   );
@@ -97,7 +101,7 @@ function Notifications() {
   return (
     <section className="card prose" aria-labelledby="notices">
       <h2 id="notices">{t("more.notices")}</h2>
-      <p>{t("more.noticesText")}</p>
+      <p>{t("more.noticesText", { hours: SILENT_AFTER_MS / HOUR_MS })}</p>
       <label className="choice">
         <input
           type="checkbox"

@@ -1,10 +1,9 @@
 import { useView } from "../app/view";
 import { Chips } from "../components/Chips";
-import { isWithoutReports } from "../components/Freshness";
 import { NeedsAttention } from "../components/NeedsAttention";
 import { PageTitle } from "../components/PageTitle";
 import { ProsthesisCard } from "../components/ProsthesisCard";
-import { Empty, Skeleton } from "../components/states";
+import { Empty, WithoutToday } from "../components/states";
 import type { DailyReport, Today as TodayNumbers } from "../api/contract";
 import { compare } from "../domain/comparison";
 import { formatDate, formatTime } from "../domain/format";
@@ -14,7 +13,7 @@ import { durationText } from "../i18n/translate";
 
 export function Today({ prosthesis }: { prosthesis: string | null }) {
   const { t, locale } = useLanguage();
-  const { live, today } = useView();
+  const { today } = useView();
   return (
     <section className="section" data-testid="today">
       <div>
@@ -26,11 +25,7 @@ export function Today({ prosthesis }: { prosthesis: string | null }) {
           </p>
         )}
       </div>
-      {today === null && isWithoutReports(live) && (
-        <Empty title={t("live.none")} text={t("live.noneText")} testId="no-reports" />
-      )}
-      {today === null && live.failure === null && <Skeleton lines={6} />}
-      {today !== null && <Numbers today={today} prosthesis={prosthesis} />}
+      {today === null ? <WithoutToday /> : <Numbers today={today} prosthesis={prosthesis} />}
     </section>
   );
 }

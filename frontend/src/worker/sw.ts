@@ -1,5 +1,6 @@
 /** The service worker. `__FILES__` becomes the names of the build's files (`weight.ts`): new files, a new worker. */
 
+import type { NoticeData } from "../hooks/notifications";
 import { PAGE, answer, kindOf } from "./shell";
 
 declare const __FILES__: readonly string[];
@@ -19,7 +20,7 @@ interface Worker extends EventTarget {
   readonly location: Location;
   readonly clients: {
     claim(): Promise<void>;
-    matchAll(): Promise<readonly { focus(): Promise<unknown> }[]>;
+    matchAll(): Promise<readonly { focus(): Promise<unknown>; postMessage(message: unknown): void }[]>;
     openWindow(address: string): Promise<unknown>;
   };
   skipWaiting(): Promise<void>;
@@ -42,10 +43,16 @@ async function forgetOlder(): Promise<void> {
   await worker.clients.claim();
 }
 
-async function show(): Promise<void> {
-  const [open] = await worker.clients.matchAll();
-  if (open === undefined) await worker.clients.openWindow("/today");
-  else await open.focus();
+/** Leads to where a notification points, in the tab that was used last, or in a new one. */
+async function open({ data }: Notification): Promise<void> {
+  const { address } = data as NoticeData;
+  const [tab] = await worker.clients.matchAll();
+  if (tab === undefined) {
+    await worker.clients.openWindow(address);
+    return;
+  }
+  tab.postMessage({ open: address });
+  await tab.focus();
 }
 
 const ports = {
@@ -67,6 +74,7 @@ worker.addEventListener("fetch", (event) => {
   if (kind !== null) (event as FetchEvent).respondWith(answer(request, kind, ports));
 });
 worker.addEventListener("notificationclick", (event) => {
-  (event as NoticeEvent).notification.close();
-  (event as NoticeEvent).waitUntil(show());
+  const { notification } = event as NoticeEvent;
+  notification.close();
+  (event as NoticeEvent).waitUntil(open(notification));
 });

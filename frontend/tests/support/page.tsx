@@ -3,13 +3,14 @@ import { afterEach, beforeEach, expect, vi } from "vitest";
 import { App } from "../../src/App";
 import { Announcer } from "../../src/components/Announcer";
 import { LanguageProvider } from "../../src/i18n/LanguageContext";
-import { HOUR, reportJson, todayJson } from "./reports";
+import { HOUR, reportJson, summaryJson, todayJson } from "./reports";
 
 const text = (title: string) => ({ title, meaning: `${title}: meaning`, action: "do", call: "call" });
-const ERROR_TEXTS = {
+export const ERROR_TEXTS = {
   language: "en",
   texts: { GRIP: text("The grip slipped") },
   unknown: text("Code {code}"),
+  contact: null,
 };
 
 type Route = (request: Request) => Response;
@@ -37,6 +38,7 @@ export function wholePage() {
       "GET /reports/today": json(todayJson([{ hours: [HOUR / 2, HOUR / 4], events: 1234, errors: [3, 1] }])),
       "GET /reports/stream": openStream,
       "GET /reports/error-texts": json(ERROR_TEXTS),
+      "GET /reports/summary": json(summaryJson()),
       "GET /reports": json({ items: [reportJson({ date: "2026-11-22", hours: [HOUR] })], next_cursor: null }),
     };
     vi.stubGlobal("fetch", (request: Request) => {

@@ -70,6 +70,20 @@ export function todayJson(shapes: Shape[] = [{}], asOf: string | null = "2026-11
   };
 }
 
+/** A period of seven days, five of them with data, four of them complete. */
+export function summaryJson() {
+  return {
+    current: {
+      days_with_data: 5,
+      complete_days: 4,
+      usage: { total_ms: 6 * HOUR, mean_ms_per_day: 1.5 * HOUR },
+      signals: { count: 100, recognised_count: 93, efficiency: 0.93 },
+      errors: { count: 7, critical_count: 1, by_code: {} },
+    },
+    change: { usage_per_day_ratio: 0.1, efficiency_difference: -0.02, errors_per_day_difference: 0.5 },
+  };
+}
+
 /** The same report as the page holds it. */
 export function report(shape: Shape = {}): DailyReport {
   const json = reportJson(shape);
