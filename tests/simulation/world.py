@@ -17,7 +17,8 @@ from tests.simulation.broker import Broker
 from tests.simulation.faults import Faults
 from tests.simulation.group import LOOK_S, Group
 from tests.simulation.machine import Machine
-from tests.simulation.schedule import Operation, Schedule
+from tests.simulation.operations import Operations
+from tests.simulation.schedule import Schedule
 from tests.simulation.sources import TOPICS, Connector, Crm, Telemetry
 from tests.simulation.virtual import WORLD, VirtualLoop
 from tests.simulation.watch import Broken, Watch
@@ -85,9 +86,9 @@ class World:
         self.ends.append((machine.name, code))
         if code == WRONG_TOPIC:
             raise_in_world(self, f"{machine.name} refuses its positions")
-        self._start_later(machine.name)
+        self.start_later(machine.name)
 
-    def _start_later(self, name: str) -> None:
+    def start_later(self, name: str) -> None:
         self.loop.call_later(0.5 + self.chance.random() * 3, self._start, name, context=WORLD_CONTEXT)
 
     def _start(self, name: str) -> None:
@@ -119,11 +120,12 @@ class World:
             self.crm.put("contracts", plan.contract(chance, number, list(range(plan.CUSTOMERS))))
         self.wanted = list(plan.WORKERS[: self.schedule.workers])
         for name in self.wanted:
-            self._start_later(name)
+            self.start_later(name)
         keepers = [self.loop.spawn(WORLD, make) for make in (self._connect, self._coordinate)]
+        operations = Operations(self)
         for operation in self.schedule.operations:
             await asyncio.sleep(max(0.0, operation.at_s - self.loop.time()))
-            self._happen(operation)
+            operations.carry_out(operation)
             self._look_at(keepers)
         await self._settle(keepers)
         self.watch.at_the_end()
@@ -181,151 +183,6 @@ class World:
         while True:
             await asyncio.sleep(LOOK_S)
             self.group.look(self.loop.time())
-
-    # -- operations
-
-    def _happen(self, operation: Operation) -> None:
-        self.say(f"-- {operation.what}")
-        getattr(self, f"_do_{operation.what.replace(' ', '_')}")(operation.chance)
-
-    def _some_event(self, chance: Random) -> int | None:
-        ids = sorted(self.telemetry.rows)
-        recent = ids[-12:] if chance.random() < 0.7 else ids
-        return chance.choice(recent) if recent else None
-
-    def _do_insert(self, chance: Random) -> None:
-        for _ in range(chance.choice((1, 1, 3, 8))):
-            self.telemetry.insert(plan.event(chance))
-
-    def _do_update(self, chance: Random) -> None:
-        if (found := self._some_event(chance)) is not None:
-            self.telemetry.update(found, plan.reading(chance))
-
-    def _do_move(self, chance: Random) -> None:
-        if (found := self._some_event(chance)) is not None:
-            self.telemetry.update(found, {"recorded_us": plan.instant(chance)})
-
-    def _do_hand_over(self, chance: Random) -> None:
-        if (found := self._some_event(chance)) is not None:
-            self.telemetry.update(found, {"prosthesis_id": chance.choice(plan.PROSTHESES)})
-
-    def _do_delete(self, chance: Random) -> None:
-        if (found := self._some_event(chance)) is not None:
-            self.telemetry.delete(found)
-
-    def _do_withdraw(self, chance: Random) -> None:
-        if (found := self._some_event(chance)) is not None:
-            if self.telemetry._window is not None:
-                self.telemetry._window.pop(found, None)
-            self.telemetry.withdraw(found)
-
-    def _do_garbage(self, chance: Random) -> None:
-        self.watch.garbage += 1
-        self.telemetry.garbage(chance.choice(plan.PROSTHESES), chance.choice((b"", b"{", b'{"op":"c"}', b'{"type":"ownership"}', None)))
-
-    def _do_recompute(self, chance: Random) -> None:
-        self.telemetry.recompute(chance.choice(plan.PROSTHESES))
-
-    def _do_customer(self, chance: Random) -> None:
-        number = chance.randrange(plan.CUSTOMERS)
-        if number in self.crm.tables["customers"]:
-            self.crm.put("customers", plan.customer(chance, number))
-
-    def _do_contract(self, chance: Random) -> None:
-        there = sorted(self.crm.tables["customers"])
-        if there:
-            self.crm.put("contracts", plan.contract(chance, chance.randrange(6), there))
-
-    def _do_drop_contract(self, chance: Random) -> None:
-        there = sorted(self.crm.tables["contracts"])
-        if there:
-            self.crm.drop("contracts", chance.choice(there))
-
-    def _do_prosthesis(self, chance: Random) -> None:
-        self.crm.put("prostheses", plan.prosthesis(chance, chance.choice(plan.PROSTHESES)))
-
-    def _do_forget_customer(self, chance: Random) -> None:
-        self.crm.drop_customer(chance.randrange(plan.CUSTOMERS))
-
-    def _do_lose(self, chance: Random) -> None:
-        """The slot was dropped: changes that nobody is told of, healed by a snapshot that is asked for at once."""
-        self.telemetry.end_window()
-        for _ in range(chance.randrange(1, 4)):
-            self.telemetry.lose(chance.randrange(100), plan.event(chance))
-        self.telemetry.begin_window() if chance.random() < 0.7 else self.telemetry.snapshot()
-
-    def _do_snapshot(self, _chance: Random) -> None:
-        self.telemetry.snapshot()
-
-    def _do_window(self, _chance: Random) -> None:
-        if self.telemetry._window is None:
-            self.telemetry.begin_window()
-        else:
-            self.telemetry.end_window()
-
-    def _do_merge(self, _chance: Random) -> None:
-        self.store.merge()
-
-    def _do_store_fault(self, chance: Random) -> None:
-        self.faults.arm(*chance.choice(plan.FAULTY))
-
-    def _do_outage(self, chance: Random) -> None:
-        self.faults.store_is_away = True
-        self.loop.call_later(chance.choice((0.5, 3.0, 30.0)), setattr, self.faults, "store_is_away", False)
-
-    def _machine(self, chance: Random) -> Machine | None:
-        alive = [machine for name, machine in sorted(self.machines.items()) if machine.alive]
-        return chance.choice(alive) if alive else None
-
-    def _do_kill(self, chance: Random) -> None:
-        if (machine := self._machine(chance)) is not None:
-            machine.say("is killed")
-            machine.kill()
-            self._start_later(machine.name)
-
-    def _do_pause(self, chance: Random) -> None:
-        """It stands still, and does not know it: long enough, and it comes back as a zombie."""
-        if (machine := self._machine(chance)) is not None:
-            machine.say("stands still")
-            machine.paused = True
-            self.loop.call_later(chance.choice((1.0, 12.0, 40.0)), setattr, machine, "paused", False)
-
-    def _do_join(self, _chance: Random) -> None:
-        free = [name for name in plan.WORKERS if name not in self.wanted]
-        if free:
-            self.wanted.append(free[0])
-            self._start_later(free[0])
-
-    def _do_leave(self, chance: Random) -> None:
-        if len(self.wanted) > 1:
-            name = self.wanted.pop(chance.randrange(len(self.wanted)))
-            if name in self.machines:
-                self.machines[name].say("is stopped")
-                self.machines[name].kill()
-
-    def _do_rebalance(self, _chance: Random) -> None:
-        self.group._begin(self.loop.time())
-
-    def _do_repeat(self, chance: Random) -> None:
-        connector = self.connectors[LOG_TOPIC]
-        self.say(f"connector: {connector.repeat(chance.choice((1, 4, 15)))} records come again")
-
-    def _do_repeat_crm(self, chance: Random) -> None:
-        self.say(f"connector: {self.connectors[CRM_TOPIC].repeat(chance.choice((1, 3)))} changes of the CRM come again")
-
-    def _do_abort(self, _chance: Random) -> None:
-        for connector in self.connectors.values():
-            connector.begin(5)
-            connector.finish(commit=False)
-
-    def _do_hold_transaction(self, chance: Random) -> None:
-        """Nobody reads past it until it ends."""
-        connector = self.connectors[LOG_TOPIC]
-        if connector.begin(5):
-            self.loop.call_later(chance.choice((1.0, 8.0)), lambda: connector.finish(commit=chance.random() < 0.7))
-
-    def _do_compact(self, _chance: Random) -> None:
-        self.broker.topics[CRM_TOPIC][0].compact()
 
     # -- what the naive recomputation needs
 
