@@ -17,6 +17,7 @@ from stream_processor.app import Processor, Topics
 from stream_processor.settings import ProcessorSection, ProcessorSettings
 from stream_processor.worker import Worker
 from tests.simulation.client import Client
+from tests.simulation.group import SESSION_S
 from tests.simulation.store import Fault, SimulatedStore
 from tests.simulation.virtual import PROCESS, Ended, Process, give_way
 
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
 SERVING = ServingConfiguration(1, Retention(None, None))
 SETTINGS = ProcessorSettings(
     clickhouse=ClickHouseSettings(host="simulated", user="simulated", password="simulated", database="simulated"),  # type: ignore[arg-type]
-    processor=ProcessorSection(batch_records=200, cached_states=20, store_deadline_s=20, dead_letters_per_minute=300),
+    processor=ProcessorSection(
+        batch_records=200, cached_states=20, store_deadline_s=20, dead_letters_per_minute=300, session_timeout_s=SESSION_S
+    ),
 )
 
 LATE_COMMIT_S = 12.0  # longer than a session: by then the group has moved on

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from tests.simulation.machine import Machine
     from tests.simulation.schedule import Operation
     from tests.simulation.world import World
+
+
+NIGHT_S = 5.0
 
 
 class Operations:
@@ -65,9 +69,18 @@ class Operations:
         self._world.telemetry.recompute(chance.choice(plan.PROSTHESES))
 
     def _do_customer(self, chance: Random) -> None:
-        number = chance.randrange(plan.CUSTOMERS)
-        if number in self._world.crm.tables["customers"]:
-            self._world.crm.put("customers", plan.customer(chance, number))
+        number, customers = chance.randrange(plan.CUSTOMERS), self._world.crm.tables["customers"]
+        if number in customers:
+            self._world.crm.put("customers", plan.customer(chance, number, customers[number]["user_id"]))
+
+    def _do_user(self, chance: Random) -> None:
+        """A customer is another user from now on, once or twice at once; sometimes one that he was before."""
+        number, crm = chance.randrange(plan.CUSTOMERS), self._world.crm
+        for _ in range(chance.choice((1, 1, 2))):
+            if number in crm.tables["customers"]:
+                was = sorted(crm.users[number])
+                user_id = chance.choice(was) if chance.random() < 0.2 else f"user-{number}-{len(was)}"
+                crm.put("customers", crm.tables["customers"][number] | {"user_id": user_id})
 
     def _do_contract(self, chance: Random) -> None:
         there = sorted(self._world.crm.tables["customers"])
@@ -126,7 +139,19 @@ class Operations:
         if (machine := self._machine(chance)) is not None:
             machine.say("stands still")
             machine.paused = True
-            self._world.loop.call_later(chance.choice((1.0, 12.0, 40.0)), setattr, machine, "paused", False)
+            self._world.loop.call_later(chance.choice((1.0, 8.0, 9.5, 12.0, 40.0)), setattr, machine, "paused", False)
+
+    def _do_night(self, chance: Random) -> None:
+        """Nobody has the directory for longer than compaction waits, while the CRM goes on."""
+        for name, machine in sorted(self._world.machines.items()):
+            if machine.alive:
+                machine.kill()
+                self._world.start_later(name, NIGHT_S)
+        changes = (self._do_user, self._do_user, self._do_customer, self._do_contract, self._do_drop_contract, self._do_forget_customer)
+        for _ in range(chance.randrange(2, 7)):
+            do, of = chance.choice(changes), Random(chance.random())
+            self._world.later(chance.random() * NIGHT_S * 0.6, f"-- in the night:{do.__name__.replace('_', ' ')[3:]}", partial(do, of))
+        self._world.later(NIGHT_S, "-- in the night: compact", partial(self._do_compact, chance))
 
     def _do_join(self, _chance: Random) -> None:
         free = [name for name in plan.WORKERS if name not in self._world.wanted]

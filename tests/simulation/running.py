@@ -23,6 +23,7 @@ from tests.simulation.world import World
 REPLACED = {
     "stream_processor.ending.end": machine.end,
     "stream_processor.watchdog.end": machine.end,
+    "stream_processor.standstill.end": machine.end,
     "stream_processor.app.values_before": machine.values_before,
     "stream_processor.app.identify": machine.identify,
     "stream_processor.app.membership": machine.membership,

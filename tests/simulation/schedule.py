@@ -30,11 +30,11 @@ FAULTY = (*((effect, fault) for effect in EFFECTS for fault in Fault), *((read, 
 
 WORK = {
     "insert": 26, "update": 8, "move": 6, "hand over": 3, "delete": 4, "withdraw": 1, "garbage": 1, "recompute": 1, "customer": 3, "contract": 6,
-    "drop contract": 1, "prosthesis": 2, "forget customer": 0.4, "lose": 2, "snapshot": 0.5, "window": 2, "merge": 2,
+    "drop contract": 1, "prosthesis": 2, "user": 1.5, "forget customer": 0.8, "lose": 2, "snapshot": 0.5, "window": 2, "merge": 2,
 }  # fmt: skip
 FAULTS = {
     "store fault": 12, "outage": 1, "kill": 3, "pause": 2, "join": 1, "leave": 1, "rebalance": 2, "repeat": 4, "repeat crm": 1, "abort": 2, "hold transaction": 1,
-    "compact": 1,
+    "compact": 1, "night": 0.4,
 }  # fmt: skip
 
 
@@ -106,10 +106,10 @@ def event(chance: Random) -> dict[str, Any]:
     return reading(chance) | {"prosthesis_id": chance.choice(PROSTHESES), "recorded_us": instant(chance)}
 
 
-def customer(chance: Random, number: int) -> dict[str, Any]:
+def customer(chance: Random, number: int, user_id: str) -> dict[str, Any]:
     return {
         "customer_id": number,
-        "user_id": f"user-{number}",
+        "user_id": user_id,
         "full_name": f"Name {chance.randrange(3)}",
         "timezone": chance.choice(ZONES),
     }

@@ -59,8 +59,8 @@ class Crm:
     def __init__(self) -> None:
         self.tables: dict[str, dict[int, Row]] = {"customers": {}, "contracts": {}, "prostheses": {}}
         self.wal: list[tuple[bytes, bytes | None, bool]] = []
-        self.said: set[str] = set()
-        """Prostheses of which the directory was told anything."""
+        self.users: dict[int, set[str]] = {}
+        """Every user whom a customer ever was."""
         self.now_us = TS_BASE_MS * 1000
 
     def put(self, table: str, row: Row) -> None:
@@ -68,6 +68,8 @@ class Crm:
         identity = row[self.id_of(table)]
         before = of.get(identity)
         of[identity] = row
+        if table == "customers":
+            self.users.setdefault(identity, set()).add(row["user_id"])
         self._say(table, "c" if before is None else "u", before, row)
 
     def drop(self, table: str, identity: int) -> None:

@@ -6,6 +6,7 @@ import functools
 import json
 from typing import TYPE_CHECKING, Any
 
+from schemas.erasure import subject_of
 from schemas.keys import DEAD_LETTER_TOPIC, LOG_TOPIC
 from tests.simulation.group import TP
 
@@ -82,8 +83,19 @@ class Watch:
         expected, found = world.telemetry.mart(), world.store.live_reports()
         if expected != found:
             self._tell_difference(expected, found)
+        self._erasures()
         if self.garbage and not world.broker.topics[DEAD_LETTER_TOPIC][0].records:
             raise Broken("dead letters", "garbage left no dead letter")
+
+    def _erasures(self) -> None:
+        """Whatever the tables still have under a user of a deleted customer, a rule names it: the eraser goes by nothing else."""
+        world = self._world
+        named = {(rule.prosthesis_id, s) for rule in world.store.rules.values() for s in (rule.subject, *rule.former_subjects)}
+        gone = {user for customer, users in world.crm.users.items() if customer not in world.crm.tables["customers"] for user in users}
+        there = {(prosthesis, user) for user, _, prosthesis in world.store.reports} | {(p, user) for _, p, user in world.store.state}
+        for prosthesis, user in sorted(there):
+            if user in gone and (prosthesis, subject_of(user)) not in named:
+                raise Broken("erasures", f"rows of {user} and prosthesis {prosthesis} are named by no rule")
 
     def _tell_difference(self, expected: dict[Any, dict[str, Any]], found: dict[Any, dict[str, Any]]) -> None:
         for key in sorted(expected.keys() | found.keys(), key=str):

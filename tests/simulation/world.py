@@ -88,8 +88,8 @@ class World:
             raise_in_world(self, f"{machine.name} refuses its positions")
         self.start_later(machine.name)
 
-    def start_later(self, name: str) -> None:
-        self.loop.call_later(0.5 + self.chance.random() * 3, self._start, name, context=WORLD_CONTEXT)
+    def start_later(self, name: str, after_s: float = 0.5) -> None:
+        self.loop.call_later(after_s + self.chance.random() * 3, self._start, name, context=WORLD_CONTEXT)
 
     def _start(self, name: str) -> None:
         if name in self.wanted and (name not in self.machines or not self.machines[name].alive):
@@ -115,7 +115,7 @@ class World:
         for number in plan.PROSTHESES:
             self.crm.put("prostheses", plan.prosthesis(chance, number))
         for number in range(plan.CUSTOMERS):
-            self.crm.put("customers", plan.customer(chance, number))
+            self.crm.put("customers", plan.customer(chance, number, f"user-{number}"))
         for number in range(2):
             self.crm.put("contracts", plan.contract(chance, number, list(range(plan.CUSTOMERS))))
         self.wanted = list(plan.WORKERS[: self.schedule.workers])
