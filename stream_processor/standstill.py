@@ -35,7 +35,8 @@ class Standstill:
         now = asyncio.get_running_loop().time()
         if self._last is not None and now - self._last > self._limit_s:
             log.critical(
-                "the process stood still for so long that its session may be over: ending, to be started again", seconds=round(now - self._last, 1)
+                "the process stood still for so long that its session may be over: ending, to be started again",
+                seconds=round(now - self._last, 1),
             )
             end(EXIT_AGAIN)
         self._last = now

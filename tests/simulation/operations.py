@@ -10,6 +10,7 @@ from schemas.keys import CRM_TOPIC, LOG_TOPIC
 from tests.simulation import schedule as plan
 
 if TYPE_CHECKING:
+    from tests.simulation.erasing import EraserMachine
     from tests.simulation.machine import Machine
     from tests.simulation.schedule import Operation
     from tests.simulation.world import World
@@ -98,6 +99,13 @@ class Operations:
     def _do_forget_customer(self, chance: Random) -> None:
         self._world.crm.drop_customer(chance.randrange(plan.CUSTOMERS))
 
+    def _do_erase(self, chance: Random) -> None:
+        """An operator's request, of a customer who stays."""
+        crm = self._world.crm
+        if crm.tables["customers"]:
+            until_us = crm.now_us if chance.random() < 0.3 else plan.instant(chance)
+            crm.request_erasure(chance.choice(sorted(crm.tables["customers"])), until_us)
+
     def _do_lose(self, chance: Random) -> None:
         """The slot was dropped: changes that nobody is told of, healed by a snapshot that is asked for at once."""
         self._world.telemetry.end_window()
@@ -124,7 +132,7 @@ class Operations:
         self._world.faults.store_is_away = True
         self._world.loop.call_later(chance.choice((0.5, 3.0, 30.0)), setattr, self._world.faults, "store_is_away", False)
 
-    def _machine(self, chance: Random) -> Machine | None:
+    def _machine(self, chance: Random) -> Machine | EraserMachine | None:
         alive = [machine for name, machine in sorted(self._world.machines.items()) if machine.alive]
         return chance.choice(alive) if alive else None
 
@@ -189,3 +197,15 @@ class Operations:
 
     def _do_compact(self, _chance: Random) -> None:
         self._world.broker.topics[CRM_TOPIC][0].compact()
+
+    def _do_expire(self, _chance: Random) -> None:
+        self._world.losses.expire()
+
+    def _do_make_anew(self, _chance: Random) -> None:
+        self._world.losses.make_anew()
+
+    def _do_back_up(self, _chance: Random) -> None:
+        self._world.losses.back_up()
+
+    def _do_restore(self, _chance: Random) -> None:
+        self._world.losses.restore()

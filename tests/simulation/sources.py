@@ -6,6 +6,7 @@ import itertools
 import json
 from typing import Any
 
+from schemas.erasure import ErasureRequest, encode_request, request_key
 from schemas.keys import CRM_TOPIC, LOG_TOPIC, heartbeat_key, partition_of
 from schemas.ownership import Ownership, OwnershipDocument
 from tests.simulation.broker import Broker, Transaction
@@ -83,6 +84,11 @@ class Crm:
             self.drop("contracts", contract)
         self.drop("customers", customer)
 
+    def request_erasure(self, customer: int, until_us: int) -> None:
+        """As ``bionicpro erase`` asks for it."""
+        request = ErasureRequest(request_id=str(len(self.wal)), issued_us=until_us, customer_id=str(customer))
+        self.wal.append((request_key(request.request_id), encode_request(request), False))
+
     @staticmethod
     def id_of(table: str) -> str:
         return {"customers": "customer_id", "contracts": "contract_id", "prostheses": "prosthesis_id"}[table]
@@ -156,6 +162,10 @@ class Connector:
             self._open = None
             if commit:
                 self._position = self._reached
+
+    def forget(self) -> None:
+        """The topic of the open transaction is no more; what it held is sent again."""
+        self._open = None
 
     def repeat(self, count: int) -> int:
         """The last *count* records come again, but for those that are read anew instead. Returns how many."""

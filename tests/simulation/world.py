@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable
+from datetime import datetime
 from random import Random
 from typing import Any
 
@@ -12,19 +13,26 @@ import msgspec
 
 from schemas.commands import Erase
 from schemas.keys import CRM_TOPIC, DEAD_LETTER_TOPIC, LOG_TOPIC
+from schemas.retention import Retention
+from stream_processor.adapters.generations import ServingConfiguration
+from tests.simulation import erasing
 from tests.simulation import schedule as plan
 from tests.simulation.broker import Broker
+from tests.simulation.erasing import EraserMachine
 from tests.simulation.faults import Faults
-from tests.simulation.group import LOOK_S, Group
+from tests.simulation.group import LOOK_S, TP, Group
+from tests.simulation.losses import Losses
 from tests.simulation.machine import Machine
 from tests.simulation.operations import Operations
 from tests.simulation.schedule import Schedule
 from tests.simulation.sources import TOPICS, Connector, Crm, Telemetry
 from tests.simulation.virtual import WORLD, VirtualLoop
 from tests.simulation.watch import Broken, Watch
+from tests.support.memory_eraser import MemoryTables
 from tests.support.memory_store import MemoryStore
 
 SETTLE_S = 400.0
+AWAKE_S = 6.0  # by then whoever stood still has written what it was about to write
 WRONG_TOPIC = 78
 _decode_erase = msgspec.json.Decoder(Erase).decode
 
@@ -40,6 +48,7 @@ class World:
         for topic, partitions in (*TOPICS.items(), (DEAD_LETTER_TOPIC, 1)):
             self.broker.make(topic, partitions)
         self.store = MemoryStore()
+        self.erased_tables = MemoryTables(self.store, erasing.clock(self))
         self.changelog: dict[str, Any] = {}
         self.faults = Faults()
         self.telemetry, self.crm = Telemetry(), Crm()
@@ -48,9 +57,13 @@ class World:
             CRM_TOPIC: Connector(self.broker, self.crm.wal, CRM_TOPIC),
         }
         self.watch = Watch(self)
-        self.group = Group(self.broker, (LOG_TOPIC, CRM_TOPIC), self.chance, self.watch.committed)
-        self.machines: dict[str, Machine] = {}
+        self.serving = ServingConfiguration(1, Retention(None, None))
+        self.group = self._make_group()
+        self.losses = Losses(self)
+        self.machines: dict[str, Machine | EraserMachine] = {}
         self.wanted: list[str] = []
+        self.erased: list[Erase] = []
+        """Commands of a log that is no more."""
         self.ends: list[tuple[str, int]] = []
         self._pending_late = 0
         self._hash = hashlib.sha256()
@@ -78,22 +91,41 @@ class World:
 
         self.loop.call_later(seconds, happen, context=WORLD_CONTEXT)
 
-    def effect(self, name: str, arguments: tuple[Any, ...]) -> Any:
-        self.watch.before(name, arguments)
-        return getattr(self.store, name)(*arguments)
+    def effect(self, store: MemoryStore, name: str, arguments: tuple[Any, ...]) -> Any:
+        """On *store*: what arrives late may be for tables that nobody reads any more."""
+        if store is self.store:
+            self.watch.before(name, arguments)
+        return getattr(store, name)(*arguments)
+
+    def _make_group(self) -> Group:
+        return Group(self.broker, (LOG_TOPIC, CRM_TOPIC), self.chance, self.watch.committed)
+
+    def new_group(self, committed: dict[TP, int]) -> None:
+        """Workers that start from now on are of another group."""
+        self.group = self._make_group()
+        self.group.committed = committed
+
+    def replace_store(self, store: MemoryStore) -> None:
+        self.store = self.erased_tables.store = store
+        self.watch.forget_contents()
 
     def ended(self, machine: Machine, code: int) -> None:
         self.ends.append((machine.name, code))
         if code == WRONG_TOPIC:
-            raise_in_world(self, f"{machine.name} refuses its positions")
-        self.start_later(machine.name)
+            self.losses.ended_with_78(machine.name)
+        else:
+            self.start_later(machine.name)
 
     def start_later(self, name: str, after_s: float = 0.5) -> None:
         self.loop.call_later(after_s + self.chance.random() * 3, self._start, name, context=WORLD_CONTEXT)
 
     def _start(self, name: str) -> None:
-        if name in self.wanted and (name not in self.machines or not self.machines[name].alive):
-            self.machines[name] = Machine(self, name)
+        if (
+            name in (*self.wanted, erasing.NAME)
+            and name not in self.losses.down
+            and (name not in self.machines or not self.machines[name].alive)
+        ):
+            self.machines[name] = EraserMachine(self) if name == erasing.NAME else Machine(self, name)
             self.say(f"{name} starts")
             self.machines[name].start()
 
@@ -119,7 +151,7 @@ class World:
         for number in range(2):
             self.crm.put("contracts", plan.contract(chance, number, list(range(plan.CUSTOMERS))))
         self.wanted = list(plan.WORKERS[: self.schedule.workers])
-        for name in self.wanted:
+        for name in (*self.wanted, erasing.NAME):
             self.start_later(name)
         keepers = [self.loop.spawn(WORLD, make) for make in (self._connect, self._coordinate)]
         operations = Operations(self)
@@ -146,14 +178,42 @@ class World:
         for machine in self.machines.values():
             machine.paused = False
         deadline = self.loop.time() + SETTLE_S
+        await asyncio.sleep(AWAKE_S)
         while not self._is_settled():
-            await asyncio.sleep(1.0)
-            self._look_at(keepers)
-            if self.loop.time() > deadline:
-                raise Broken("progress", f"not at rest {SETTLE_S:.0f} s after the last fault: {self._behind()}")
+            await self._wait(keepers, deadline)
+        self._rest()
+        quiet_since = erasing.clock(self)()
+        while not self._is_erased(quiet_since):
+            await self._wait(keepers, deadline)
+
+    async def _wait(self, keepers: list[asyncio.Task[None]], deadline: float) -> None:
+        await asyncio.sleep(1.0)
+        self._look_at(keepers)
+        if self.loop.time() > deadline:
+            self.losses.look()
+            behind = self._behind() or "erasures without a receipt"
+            raise Broken("progress", f"not at rest {SETTLE_S:.0f} s after the last fault: {behind}")
+
+    def _rest(self) -> None:
+        """Workers have nothing to do any more, and are left out of what follows."""
+        self.say("all is handled")
+        for name in self.wanted:
+            self.machines[name].paused = True
+
+    def _is_erased(self, quiet_since: datetime) -> bool:
+        """Whether every rule has its receipt, and was looked for again after all was quiet."""
+        rules = list(self.store.rules.values())
+        receipts = self.erased_tables.receipts(rules)
+        looked = [receipts[rule.key].checked_at for rule in rules if rule.key in receipts and receipts[rule.key].finished_at is not None]
+        return len(looked) == len(rules) and all(at is not None and at >= quiet_since for at in looked)
 
     def _is_settled(self) -> bool:
-        return self._pending_late == 0 and all(connector.is_done for connector in self.connectors.values()) and not self._behind()
+        return (
+            self._pending_late == 0
+            and self.losses.expected is None
+            and all(connector.is_done for connector in self.connectors.values())
+            and not self._behind()
+        )
 
     def _behind(self) -> list[str]:
         """Partitions that have records beyond what is committed."""
@@ -187,13 +247,10 @@ class World:
     # -- what the naive recomputation needs
 
     def erase_commands(self) -> list[Erase]:
+        """Those in the log."""
         return [
             _decode_erase(record.value) for record in self.broker.values(LOG_TOPIC) if record.value and b'"type":"erase"' in record.value
         ]
-
-
-def raise_in_world(world: World, text: str) -> None:
-    world.watch.broken = world.watch.broken or Broken("positions", text)
 
 
 def _world_context() -> Any:
