@@ -199,10 +199,10 @@ class DirectoryTable:
         for key, row in list(self._rows.items()):
             if key not in kept and key not in gone and not (key.startswith((*_REMEMBERED, _ERASED)) and other.is_of_use(key, row)):
                 self._rows.pop(key, None)
+        self._gone = set(other._gone)
         for key, row in kept.items():
             if self._rows.get(key) != row:
                 self._rows[key] = row
-        self._gone = set(other._gone)
         self.index(without=gone)
 
     def _parties_before(self, other: DirectoryTable) -> dict[str, StoredRow]:

@@ -84,6 +84,7 @@ class Losses:
 
     def _expect(self, what: str) -> None:
         self.expected = what
+        self._world.faults.met["loss", what] += 1
         self._world.say(f"lost: {what}")
 
     # -- the loud stop

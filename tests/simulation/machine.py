@@ -70,10 +70,10 @@ class Machine(Process):
     def start(self) -> None:
         token = PROCESS.set(self)
         try:
-            client = cast(Client, SimulatedProcessor(self).app)
+            self.client = cast(Client, SimulatedProcessor(self).app)
         finally:
             PROCESS.reset(token)
-        for make in client.coroutines():
+        for make in self.client.coroutines():
             self.world.loop.spawn(self, make)
 
     def say(self, text: str) -> None:

@@ -51,6 +51,7 @@ class World:
         self.erased_tables = MemoryTables(self.store, erasing.clock(self))
         self.changelog: dict[str, Any] = {}
         self.faults = Faults()
+        self.broker.on_news = self._tell_news
         self.telemetry, self.crm = Telemetry(), Crm()
         self.connectors = {
             LOG_TOPIC: Connector(self.broker, self.telemetry.wal, LOG_TOPIC),
@@ -108,6 +109,11 @@ class World:
     def replace_store(self, store: MemoryStore) -> None:
         self.store = self.erased_tables.store = store
         self.watch.forget_contents()
+
+    def _tell_news(self) -> None:
+        for machine in self.machines.values():
+            if machine.alive and isinstance(machine, Machine):
+                machine.client.wake()
 
     def ended(self, machine: Machine, code: int) -> None:
         self.ends.append((machine.name, code))
@@ -197,8 +203,8 @@ class World:
     def _rest(self) -> None:
         """Workers have nothing to do any more, and are left out of what follows."""
         self.say("all is handled")
-        for name in self.wanted:
-            self.machines[name].paused = True
+        for machine in self.machines.values():
+            machine.paused = isinstance(machine, Machine)
 
     def _is_erased(self, quiet_since: datetime) -> bool:
         """Whether every rule has its receipt, and was looked for again after all was quiet."""
