@@ -28,6 +28,7 @@ class Losses:
     def __init__(self, world: World) -> None:
         self._world = world
         self._backup: MemoryStore | None = None
+        self._sources_backup = world.telemetry.backup()
         self._chance = Random(f"operator {world.schedule.seed}")
         self.expected: str | None = None
         self.down: set[str] = set()
@@ -61,6 +62,7 @@ class Losses:
 
     def back_up(self) -> None:
         self._backup = copy.deepcopy(self._world.store)
+        self._sources_backup = self._world.telemetry.backup()
 
     def restore(self) -> None:
         """The tables are as they were at the backup, but for the rules of erasures, which the operator brings back (docs/erasure.md)."""
@@ -78,12 +80,20 @@ class Losses:
             self._expect("the tables are older than the commits")
         self._start_workers()
 
+    def go_back(self) -> None:
+        """PostgreSQL is restored to an earlier point. No worker can know it; `bionicpro status` compares LSNs and tells the operator."""
+        self._world.connectors[LOG_TOPIC].begin_anew()
+        self._world.telemetry.go_back(self._sources_backup)
+        self._expect("PostgreSQL went back")
+        self._world.later(NOTICED_S, "the operator acts", self._heal)
+
     def _handled(self, at: tuple[str, int]) -> int:
         row = self._world.store.positions.get(at)
         return -1 if row is None else row.handled_offset
 
     def _expect(self, what: str) -> None:
         self.expected = what
+        self._world.watch.garbage = 0  # it may be among what was lost
         self._world.faults.met["loss", what] += 1
         self._world.say(f"lost: {what}")
 

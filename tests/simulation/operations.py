@@ -209,3 +209,6 @@ class Operations:
 
     def _do_restore(self, _chance: Random) -> None:
         self._world.losses.restore()
+
+    def _do_go_back(self, _chance: Random) -> None:
+        self._world.losses.go_back()

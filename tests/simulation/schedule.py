@@ -84,8 +84,8 @@ def schedule(seed: int) -> Schedule:
 def _loss(chance: Random, seed: int) -> list[Operation]:
     """Something that loses data, at some moment after the beginning; a restored backup is from before."""
     first, second = sorted(round(6 + chance.random() * (SECONDS - 6), 3) for _ in range(2))
-    what = chance.choice(("expire", "make anew", "restore"))
-    backup = [Operation(first, "back up", f"{seed}/backup")] if what == "restore" else []
+    what = chance.choice(("expire", "make anew", "restore", "go back"))
+    backup = [Operation(first, "back up", f"{seed}/backup")] if what in {"restore", "go back"} else []
     return [*backup, Operation(second, what, f"{seed}/loss")]
 
 

@@ -46,6 +46,15 @@ class Telemetry(Sources):
         for row in window.values():
             self._emit("r", None, row, lsn=None)
 
+    def backup(self) -> tuple[dict[int, Row], int, int]:
+        return {event_id: dict(row) for event_id, row in self.rows.items()}, self.last_id, self.lsn
+
+    def go_back(self, backup: tuple[dict[int, Row], int, int]) -> None:
+        """As PostgreSQL restored to an earlier point: ids are given again, and LSNs go back with them."""
+        rows, self.last_id, self.lsn = backup
+        self.rows = {event_id: dict(row) for event_id, row in rows.items()}
+        self._window = None
+
     def beat(self) -> None:
         for number in range(PARTITIONS):
             key = heartbeat_key(number, PARTITIONS)
@@ -141,6 +150,7 @@ class Connector:
         self._position = 0
         self._open: Transaction | None = None
         self._reached = 0
+        self._first = 0
 
     @property
     def is_done(self) -> bool:
@@ -163,13 +173,18 @@ class Connector:
             if commit:
                 self._position = self._reached
 
+    def begin_anew(self) -> None:
+        """With a new slot: what was not sent never is, and nothing from before comes again."""
+        self.finish(commit=True)
+        self._position = self._first = len(self._wal)
+
     def forget(self) -> None:
         """The topic of the open transaction is no more; what it held is sent again."""
         self._open = None
 
     def repeat(self, count: int) -> int:
         """The last *count* records come again, but for those that are read anew instead. Returns how many."""
-        again = [entry for entry in self._wal[max(0, self._position - count) : self._position] if not entry[2]]
+        again = [entry for entry in self._wal[max(self._first, self._position - count) : self._position] if not entry[2]]
         transaction = Transaction()
         for key, value, _ in again:
             number = partition_of(key, PARTITIONS) if self._topic == LOG_TOPIC else 0

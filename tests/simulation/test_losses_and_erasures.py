@@ -61,6 +61,17 @@ def test_a_worker_that_went_on_after_a_loss_would_be_seen(loss: str) -> None:
         assert kind(run(*LOSSES[loss])) == "losses"
 
 
+def test_after_postgresql_went_back_a_rebuild_makes_all_right() -> None:
+    verdict = run((BEGIN_S + 1, "back up"), (LOSS_S, "go back"), (LOSS_S + 1, "insert"), (LOSS_S + 2, "update"))
+    assert verdict.error is None
+    assert said(verdict, "rebuild") == 1
+
+
+def test_without_the_rebuild_it_would_be_seen() -> None:
+    with patch("tests.simulation.losses.Losses._rebuild", lambda _: None):
+        assert kind(run((BEGIN_S + 1, "back up"), (LOSS_S, "go back"), (LOSS_S + 1, "insert"))) == "mart"
+
+
 GONE = [(8.0 + i / 10, "forget customer") for i in range(8)]
 
 
@@ -70,10 +81,13 @@ def test_of_deleted_customers_nothing_is_left() -> None:
     assert said(verdict, "eraser: remove")
 
 
-@pytest.mark.parametrize("forgotten", ["_telemetry", "_reports", "_empty", "_documents"])
-def test_an_eraser_that_leaves_something_behind_would_be_seen(forgotten: str) -> None:
+STAY = [(8.0 + i / 10, "erase") for i in range(8)]
+
+
+@pytest.mark.parametrize(("forgotten", "asked"), [("_telemetry", GONE), ("_reports", STAY), ("_empty", GONE), ("_documents", GONE)])
+def test_an_eraser_that_leaves_something_behind_would_be_seen(forgotten: str, asked: list[tuple[float, str]]) -> None:
     with patch(f"eraser.removal.{forgotten}", lambda *_: iter(())):
-        assert kind(run(*GONE)) == "erasures"
+        assert kind(run(*asked)) == "erasures"
 
 
 def test_an_eraser_that_does_not_come_to_an_end_would_be_seen() -> None:
