@@ -6,19 +6,25 @@ import logging
 import signal
 import sys
 import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from typing import Protocol
 
 import structlog
 from clickhouse_driver.errors import Error as DriverError
 
+from eraser.ports import EraserError, Tables
 from eraser.settings import EraserSettings
-from eraser.tables import EraserError, Tables
+from eraser.tables import ClickHouseTables
 from eraser.work import Work
 from service_kit.clickhouse import connected
 from service_kit.clickhouse_errors import Trouble, trouble_of
 from service_kit.error_text import first_line
 from service_kit.logging import configure
 from service_kit.retries import BackOff
-from service_kit.settings import load
+from service_kit.settings import ClickHouseSettings, load
 
 log = structlog.get_logger()
 
@@ -27,13 +33,23 @@ FIRST_BACKOFF_S = 0.5
 MAX_BACKOFF_S = 30.0
 
 
-def run(settings: EraserSettings, stop: threading.Event) -> int:
-    """Look at the rules every while until *stop*. A connection is made anew after each failure."""
-    back_off = BackOff(first_s=FIRST_BACKOFF_S, most_s=MAX_BACKOFF_S)
+class Stop(Protocol):
+    """``threading.Event`` as far as it is asked."""
+
+    def is_set(self) -> bool: ...
+    def wait(self, timeout: float) -> bool: ...
+
+
+Connect = Callable[[], AbstractContextManager[Tables]]
+
+
+def run(settings: EraserSettings, stop: Stop, connect: Connect, clock: Callable[[], float] = time.monotonic) -> int:
+    """Look at the rules every while until *stop*; returns the exit code. *connect* gives the tables for a block, and is called anew after each failure."""
+    back_off = BackOff(first_s=FIRST_BACKOFF_S, most_s=MAX_BACKOFF_S, clock=clock)
     while not stop.is_set():
         try:
-            with connected(settings.clickhouse, settings.clickhouse.database) as client:
-                work = Work(Tables(client, settings.clickhouse.database), settings.eraser)
+            with connect() as tables:
+                work = Work(tables, settings.eraser, clock)
                 while not stop.is_set():
                     work.look()
                     back_off.succeeded()
@@ -49,6 +65,13 @@ def run(settings: EraserSettings, stop: threading.Event) -> int:
     return 0
 
 
+@contextmanager
+def clickhouse_tables(settings: ClickHouseSettings) -> Iterator[Tables]:
+    """The tables by a connection of their own, for the block."""
+    with connected(settings, settings.database) as client:
+        yield ClickHouseTables(client, settings.database)
+
+
 def main() -> int:
     settings = load(EraserSettings)
     configure("eraser", settings.log)
@@ -57,7 +80,7 @@ def main() -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    return run(settings, stop)
+    return run(settings, stop, partial(clickhouse_tables, settings.clickhouse))
 
 
 if __name__ == "__main__":

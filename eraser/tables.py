@@ -1,4 +1,4 @@
-"""The tables as the eraser reads and changes them. Only our own identifiers are put into SQL by text; values are parameters."""
+"""ClickHouse's tables as the eraser reads and changes them, see ``ports.Tables``. Only our own identifiers are put into SQL by text; values are parameters."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Any
 
 from clickhouse_driver import Client
 
+from eraser.conditions import INSIDE, NAMED, VERSIONS, condition, inside
+from eraser.ports import KEYS_AT_ONCE, EmptyRow, EraserError, EventId, Intervals, Part, Remains
 from eraser.rules import Generation, Receipt, State
 from schemas.erasure_rules import EPOCH, ErasureRule, from_row, select_rules
 from schemas.keys import LOG_TOPIC
@@ -23,16 +25,9 @@ _GENERATIONS = (
     "SELECT database FROM system.tables WHERE startsWith(database, %(prefix)s) AND name IN %(tables)s GROUP BY database HAVING count() = 5"
 )
 
-Part = tuple[str, str, str]
-"""Database, table, name."""
-
-
-class EraserError(RuntimeError):
-    """A removal could not be carried out; the message names table and reason. It will be tried again."""
-
 
 @dataclass(frozen=True)
-class Tables:
+class ClickHouseTables:
     """*client* has the shared database *shared* as its own."""
 
     client: Client
@@ -82,17 +77,50 @@ class Tables:
 
     # -- removal --------------------------------------------------------------------------------------------------------
 
-    def select(self, query: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
-        rows: list[tuple[Any, ...]] = self.client.execute(query, parameters)
-        return rows
+    def moved_events(self, database: str, prosthesis_id: str, intervals: Intervals) -> list[EventId]:
+        query = (
+            f"SELECT event_id_hi, event_id_lo FROM {database}.telemetry_events WHERE prosthesis_id = %(p)s GROUP BY 1, 2"
+            f" HAVING argMax({INSIDE}, (lsn, log_offset)) AND countIf(NOT {INSIDE}) > 0 LIMIT {KEYS_AT_ONCE}"
+        )
+        return list(self.client.execute(query, inside(prosthesis_id, intervals)))
 
-    def count(self, database: str, table: str, condition: str, parameters: dict[str, Any]) -> int:
-        return int(self.client.execute(f"SELECT count() FROM {database}.{table} WHERE {condition}", parameters)[0][0])
+    def user_ids(self, database: str, prosthesis_id: str, *, anywhere: bool) -> list[str]:
+        query = (
+            f"SELECT user_id FROM {database}.user_daily_reports WHERE prosthesis_id = %(p)s OR %(anywhere)s GROUP BY user_id"
+            f" UNION DISTINCT SELECT user_id FROM {database}.report_state WHERE prosthesis_id = %(p)s OR %(anywhere)s GROUP BY user_id"
+            " UNION DISTINCT SELECT JSONExtractString(arrayJoin(JSONExtractArrayRaw(document, 'intervals')), 'user_id')"
+            f" FROM {database}.ownership WHERE prosthesis_id = %(p)s"
+        )
+        return [user_id for (user_id,) in self.client.execute(query, {"p": prosthesis_id, "anywhere": int(anywhere)})]
 
-    def delete(self, database: str, table: str, condition: str, parameters: dict[str, Any], deadline_s: float) -> None:
-        """Rewrite the parts that hold such rows, and wait until it is done. Raises EraserError where it fails or takes too long."""
-        self.client.execute(f"ALTER TABLE {database}.{table} DELETE WHERE {condition} SETTINGS mutations_sync = 0", parameters)
-        self._await(lambda: self._unfinished(database, table), deadline_s)
+    def empty_rows(self, database: str, table: str, user_id: str, prosthesis_id: str | None, before_day: int) -> list[EmptyRow]:
+        live = (
+            f"SELECT prosthesis_id, toInt32(report_date) FROM {database}.user_daily_reports"
+            " WHERE user_id = %(u)s GROUP BY 1, 2 HAVING argMax(is_deleted, version) = 0"
+        )
+        query = (
+            f"SELECT prosthesis_id, toInt32(report_date), max({VERSIONS[table]}) FROM {database}.{table}"
+            " WHERE user_id = %(u)s AND (prosthesis_id = %(p)s OR %(anywhere)s) AND toInt32(report_date) < %(before)s"
+            f" AND (prosthesis_id, toInt32(report_date)) NOT IN ({live}) GROUP BY 1, 2 LIMIT {KEYS_AT_ONCE}"
+        )
+        return list(self.client.execute(query, _of(user_id, prosthesis_id) | {"before": before_day}))
+
+    def newest_documents(self, database: str, user_id: str, prosthesis_id: str | None) -> list[tuple[str, int]]:
+        query = (
+            f"SELECT prosthesis_id, max(crm_offset) FROM {database}.ownership WHERE (prosthesis_id = %(p)s OR %(anywhere)s)"
+            f" GROUP BY prosthesis_id HAVING countIf({NAMED}) > 0 LIMIT {KEYS_AT_ONCE}"
+        )
+        return list(self.client.execute(query, _of(user_id, prosthesis_id)))
+
+    def count(self, database: str, what: Remains) -> int:
+        text, parameters = condition(what)
+        return int(self.client.execute(f"SELECT count() FROM {database}.{what.table} WHERE {text}", parameters)[0][0])
+
+    def delete(self, database: str, what: Remains, deadline_s: float) -> None:
+        """Rewrite the parts that hold such rows, and wait until it is done."""
+        text, parameters = condition(what)
+        self.client.execute(f"ALTER TABLE {database}.{what.table} DELETE WHERE {text} SETTINGS mutations_sync = 0", parameters)
+        self._await(lambda: self._unfinished(database, what.table), deadline_s)
 
     def _unfinished(self, database: str, table: str) -> str | None:
         query = "SELECT count(), any(latest_fail_reason) FROM system.mutations WHERE database = %(d)s AND table = %(t)s AND NOT is_done"
@@ -121,6 +149,11 @@ class Tables:
         makes it look at once. Merges that run are begun again.
         """
         self.client.execute(f"ALTER TABLE {database}.{table} DROP PARTITION ID 'none'")
+
+
+def _of(user_id: str, prosthesis_id: str | None) -> dict[str, Any]:
+    """Parameters; a prosthesis of None is any."""
+    return {"u": user_id, "p": prosthesis_id or "", "anywhere": int(prosthesis_id is None)}
 
 
 def _aware(at: datetime) -> datetime:

@@ -9,10 +9,10 @@ from datetime import datetime
 
 import structlog
 
+from eraser.ports import Part, Tables
 from eraser.removal import remains
 from eraser.rules import Generation, Phase, Receipt, has_handled, phase, to_clean
 from eraser.settings import EraserSection
-from eraser.tables import Part, Tables
 from schemas.erasure_rules import ErasureRule
 
 log = structlog.get_logger()
@@ -92,10 +92,9 @@ class Work:
         removed: dict[str, int] = {}
         for generation in generations:
             for found in remains(self.tables, rule, generation, final=final):
-                rows = self.tables.count(generation.database, found.table, found.condition, found.parameters)
+                rows = self.tables.count(generation.database, found)
                 if rows:
-                    deadline_s = self.settings.mutation_deadline_s
-                    self.tables.delete(generation.database, found.table, found.condition, found.parameters, deadline_s)
+                    self.tables.delete(generation.database, found, self.settings.mutation_deadline_s)
                     name = f"{generation.database}.{found.table}"
                     removed[name] = removed.get(name, 0) + rows
         if removed:

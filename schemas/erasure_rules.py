@@ -65,6 +65,21 @@ def rule_of(command: Erase, topic_id: str, partition: int, offset: int) -> Erasu
     )
 
 
+def united(known: ErasureRule, rule: ErasureRule) -> ErasureRule:
+    """*rule* with all times and users of *known*, which is of the same erasure: what was erased once stays erased."""
+    users = {known.subject, *known.former_subjects}
+    if set(known.intervals) <= set(rule.intervals) and users <= {rule.subject, *rule.former_subjects}:
+        return rule
+    times: list[tuple[int, int]] = []
+    for begin, end in sorted({*known.intervals, *rule.intervals}):
+        if times and begin <= times[-1][1]:
+            times[-1] = (times[-1][0], max(times[-1][1], end))
+        else:
+            times.append((begin, end))
+    former = (users | set(rule.former_subjects)) - {rule.subject}
+    return msgspec.structs.replace(rule, intervals=tuple(times), former_subjects=tuple(sorted(former)))
+
+
 def select_rules(table: str) -> str:
     """The query whose rows ``from_row`` reads; *table* is our own identifier."""
     return f"SELECT {', '.join(COLUMNS)} FROM {table} FINAL ORDER BY issued_at, prosthesis_id, erasure_id"  # noqa: S608 - our own identifiers

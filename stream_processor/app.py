@@ -88,7 +88,7 @@ class Processor:
         self._topics = topics
         self._group = group_of(settings.processor.group, serving.generation)
         self._mapping = SourceMapping.read(settings.processor.mapping)
-        self._standstill = Standstill(settings.processor.session_timeout_s)
+        self._standstill = Standstill(settings.processor.standstill_s)
         self._checked = asyncio.Event()  # whether the positions of the present assignment were looked at
         self.app = self._faust_app()
         self._output = self._make_output()

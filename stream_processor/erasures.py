@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from schemas.commands import Erase
-from schemas.erasure_rules import ErasureRule, rule_of
+from schemas.erasure_rules import ErasureRule, rule_of, united
 from schemas.raw_telemetry import Ints, TelemetryColumns
 from stream_processor.domain.devices import Devices
 from stream_processor.domain.erasure import ErasedTimes
@@ -20,12 +20,14 @@ class Erasures:
         self._store = store
         self._devices = devices
         self._times: ErasedTimes | None = None
+        self._rules: dict[tuple[str, str], ErasureRule] = {}
 
     @property
     def times(self) -> ErasedTimes:
         if self._times is None:
             self._times = ErasedTimes()
-            for rule in self._store.erasures():
+            self._rules = {rule.key: rule for rule in self._store.erasures()}
+            for rule in self._rules.values():
                 self._times.add(rule.prosthesis_id, rule.intervals)
         return self._times
 
@@ -35,9 +37,15 @@ class Erasures:
         return known is not None and known != self.times
 
     def accept(self, command: Erase, record: Record, topic_id: str) -> ErasureRule:
-        """From now on the rule is in force here; the row that is returned is to be stored before anything else is written, so that nobody who comes later can lack it."""
+        """From now on the rule is in force here; the row that is returned is to be stored before anything else is written, so that nobody who comes later can lack it.
+
+        It takes the place of the row of the same erasure, and has all that that one has: the directory of another generation may have decided it with less knowledge.
+        """
         self.times.add(command.prosthesis_id, command.intervals)
-        return rule_of(command, topic_id, record.partition, record.offset)
+        rule = rule_of(command, topic_id, record.partition, record.offset)
+        known = self._rules.get(rule.key)
+        self._rules[rule.key] = rule = rule if known is None else united(known, rule)
+        return rule
 
     def inside(self, events: TelemetryColumns) -> Ints | None:
         """Which events (their ``device`` is known) lie in an erased time, as a mask; None where none do."""

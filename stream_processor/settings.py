@@ -47,6 +47,11 @@ class ProcessorSection(Section):
     def heartbeat_s(self) -> float:
         return min(MOST_BETWEEN_HEARTBEATS_S, self.session_timeout_s / 3)
 
+    @property
+    def standstill_s(self) -> float:
+        """How long the process may stand still and be certain to have its place: the group waits from the last heartbeat on, which may have been an interval before."""
+        return self.session_timeout_s - self.heartbeat_s
+
 
 class ProcessorSettings(ServiceSettings):
     kafka: KafkaSettings = KafkaSettings()

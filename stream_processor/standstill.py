@@ -18,7 +18,7 @@ TICK_S = 0.5
 
 
 class Standstill:
-    """Knows by the loop's own clock when the process last ran. *limit_s*: how long the group waits for a worker that says nothing."""
+    """Knows by the loop's own clock when the process last ran. *limit_s*: for how long the group is certain to wait, see ``ProcessorSection.standstill_s``."""
 
     def __init__(self, limit_s: float) -> None:
         self._limit_s = limit_s
@@ -35,7 +35,8 @@ class Standstill:
         now = asyncio.get_running_loop().time()
         if self._last is not None and now - self._last > self._limit_s:
             log.critical(
-                "the process stood still for longer than its session: ending, to be started again", seconds=round(now - self._last, 1)
+                "the process stood still for so long that its session may be over: ending, to be started again",
+                seconds=round(now - self._last, 1),
             )
             end(EXIT_AGAIN)
         self._last = now

@@ -91,6 +91,8 @@ class DirectoryTable:
         self._contracts_of_customer: defaultdict[str | None, set[str]] = defaultdict(set)
         self._contracts_of_prosthesis: defaultdict[str, set[str]] = defaultdict(set)
         self._remembered_of_customer: defaultdict[str, set[str]] = defaultdict(set)
+        self._gone: set[str] = set()
+        """Customers whose end the CRM has told, and who did not come again."""
 
     def index(self, without: Collection[str] = ()) -> None:
         """Build the indexes anew from the rows; contracts that are only remembered are in none."""
@@ -156,6 +158,7 @@ class DirectoryTable:
         """
         known = self.row(table, row_id)
         if change.is_delete:
+            self._gone |= {row_id} if table is CrmTable.CUSTOMERS else set()
             gone = known or change.before or {}
             former = self._former(gone, change.committed_us) if table is CrmTable.CONTRACTS and not key_changed else None
             return self._remove(table, row_id, former)
@@ -166,6 +169,8 @@ class DirectoryTable:
             self._unlink(row_id)
             self._link(self.reader.contract(after))
             self._forget(_FORMER + row_id)
+        if table is CrmTable.CUSTOMERS:
+            self._gone.discard(row_id)
         self._rows[f"{table}:{row_id}"] = self.reader.stored(table, after)
         return remembered
 
@@ -184,35 +189,58 @@ class DirectoryTable:
     def become(self, other: DirectoryTable) -> None:
         """Hold what *other* holds; of what is remembered beyond the CRM's rows nothing is lost. Only rows that differ are written.
 
-        A contract that *other* has not was deleted, or a later change of it is still to come and compaction has taken the earlier ones. It counts for
-        nobody then, but is remembered: which prosthesis it was of is told nowhere else, and that one has to hear of the change too.
+        A row that *other* has not was deleted, or a later change of it is still to come and compaction has taken the earlier ones. A contract counts for nobody
+        then, but is remembered: which prosthesis it was of is told nowhere else, and that one has to hear of the change too. Which user a customer was here, and
+        whose a prosthesis was, is remembered where it is not so there: of the changes between perhaps nothing is left. Only the customer's end ends that.
         """
         kept = {key: row for key, row in other._rows.items() if other.is_of_use(key, row)}
-        customers = {key for key in self._rows if key.startswith(f"{CrmTable.CUSTOMERS}:")}
-        gone = {key for key, row in self._rows.items() if key not in kept and self._was_of(row, key, customers)}
+        kept = self._parties_before(other) | kept
+        gone = {key for key, row in self._rows.items() if key not in kept and other._may_come_again(key, row)}
         for key, row in list(self._rows.items()):
             if key not in kept and key not in gone and not (key.startswith((*_REMEMBERED, _ERASED)) and other.is_of_use(key, row)):
                 self._rows.pop(key, None)
+        self._gone = set(other._gone)
         for key, row in kept.items():
             if self._rows.get(key) != row:
                 self._rows[key] = row
         self.index(without=gone)
 
-    def _was_of(self, row: StoredRow, key: str, customers: Collection[str]) -> bool:
-        """Whether *row* is a contract of one of *customers*."""
-        return key.startswith(f"{CrmTable.CONTRACTS}:") and f"{CrmTable.CUSTOMERS}:{self.reader.contract(row).customer_id}" in customers
+    def _parties_before(self, other: DirectoryTable) -> dict[str, StoredRow]:
+        """Whom this table's rows bring together and *other*'s do not, as remembered facts: of customers whose end *other* was not told."""
+        facts: dict[str, StoredRow] = {}
+        for key, row in self._rows.items():
+            name, _, row_id = key.partition(":")
+            if name not in (CrmTable.CUSTOMERS, CrmTable.CONTRACTS):
+                continue
+            table = CrmTable(name)
+            before = self._parties(table, row_id, row)
+            if before is not None and before[0] not in other._gone and before != other._parties_now(table, row_id):
+                fact_key, fact = _fact_of(table, before)
+                facts[fact_key] = msgspec.to_builtins(fact)
+        return facts
+
+    def _parties_now(self, table: CrmTable, row_id: str) -> tuple[str, str] | None:
+        """Whom the row brings together, or brought until it was deleted."""
+        if table is CrmTable.CONTRACTS and (former := self._rows.get(_FORMER + row_id)) is not None:
+            return former["customer_id"], former["prosthesis_id"]
+        row = self.row(table, row_id)
+        return None if row is None else self._parties(table, row_id, row)
+
+    def _may_come_again(self, key: str, row: StoredRow) -> bool:
+        """Whether *row* is a contract of a customer whose end is not told here."""
+        return key.startswith(f"{CrmTable.CONTRACTS}:") and self.reader.contract(row).customer_id not in self._gone
 
     def is_of_use(self, key: str, row: StoredRow) -> bool:
-        """What was a customer's counts for as long as the customer is there, a deleted contract only while it is deleted."""
+        """What was a customer's counts until the customer's end is told, a deleted contract only while it is deleted."""
         if not key.startswith(_REMEMBERED):
             return True
         back = key.startswith(_FORMER) and f"{CrmTable.CONTRACTS}:{key.removeprefix(_FORMER)}" in self._rows
-        return f"{CrmTable.CUSTOMERS}:{row['customer_id']}" in self._rows and not back
+        return row["customer_id"] not in self._gone and not back
 
     # -- what is remembered beyond the rows -------------------------------------------------------------------------------
 
     def forget_useless(self, keys: list[str]) -> None:
-        """Of *keys*, forget what belongs to a customer who is not there."""
+        """Of *keys*, forget what belongs to a customer whose end was told."""
         for key in keys:
             if (row := self._rows.get(key)) is not None and not self.is_of_use(key, row):
                 self._forget(key)
@@ -256,11 +284,8 @@ class DirectoryTable:
         if table is CrmTable.PROSTHESES:
             return
         now, *before = [self._parties(table, row_id, row) for row in (change.after, known, change.before) if row is not None]
-        for party, other in sorted({former for former in before if former is not None} - {now}):
-            if table is CrmTable.CONTRACTS:
-                yield f"{_HELD}{party}:{other}", HeldProsthesis(party, other)
-            else:
-                yield f"{_FORMER_USER}{party}:{other}", FormerUser(party, other)
+        for parties in sorted({former for former in before if former is not None} - {now}):
+            yield _fact_of(table, parties)
 
     def _parties(self, table: CrmTable, row_id: str, row: SourceRow) -> tuple[str, str] | None:
         """Whom a row brings together: a customer with a prosthesis, or with a user. None where it does not."""
@@ -305,3 +330,11 @@ class DirectoryTable:
             self._contracts_of_customer[contract.customer_id].discard(contract_id)
             if contract.prosthesis_id is not None:
                 self._contracts_of_prosthesis[contract.prosthesis_id].discard(contract_id)
+
+
+def _fact_of(table: CrmTable, parties: tuple[str, str]) -> tuple[str, HeldProsthesis | FormerUser]:
+    """What is remembered of a contract's or a customer's former parties, and under which key."""
+    party, other = parties
+    if table is CrmTable.CONTRACTS:
+        return f"{_HELD}{party}:{other}", HeldProsthesis(party, other)
+    return f"{_FORMER_USER}{party}:{other}", FormerUser(party, other)

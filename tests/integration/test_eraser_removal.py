@@ -1,26 +1,33 @@
-"""Which rows the eraser deletes, on a real ClickHouse: nothing too much, and nothing that lets older rows come to light."""
+"""Which rows the eraser deletes: nothing too much, and nothing that lets older rows come to light. One suite for a real ClickHouse and for the tables in memory that stand in for it."""
 
 from __future__ import annotations
 
 import itertools
+import json
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 from clickhouse_driver import Client
 from pydantic import SecretStr
 
 from clickhouse.migrator import Migrator
+from eraser.ports import Tables
 from eraser.removal import remains
 from eraser.rules import Generation, State
-from eraser.tables import Tables
+from eraser.tables import ClickHouseTables
 from schemas.erasure import subject_of
 from schemas.erasure_rules import EPOCH, ErasureRule
+from schemas.raw_telemetry import TelemetryColumns
 from service_kit.settings import ClickHouseSettings
+from stream_processor.ports import StateColumns, StoredOwnership
 from tests.support.endpoints import ClickHouseEndpoint
+from tests.support.memory_eraser import DATABASE, MemoryTables, day_of
+from tests.support.memory_store import MemoryStore
 
 DAY_US = 86_400_000_000
 ME, OTHER = "user-me", "user-other"
@@ -35,16 +42,91 @@ def rule_of(days: tuple[int, int] = (10, 20), **changes: Any) -> ErasureRule:
     return ErasureRule("7", "e", subject_of(ME), (interval,), 0, 1, reason="test", partition=0, offset=COMMAND, **given)
 
 
-@dataclass
-class Case:
-    """A generation of its own; the eraser's and the migrator's view of it."""
+class Case(ABC):
+    """A generation of its own; the eraser's view of it, and the test's."""
 
-    migrator: Client
     tables: Tables
     database: str
 
     def generation(self, state: State = State.SERVING, topic_id: str = "log") -> Generation:
         return Generation(self.database, state, topic_id, COMMAND)
+
+    def remove(self, rule: ErasureRule, generation: Generation | None = None, *, final: bool = False) -> None:
+        """One round, as the eraser does it; a second one finds nothing."""
+        chosen = generation or self.generation()
+        for found in list(remains(self.tables, rule, chosen, final=final)):
+            self.tables.delete(self.database, found, 60)
+        left = [r for r in remains(self.tables, rule, chosen, final=final) if self.tables.count(self.database, r)]
+        assert left == []
+
+    @abstractmethod
+    def event(self, number: int, day: int, lsn: int = 1, prosthesis: str = "7") -> None: ...
+
+    @abstractmethod
+    def report(self, user: str, day: int, version: int, *, deleted: bool = False, prosthesis: str = "7") -> None:
+        """A report's row and its state."""
+
+    @abstractmethod
+    def document(self, crm_offset: int, text: str, prosthesis: str = "7") -> None: ...
+
+    @abstractmethod
+    def events(self) -> list[tuple[Any, ...]]:
+        """(prosthesis, id, day, LSN), all versions."""
+
+    @abstractmethod
+    def reports(self) -> list[tuple[Any, ...]]:
+        """(user, day, version, deleted), all versions."""
+
+    @abstractmethod
+    def states(self) -> list[tuple[Any, ...]]:
+        """(user, day, next offset), all versions."""
+
+    @abstractmethod
+    def documents(self) -> list[int]: ...
+
+
+class MemoryCase(Case):
+    def __init__(self) -> None:
+        self.store = MemoryStore()
+        self.tables = MemoryTables(self.store, lambda: datetime.now(UTC))
+        self.database = DATABASE
+
+    def event(self, number: int, day: int, lsn: int = 1, prosthesis: str = "7") -> None:
+        columns = TelemetryColumns.blank(1)
+        columns.event_id_lo[:], columns.recorded_us[:], columns.lsn[:], columns.offset[:] = number, day * DAY_US, lsn, lsn
+        self.store.write_telemetry(np.array([prosthesis], dtype=object), columns)
+
+    def report(self, user: str, day: int, version: int, *, deleted: bool = False, prosthesis: str = "7") -> None:
+        row = {"user_id": user, "report_date": _date(day), "prosthesis_id": prosthesis, "version": version, "is_deleted": deleted}
+        self.store.write_reports({name: [value] for name, value in row.items()})
+        self.store.write_states(StateColumns([day], [prosthesis], [user], [version], [b""], [{}], [0]))
+
+    def document(self, crm_offset: int, text: str, prosthesis: str = "7") -> None:
+        whole = json.loads(text) | {"prosthesis_id": prosthesis, "crm_offset": crm_offset, "model": "", "serial_number": ""}
+        rest = {"customer_id": "", "customer_name": "", "timezone": "", "contract_id": "", "contract_number": ""}
+        whole["intervals"] = [{"starts_us": 0, "ends_us": None} | rest | interval for interval in whole["intervals"]]
+        self.store.write_ownership([StoredOwnership(prosthesis, crm_offset, 0, 0, json.dumps(whole).encode())])
+
+    def events(self) -> list[tuple[Any, ...]]:
+        rows = (item for part in self.store.raw_parts for item in part.items())
+        return sorted((key[0], key[2], row["recorded_us"] // DAY_US, row["lsn"]) for key, row in rows)
+
+    def reports(self) -> list[tuple[Any, ...]]:
+        rows = self.store.report_rows.items()
+        return sorted((user, day_of(on), version, int(row["is_deleted"])) for (user, on, _, version), row in rows)
+
+    def states(self) -> list[tuple[Any, ...]]:
+        return sorted((user, day, folded_to + 1) for day, _, user, folded_to in self.store.state_rows)
+
+    def documents(self) -> list[int]:
+        return sorted(offset for _, offset in self.store.document_rows)
+
+
+class ClickHouseCase(Case):
+    def __init__(self, migrator: Client, tables: Tables, database: str) -> None:
+        self.migrator = migrator
+        self.tables = tables
+        self.database = database
 
     def event(self, number: int, day: int, lsn: int = 1, prosthesis: str = "7") -> None:
         row = (prosthesis, number, EPOCH + timedelta(days=day), lsn, lsn)
@@ -53,8 +135,7 @@ class Case:
         )
 
     def report(self, user: str, day: int, version: int, *, deleted: bool = False, prosthesis: str = "7") -> None:
-        """A report's row and its state."""
-        on = date(1970, 1, 1) + timedelta(days=day)
+        on = _date(day)
         columns = "user_id, report_date, prosthesis_id, version, is_deleted"
         self.migrator.execute(
             f"INSERT INTO {self.database}.user_daily_reports ({columns}) VALUES", [(user, on, prosthesis, version, int(deleted))]
@@ -67,30 +148,15 @@ class Case:
             f"INSERT INTO {self.database}.ownership (prosthesis_id, crm_offset, document) VALUES", [(prosthesis, crm_offset, text)]
         )
 
-    def remove(self, rule: ErasureRule, generation: Generation | None = None, *, final: bool = False) -> None:
-        """One round, as the eraser does it; a second one finds nothing."""
-        chosen = generation or self.generation()
-        for found in list(remains(self.tables, rule, chosen, final=final)):
-            self.tables.delete(self.database, found.table, found.condition, found.parameters, 60)
-        left = [
-            r.table
-            for r in remains(self.tables, rule, chosen, final=final)
-            if self.tables.count(self.database, r.table, r.condition, r.parameters)
-        ]
-        assert left == []
-
     def events(self) -> list[tuple[Any, ...]]:
-        """(prosthesis, id, day, LSN), all versions."""
         query = f"SELECT prosthesis_id, event_id_lo, intDiv(toUnixTimestamp(recorded_at), 86400), lsn FROM {self.database}.telemetry_events ORDER BY ALL"
         return [tuple(row) for row in self.migrator.execute(query)]
 
     def reports(self) -> list[tuple[Any, ...]]:
-        """(user, day, version, deleted), all versions."""
         query = f"SELECT user_id, toInt32(report_date), version, is_deleted FROM {self.database}.user_daily_reports ORDER BY ALL"
         return [tuple(row) for row in self.migrator.execute(query)]
 
     def states(self) -> list[tuple[Any, ...]]:
-        """(user, day, next offset), all versions."""
         query = f"SELECT user_id, toInt32(report_date), next_offset FROM {self.database}.report_state ORDER BY ALL"
         return [tuple(row) for row in self.migrator.execute(query)]
 
@@ -98,8 +164,16 @@ class Case:
         return [row[0] for row in self.migrator.execute(f"SELECT crm_offset FROM {self.database}.ownership ORDER BY ALL")]
 
 
-@pytest.fixture
-def world(clickhouse: ClickHouseEndpoint) -> Iterator[Case]:
+def _date(day: int) -> date:
+    return date(1970, 1, 1) + timedelta(days=day)
+
+
+@pytest.fixture(params=["memory", "clickhouse"])
+def world(request: pytest.FixtureRequest) -> Iterator[Case]:
+    if request.param == "memory":
+        yield MemoryCase()
+        return
+    clickhouse: ClickHouseEndpoint = request.getfixturevalue("clickhouse")
     account, number = clickhouse.accounts["migrator"], next(_numbers)
     migrator = Migrator(
         ClickHouseSettings(host=clickhouse.host, port=clickhouse.port, user=account.user, password=SecretStr(account.password))
@@ -109,7 +183,7 @@ def world(clickhouse: ClickHouseEndpoint) -> Iterator[Case]:
     migrator.close()
     database = f"bionicpro_g{number}"
     with Client(**clickhouse.client("migrator")) as client, Client(**clickhouse.client("eraser"), database="bionicpro") as eraser:
-        yield Case(client, Tables(eraser, "bionicpro"), database)
+        yield ClickHouseCase(client, ClickHouseTables(eraser, "bionicpro"), database)
         client.execute(f"DROP DATABASE {database} SYNC")
         client.execute("INSERT INTO bionicpro.generations (generation, state) VALUES", [(number, "retired")])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 Headers = tuple[tuple[str, bytes], ...]
@@ -43,6 +43,10 @@ class Partition:
         at, stable = bisect_left(self.records, position, key=lambda record: record.offset), self.stable()
         return [record for record in self.records[at : at + limit] if record.offset < stable]
 
+    def skip(self, position: int) -> int:
+        """Where to go on reading when there is nothing at *position*: markers and what was aborted are passed over."""
+        return max(position, self.stable())
+
     def expire(self, before: int) -> None:
         self.start = max(self.start, min(before, self.end))
         self.records = [record for record in self.records if record.offset >= self.start]
@@ -59,12 +63,19 @@ class Broker:
     def __init__(self) -> None:
         self.topics: dict[str, list[Partition]] = {}
         self.ids: dict[str, str] = {}
+        self.on_news: Callable[[], None] = lambda: None
+        """Called when there may be something new to read."""
 
     def make(self, topic: str, partitions: int) -> None:
         self.topics[topic] = [Partition() for _ in range(partitions)]
         self.ids[topic] = f"{topic}-{len(self.ids)}"
 
     def append(self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]] = ()) -> int:
+        offset = self._append(topic, partition, key, value, headers)
+        self.on_news()
+        return offset
+
+    def _append(self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]] = ()) -> int:
         place = self.topics[topic][partition]
         place.records.append(Stored(partition, place.end, key, value, tuple(headers)))
         place.end += 1
@@ -75,7 +86,7 @@ class Broker:
         if (topic, partition) not in transaction.first:
             transaction.first[topic, partition] = place.end
             place.open.add(place.end)
-        offset = self.append(topic, partition, key, value)
+        offset = self._append(topic, partition, key, value)
         transaction.mine.append((topic, self.topics[topic][partition].records[-1]))
         assert offset == transaction.mine[-1][1].offset
 
@@ -90,6 +101,7 @@ class Broker:
             place = self.topics[topic][number]
             place.open.discard(first)
             place.end += 1
+        self.on_news()
 
     def values(self, topic: str) -> list[Stored]:
         """All visible records, partition by partition."""

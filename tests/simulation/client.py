@@ -135,8 +135,10 @@ class Client:
         self._fetched: dict[TP, int] = {}
         self._flow = False
         self._joins = 0
+        self._last_commit: tuple[str, int, dict[TP, int]] = ("", 0, {})
         self._queues: dict[str, deque[Message]] = {LOG_TOPIC: deque(), CRM_TOPIC: deque()}
         self._arrived = asyncio.Event()
+        self._news = asyncio.Event()
         self._rejoin = asyncio.Event()
 
     # -- what ``Processor`` asks of an application
@@ -190,6 +192,7 @@ class Client:
         self.machine.say(f"has generation {generation}: {', '.join(f'{topic}/{number}' for topic, number in sorted(owned))}")
         self._flow = True
         self._joins += 1
+        self.wake()
         await self.on_partitions_assigned.send()
 
     def _begin(self, at: TP) -> int:
@@ -217,6 +220,10 @@ class Client:
     async def _fetching(self) -> None:
         chance = self.machine.chance
         while True:
+            if not (self._flow and self._ready()):
+                self._news.clear()
+                await self._news.wait()
+                continue
             await asyncio.sleep(POLL_S * chance.random())
             ready = self._ready() if self._flow else []
             if not ready:
@@ -225,6 +232,7 @@ class Client:
             generation, position, joins = self.consumer_generation_id, self._fetched[at], self._joins
             records = self.machine.world.broker.topics[at[0]][at[1]].read(position, chance.randrange(1, self.machine.fetch_records))
             if not records:
+                self._fetched[at] = self.machine.world.broker.topics[at[0]][at[1]].skip(position)
                 continue
             await asyncio.sleep(chance.random() * 0.01)
             if self._joins != joins:
@@ -235,10 +243,14 @@ class Client:
             self._fetched[at] = records[-1].offset + 1
             self._deliver(at, records, generation)
 
+    def wake(self) -> None:
+        """There may be something to fetch now."""
+        self._news.set()
+
     def _ready(self) -> list[TP]:
         """Partitions that have something to be fetched, and room for it."""
         topics, queues = self.machine.world.broker.topics, self._queues
-        return [at for at, position in self._fetched.items() if topics[at[0]][at[1]].end > position and len(queues[at[0]]) < QUEUED]
+        return [at for at, position in self._fetched.items() if topics[at[0]][at[1]].stable() > position and len(queues[at[0]]) < QUEUED]
 
     def _deliver(self, at: TP, records: list[Stored], generation: int) -> None:
         messages = (
@@ -256,6 +268,7 @@ class Client:
         while not queue:
             self._arrived.clear()
             await self._arrived.wait()
+        self.wake()
         return queue.popleft()
 
     async def _committing(self) -> None:
@@ -267,11 +280,11 @@ class Client:
         """It may fail, or arrive when the group has moved on."""
         offsets = {at: offset for at in self._fetched if (offset := self.positions.next_offset(at)) is not None}
         member, generation = self.member_id, self.consumer_generation_id
-        if offsets:
+        if offsets and (member, generation, offsets) != self._last_commit:
             seconds, lost = self.machine.commit_fault()
             await asyncio.sleep(seconds)
-            if not lost:
-                self.machine.world.group.commit(member, generation, offsets)
+            if not lost and self.machine.world.group.commit(member, generation, offsets):
+                self._last_commit = member, generation, offsets
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()

@@ -85,6 +85,10 @@ class Group:
             self.on_commit(at, offset)
         return True
 
+    def forget(self, topic: str) -> None:
+        """What was committed of *topic*, as when it is deleted or reset to its beginning."""
+        self.committed = {at: offset for at, offset in self.committed.items() if at[0] != topic}
+
     def look(self, now: float) -> None:
         """Called now and then: members that were silent for too long, and rebalances that wait for them."""
         silent = [m.id for m in self.members.values() if m.joining is None and now - m.heard > SESSION_S]

@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from schemas.keys import CRM_TOPIC, LOG_TOPIC
-from schemas.retention import Retention
 from service_kit.settings import ClickHouseSettings
 from stream_processor.adapters.generations import ServingConfiguration
 from stream_processor.adapters.membership import Membership
@@ -17,16 +16,19 @@ from stream_processor.app import Processor, Topics
 from stream_processor.settings import ProcessorSection, ProcessorSettings
 from stream_processor.worker import Worker
 from tests.simulation.client import Client
+from tests.simulation.group import SESSION_S
 from tests.simulation.store import Fault, SimulatedStore
 from tests.simulation.virtual import PROCESS, Ended, Process, give_way
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-SERVING = ServingConfiguration(1, Retention(None, None))
+STORE_DEADLINE_S = 20.0
 SETTINGS = ProcessorSettings(
     clickhouse=ClickHouseSettings(host="simulated", user="simulated", password="simulated", database="simulated"),  # type: ignore[arg-type]
-    processor=ProcessorSection(batch_records=200, cached_states=20, store_deadline_s=20, dead_letters_per_minute=300),
+    processor=ProcessorSection(
+        batch_records=200, cached_states=20, store_deadline_s=STORE_DEADLINE_S, dead_letters_per_minute=300, session_timeout_s=SESSION_S
+    ),
 )
 
 LATE_COMMIT_S = 12.0  # longer than a session: by then the group has moved on
@@ -39,7 +41,7 @@ class SimulatedProcessor(Processor):
         self._machine = machine
         broker = machine.world.broker
         known = [TopicIdentity(name, broker.ids[name], len(broker.topics[name])) for name in (LOG_TOPIC, CRM_TOPIC)]
-        super().__init__(SETTINGS, SERVING, Topics(*known))
+        super().__init__(SETTINGS, machine.world.serving, Topics(*known))
 
     def _faust_app(self) -> Any:
         return Client(self._machine)
@@ -68,10 +70,10 @@ class Machine(Process):
     def start(self) -> None:
         token = PROCESS.set(self)
         try:
-            client = cast(Client, SimulatedProcessor(self).app)
+            self.client = cast(Client, SimulatedProcessor(self).app)
         finally:
             PROCESS.reset(token)
-        for make in client.coroutines():
+        for make in self.client.coroutines():
             self.world.loop.spawn(self, make)
 
     def say(self, text: str) -> None:
@@ -150,4 +152,4 @@ def membership(_settings: Any, _group: str, topic: str) -> Membership:
 
 def serving_configuration(_settings: Any, _generation: int | None) -> ServingConfiguration:
     give_way(0.01)
-    return SERVING
+    return this_machine().world.serving

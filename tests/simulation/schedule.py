@@ -23,18 +23,21 @@ ZONES = ("America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "UTC", "Paci
 BEGIN = datetime(2026, 10, 30, tzinfo=UTC)
 DAYS = 4
 FAR_DAYS = 40
+LOSSES = 0.15  # the part of the schedules in which something loses data
 
 FAULTY = (*((effect, fault) for effect in EFFECTS for fault in Fault), *((read, Fault.BEFORE) for read in READS),
           *((edge, fault) for edge in ("send", "commit") for fault in (Fault.BEFORE, Fault.PART, Fault.AFTER, Fault.LATE)
-            if (edge, fault) not in {("send", Fault.LATE), ("commit", Fault.PART), ("commit", Fault.AFTER)}))  # fmt: skip
+            if (edge, fault) not in {("send", Fault.LATE), ("commit", Fault.PART), ("commit", Fault.AFTER)}),
+          *((edge, fault) for edge in ("remove", "write_receipt") for fault in (Fault.BEFORE, Fault.AFTER, Fault.LATE)),
+          ("eraser's read", Fault.BEFORE))  # fmt: skip
 
 WORK = {
     "insert": 26, "update": 8, "move": 6, "hand over": 3, "delete": 4, "withdraw": 1, "garbage": 1, "recompute": 1, "customer": 3, "contract": 6,
-    "drop contract": 1, "prosthesis": 2, "forget customer": 0.4, "lose": 2, "snapshot": 0.5, "window": 2, "merge": 2,
+    "drop contract": 1, "prosthesis": 2, "user": 1.5, "forget customer": 0.8, "erase": 0.6, "lose": 2, "snapshot": 0.5, "window": 2, "merge": 2,
 }  # fmt: skip
 FAULTS = {
     "store fault": 12, "outage": 1, "kill": 3, "pause": 2, "join": 1, "leave": 1, "rebalance": 2, "repeat": 4, "repeat crm": 1, "abort": 2, "hold transaction": 1,
-    "compact": 1,
+    "compact": 1, "night": 0.4,
 }  # fmt: skip
 
 
@@ -73,7 +76,17 @@ def schedule(seed: int) -> Schedule:
     names, weights = list(pool), list(pool.values())
     count = chance.randrange(OPERATIONS // 3, OPERATIONS * 3 // 2)
     operations = [Operation(round(chance.random() * SECONDS, 3), chance.choices(names, weights)[0], f"{seed}/{i}") for i in range(count)]
+    if chance.random() < LOSSES:
+        operations += _loss(chance, seed)
     return Schedule(seed, chance.choice((1, 1, 2, 2, 3)), tuple(sorted(operations, key=lambda operation: operation.at_s)))
+
+
+def _loss(chance: Random, seed: int) -> list[Operation]:
+    """Something that loses data, at some moment after the beginning; a restored backup is from before."""
+    first, second = sorted(round(6 + chance.random() * (SECONDS - 6), 3) for _ in range(2))
+    what = chance.choice(("expire", "make anew", "restore", "go back"))
+    backup = [Operation(first, "back up", f"{seed}/backup")] if what in {"restore", "go back"} else []
+    return [*backup, Operation(second, what, f"{seed}/loss")]
 
 
 # -- content, drawn by an operation
@@ -106,10 +119,10 @@ def event(chance: Random) -> dict[str, Any]:
     return reading(chance) | {"prosthesis_id": chance.choice(PROSTHESES), "recorded_us": instant(chance)}
 
 
-def customer(chance: Random, number: int) -> dict[str, Any]:
+def customer(chance: Random, number: int, user_id: str) -> dict[str, Any]:
     return {
         "customer_id": number,
-        "user_id": f"user-{number}",
+        "user_id": user_id,
         "full_name": f"Name {chance.randrange(3)}",
         "timezone": chance.choice(ZONES),
     }

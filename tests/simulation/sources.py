@@ -6,6 +6,7 @@ import itertools
 import json
 from typing import Any
 
+from schemas.erasure import ErasureRequest, encode_request, request_key
 from schemas.keys import CRM_TOPIC, LOG_TOPIC, heartbeat_key, partition_of
 from schemas.ownership import Ownership, OwnershipDocument
 from tests.simulation.broker import Broker, Transaction
@@ -45,6 +46,15 @@ class Telemetry(Sources):
         for row in window.values():
             self._emit("r", None, row, lsn=None)
 
+    def backup(self) -> tuple[dict[int, Row], int, int]:
+        return {event_id: dict(row) for event_id, row in self.rows.items()}, self.last_id, self.lsn
+
+    def go_back(self, backup: tuple[dict[int, Row], int, int]) -> None:
+        """As PostgreSQL restored to an earlier point: ids are given again, and LSNs go back with them."""
+        rows, self.last_id, self.lsn = backup
+        self.rows = {event_id: dict(row) for event_id, row in rows.items()}
+        self._window = None
+
     def beat(self) -> None:
         for number in range(PARTITIONS):
             key = heartbeat_key(number, PARTITIONS)
@@ -59,8 +69,8 @@ class Crm:
     def __init__(self) -> None:
         self.tables: dict[str, dict[int, Row]] = {"customers": {}, "contracts": {}, "prostheses": {}}
         self.wal: list[tuple[bytes, bytes | None, bool]] = []
-        self.said: set[str] = set()
-        """Prostheses of which the directory was told anything."""
+        self.users: dict[int, set[str]] = {}
+        """Every user whom a customer ever was."""
         self.now_us = TS_BASE_MS * 1000
 
     def put(self, table: str, row: Row) -> None:
@@ -68,6 +78,8 @@ class Crm:
         identity = row[self.id_of(table)]
         before = of.get(identity)
         of[identity] = row
+        if table == "customers":
+            self.users.setdefault(identity, set()).add(row["user_id"])
         self._say(table, "c" if before is None else "u", before, row)
 
     def drop(self, table: str, identity: int) -> None:
@@ -80,6 +92,11 @@ class Crm:
         for contract in [c for c, row in self.tables["contracts"].items() if row["customer_id"] == customer]:
             self.drop("contracts", contract)
         self.drop("customers", customer)
+
+    def request_erasure(self, customer: int, until_us: int) -> None:
+        """As ``bionicpro erase`` asks for it."""
+        request = ErasureRequest(request_id=str(len(self.wal)), issued_us=until_us, customer_id=str(customer))
+        self.wal.append((request_key(request.request_id), encode_request(request), False))
 
     @staticmethod
     def id_of(table: str) -> str:
@@ -133,6 +150,7 @@ class Connector:
         self._position = 0
         self._open: Transaction | None = None
         self._reached = 0
+        self._first = 0
 
     @property
     def is_done(self) -> bool:
@@ -155,9 +173,18 @@ class Connector:
             if commit:
                 self._position = self._reached
 
+    def begin_anew(self) -> None:
+        """With a new slot: what was not sent never is, and nothing from before comes again."""
+        self.finish(commit=True)
+        self._position = self._first = len(self._wal)
+
+    def forget(self) -> None:
+        """The topic of the open transaction is no more; what it held is sent again."""
+        self._open = None
+
     def repeat(self, count: int) -> int:
         """The last *count* records come again, but for those that are read anew instead. Returns how many."""
-        again = [entry for entry in self._wal[max(0, self._position - count) : self._position] if not entry[2]]
+        again = [entry for entry in self._wal[max(self._first, self._position - count) : self._position] if not entry[2]]
         transaction = Transaction()
         for key, value, _ in again:
             number = partition_of(key, PARTITIONS) if self._topic == LOG_TOPIC else 0

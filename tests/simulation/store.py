@@ -49,6 +49,7 @@ class SimulatedStore:
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
+        self._store = machine.world.store
 
     def close(self) -> None:
         """Nothing is open."""
@@ -67,14 +68,16 @@ class SimulatedStore:
             raise StoreUnavailable(f"simulated: {name}")
         if fault is Fault.LATE:
             late = copy.deepcopy(arguments)
-            world.later(machine.chance.random() * LATE_S, f"{machine.name}'s {name} arrives late", lambda: world.effect(name, late))
+            world.later(
+                machine.chance.random() * LATE_S, f"{machine.name}'s {name} arrives late", lambda: world.effect(self._store, name, late)
+            )
             machine.say(f"{name}: no answer, it will arrive late")
             raise StoreUnavailable(f"simulated: {name} did not answer")
         if fault is Fault.PART:
             machine.say(f"{name}: broke off in the middle")
-            world.effect(name, first_half(name, arguments))
+            world.effect(self._store, name, first_half(name, arguments))
             raise StoreUnavailable(f"simulated: {name} broke off")
-        result = world.effect(name, arguments)
+        result = world.effect(self._store, name, arguments)
         if name in EFFECTS:
             machine.say(name)
         give_way(machine.chance.random() * CALL_S)

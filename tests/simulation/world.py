@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable
+from datetime import datetime
 from random import Random
 from typing import Any
 
@@ -12,18 +13,26 @@ import msgspec
 
 from schemas.commands import Erase
 from schemas.keys import CRM_TOPIC, DEAD_LETTER_TOPIC, LOG_TOPIC
+from schemas.retention import Retention
+from stream_processor.adapters.generations import ServingConfiguration
+from tests.simulation import erasing
 from tests.simulation import schedule as plan
 from tests.simulation.broker import Broker
+from tests.simulation.erasing import EraserMachine
 from tests.simulation.faults import Faults
-from tests.simulation.group import LOOK_S, Group
+from tests.simulation.group import LOOK_S, TP, Group
+from tests.simulation.losses import Losses
 from tests.simulation.machine import Machine
-from tests.simulation.schedule import Operation, Schedule
+from tests.simulation.operations import Operations
+from tests.simulation.schedule import Schedule
 from tests.simulation.sources import TOPICS, Connector, Crm, Telemetry
 from tests.simulation.virtual import WORLD, VirtualLoop
 from tests.simulation.watch import Broken, Watch
+from tests.support.memory_eraser import MemoryTables
 from tests.support.memory_store import MemoryStore
 
 SETTLE_S = 400.0
+AWAKE_S = 6.0  # by then whoever stood still has written what it was about to write
 WRONG_TOPIC = 78
 _decode_erase = msgspec.json.Decoder(Erase).decode
 
@@ -39,17 +48,23 @@ class World:
         for topic, partitions in (*TOPICS.items(), (DEAD_LETTER_TOPIC, 1)):
             self.broker.make(topic, partitions)
         self.store = MemoryStore()
+        self.erased_tables = MemoryTables(self.store, erasing.clock(self))
         self.changelog: dict[str, Any] = {}
         self.faults = Faults()
+        self.broker.on_news = self._tell_news
         self.telemetry, self.crm = Telemetry(), Crm()
         self.connectors = {
             LOG_TOPIC: Connector(self.broker, self.telemetry.wal, LOG_TOPIC),
             CRM_TOPIC: Connector(self.broker, self.crm.wal, CRM_TOPIC),
         }
         self.watch = Watch(self)
-        self.group = Group(self.broker, (LOG_TOPIC, CRM_TOPIC), self.chance, self.watch.committed)
-        self.machines: dict[str, Machine] = {}
+        self.serving = ServingConfiguration(1, Retention(None, None))
+        self.group = self._make_group()
+        self.losses = Losses(self)
+        self.machines: dict[str, Machine | EraserMachine] = {}
         self.wanted: list[str] = []
+        self.erased: list[Erase] = []
+        """Commands of a log that is no more."""
         self.ends: list[tuple[str, int]] = []
         self._pending_late = 0
         self._hash = hashlib.sha256()
@@ -77,22 +92,46 @@ class World:
 
         self.loop.call_later(seconds, happen, context=WORLD_CONTEXT)
 
-    def effect(self, name: str, arguments: tuple[Any, ...]) -> Any:
-        self.watch.before(name, arguments)
-        return getattr(self.store, name)(*arguments)
+    def effect(self, store: MemoryStore, name: str, arguments: tuple[Any, ...]) -> Any:
+        """On *store*: what arrives late may be for tables that nobody reads any more."""
+        if store is self.store:
+            self.watch.before(name, arguments)
+        return getattr(store, name)(*arguments)
+
+    def _make_group(self) -> Group:
+        return Group(self.broker, (LOG_TOPIC, CRM_TOPIC), self.chance, self.watch.committed)
+
+    def new_group(self, committed: dict[TP, int]) -> None:
+        """Workers that start from now on are of another group."""
+        self.group = self._make_group()
+        self.group.committed = committed
+
+    def replace_store(self, store: MemoryStore) -> None:
+        self.store = self.erased_tables.store = store
+        self.watch.forget_contents()
+
+    def _tell_news(self) -> None:
+        for machine in self.machines.values():
+            if machine.alive and isinstance(machine, Machine):
+                machine.client.wake()
 
     def ended(self, machine: Machine, code: int) -> None:
         self.ends.append((machine.name, code))
         if code == WRONG_TOPIC:
-            raise_in_world(self, f"{machine.name} refuses its positions")
-        self._start_later(machine.name)
+            self.losses.ended_with_78(machine.name)
+        else:
+            self.start_later(machine.name)
 
-    def _start_later(self, name: str) -> None:
-        self.loop.call_later(0.5 + self.chance.random() * 3, self._start, name, context=WORLD_CONTEXT)
+    def start_later(self, name: str, after_s: float = 0.5) -> None:
+        self.loop.call_later(after_s + self.chance.random() * 3, self._start, name, context=WORLD_CONTEXT)
 
     def _start(self, name: str) -> None:
-        if name in self.wanted and (name not in self.machines or not self.machines[name].alive):
-            self.machines[name] = Machine(self, name)
+        if (
+            name in (*self.wanted, erasing.NAME)
+            and name not in self.losses.down
+            and (name not in self.machines or not self.machines[name].alive)
+        ):
+            self.machines[name] = EraserMachine(self) if name == erasing.NAME else Machine(self, name)
             self.say(f"{name} starts")
             self.machines[name].start()
 
@@ -114,16 +153,17 @@ class World:
         for number in plan.PROSTHESES:
             self.crm.put("prostheses", plan.prosthesis(chance, number))
         for number in range(plan.CUSTOMERS):
-            self.crm.put("customers", plan.customer(chance, number))
+            self.crm.put("customers", plan.customer(chance, number, f"user-{number}"))
         for number in range(2):
             self.crm.put("contracts", plan.contract(chance, number, list(range(plan.CUSTOMERS))))
         self.wanted = list(plan.WORKERS[: self.schedule.workers])
-        for name in self.wanted:
-            self._start_later(name)
+        for name in (*self.wanted, erasing.NAME):
+            self.start_later(name)
         keepers = [self.loop.spawn(WORLD, make) for make in (self._connect, self._coordinate)]
+        operations = Operations(self)
         for operation in self.schedule.operations:
             await asyncio.sleep(max(0.0, operation.at_s - self.loop.time()))
-            self._happen(operation)
+            operations.carry_out(operation)
             self._look_at(keepers)
         await self._settle(keepers)
         self.watch.at_the_end()
@@ -144,14 +184,42 @@ class World:
         for machine in self.machines.values():
             machine.paused = False
         deadline = self.loop.time() + SETTLE_S
+        await asyncio.sleep(AWAKE_S)
         while not self._is_settled():
-            await asyncio.sleep(1.0)
-            self._look_at(keepers)
-            if self.loop.time() > deadline:
-                raise Broken("progress", f"not at rest {SETTLE_S:.0f} s after the last fault: {self._behind()}")
+            await self._wait(keepers, deadline)
+        self._rest()
+        quiet_since = erasing.clock(self)()
+        while not self._is_erased(quiet_since):
+            await self._wait(keepers, deadline)
+
+    async def _wait(self, keepers: list[asyncio.Task[None]], deadline: float) -> None:
+        await asyncio.sleep(1.0)
+        self._look_at(keepers)
+        if self.loop.time() > deadline:
+            self.losses.look()
+            behind = self._behind() or "erasures without a receipt"
+            raise Broken("progress", f"not at rest {SETTLE_S:.0f} s after the last fault: {behind}")
+
+    def _rest(self) -> None:
+        """Workers have nothing to do any more, and are left out of what follows."""
+        self.say("all is handled")
+        for machine in self.machines.values():
+            machine.paused = isinstance(machine, Machine)
+
+    def _is_erased(self, quiet_since: datetime) -> bool:
+        """Whether every rule has its receipt, and was looked for again after all was quiet."""
+        rules = list(self.store.rules.values())
+        receipts = self.erased_tables.receipts(rules)
+        looked = [receipts[rule.key].checked_at for rule in rules if rule.key in receipts and receipts[rule.key].finished_at is not None]
+        return len(looked) == len(rules) and all(at is not None and at >= quiet_since for at in looked)
 
     def _is_settled(self) -> bool:
-        return self._pending_late == 0 and all(connector.is_done for connector in self.connectors.values()) and not self._behind()
+        return (
+            self._pending_late == 0
+            and self.losses.expected is None
+            and all(connector.is_done for connector in self.connectors.values())
+            and not self._behind()
+        )
 
     def _behind(self) -> list[str]:
         """Partitions that have records beyond what is committed."""
@@ -182,161 +250,13 @@ class World:
             await asyncio.sleep(LOOK_S)
             self.group.look(self.loop.time())
 
-    # -- operations
-
-    def _happen(self, operation: Operation) -> None:
-        self.say(f"-- {operation.what}")
-        getattr(self, f"_do_{operation.what.replace(' ', '_')}")(operation.chance)
-
-    def _some_event(self, chance: Random) -> int | None:
-        ids = sorted(self.telemetry.rows)
-        recent = ids[-12:] if chance.random() < 0.7 else ids
-        return chance.choice(recent) if recent else None
-
-    def _do_insert(self, chance: Random) -> None:
-        for _ in range(chance.choice((1, 1, 3, 8))):
-            self.telemetry.insert(plan.event(chance))
-
-    def _do_update(self, chance: Random) -> None:
-        if (found := self._some_event(chance)) is not None:
-            self.telemetry.update(found, plan.reading(chance))
-
-    def _do_move(self, chance: Random) -> None:
-        if (found := self._some_event(chance)) is not None:
-            self.telemetry.update(found, {"recorded_us": plan.instant(chance)})
-
-    def _do_hand_over(self, chance: Random) -> None:
-        if (found := self._some_event(chance)) is not None:
-            self.telemetry.update(found, {"prosthesis_id": chance.choice(plan.PROSTHESES)})
-
-    def _do_delete(self, chance: Random) -> None:
-        if (found := self._some_event(chance)) is not None:
-            self.telemetry.delete(found)
-
-    def _do_withdraw(self, chance: Random) -> None:
-        if (found := self._some_event(chance)) is not None:
-            if self.telemetry._window is not None:
-                self.telemetry._window.pop(found, None)
-            self.telemetry.withdraw(found)
-
-    def _do_garbage(self, chance: Random) -> None:
-        self.watch.garbage += 1
-        self.telemetry.garbage(chance.choice(plan.PROSTHESES), chance.choice((b"", b"{", b'{"op":"c"}', b'{"type":"ownership"}', None)))
-
-    def _do_recompute(self, chance: Random) -> None:
-        self.telemetry.recompute(chance.choice(plan.PROSTHESES))
-
-    def _do_customer(self, chance: Random) -> None:
-        number = chance.randrange(plan.CUSTOMERS)
-        if number in self.crm.tables["customers"]:
-            self.crm.put("customers", plan.customer(chance, number))
-
-    def _do_contract(self, chance: Random) -> None:
-        there = sorted(self.crm.tables["customers"])
-        if there:
-            self.crm.put("contracts", plan.contract(chance, chance.randrange(6), there))
-
-    def _do_drop_contract(self, chance: Random) -> None:
-        there = sorted(self.crm.tables["contracts"])
-        if there:
-            self.crm.drop("contracts", chance.choice(there))
-
-    def _do_prosthesis(self, chance: Random) -> None:
-        self.crm.put("prostheses", plan.prosthesis(chance, chance.choice(plan.PROSTHESES)))
-
-    def _do_forget_customer(self, chance: Random) -> None:
-        self.crm.drop_customer(chance.randrange(plan.CUSTOMERS))
-
-    def _do_lose(self, chance: Random) -> None:
-        """The slot was dropped: changes that nobody is told of, healed by a snapshot that is asked for at once."""
-        self.telemetry.end_window()
-        for _ in range(chance.randrange(1, 4)):
-            self.telemetry.lose(chance.randrange(100), plan.event(chance))
-        self.telemetry.begin_window() if chance.random() < 0.7 else self.telemetry.snapshot()
-
-    def _do_snapshot(self, _chance: Random) -> None:
-        self.telemetry.snapshot()
-
-    def _do_window(self, _chance: Random) -> None:
-        if self.telemetry._window is None:
-            self.telemetry.begin_window()
-        else:
-            self.telemetry.end_window()
-
-    def _do_merge(self, _chance: Random) -> None:
-        self.store.merge()
-
-    def _do_store_fault(self, chance: Random) -> None:
-        self.faults.arm(*chance.choice(plan.FAULTY))
-
-    def _do_outage(self, chance: Random) -> None:
-        self.faults.store_is_away = True
-        self.loop.call_later(chance.choice((0.5, 3.0, 30.0)), setattr, self.faults, "store_is_away", False)
-
-    def _machine(self, chance: Random) -> Machine | None:
-        alive = [machine for name, machine in sorted(self.machines.items()) if machine.alive]
-        return chance.choice(alive) if alive else None
-
-    def _do_kill(self, chance: Random) -> None:
-        if (machine := self._machine(chance)) is not None:
-            machine.say("is killed")
-            machine.kill()
-            self._start_later(machine.name)
-
-    def _do_pause(self, chance: Random) -> None:
-        """It stands still, and does not know it: long enough, and it comes back as a zombie."""
-        if (machine := self._machine(chance)) is not None:
-            machine.say("stands still")
-            machine.paused = True
-            self.loop.call_later(chance.choice((1.0, 12.0, 40.0)), setattr, machine, "paused", False)
-
-    def _do_join(self, _chance: Random) -> None:
-        free = [name for name in plan.WORKERS if name not in self.wanted]
-        if free:
-            self.wanted.append(free[0])
-            self._start_later(free[0])
-
-    def _do_leave(self, chance: Random) -> None:
-        if len(self.wanted) > 1:
-            name = self.wanted.pop(chance.randrange(len(self.wanted)))
-            if name in self.machines:
-                self.machines[name].say("is stopped")
-                self.machines[name].kill()
-
-    def _do_rebalance(self, _chance: Random) -> None:
-        self.group._begin(self.loop.time())
-
-    def _do_repeat(self, chance: Random) -> None:
-        connector = self.connectors[LOG_TOPIC]
-        self.say(f"connector: {connector.repeat(chance.choice((1, 4, 15)))} records come again")
-
-    def _do_repeat_crm(self, chance: Random) -> None:
-        self.say(f"connector: {self.connectors[CRM_TOPIC].repeat(chance.choice((1, 3)))} changes of the CRM come again")
-
-    def _do_abort(self, _chance: Random) -> None:
-        for connector in self.connectors.values():
-            connector.begin(5)
-            connector.finish(commit=False)
-
-    def _do_hold_transaction(self, chance: Random) -> None:
-        """Nobody reads past it until it ends."""
-        connector = self.connectors[LOG_TOPIC]
-        if connector.begin(5):
-            self.loop.call_later(chance.choice((1.0, 8.0)), lambda: connector.finish(commit=chance.random() < 0.7))
-
-    def _do_compact(self, _chance: Random) -> None:
-        self.broker.topics[CRM_TOPIC][0].compact()
-
     # -- what the naive recomputation needs
 
     def erase_commands(self) -> list[Erase]:
+        """Those in the log."""
         return [
             _decode_erase(record.value) for record in self.broker.values(LOG_TOPIC) if record.value and b'"type":"erase"' in record.value
         ]
-
-
-def raise_in_world(world: World, text: str) -> None:
-    world.watch.broken = world.watch.broken or Broken("positions", text)
 
 
 def _world_context() -> Any:

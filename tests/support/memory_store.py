@@ -36,6 +36,10 @@ class MemoryStore:
         self.positions: dict[tuple[str, int], PartitionProgress] = {}
         self.rules: dict[tuple[str, str], ErasureRule] = {}
         self.lookups = 0
+        # Every row that was written and not merged away, by key and version: what the eraser has to find. The dictionaries above are what ``FINAL`` makes of them.
+        self.report_rows: dict[tuple[str, Any, str, int], dict[str, Any]] = {}
+        self.state_rows: dict[tuple[int, str, str, int], StoredState] = {}
+        self.document_rows: dict[tuple[str, int], StoredOwnership] = {}
 
     # -- reading
 
@@ -115,8 +119,11 @@ class MemoryStore:
         self.raw_parts.append(part)
 
     def merge(self) -> None:
-        """Replaced rows of raw are gone, as after a merge of all parts."""
+        """Replaced rows are gone, as after a merge of all parts."""
         self.raw_parts = [dict(self.raw)]
+        self.report_rows = {(*key, row["version"]): row for key, row in self.reports.items()}
+        self.state_rows = {(*key, state.folded_to): state for key, state in self.state.items()}
+        self.document_rows = {(key, document.crm_offset): document for key, document in self.documents.items()}
 
     def remove_raw(self, event_ids: Iterable[EventId]) -> None:
         """The events leave raw, replaced rows of them too."""
@@ -132,6 +139,7 @@ class MemoryStore:
         for values in zip(*columns.values(), strict=True):
             row = dict(zip(columns, values, strict=True))
             key = (row["user_id"], row["report_date"], row["prosthesis_id"])
+            self.report_rows[*key, row["version"]] = row
             if key not in self.reports or row["version"] >= self.reports[key]["version"]:
                 self.reports[key] = row
 
@@ -148,11 +156,13 @@ class MemoryStore:
         for day, prosthesis, user, folded_to, fold, errors, partition in zip(*columns, strict=True):
             state = StoredState(day, prosthesis, user, folded_to, FOLD_FORMAT, fold, dict(errors), partition)
             key = (state.day, state.prosthesis_id, state.user_id)
+            self.state_rows[*key, state.folded_to] = state
             if key not in self.state or state.folded_to >= self.state[key].folded_to:
                 self.state[key] = state
 
     def write_ownership(self, documents: Sequence[StoredOwnership]) -> None:
         for document in documents:
+            self.document_rows[document.prosthesis_id, document.crm_offset] = document
             known = self.documents.get(document.prosthesis_id)
             if known is None or document.crm_offset >= known.crm_offset:
                 self.documents[document.prosthesis_id] = document

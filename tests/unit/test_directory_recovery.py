@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from schemas.erasure import subject_of
 from schemas.mapping import SourceMapping
 from stream_processor.domain.crm import CrmEnvelope, _Source
 from stream_processor.domain.directory import Directory
@@ -73,3 +76,64 @@ def test_the_prosthesis_that_a_contract_was_of_hears_of_its_change_though_compac
     moved = CONTRACT | {"prosthesis_id": 4}
     told = after.handle(CrmEnvelope("u", _Source("contracts"), moved, moved | {"number": "L"}), 10).documents
     assert {document.prosthesis_id: len(document.intervals) for document in told} == {"3": 0, "4": 1}
+
+
+def told_apart(told: list[CrmEnvelope], *rest: tuple[list[CrmEnvelope], CrmEnvelope]) -> Directory:
+    """A directory that was told *told*; then nobody had it, and workers began one after another: each with what the log still had, and the change that it handled."""
+    table: dict[str, dict[str, Any]] = {}
+    directory = Directory(SourceMapping.read(), table)
+    directory.restore(directory.table_after(told))
+    for i, (left, change) in enumerate(rest):
+        directory = Directory(SourceMapping.read(), table)
+        directory.restore(directory.table_after(left))
+        directory.handle(change, 10 + i)
+    return directory
+
+
+def became(user: str, before: str) -> CrmEnvelope:
+    return CrmEnvelope("u", _Source("customers"), CUSTOMER | {"user_id": before}, CUSTOMER | {"user_id": user})
+
+
+def erased_subjects(directory: Directory, last_user: str) -> set[str]:
+    gone = CrmEnvelope("d", _Source("customers", 1_800_000_000_000), CUSTOMER | {"user_id": last_user}, None)
+    erasures = directory.handle(gone, 99).erasures
+    return {subject for erase in erasures for subject in (erase.subject, *erase.former_subjects)}
+
+
+NOTHING = changed("prostheses", {"prosthesis_id": 3, "model": "Arm", "serial_number": "S"})
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        pytest.param([([BEFORE[1]], became("u9", "u8"))], id="the last change is handled first"),
+        pytest.param([([BEFORE[1]], NOTHING), ([BEFORE[1]], became("u9", "u8"))], id="a worker ended before it came to the change"),
+        pytest.param([([BEFORE[1], became("u9", "u8")], NOTHING)], id="the change lies before the first that is handled"),
+    ],
+)
+def test_a_customer_who_was_two_others_is_erased_under_all_ids_though_compaction_took_the_first_change(
+    begun: list[tuple[list[CrmEnvelope], CrmEnvelope]],
+) -> None:
+    assert erased_subjects(told_apart(BEFORE, *begun), "u9") == {subject_of(user) for user in ("u7", "u8", "u9")}
+
+
+def test_the_prosthesis_of_a_contract_hears_of_its_change_though_compaction_took_its_customers_former_row_too() -> None:
+    moved = CONTRACT | {"prosthesis_id": 4}
+    directory = told_apart(BEFORE, ([], NOTHING), ([], NOTHING))
+    told = directory.handle(CrmEnvelope("u", _Source("contracts"), moved, moved | {"number": "L"}), 20).documents
+    assert {document.prosthesis_id for document in told} == {"3", "4"}
+
+
+def test_a_customer_is_erased_where_a_contract_was_of_though_compaction_took_how_it_ended() -> None:
+    """While nobody had the directory the contract was given to somebody else, twice, and the customer went: the contract's last change lies behind the customer's."""
+    assert erased_subjects(told_apart(BEFORE, ([BEFORE[0]], NOTHING)), "u7") == {subject_of("u7")}
+
+
+def test_of_a_customer_whose_end_the_log_tells_nothing_is_kept_that_a_zombie_wrote_back() -> None:
+    table: dict[str, dict[str, Any]] = {}
+    directory = Directory(SourceMapping.read(), table)
+    directory.restore(directory.table_after([*BEFORE, became("u8", "u7")]))
+    assert "u7" in str(table)
+    directory.restore(directory.table_after([changed("customers", CUSTOMER, "c"), CrmEnvelope("d", _Source("customers"), CUSTOMER, None)]))
+    assert "u7" not in str(table)
+    assert "u8" not in str(table)

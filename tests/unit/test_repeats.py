@@ -10,6 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from schemas.commands import encode_command
+from schemas.erasure import subject_of
 from schemas.mapping import SourceMapping
 from schemas.ownership import Ownership
 from stream_processor.engine import Engine, EngineSettings
@@ -229,3 +231,19 @@ def test_a_change_from_invalid_to_invalid_takes_out_what_a_lost_change_left(lost
     case.run(lambda: of.update(1, told))
     assert case.store.live_reports() == {}
     assert case.is_right()
+
+
+def test_an_erasure_that_is_decided_again_with_less_knowledge_erases_no_less() -> None:
+    """The directory of a new generation decides it again from what compaction has left of the CRM's changes, under the same name."""
+    case = Case()
+    of = case.sources
+    case.run(lambda: of.own(1, owner("u")), lambda: of.insert(BATTERY), lambda: of.erase(1, NOON - HOUR, NOON + HOUR, "u"))
+    whole = of.erased[0]
+    less = msgspec.structs.replace(whole, intervals=((NOON + HOUR, NOON + 2 * HOUR),), subject=subject_of("v"))
+    case.run(lambda: of._append(b"1", encode_command(less)))
+    case.worker = engine(case.store)
+    case.run(of.incremental_snapshot)
+    assert case.store.live_reports() == {}
+    (rule,) = case.store.erasures()
+    assert rule.intervals == ((NOON - HOUR, NOON + 2 * HOUR),)
+    assert {rule.subject, *rule.former_subjects} == {subject_of("u"), subject_of("v")}

@@ -8,6 +8,7 @@ from unittest.mock import patch
 import pytest
 
 from stream_processor.ending import EXIT_AGAIN
+from stream_processor.settings import ProcessorSection
 from stream_processor.standstill import Standstill
 
 LIMIT_S = 10.0
@@ -40,3 +41,10 @@ async def test_a_worker_that_wakes_after_its_session_ends_to_be_started_again() 
     with pytest.raises(EndedError) as end:
         await seen_after(LIMIT_S + 0.1)
     assert end.value.args == (EXIT_AGAIN,)
+
+
+@pytest.mark.parametrize("session_s", [6.0, 30.0, 300.0])
+def test_a_session_may_be_over_a_heartbeat_earlier_than_it_is_long(session_s: float) -> None:
+    """The group counts from the last heartbeat, and a process may stop right before the next one (seed 548373969127 of the simulation)."""
+    section = ProcessorSection(session_timeout_s=session_s)
+    assert section.standstill_s <= session_s - section.heartbeat_s

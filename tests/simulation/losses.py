@@ -1,0 +1,157 @@
+"""Faults that lose data: the processor has to stop loudly (exit code 78) and stay down, and what an operator then does has to make every report right again."""
+
+from __future__ import annotations
+
+import copy
+from random import Random
+from typing import TYPE_CHECKING
+
+from schemas.keys import LOG_TOPIC
+from schemas.partition_progress import PartitionProgress
+from stream_processor.adapters.generations import ServingConfiguration
+from tests.simulation.machine import Machine
+from tests.simulation.watch import Broken
+from tests.support.log_model import PARTITIONS
+from tests.support.memory_store import MemoryStore
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+NOTICED_S = 15.0
+DOWN_S = 2.0
+SNAPSHOT_S = 3.0
+
+
+class Losses:
+    """At most one a schedule. *expected*: what was lost, from then until the operator has healed it; workers may end with 78 only then."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._backup: MemoryStore | None = None
+        self._sources_backup = world.telemetry.backup()
+        self._chance = Random(f"operator {world.schedule.seed}")
+        self.expected: str | None = None
+        self.down: set[str] = set()
+
+    # -- faults
+
+    def expire(self) -> None:
+        """Retention is faster than the workers, which are all down: of every partition it takes what is there, read or not."""
+        self._stop_workers()
+        self._finish_transactions()
+        self._world.erased += self._world.erase_commands()
+        for place in self._world.broker.topics[LOG_TOPIC]:
+            place.expire(place.end)
+        committed = self._world.group.committed
+        lost = [
+            n for n, place in enumerate(self._world.broker.topics[LOG_TOPIC]) if committed.get((LOG_TOPIC, n), place.start) < place.start
+        ]
+        if lost:
+            self._expect("records expired before they were read")
+        self._start_workers()
+
+    def make_anew(self) -> None:
+        """The log is deleted and made again, with the group's offsets; the workers run."""
+        if not any(topic == LOG_TOPIC for topic, _ in self._world.store.positions):
+            return  # nobody has begun
+        self._world.erased += self._world.erase_commands()
+        self._world.connectors[LOG_TOPIC].forget()
+        self._world.broker.make(LOG_TOPIC, PARTITIONS)
+        self._world.group.forget(LOG_TOPIC)
+        self._expect("the log was made anew")
+
+    def back_up(self) -> None:
+        self._backup = copy.deepcopy(self._world.store)
+        self._sources_backup = self._world.telemetry.backup()
+
+    def restore(self) -> None:
+        """The tables are as they were at the backup, but for the rules of erasures, which the operator brings back (docs/erasure.md)."""
+        if self._backup is None:
+            return
+        self._stop_workers()
+        self._backup.rules = self._world.store.rules
+        self._world.replace_store(self._backup)
+        ahead = [
+            at
+            for at, offset in self._world.group.committed.items()
+            if at[0] == LOG_TOPIC and offset > max(self._handled(at) + 1, self._world.broker.topics[LOG_TOPIC][at[1]].start)
+        ]
+        if ahead:
+            self._expect("the tables are older than the commits")
+        self._start_workers()
+
+    def go_back(self) -> None:
+        """PostgreSQL is restored to an earlier point. No worker can know it; `bionicpro status` compares LSNs and tells the operator."""
+        self._world.connectors[LOG_TOPIC].begin_anew()
+        self._world.telemetry.go_back(self._sources_backup)
+        self._expect("PostgreSQL went back")
+        self._world.later(NOTICED_S, "the operator acts", self._heal)
+
+    def _handled(self, at: tuple[str, int]) -> int:
+        row = self._world.store.positions.get(at)
+        return -1 if row is None else row.handled_offset
+
+    def _expect(self, what: str) -> None:
+        self.expected = what
+        self._world.watch.garbage = 0  # it may be among what was lost
+        self._world.faults.met["loss", what] += 1
+        self._world.say(f"lost: {what}")
+
+    # -- the loud stop
+
+    def ended_with_78(self, name: str) -> None:
+        """Wrong where nothing was lost. The worker stays down; a while after the first one the operator acts."""
+        if self.expected is None:
+            self._world.watch.fail("positions", f"{name} refuses its positions")
+            return
+        if not self.down:
+            self._world.later(NOTICED_S, "the operator acts", self._heal)
+        self.down.add(name)
+
+    def look(self) -> None:
+        """At the end: a loss that nobody was told of is the worst of all."""
+        if self.expected is not None:
+            raise Broken("losses", f"{self.expected}, and nobody stopped")
+
+    # -- what the operator does
+
+    def _heal(self) -> None:
+        self._stop_workers()
+        if self.expected == "the tables are older than the commits" and self._chance.random() < 0.5:
+            self._world.say("the group is reset to the beginning of the log")
+            self._world.group.forget(LOG_TOPIC)
+        else:
+            self._rebuild()
+        self.expected = None
+        self.down.clear()
+        self._start_workers()
+
+    def _rebuild(self) -> None:
+        """As ``bionicpro rebuild --source postgres``: a new generation with a group and a directory of its own begins at the log's end, and a snapshot brings every row."""
+        world = self._world
+        world.say("rebuild")
+        self._finish_transactions()
+        new, identity = MemoryStore(), world.broker.ids[LOG_TOPIC]
+        new.rules = world.store.rules
+        ends = {number: place.end for number, place in enumerate(world.broker.topics[LOG_TOPIC])}
+        new.write_progress([PartitionProgress(LOG_TOPIC, n, identity, PARTITIONS, end - 1, 0) for n, end in ends.items() if end])
+        world.serving = ServingConfiguration(world.serving.generation + 1, world.serving.retention)
+        world.new_group({(LOG_TOPIC, number): end for number, end in ends.items()})
+        world.changelog.clear()
+        world.replace_store(new)
+        world.telemetry.end_window()
+        world.telemetry.begin_window()
+        world.later(SNAPSHOT_S, "the snapshot ends", world.telemetry.end_window)
+
+    def _finish_transactions(self) -> None:
+        for connector in self._world.connectors.values():
+            connector.finish(commit=True)
+
+    def _stop_workers(self) -> None:
+        for machine in self._world.machines.values():
+            if isinstance(machine, Machine):
+                machine.kill()
+
+    def _start_workers(self) -> None:
+        for name in self._world.wanted:
+            self._world.start_later(name, DOWN_S)

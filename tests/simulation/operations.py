@@ -1,0 +1,214 @@
+"""What is done to a world: each operation of a schedule, carried out."""
+
+from __future__ import annotations
+
+from functools import partial
+from random import Random
+from typing import TYPE_CHECKING
+
+from schemas.keys import CRM_TOPIC, LOG_TOPIC
+from tests.simulation import schedule as plan
+
+if TYPE_CHECKING:
+    from tests.simulation.erasing import EraserMachine
+    from tests.simulation.machine import Machine
+    from tests.simulation.schedule import Operation
+    from tests.simulation.world import World
+
+
+NIGHT_S = 5.0
+
+
+class Operations:
+    """``carry_out`` finds an operation's method by its name."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def carry_out(self, operation: Operation) -> None:
+        self._world.say(f"-- {operation.what}")
+        getattr(self, f"_do_{operation.what.replace(' ', '_')}")(operation.chance)
+
+    def _some_event(self, chance: Random) -> int | None:
+        ids = sorted(self._world.telemetry.rows)
+        recent = ids[-12:] if chance.random() < 0.7 else ids
+        return chance.choice(recent) if recent else None
+
+    def _do_insert(self, chance: Random) -> None:
+        for _ in range(chance.choice((1, 1, 3, 8))):
+            self._world.telemetry.insert(plan.event(chance))
+
+    def _do_update(self, chance: Random) -> None:
+        if (found := self._some_event(chance)) is not None:
+            self._world.telemetry.update(found, plan.reading(chance))
+
+    def _do_move(self, chance: Random) -> None:
+        if (found := self._some_event(chance)) is not None:
+            self._world.telemetry.update(found, {"recorded_us": plan.instant(chance)})
+
+    def _do_hand_over(self, chance: Random) -> None:
+        if (found := self._some_event(chance)) is not None:
+            self._world.telemetry.update(found, {"prosthesis_id": chance.choice(plan.PROSTHESES)})
+
+    def _do_delete(self, chance: Random) -> None:
+        if (found := self._some_event(chance)) is not None:
+            self._world.telemetry.delete(found)
+
+    def _do_withdraw(self, chance: Random) -> None:
+        if (found := self._some_event(chance)) is not None:
+            if self._world.telemetry._window is not None:
+                self._world.telemetry._window.pop(found, None)
+            self._world.telemetry.withdraw(found)
+
+    def _do_garbage(self, chance: Random) -> None:
+        self._world.watch.garbage += 1
+        self._world.telemetry.garbage(
+            chance.choice(plan.PROSTHESES), chance.choice((b"", b"{", b'{"op":"c"}', b'{"type":"ownership"}', None))
+        )
+
+    def _do_recompute(self, chance: Random) -> None:
+        self._world.telemetry.recompute(chance.choice(plan.PROSTHESES))
+
+    def _do_customer(self, chance: Random) -> None:
+        number, customers = chance.randrange(plan.CUSTOMERS), self._world.crm.tables["customers"]
+        if number in customers:
+            self._world.crm.put("customers", plan.customer(chance, number, customers[number]["user_id"]))
+
+    def _do_user(self, chance: Random) -> None:
+        """A customer is another user from now on, once or twice at once; sometimes one that he was before."""
+        number, crm = chance.randrange(plan.CUSTOMERS), self._world.crm
+        for _ in range(chance.choice((1, 1, 2))):
+            if number in crm.tables["customers"]:
+                was = sorted(crm.users[number])
+                user_id = chance.choice(was) if chance.random() < 0.2 else f"user-{number}-{len(was)}"
+                crm.put("customers", crm.tables["customers"][number] | {"user_id": user_id})
+
+    def _do_contract(self, chance: Random) -> None:
+        there = sorted(self._world.crm.tables["customers"])
+        if there:
+            self._world.crm.put("contracts", plan.contract(chance, chance.randrange(6), there))
+
+    def _do_drop_contract(self, chance: Random) -> None:
+        there = sorted(self._world.crm.tables["contracts"])
+        if there:
+            self._world.crm.drop("contracts", chance.choice(there))
+
+    def _do_prosthesis(self, chance: Random) -> None:
+        self._world.crm.put("prostheses", plan.prosthesis(chance, chance.choice(plan.PROSTHESES)))
+
+    def _do_forget_customer(self, chance: Random) -> None:
+        self._world.crm.drop_customer(chance.randrange(plan.CUSTOMERS))
+
+    def _do_erase(self, chance: Random) -> None:
+        """An operator's request, of a customer who stays."""
+        crm = self._world.crm
+        if crm.tables["customers"]:
+            until_us = crm.now_us if chance.random() < 0.3 else plan.instant(chance)
+            crm.request_erasure(chance.choice(sorted(crm.tables["customers"])), until_us)
+
+    def _do_lose(self, chance: Random) -> None:
+        """The slot was dropped: changes that nobody is told of, healed by a snapshot that is asked for at once."""
+        self._world.telemetry.end_window()
+        for _ in range(chance.randrange(1, 4)):
+            self._world.telemetry.lose(chance.randrange(100), plan.event(chance))
+        self._world.telemetry.begin_window() if chance.random() < 0.7 else self._world.telemetry.snapshot()
+
+    def _do_snapshot(self, _chance: Random) -> None:
+        self._world.telemetry.snapshot()
+
+    def _do_window(self, _chance: Random) -> None:
+        if self._world.telemetry._window is None:
+            self._world.telemetry.begin_window()
+        else:
+            self._world.telemetry.end_window()
+
+    def _do_merge(self, _chance: Random) -> None:
+        self._world.store.merge()
+
+    def _do_store_fault(self, chance: Random) -> None:
+        self._world.faults.arm(*chance.choice(plan.FAULTY))
+
+    def _do_outage(self, chance: Random) -> None:
+        self._world.faults.store_is_away = True
+        self._world.loop.call_later(chance.choice((0.5, 3.0, 30.0)), setattr, self._world.faults, "store_is_away", False)
+
+    def _machine(self, chance: Random) -> Machine | EraserMachine | None:
+        alive = [machine for name, machine in sorted(self._world.machines.items()) if machine.alive]
+        return chance.choice(alive) if alive else None
+
+    def _do_kill(self, chance: Random) -> None:
+        if (machine := self._machine(chance)) is not None:
+            machine.say("is killed")
+            machine.kill()
+            self._world.start_later(machine.name)
+
+    def _do_pause(self, chance: Random) -> None:
+        """It stands still, and does not know it: long enough, and it comes back as a zombie."""
+        if (machine := self._machine(chance)) is not None:
+            machine.say("stands still")
+            machine.paused = True
+            self._world.loop.call_later(chance.choice((1.0, 8.0, 9.5, 12.0, 40.0)), setattr, machine, "paused", False)
+
+    def _do_night(self, chance: Random) -> None:
+        """Nobody has the directory for longer than compaction waits, while the CRM goes on."""
+        for name, machine in sorted(self._world.machines.items()):
+            if machine.alive:
+                machine.kill()
+                self._world.start_later(name, NIGHT_S)
+        changes = (self._do_user, self._do_user, self._do_customer, self._do_contract, self._do_drop_contract, self._do_forget_customer)
+        for _ in range(chance.randrange(2, 7)):
+            do, of = chance.choice(changes), Random(chance.random())
+            self._world.later(chance.random() * NIGHT_S * 0.6, f"-- in the night:{do.__name__.replace('_', ' ')[3:]}", partial(do, of))
+        self._world.later(NIGHT_S, "-- in the night: compact", partial(self._do_compact, chance))
+
+    def _do_join(self, _chance: Random) -> None:
+        free = [name for name in plan.WORKERS if name not in self._world.wanted]
+        if free:
+            self._world.wanted.append(free[0])
+            self._world.start_later(free[0])
+
+    def _do_leave(self, chance: Random) -> None:
+        if len(self._world.wanted) > 1:
+            name = self._world.wanted.pop(chance.randrange(len(self._world.wanted)))
+            if name in self._world.machines:
+                self._world.machines[name].say("is stopped")
+                self._world.machines[name].kill()
+
+    def _do_rebalance(self, _chance: Random) -> None:
+        self._world.group._begin(self._world.loop.time())
+
+    def _do_repeat(self, chance: Random) -> None:
+        connector = self._world.connectors[LOG_TOPIC]
+        self._world.say(f"connector: {connector.repeat(chance.choice((1, 4, 15)))} records come again")
+
+    def _do_repeat_crm(self, chance: Random) -> None:
+        self._world.say(f"connector: {self._world.connectors[CRM_TOPIC].repeat(chance.choice((1, 3)))} changes of the CRM come again")
+
+    def _do_abort(self, _chance: Random) -> None:
+        for connector in self._world.connectors.values():
+            connector.begin(5)
+            connector.finish(commit=False)
+
+    def _do_hold_transaction(self, chance: Random) -> None:
+        """Nobody reads past it until it ends."""
+        connector = self._world.connectors[LOG_TOPIC]
+        if connector.begin(5):
+            self._world.loop.call_later(chance.choice((1.0, 8.0)), lambda: connector.finish(commit=chance.random() < 0.7))
+
+    def _do_compact(self, _chance: Random) -> None:
+        self._world.broker.topics[CRM_TOPIC][0].compact()
+
+    def _do_expire(self, _chance: Random) -> None:
+        self._world.losses.expire()
+
+    def _do_make_anew(self, _chance: Random) -> None:
+        self._world.losses.make_anew()
+
+    def _do_back_up(self, _chance: Random) -> None:
+        self._world.losses.back_up()
+
+    def _do_restore(self, _chance: Random) -> None:
+        self._world.losses.restore()
+
+    def _do_go_back(self, _chance: Random) -> None:
+        self._world.losses.go_back()

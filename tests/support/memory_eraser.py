@@ -1,0 +1,183 @@
+"""The eraser's tables over the store in memory; they pass what ClickHouse's pass (tests/integration/test_eraser_removal.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from eraser.ports import KEYS_AT_ONCE, Documents, Empty, EmptyRow, EventId, Events, Intervals, Part, Remains, Rows
+from eraser.rules import Generation, Receipt, State
+from schemas.erasure_rules import ErasureRule
+from schemas.keys import LOG_TOPIC
+from schemas.ownership import decode
+from tests.support.memory_store import MemoryStore
+
+DATABASE = "bionicpro_g1"
+FIRST_DAY = date(1970, 1, 1)
+
+
+class MemoryTables:
+    """One generation, which serves. *clock* is the time of receipts and of files; a replaced part's files are there until they are asked to go."""
+
+    def __init__(self, store: MemoryStore, clock: Callable[[], datetime]) -> None:
+        self.store = store
+        self._clock = clock
+        self._kept: dict[tuple[str, str], Receipt] = {}
+        self._old: dict[Part, datetime] = {}
+        self._removals = 0
+
+    def now(self) -> datetime:
+        return self._clock()
+
+    # -- rules and receipts
+
+    def rules(self) -> list[ErasureRule]:
+        return sorted(self.store.rules.values(), key=lambda rule: (rule.issued_us, rule.key))
+
+    def receipts(self, rules: Sequence[ErasureRule]) -> dict[tuple[str, str], Receipt]:
+        return {rule.key: replace(self._kept[rule.key], rule=rule) for rule in rules if rule.key in self._kept}
+
+    def keep(self, receipt: Receipt) -> Receipt:
+        kept = replace(receipt, version=receipt.version + 1)
+        known = self._kept.get(receipt.rule.key)
+        if known is None or kept.version >= known.version:
+            self._kept[receipt.rule.key] = kept
+        return kept
+
+    def generations(self, rule: ErasureRule) -> list[Generation]:
+        rows = {partition: row for (topic, partition), row in self.store.positions.items() if topic == LOG_TOPIC}
+        if not rows:
+            return [Generation(DATABASE, State.SERVING, None, None)]
+        handled = rows[rule.partition].handled_offset if rule.partition in rows else -1
+        return [Generation(DATABASE, State.SERVING, next(iter(rows.values())).topic_id, handled)]
+
+    # -- what is there
+
+    def moved_events(self, _database: str, prosthesis_id: str, intervals: Intervals) -> list[EventId]:
+        outside = {
+            key
+            for part in self.store.raw_parts
+            for key, row in part.items()
+            if key[0] == prosthesis_id and not _inside(row["recorded_us"], intervals)
+        }
+        newest = self.store.raw
+        return [key[1:] for key in sorted(outside) if _inside(newest[key]["recorded_us"], intervals)][:KEYS_AT_ONCE]
+
+    def user_ids(self, _database: str, prosthesis_id: str, *, anywhere: bool) -> list[str]:
+        store = self.store
+        found = {key[0] for key in store.report_rows if anywhere or key[2] == prosthesis_id}
+        found |= {key[2] for key in store.state_rows if anywhere or key[1] == prosthesis_id}
+        found |= {
+            interval.user_id
+            for (prosthesis, _), document in store.document_rows.items()
+            if prosthesis == prosthesis_id
+            for interval in decode(document.document).intervals
+        }
+        return sorted(found)
+
+    def empty_rows(self, _database: str, table: str, user_id: str, prosthesis_id: str | None, before_day: int) -> list[EmptyRow]:
+        live = {(p, day_of(on)) for (user, on, p), row in self.store.reports.items() if user == user_id and not row["is_deleted"]}
+        highest: dict[tuple[str, int], int] = {}
+        for user, prosthesis, day, version in self._keys(table):
+            if user == user_id and prosthesis_id in {None, prosthesis} and day < before_day and (prosthesis, day) not in live:
+                highest[prosthesis, day] = max(version, highest.get((prosthesis, day), version))
+        return [(*key, version) for key, version in sorted(highest.items())][:KEYS_AT_ONCE]
+
+    def _keys(self, table: str) -> list[tuple[str, str, int, int]]:
+        """(user, prosthesis, day, version) of every row; a state's version is its next offset."""
+        if table == "user_daily_reports":
+            return [(user, p, day_of(on), version) for user, on, p, version in self.store.report_rows]
+        return [(user, p, day, folded_to + 1) for day, p, user, folded_to in self.store.state_rows]
+
+    def newest_documents(self, _database: str, user_id: str, prosthesis_id: str | None) -> list[tuple[str, int]]:
+        naming = {p for (p, _), document in self.store.document_rows.items() if user_id.encode() in document.document}
+        newest: dict[str, int] = {}
+        for prosthesis, offset in self.store.document_rows:
+            if prosthesis in naming and prosthesis_id in {None, prosthesis}:
+                newest[prosthesis] = max(offset, newest.get(prosthesis, offset))
+        return sorted(newest.items())[:KEYS_AT_ONCE]
+
+    # -- removal
+
+    def count(self, _database: str, what: Remains) -> int:
+        return len(self._found(what))
+
+    def delete(self, database: str, what: Remains, _deadline_s: float) -> None:
+        found = self._found(what)
+        match what:
+            case Events():
+                self._delete_events(found)
+            case Documents():
+                self.store.document_rows = {key: row for key, row in self.store.document_rows.items() if key not in found}
+                self.store.documents = {p: row for (p, _), row in sorted(self.store.document_rows.items(), key=lambda item: item[0])}
+            case Rows() | Empty() if what.table == "user_daily_reports":
+                for user, prosthesis, day, version in found:
+                    del self.store.report_rows[user, FIRST_DAY + timedelta(days=day), prosthesis, version]
+                self.store.reports = {key[:3]: row for key, row in sorted(self.store.report_rows.items(), key=lambda item: item[0][3])}
+            case Rows() | Empty():
+                for user, prosthesis, day, version in found:
+                    del self.store.state_rows[day, prosthesis, user, version - 1]
+                self.store.state = {key[:3]: row for key, row in sorted(self.store.state_rows.items(), key=lambda item: item[0][3])}
+        self._removals += 1
+        self._old[database, what.table, f"removed-{self._removals}"] = self._clock()
+
+    def _delete_events(self, found: Collection[Any]) -> None:
+        store = self.store
+        for number, key in found:
+            del store.raw_parts[number][key]
+        store.raw = {}
+        for part in store.raw_parts:
+            for key, row in part.items():
+                if key not in store.raw or row["lsn"] >= store.raw[key]["lsn"]:
+                    store.raw[key] = row
+
+    def _found(self, what: Remains) -> set[Any]:
+        """The keys of the rows of *what*, in the form of their table."""
+        match what:
+            case Events():
+                return {
+                    (number, key)
+                    for number, part in enumerate(self.store.raw_parts)
+                    for key, row in part.items()
+                    if key[0] == what.prosthesis_id and (_inside(row["recorded_us"], what.intervals) or key[1:] in what.moved)
+                }
+            case Rows():
+                before = what.before if what.table == "user_daily_reports" or what.before is None else what.before + 1
+                return {
+                    key
+                    for key in self._keys(what.table)
+                    if key[:2] == (what.user_id, what.prosthesis_id) and (before is None or key[3] < before)
+                }
+            case Empty():
+                upto = {(p, day): version for p, day, version in what.keys}
+                return {key for key in self._keys(what.table) if key[0] == what.user_id and key[3] <= upto.get(key[1:3], -1)}
+            case Documents():
+                return {key for key, row in self.store.document_rows.items() if _goes(what, key, row.document)}
+
+    # -- files
+
+    def old_parts(self, _databases: Sequence[str], at_least_s: float = 0) -> set[Part]:
+        until = self._clock() - timedelta(seconds=at_least_s)
+        return {part for part, since in self._old.items() if since <= until}
+
+    def delete_files(self, database: str, table: str) -> None:
+        self._old = {part: since for part, since in self._old.items() if part[:2] != (database, table)}
+
+
+def day_of(on: date) -> int:
+    """Days since 1970-01-01."""
+    return (on - FIRST_DAY).days
+
+
+def _inside(at_us: int, intervals: Intervals) -> bool:
+    return any(begin <= at_us < end for begin, end in intervals)
+
+
+def _goes(what: Documents, key: tuple[str, int], document: bytes) -> bool:
+    if what.user_id.encode() not in document:
+        return False
+    if what.below is None:
+        return what.prosthesis_id in {None, key[0]}
+    return key[1] < what.below.get(key[0], -1)
