@@ -10,14 +10,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
-from local import frontend
 from simulator.demo_data import DemoCustomer
+from tests.e2e.axe import violations
 from tests.e2e.person import SETTLED_MS, Person
 from tests.e2e.site import Site, today_in
 
-AXE = frontend.FOLDER / "node_modules" / "axe-core" / "axe.min.js"
-RUN_AXE = """async () => (await axe.run(document, {resultTypes: ["violations"]})).violations
-    .map(({id, nodes}) => `${id}: ${nodes.map(({target}) => target.join(" ")).join(", ")}`)"""
 # The elements that make the page wider than the screen, the outermost first.
 STICKS_OUT = """() => {
   const { scrollWidth, clientWidth } = document.documentElement;
@@ -45,12 +42,6 @@ SCREENS = {
     "tablet-dark": Screen(820, 1100, options={"locale": "ru-RU", "color_scheme": "dark"}),
     "desktop-forced-colours": Screen(1280, 900, options={"locale": "en-GB", "forced_colors": "active"}),
 }
-
-
-@pytest.fixture(scope="module")
-def axe() -> str:
-    frontend.install()
-    return AXE.read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -90,16 +81,15 @@ def opened(browser: Browser, site: Site, state: Any) -> Iterator[Any]:
         context.close()
 
 
-def is_sound(page: Page, axe: str) -> None:
+def is_sound(page: Page) -> None:
     """Nothing sticks out at the side, there is one main heading, and axe has no objection."""
     assert page.evaluate(STICKS_OUT) == [], f"{page.url}: {page.evaluate(STICKS_OUT)}"
     expect(page.locator("h1")).to_have_count(1)
-    page.evaluate(axe)
-    assert page.evaluate(RUN_AXE) == [], page.url
+    assert violations(page) == [], page.url
 
 
 @pytest.mark.parametrize("screen", SCREENS.values(), ids=SCREENS)
-def test_every_page_fits_every_screen_and_axe_finds_nothing(opened: Any, axe: str, wearer: DemoCustomer, screen: Screen) -> None:
+def test_every_page_fits_every_screen_and_axe_finds_nothing(opened: Any, wearer: DemoCustomer, screen: Screen) -> None:
     page = opened(screen)
     today = today_in(wearer.timezone)
     pages = {
@@ -116,11 +106,11 @@ def test_every_page_fits_every_screen_and_axe_finds_nothing(opened: Any, axe: st
         expect(page.get_by_test_id(shown).first).to_be_visible(timeout=SETTLED_MS)
         if screen.twice:
             page.evaluate(TWICE)
-        is_sound(page, axe)
+        is_sound(page)
         expect(page.get_by_test_id("nav-more")).to_be_in_viewport()
 
 
-def test_states_without_numbers_say_what_is_and_what_to_do(opened: Any, axe: str) -> None:
+def test_states_without_numbers_say_what_is_and_what_to_do(opened: Any) -> None:
     page = opened(SCREENS["phone"], service_workers="block")
 
     def refuse(status: int) -> None:
@@ -133,28 +123,28 @@ def test_states_without_numbers_say_what_is_and_what_to_do(opened: Any, axe: str
     refuse(404)
     page.goto("/today")
     expect(page.get_by_test_id("no-reports")).to_be_visible()
-    is_sound(page, axe)
+    is_sound(page)
     refuse(503)
     page.goto("/today")
     expect(page.get_by_test_id("connection")).to_have_attribute("data-value", "down")
-    is_sound(page, axe)
+    is_sound(page)
     page.unroute("**/reports**")
     page.goto("/history")
     expect(page.get_by_test_id("history-row").first).to_be_visible()
     page.route("**/reports?**", lambda route: route.fulfill(status=503))
     page.get_by_test_id("period-90").click()
     expect(page.get_by_test_id("failed")).to_be_visible()
-    is_sound(page, axe)
+    is_sound(page)
     page.unroute("**/reports?**")
     page.get_by_test_id("retry").click()
     expect(page.get_by_test_id("history-row")).to_have_count(90)
     page.route("**/auth/session", lambda route: route.fulfill(status=401))
     page.goto("/day/2026-01-01?prosthesis=1")
     expect(page.get_by_test_id("login")).to_have_attribute("href", "/auth/login?return_to=%2Fday%2F2026-01-01%3Fprosthesis%3D1&lang=en")
-    is_sound(page, axe)
+    is_sound(page)
 
 
-def test_the_page_opens_without_a_network_and_keeps_no_health_data(opened: Any, axe: str) -> None:
+def test_the_page_opens_without_a_network_and_keeps_no_health_data(opened: Any) -> None:
     page = opened(SCREENS["phone"])
     page.goto("/today")
     expect(page.get_by_test_id("prosthesis-card").first).to_be_visible()
@@ -162,7 +152,7 @@ def test_the_page_opens_without_a_network_and_keeps_no_health_data(opened: Any, 
     page.context.set_offline(True)
     expect(page.get_by_test_id("connection")).to_have_attribute("data-value", "offline")
     expect(page.get_by_test_id("as-of")).to_be_visible()
-    is_sound(page, axe)
+    is_sound(page)
     page.goto("/history")
     expect(page.locator("h1")).to_be_visible()
     expect(page.get_by_test_id("history-row")).to_have_count(0)
@@ -219,20 +209,20 @@ def test_a_new_critical_error_is_read_out_and_stays_in_sight(opened: Any, site: 
     expect(page.locator('[data-testid="attention-line"][data-kind="critical"]')).to_be_visible()
 
 
-def test_support_finds_a_wearer_gives_a_reason_and_looks_on(person: Person, axe: str, wearer: DemoCustomer) -> None:
+def test_support_finds_a_wearer_gives_a_reason_and_looks_on(person: Person, wearer: DemoCustomer) -> None:
     person.log_in_as("sam.support")
     page = person.page
     page.get_by_test_id("search-text").fill(wearer.user.full_name)
     page.get_by_test_id("search").click()
     page.get_by_test_id("found-wearer").get_by_role("link").click()
     expect(page.get_by_test_id("visit")).to_be_visible()
-    is_sound(page, axe)
+    is_sound(page)
     expect(person.cards()).to_have_count(0)
     page.get_by_test_id("reason").fill("Ticket 4711")
     page.get_by_test_id("begin-visit").click()
     expect(person.cards()).to_have_count(1)
     expect(page.get_by_test_id("viewing")).to_contain_text(wearer.user.full_name)
-    is_sound(page, axe)
+    is_sound(page)
     page.get_by_test_id("nav-history").click()
     expect(page.get_by_test_id("history-row")).to_have_count(7)
     expect(page.get_by_test_id("viewing")).to_be_visible()
