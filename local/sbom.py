@@ -26,7 +26,9 @@ from local.parts import AIRFLOW, JAVA_LICENCE, Part, images, java, shipped
 
 FOLDER = paths.REPOSITORY / "sbom"
 OURS = "Apache-2.0"
-WITHOUT_AIRFLOW = "what Airflow's packages say of their licences is not known, for it is not installed here: python3 -m local.bootstrap --airflow"
+WITHOUT_AIRFLOW = (
+    "what Airflow's packages say of their licences is not known, for it is not installed here: python3 -m local.bootstrap --airflow"
+)
 
 
 def main(arguments: list[str]) -> int:

@@ -31,7 +31,9 @@ def test_every_package_of_a_lock_is_a_part_with_all_its_hashes(tmp_path: Path) -
 def test_licences_are_read_where_the_packages_are_installed(tmp_path: Path) -> None:
     told = tmp_path / "lib" / "python3.11" / "site-packages" / "nobody_has_installed_this-2.3.4.dist-info"
     told.mkdir(parents=True)
-    (told / "METADATA").write_text("Metadata-Version: 2.1\nName: nobody_has_installed_this\nVersion: 2.3.4\nLicense: MIT License\n", encoding="utf-8")
+    (told / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: nobody_has_installed_this\nVersion: 2.3.4\nLicense: MIT License\n", encoding="utf-8"
+    )
     (tmp_path / "lock.txt").write_text(LOCK, encoding="utf-8")
     assert [part.licence for part in parts.python(tmp_path / "lock.txt", RULES, tmp_path)] == ["BSD-3-Clause", "MIT"]
 
