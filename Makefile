@@ -61,5 +61,6 @@ types: prepare ## generate the page's types of the API anew
 lock: ## resolve the lock files anew from pyproject.toml
 	@$(PYTHON) -m local.locks
 
-sbom: prepare ## bills of materials (CycloneDX) of images, page and Java servers, into sbom/
+sbom: ## bills of materials (CycloneDX) of images, page and Java servers, into sbom/
+	@$(PYTHON) -m local.bootstrap --airflow
 	@$(VENV)/python -m local.sbom

@@ -8,7 +8,7 @@ import re
 from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageMetadata, PackageNotFoundError, metadata
+from importlib.metadata import Distribution, PackageMetadata
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,9 @@ from local import fetch, paths
 from local.licences import Policy
 
 SERVICES = ("processor", "reports", "bff", "operator")
-"""Those with a lock and an image of their own."""
+"""Those with a lock and an image of their own, whose packages this environment holds."""
+AIRFLOW = "airflow"
+"""The same, but its packages are in an environment of their own."""
 PINNED = re.compile(r"^(?P<name>[\w.-]+)(?:\[[\w,-]+\])?==(?P<version>[^\s;\\]+)(?P<rest>(?:.*\\\n)*.*)$", re.MULTILINE)
 JAR = re.compile(r"(?P<name>.+?)-(?P<version>\d[\w.]*(?:[-.][\w.]+)*)\.jar$")
 IMAGE = re.compile(r"^(?:\s*image:|FROM)\s+(?P<name>[\w./-]+):(?P<version>[\w.-]+)", re.MULTILINE)
@@ -35,21 +37,22 @@ class Part:
     hashes: tuple[tuple[str, str], ...] = ()
 
 
-def python(lock: Path, policy: Policy) -> Iterator[Part]:
-    """The packages that *lock* pins. Those that are for other platforms are not installed here: the policy has to know their licences."""
+def python(lock: Path, policy: Policy, environment: Path | None = None) -> Iterator[Part]:
+    """The packages that *lock* pins, with the licences that they say in *environment* (default: this one).
+
+    Those that are for other platforms are not installed here: the policy has to know their licences.
+    """
+    places = {} if environment is None else {"path": [str(place) for place in environment.glob("lib/python3.*/site-packages")]}
     for found in PINNED.finditer(lock.read_text(encoding="utf-8")):
         hashes = tuple(("SHA-256", digest) for digest in sorted(re.findall(r"--hash=sha256:([0-9a-f]{64})", found["rest"])))
-        yield Part("pypi", found["name"], found["version"], _python_licence(found["name"], policy), hashes)
+        yield Part("pypi", found["name"], found["version"], _python_licence(found["name"], policy, places), hashes)
 
 
-def _python_licence(name: str, policy: Policy) -> str | None:
+def _python_licence(name: str, policy: Policy, places: Mapping[str, Any]) -> str | None:
     if name in policy.packages:
         return policy.packages[name]
-    try:
-        told = metadata(name)
-    except PackageNotFoundError:
-        return None
-    return next((licence for words in _said(told) if (licence := policy.identified(words))), None)
+    installed = next(iter(Distribution.discover(name=name, **places)), None)
+    return next((licence for words in _said(installed.metadata) if (licence := policy.identified(words))), None) if installed else None
 
 
 def _said(told: PackageMetadata) -> Iterator[str]:
@@ -87,4 +90,5 @@ def images(root: Path = paths.REPOSITORY) -> Iterator[Part]:
 def shipped(policy: Policy, root: Path = paths.REPOSITORY) -> dict[str, list[Part]]:
     """What we hand on: the packages in each service's image, and what the page is built of."""
     found = {service: list(python(root / "locks" / f"{service}.txt", policy)) for service in SERVICES}
+    found[AIRFLOW] = list(python(root / "locks" / f"{AIRFLOW}.txt", policy, paths.AIRFLOW_VENV))
     return found | {"page": list(npm(root / "frontend" / "package-lock.json"))}

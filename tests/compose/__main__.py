@@ -17,15 +17,19 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from service_kit.environment_files import parsed
-from tests.compose import browser, strangers
+from tests.compose import audit, browser, strangers
+from tests.compose.audit import Audit
 from tests.compose.engine import REPOSITORY, Project, TrialError, called, compose_command
 from tests.compose.wearer import LOGIN, Wearer
 from tests.support.bff_servers import free_port
 
-CRASHED = ("processor", "connect", "kafka", "clickhouse", "postgres", "redis", "keycloak", "reports-api", "bff")
+CRASHED = ("processor", "connect", "kafka", "clickhouse", "postgres", "redis", "keycloak", "reports-api", "bff", "airflow-scheduler")
+PAGE_PORT, KEYCLOAK_PORT, AIRFLOW_PORT = PORTS = ("BIONICPRO_PAGE_PORT", "BIONICPRO_KEYCLOAK_PORT", "BIONICPRO_AIRFLOW_PORT")
+AIRFLOW_LOGIN = "BIONICPRO_SECRET_AIRFLOW_LOGIN"
 ROWS = 7
 BEGAN = time.monotonic()
 
@@ -45,8 +49,8 @@ def main(arguments: list[str] | None = None) -> int:
                 raise TrialError("the images could not be built")
         compose = tuple(options.compose.split()) if options.compose else compose_command()
         figures["compose"] = called(*compose, "version").stdout.splitlines()[0]
-        with _project(compose, options) as (project, page, password):
-            asyncio.run(_trial(project, page, password, options, figures))
+        with _project(compose, options) as project:
+            asyncio.run(_trial(project, options, figures))
     except TrialError as error:
         progress(f"failed: {error}")
         figures["failed"] = str(error).splitlines()[0]
@@ -55,27 +59,26 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 @contextmanager
-def _project(compose: tuple[str, ...], options: argparse.Namespace) -> Iterator[tuple[Project, str, str]]:
+def _project(compose: tuple[str, ...], options: argparse.Namespace) -> Iterator[Project]:
     """A project of its own: a name, secrets, ports. Taken down with its volumes at the end, unless it is to be kept."""
     with tempfile.TemporaryDirectory(prefix="bionicpro-compose-") as folder:
         env_file = Path(folder) / "environment"
         called(sys.executable, str(REPOSITORY / "deploy" / "make-secrets"), str(env_file))
-        port = free_port()
         with env_file.open("a", encoding="utf-8") as file:
-            file.write(f"BIONICPRO_PAGE_PORT={port}\nBIONICPRO_KEYCLOAK_PORT={free_port()}\n")
+            for name in PORTS:
+                file.write(f"{name}={free_port()}\n")
             file.write(f"BIONICPRO_SECRETS_FOLDER={folder}/secrets\n")
             file.write(f"BIONICPRO_CLICKHOUSE_OPEN_FILES={min(262_144, resource.getrlimit(resource.RLIMIT_NOFILE)[1])}\n")
-        password = parsed(env_file.read_text(encoding="utf-8"))[f"BIONICPRO_DEMO_{LOGIN.replace('.', '_').upper()}"]
         project = Project(compose, f"bionicpro-trial-{secrets.token_hex(3)}", env_file)
         try:
-            yield project, f"http://localhost:{port}", password
+            yield project
         except TrialError:
             _keep_logs(project, options.logs)
             raise
         finally:
             if not options.keep:
                 progress("taking it down")
-                project.call("down", "--volumes", "--timeout", "20")
+                replace(project, profiles=(audit.PROFILE,)).call("down", "--volumes", "--timeout", "20")
 
 
 def _keep_logs(project: Project, folder: Path) -> None:
@@ -86,37 +89,69 @@ def _keep_logs(project: Project, folder: Path) -> None:
     progress(f"the containers' last lines are in {folder}")
 
 
-async def _trial(project: Project, page: str, password: str, options: argparse.Namespace, figures: dict[str, object]) -> None:
-    limit_s, logs = options.limit, options.logs
+async def _trial(project: Project, options: argparse.Namespace, figures: dict[str, object]) -> None:
+    known = parsed(project.env_file.read_text(encoding="utf-8"))
+    page, password = f"http://localhost:{known[PAGE_PORT]}", known[f"BIONICPRO_DEMO_{LOGIN.replace('.', '_').upper()}"]
     began = time.monotonic()
     progress("starting")
-    await asyncio.to_thread(project.call, "up", "--detach", "--no-build", limit_s=limit_s)
-    project.wait_healthy(limit_s, progress)
+    await asyncio.to_thread(project.call, "up", "--detach", "--no-build", limit_s=options.limit)
+    project.wait_healthy(options.limit, progress)
     figures["up_s"] = round(time.monotonic() - began)
-    if shown := project.shown():
-        raise TrialError(f"the engine shows secrets of {shown}")
-    progress("up; a wearer logs in")
     async with Wearer(project, page, password) as wearer:
-        await wearer.log_in()
-        project.call("stop", "simulator")  # from here on nothing but this trial changes a report
-        figures["row_seen_s"] = round(await wearer.sees_what_is_inserted(ROWS), 2)
-        figures["verified"] = _operate(project)
-        progress("a wearer comes with a browser")
-        await asyncio.to_thread(browser.pictured, browser.PublishedPage(page, password), await wearer.events(), logs / "page.png")
-        progress("probing")
-        figures["probe_ms"] = _probed(project)
+        await _use(project, wearer, browser.PublishedPage(page, password), options, figures)
+        if not options.without_airflow:
+            project = replace(project, profiles=(audit.PROFILE,))
+            airflow = Audit(project, f"http://localhost:{known[AIRFLOW_PORT]}", known[AIRFLOW_LOGIN])
+            await asyncio.to_thread(_audited, airflow, options, figures)
+        figures["memory_mib"] = project.memory()
+        if shown := project.shown():
+            raise TrialError(f"the engine shows secrets of {shown}")
         progress("strangers try every port from every network")
         figures["reached"] = strangers.tried(project)
-        for service in options.crash:
-            progress(f"{service} crashes")
-            project.crash(service)
-            await asyncio.sleep(1)
-            project.wait_healthy(limit_s, progress, without=("simulator",))
+        await _crash(project, options)
         figures["row_seen_after_crashes_s"] = round(await wearer.sees_what_is_inserted(ROWS), 2)
         figures["verified_after_crashes"] = _operate(project)
-        await _stop_and_start(project, wearer, limit_s)
+        await _stop_and_start(project, wearer, options.limit)
         figures["row_seen_after_restart_s"] = round(await wearer.sees_what_is_inserted(ROWS), 2)
         figures["verified_after_restart"] = _operate(project)
+
+
+async def _use(
+    project: Project, wearer: Wearer, page: browser.PublishedPage, options: argparse.Namespace, figures: dict[str, object]
+) -> None:
+    progress("up; a wearer logs in")
+    await wearer.log_in()
+    project.call("stop", "simulator")  # from here on nothing but this trial changes a report
+    figures["row_seen_s"] = round(await wearer.sees_what_is_inserted(ROWS), 2)
+    figures["verified"] = _operate(project)
+    progress("a wearer comes with a browser")
+    await asyncio.to_thread(browser.pictured, page, await wearer.events(), options.logs / "page.png")
+    progress("probing")
+    figures["probe_ms"] = _probed(project)
+
+
+async def _crash(project: Project, options: argparse.Namespace) -> None:
+    """One service after the other, each until all is well again."""
+    for service in (each for each in options.crash if each in project.containers()):
+        progress(f"{service} crashes")
+        project.crash(service)
+        await asyncio.sleep(1)
+        project.wait_healthy(options.limit, progress, without=("simulator",))
+
+
+def _audited(airflow: Audit, options: argparse.Namespace, figures: dict[str, object]) -> None:
+    """Airflow comes to a system that runs, and mends what it finds. Raises `TrialError`."""
+    project = airflow.project
+    progress("Airflow comes")
+    began = time.monotonic()
+    project.call("up", "--detach", "--no-build", *audit.PROGRAMS, limit_s=options.limit)
+    project.wait_healthy(options.limit, progress, without=("simulator",))
+    figures["airflow_up_s"] = round(time.monotonic() - began)
+    progress("the audit's page, its Dag, and a run")
+    began = time.monotonic()
+    figures["airflow_run"] = airflow.tried(options.logs / "airflow.png")
+    figures["airflow_tried_s"] = round(time.monotonic() - began)
+    figures["verified_by_airflow"] = _operate(project)
 
 
 def _operate(project: Project) -> str:
@@ -154,6 +189,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--compose", help="the command (default: `docker compose`, else `docker-compose`)")
     parser.add_argument("--built", action="store_true", help="the images are built already")
+    parser.add_argument("--without-airflow", action="store_true", help="leave out the profile `airflow` (it takes 1 GiB more)")
     parser.add_argument("--keep", action="store_true", help="leave the project running at the end")
     parser.add_argument("--crash", nargs="*", choices=CRASHED, default=CRASHED, help="the services to crash (default: all of them)")
     parser.add_argument("--limit", type=float, default=900.0, help="seconds that each wait may take (default: 900)")

@@ -18,6 +18,8 @@ from service_kit.environment_files import parsed
 REPOSITORY = Path(__file__).resolve().parents[2]
 FILE = REPOSITORY / "deploy" / "compose.yml"
 CALL_LIMIT_S = 900.0
+# docker-compose 1.29 gives up an engine that is busy for a minute.
+PATIENT = {"COMPOSE_HTTP_TIMEOUT": "900", **os.environ}
 LAST_LINES = 25
 
 
@@ -38,7 +40,9 @@ def called(
     *command: str, limit_s: float = CALL_LIMIT_S, input_text: str | None = None, check: bool = True
 ) -> subprocess.CompletedProcess[str]:
     try:
-        done = subprocess.run(command, input=input_text, capture_output=True, text=True, timeout=limit_s, check=False, cwd=REPOSITORY)
+        done = subprocess.run(
+            command, input=input_text, capture_output=True, text=True, timeout=limit_s, check=False, cwd=REPOSITORY, env=PATIENT
+        )
     except subprocess.TimeoutExpired as expired:
         raise TrialError(f"{' '.join(command)}: no end within {limit_s:g} s\n{_last(expired.stdout)}\n{_last(expired.stderr)}") from None
     if check and done.returncode != 0:
@@ -53,16 +57,17 @@ def _last(text: str | bytes | None) -> str:
 
 @dataclass(frozen=True)
 class Project:
-    """A Compose project of *name* with the variables of *env_file*."""
+    """A Compose project of *name* with the variables of *env_file*; *profiles* name what is started and stopped with the rest."""
 
     compose: tuple[str, ...]
     name: str
     env_file: Path
+    profiles: tuple[str, ...] = ()
 
     def call(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
-        return called(
-            *self.compose, "--project-name", self.name, "--file", str(FILE), "--env-file", str(self.env_file), *arguments, **options
-        )
+        chosen = [part for profile in self.profiles for part in ("--profile", profile)]
+        named = ("--project-name", self.name, "--file", str(FILE), "--env-file", str(self.env_file))
+        return called(*self.compose, *named, *chosen, *arguments, **options)
 
     def containers(self) -> Mapping[str, Mapping[str, Any]]:
         """What the engine says of each service's container."""
@@ -77,6 +82,12 @@ class Project:
         known = parsed(self.env_file.read_text(encoding="utf-8"))
         secrets = [value for name, value in known.items() if name.startswith(("BIONICPRO_SECRET_", "BIONICPRO_DEMO_"))]
         return sorted(service for service, told in self.containers().items() if any(secret in json.dumps(told) for secret in secrets))
+
+    def memory(self) -> dict[str, int]:
+        """MiB that each running container holds, without files that it has read and that could be read again."""
+        running = {told["Id"]: service for service, told in self.containers().items() if told["State"]["Status"] == "running"}
+        lines = called("docker", "stats", "--no-stream", "--no-trunc", "--format", "{{.ID}} {{.MemUsage}}", *running).stdout.splitlines()
+        return {running[words[0]]: mebibytes(words[1]) for words in (line.split() for line in lines)}
 
     def crash(self, service: str) -> None:
         """End the first process of *service*'s container as an out-of-memory kill would: the engine is not told that somebody meant it."""
@@ -101,6 +112,12 @@ class Project:
 
     def network(self, name: str) -> str:
         return f"{self.name}_{name}"
+
+
+def mebibytes(told: str) -> int:
+    """Of a size as the engine writes it: ``512.5MiB``."""
+    number = told.rstrip("KMGTiB")
+    return round(float(number) * {"KiB": 1 / 1024, "MiB": 1, "GiB": 1024}.get(told.removeprefix(number), 0))
 
 
 def _is_one_off(container: Mapping[str, Any]) -> bool:

@@ -162,7 +162,7 @@ def test_a_session_that_has_ended_is_told_on_every_page_with_the_way_back(opened
         page.evaluate("window.dispatchEvent(new Event('online'))")
         says(page, "login")
         expect(page.locator("h1")).to_be_focused()
-        expect(page.get_by_text("Your session has ended.")).to_be_visible()
+        expect(page.get_by_role("main").get_by_text("Your session has ended.")).to_be_visible()
         assert str(page.get_by_test_id("login").get_attribute("href")).startswith("/auth/login?return_to=%2F")
 
 
@@ -183,6 +183,6 @@ def test_support_and_the_visit_have_their_states_too(opened: Opened, site: Stand
 
 def test_a_new_page_begins_at_its_heading(opened: Opened) -> None:
     page = opened("/today")
-    for link in ("nav-history", "nav-export", "nav-more", "nav-today"):
-        page.get_by_test_id(link).click()
-        expect(page.get_by_test_id("title")).to_be_focused()
+    for name in ("history", "export", "more", "today"):
+        page.get_by_test_id(f"nav-{name}").click()
+        expect(page.get_by_test_id(name).get_by_test_id("title")).to_be_focused()

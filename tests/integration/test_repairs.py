@@ -176,9 +176,11 @@ def kafka_tool(site: Site, *arguments: str) -> str:
     login = f'org.apache.kafka.common.security.plain.PlainLoginModule required username="{account.user}" password="{account.password}";'
     properties = site.system.instance.config("administrator.properties")
     write_private(properties, f"security.protocol=SASL_PLAINTEXT\nsasl.mechanism=PLAIN\nsasl.jaas.config={login}\n")
-    command += ["--command-config", str(properties)]
+    # Without it the tool gives the broker five seconds; and what it gives up it tells, with exit code 0.
+    command += ["--command-config", str(properties), "--timeout", "100000"]
     done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "Error:" not in done.stdout, done.stdout
     return done.stdout
 
 

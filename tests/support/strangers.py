@@ -60,6 +60,17 @@ CLOSED: dict[str, tuple[tuple[str, str, object], ...]] = {
         ("POST", "/auth/logout", None),
         ("POST", "/auth/session", None),
     ),
+    "airflow": (
+        ("GET", "/api/v2/dags", None),
+        ("GET", "/api/v2/connections", None),
+        ("GET", "/api/v2/variables", None),
+        ("GET", "/api/v2/config", None),
+        ("POST", "/api/v2/dags/bionicpro_reconciliation/dagRuns", {"logical_date": None}),
+        ("POST", "/auth/token", {"username": "auditor", "password": "auditor"}),
+        ("GET", "/auth/token", None),
+        ("PATCH", "/execution/task-instances/11111111-1111-4111-8111-111111111111/run", {}),
+        ("GET", "/execution/connections/bionicpro_crm", None),
+    ),
 }
 
 

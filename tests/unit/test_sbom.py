@@ -28,6 +28,16 @@ def test_every_package_of_a_lock_is_a_part_with_all_its_hashes(tmp_path: Path) -
     assert (second.name, second.version, second.licence) == ("nobody-has-installed-this", "2.3.4", None)
 
 
+def test_licences_are_read_where_the_packages_are_installed(tmp_path: Path) -> None:
+    told = tmp_path / "lib" / "python3.11" / "site-packages" / "nobody_has_installed_this-2.3.4.dist-info"
+    told.mkdir(parents=True)
+    (told / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: nobody_has_installed_this\nVersion: 2.3.4\nLicense: MIT License\n", encoding="utf-8"
+    )
+    (tmp_path / "lock.txt").write_text(LOCK, encoding="utf-8")
+    assert [part.licence for part in parts.python(tmp_path / "lock.txt", RULES, tmp_path)] == ["BSD-3-Clause", "MIT"]
+
+
 def test_what_only_the_pages_checks_need_is_no_part_of_the_page(tmp_path: Path) -> None:
     packages = {
         "": {"version": "1"},
@@ -58,7 +68,7 @@ def test_a_part_under_another_licence_or_none_is_refused() -> None:
 def test_all_that_we_hand_on_is_under_licences_that_are_allowed() -> None:
     rules = policy()
     handed_on = parts.shipped(rules)
-    assert set(handed_on) == {*parts.SERVICES, "page"}
+    assert set(handed_on) == {*parts.SERVICES, parts.AIRFLOW, "page"}
     assert all(handed_on.values())
     assert sbom.refused(rules, handed_on) == []
 
