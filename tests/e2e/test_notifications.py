@@ -73,7 +73,7 @@ def opened(browser: Browser, site: StandIn) -> Iterator[Opened]:
 
 def opts_in(page: Page) -> None:
     page.get_by_test_id("nav-more").click()
-    page.get_by_test_id("notifications").check()
+    page.get_by_test_id("notifications").click()
     expect(page.get_by_test_id("notifications")).to_be_checked()
 
 
@@ -138,7 +138,8 @@ def test_nothing_is_shown_to_whoever_did_not_ask_for_it_or_asked_no_more(opened:
     comes(page, site, today(critical=1, battery=5.0, quiet=QUIET))
     assert (page.evaluate(SHOWN), page.evaluate(THERE)) == ([], [])
     opts_in(page)
-    page.get_by_test_id("notifications").uncheck()
+    page.get_by_test_id("notifications").click()
+    expect(page.get_by_test_id("notifications")).not_to_be_checked()
     site.answers["/reports/today"] = today()
     page.reload()
     comes(page, site, today(critical=2))
