@@ -40,7 +40,7 @@ from stream_processor.directory_service import CrmRecord, DirectoryService
 from stream_processor.domain.calendar import day_number
 from stream_processor.domain.directory import Directory
 from stream_processor.domain.log_records import DeadLetter
-from stream_processor.ending import fatal
+from stream_processor.ending import fatal, records_are_lost
 from stream_processor.engine import Engine, EngineSettings
 from stream_processor.outcome import Outcome
 from stream_processor.output import Output
@@ -137,7 +137,8 @@ class Processor:
             logging_config=None,
         )
         urls = [URL(part) for part in broker.split(";")]
-        app.transport = BatchTransport(urls, app, loop=app.loop, batched_topic=LOG_TOPIC, positioned_topics=(LOG_TOPIC, CRM_TOPIC))
+        read = (LOG_TOPIC, CRM_TOPIC)
+        app.transport = BatchTransport(urls, app, loop=app.loop, batched_topic=LOG_TOPIC, positioned_topics=read, lost=records_are_lost)
         return app
 
     def _make_store(self) -> ClickHouseStore:

@@ -30,6 +30,16 @@ def end(code: int) -> NoReturn:
     os._exit(code)
 
 
+def records_are_lost(topic: str, partition: int) -> NoReturn:
+    """The broker has not any more what is to be read next: whoever starts it finds in its log what was committed and where the log begins."""
+    log.critical(
+        "what is to be read next is not in the topic any more: records are lost, or it is another broker's",
+        topic=topic,
+        partition=partition,
+    )
+    end(EXIT_WRONG_TOPIC)
+
+
 async def fatal(work: Awaitable[None]) -> None:
     """Await *work*; whatever it raises ends the process, for the supervisor to start it again from the last commit."""
     try:

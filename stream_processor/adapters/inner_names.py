@@ -40,7 +40,7 @@ INNER_NAMES: Mapping[str, str] = {
     f"{RECORDS}.__init__": "the iterator over a fetched partition",
     f"{RECORDS}._consumer_record": "what is replaced: what is made of one record of the log",
     "aiokafka.consumer.fetcher:Fetcher.__init__": "makes `_records`, where fetched partitions wait",
-    "aiokafka.consumer.fetcher:Fetcher._proc_fetch_request": "puts a `FetchResult` with its `PartitionRecords` into `_records`",
+    "aiokafka.consumer.fetcher:Fetcher._proc_fetch_request": "puts a `FetchResult` with its `PartitionRecords` into `_records`; wrapped: it gives up a position that is out of the broker's range",
     "aiokafka.consumer.fetcher:FetchResult.__init__": "has `_partition_records`",
     f"{RECORDS}._unpack_records": "calls `_consumer_record` of its own instance for each record",
 }

@@ -24,7 +24,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage, Message
 
 from service_kit.settings import KafkaSettings
-from stream_processor.adapters import log_records
+from stream_processor.adapters import expired, log_records
 from stream_processor.adapters.positions import Positions
 from stream_processor.domain.log_records import LogRecord
 
@@ -63,7 +63,9 @@ class ReadCommittedThread(driver.AIOKafkaConsumerThread):
 
     async def on_start(self) -> None:
         await super().on_start()
-        log_records.install(self._consumer, cast(BatchTransport, self.transport).batched_topic)
+        transport = cast(BatchTransport, self.transport)
+        log_records.install(self._consumer, transport.batched_topic)
+        expired.install(self._consumer, transport.positioned_topics, transport.lost)
 
 
 class BatchConsumer(driver.Consumer):
@@ -228,13 +230,18 @@ class PromptTableManager(TableManager):
 
 
 class BatchTransport(driver.Transport):
-    """A transport whose *batched_topic* is delivered a fetch at a time. *positioned_topics*: those that agents acknowledge; the batched one is among them."""
+    """A transport whose *batched_topic* is delivered a fetch at a time. *positioned_topics*: those that agents acknowledge; the batched one is among them.
+
+    *lost* is called where the broker has not any more what is to be read next of a positioned topic.
+    """
 
     Consumer: ClassVar[type[BatchConsumer]] = BatchConsumer
     batched_topic: str
     positioned_topics: frozenset[str]
+    lost: expired.Lost
 
-    def __init__(self, *args: Any, batched_topic: str, positioned_topics: Collection[str], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, batched_topic: str, positioned_topics: Collection[str], lost: expired.Lost, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.batched_topic = batched_topic
         self.positioned_topics = frozenset(positioned_topics)
+        self.lost = lost

@@ -85,7 +85,9 @@ def test_the_example_names_every_variable_and_no_value() -> None:
     lines = [line for line in (DEPLOY / ".env.example").read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
     example = dict(line.split("=", 1) for line in lines)
     module = runpy.run_path(str(DEPLOY / "make-secrets"), run_name="make_secrets")
-    assert {name for name, value in example.items() if not value} == module["completed"]({}).keys()
+    # Nobody's but the person's who names a mail server: it is not drawn.
+    empty = {name for name, value in VARIABLE.findall(TEXT) if not value} | {"BIONICPRO_MAIL_PASSWORD"}
+    assert {name for name, value in example.items() if not value} == module["completed"]({}).keys() | empty
     assert {name: value for name, value in example.items() if value} == {name: value for name, value in VARIABLE.findall(TEXT) if value}
 
 

@@ -43,7 +43,7 @@ DIGESTS = {
     "aiokafka.consumer.fetcher:FetchResult.__init__": "126a3e45763b",
     "aiokafka.consumer.fetcher:PartitionRecords._unpack_records": "b803e6d46480",
 }
-ON_INNER_NAMES = ("adapters/kafka_transport.py", "adapters/log_records.py", "app.py")
+ON_INNER_NAMES = ("adapters/expired.py", "adapters/kafka_transport.py", "adapters/log_records.py", "app.py")
 
 
 def digest(name: str) -> str:

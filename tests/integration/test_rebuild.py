@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -192,16 +194,24 @@ def test_a_log_that_was_made_anew_stops_the_processor_is_named_and_healed_by_a_r
     assert fleet.verify().ok
 
 
-def test_records_that_expired_before_they_were_read_are_named_and_made_good_by_a_rebuild(site: Site, fleet: Case) -> None:
+@pytest.mark.parametrize("running", [False, True], ids=["while it was down", "while it runs and lags"])
+def test_records_that_expired_before_they_were_read_are_named_and_made_good_by_a_rebuild(site: Site, fleet: Case, running: bool) -> None:
+    """A worker that runs is told by nobody: its client would go on where the log begins. It lags here because it stands still, for less than its session."""
     old, broker = site.serving(), Broker(site.system.kafka.settings())
-    site.stop_processor()
+    if running:
+        os.kill(site.processor_id(), signal.SIGSTOP)
+    else:
+        site.stop_processor()
     lost = [fleet.insert(prosthesis, recorded_at=fleet.at(1, 20)) for prosthesis in fleet.prostheses]
     fleet.telemetry.execute("DELETE FROM telemetry.telemetry_events WHERE event_id = %s", (lost[0],))
     fleet.telemetry.execute("UPDATE telemetry.telemetry_events SET active_ms = 77 WHERE event_id = %s", (lost[1],))
     time.sleep(HEARTBEATS_S)
     for partition, end in broker.topics([LOG_TOPIC])[LOG_TOPIC].ends.items():
         broker.delete_before(LOG_TOPIC, partition, end)
-    site.start_processor()
+    if running:
+        os.kill(site.processor_id(), signal.SIGCONT)
+    else:
+        site.start_processor()
     assert "bionicpro rebuild" in site.wait_for_problem("expired before it was read")
     site.wait_for_log("records are lost")
     site.wait_until_processor_stays_down()

@@ -78,6 +78,11 @@ class Site:
     def start_processor(self) -> None:
         supervision.start_programs(self.system.instance, [PROCESSOR])
 
+    def processor_id(self) -> int:
+        """The id of its process."""
+        pid: int = supervision.state_of(self.system.instance, PROCESSOR).pid
+        return pid
+
     def wait_until_processor_stays_down(self) -> None:
         """Until it has ended and the supervisor leaves it so."""
         until(lambda: supervision.state_of(self.system.instance, PROCESSOR).stays_down, "the processor stays down")
