@@ -62,10 +62,18 @@ def prepare(instance: Instance) -> None:
     library = home / "lib"
     library.unlink(missing_ok=True)
     library.symlink_to(built() / "lib")
-    shutil.rmtree(home / "themes", ignore_errors=True)
-    shutil.copytree(THEMES, home / "themes")
+    _lay_out_themes(home / "themes")
     if REALM.exists():
         write_private(home / "data" / "import" / REALM.name, REALM.read_text(encoding="utf-8"))
+
+
+def _lay_out_themes(folder: Path) -> None:
+    """Make *folder* hold the repository's themes, and nothing of former ones."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for file in (file for file in sorted(THEMES.rglob("*")) if file.is_file()):
+        target = folder / file.relative_to(THEMES)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_private(target, file.read_text(encoding="utf-8"))
 
 
 def program(instance: Instance) -> Program:

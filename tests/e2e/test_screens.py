@@ -183,7 +183,7 @@ def test_the_keyboard_alone_reaches_pages_hours_and_tables(opened: Any) -> None:
     expect(page.locator(".chart-table table").first).to_be_visible()
     page.get_by_test_id("nav-history").focus()
     page.keyboard.press("Enter")
-    expect(page.get_by_test_id("title")).to_be_focused()
+    expect(page.get_by_test_id("history").get_by_test_id("title")).to_be_focused()
 
 
 def test_a_finger_on_the_chart_tells_the_hour_under_it(opened: Any) -> None:
