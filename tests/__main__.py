@@ -1,7 +1,7 @@
 """``python -m tests``: every test, as two runs of pytest side by side. Arguments are pytest's and go to both.
 
-One run has the tests that share this run's servers, the other all the rest: those that need no server, and those that start servers of their own.
-Neither waits for the other's servers. On two cores both are busy nearly all the while: it is for machines with more that this saves time.
+One run has the tests that share this run's servers and those that need none, the other those that start servers of their own: neither waits for the other's.
+On two cores both are busy nearly all the while, so that the whole takes little longer than the longer of the two.
 """
 
 from __future__ import annotations

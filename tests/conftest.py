@@ -26,6 +26,8 @@ from tests.support.system import BACKENDS, RunningBackend, System, usual_backend
 
 # Also the order in which they run: what fails fast goes first.
 KINDS = ("unit", "property", "simulation", "contract", "integration", "security", "e2e", "chaos")
+# Of these kinds are tests that start servers of their own.
+WITH_SERVERS = ("integration", "security", "chaos")
 # What local/ starts and guards is processes, whatever starts the servers of other tests: with another backend none of this is collected, and the run's
 # first lines say so. Airflow is one of them, and the benchmarks start servers of their own.
 OF_PROCESSES = (
@@ -58,7 +60,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("bionicpro")
     group.addoption("--backend", choices=sorted(BACKENDS), default=usual_backend(), help="what starts the servers (default: %(default)s)")
     group.addoption(
-        "--servers", choices=("shared", "own"), help="only tests that use this run's servers, or only those that use none of them"
+        "--servers",
+        choices=("shared", "own"),
+        help="only tests that use this run's servers or none, or only the others, most of which start servers of their own",
     )
     group.addoption("--instance", type=Path, help="use the running instance in this folder; it is left running")
 
@@ -94,9 +98,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         item.add_marker(kind_of(item.path))
     items.sort(key=lambda item: KINDS.index(kind_of(item.path)))
     if share := config.getoption("--servers"):
-        others = [item for item in items if ("system" in getattr(item, "fixturenames", ())) != (share == "shared")]
+        others = [item for item in items if share_of(item) != share]
         config.hook.pytest_deselected(items=others)
         items[:] = [item for item in items if item not in set(others)]
+
+
+def share_of(item: pytest.Item) -> str:
+    """Which run of ``python -m tests`` has it. What needs no server goes where there is less to do, by the times of a whole run."""
+    if "system" in getattr(item, "fixturenames", ()) or kind_of(item.path) not in WITH_SERVERS:
+        return "shared"
+    return "own"
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
