@@ -26,6 +26,9 @@ def free_port() -> int:
     return any_free(1)[0]
 
 
+STOP_LIMIT_S = 90  # a machine that is as busy as a whole run makes it took longer than 15
+
+
 class Served:
     """An ASGI application on a loopback port, in a thread with a loop of its own. *config* is how a service of ours listens; a helper of a test needs none."""
 
@@ -62,7 +65,7 @@ class Served:
     def stop(self) -> None:
         if self._server is not None and self._thread is not None:
             self._server.should_exit = True
-            self._thread.join(timeout=15)
+            self._thread.join(timeout=STOP_LIMIT_S)
             assert not self._thread.is_alive(), f"the server on port {self.port} did not stop"
         self._server = self._thread = None
 
