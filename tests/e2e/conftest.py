@@ -11,6 +11,7 @@ from local import machine
 from local.launch import wait_for
 from tests.e2e.person import SETTLED_MS, Person
 from tests.e2e.site import Site
+from tests.e2e.stand_in import StandIn, standing_in
 from tests.support.system import System
 
 ARGUMENTS = (
@@ -43,6 +44,13 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=machine.chromium(), args=list(ARGUMENTS))
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[StandIn]:
+    """The built page over answers that a test sets; a module that wants it as its ``site`` resets it before each test."""
+    with standing_in() as stand_in:
+        yield stand_in
 
 
 @pytest.fixture

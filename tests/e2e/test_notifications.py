@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.e2e.person import SETTLED_MS
-from tests.e2e.stand_in import StandIn, standing_in, today
+from tests.e2e.stand_in import StandIn, today
 
 # The real call goes on; what it was called with is kept, because a notification that replaces another leaves no trace.
 RECORD = """
@@ -34,12 +34,6 @@ WORDS = {
     "ru-RU": ("Новая критическая ошибка", "Низкий заряд", "Нет данных дольше 4 ч", "Откройте страницу: там сказано, что делать."),
 }
 Opened = Callable[..., Page]
-
-
-@pytest.fixture(scope="module")
-def served() -> Iterator[StandIn]:
-    with standing_in() as stand_in:
-        yield stand_in
 
 
 @pytest.fixture

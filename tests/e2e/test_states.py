@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.e2e.person import SETTLED_MS
-from tests.e2e.stand_in import DAY, SESSION, StandIn, standing_in, today
+from tests.e2e.stand_in import DAY, SESSION, StandIn, today
 from tests.e2e.test_screens import is_sound
 
 # What stands on a page once it is loaded.
@@ -23,12 +23,6 @@ WHOLE = {
 # All but More stand on today's numbers.
 OF_TODAY = [address for address in WHOLE if address != "/more"]
 Opened = Callable[..., Page]
-
-
-@pytest.fixture(scope="module")
-def served() -> Iterator[StandIn]:
-    with standing_in() as stand_in:
-        yield stand_in
 
 
 @pytest.fixture

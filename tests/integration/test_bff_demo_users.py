@@ -14,7 +14,7 @@ import pytest
 from keycloak import KeycloakAdmin
 
 from bff.demo_users import MASTER, DemoUser, admin, ensure_demo_users, guard_master
-from bff.realm_settings import follow
+from bff.realm_settings import MailSettings, follow, settle
 from tests.support.bff_case import REALM_FILE, realm_from_file
 from tests.support.endpoints import KeycloakEndpoint
 
@@ -76,6 +76,16 @@ def test_the_realms_client_follows_the_page_to_another_port_and_a_second_run_cha
     assert "http://127.0.0.1:1" not in json.dumps(after)
     assert {name for name in before if before[name] != after[name]} == {"rootUrl", "redirectUris", "attributes"}
     assert follow(realm, file, moved) == []
+
+
+def test_a_realm_gets_its_look_and_a_mail_server_with_a_password_once(realm: KeycloakAdmin) -> None:
+    file = json.loads(REALM_FILE.read_text(encoding="utf-8"))
+    realm.update_realm(str(realm.connection.realm_name), {"loginTheme": "keycloak"})
+    mail = MailSettings.model_validate({"host": "mail.example.org", "sender": "reports@example.org", "username": "u", "password": "p"})
+    assert settle(realm, file, mail) == ["loginTheme", "resetPasswordAllowed", "smtpServer"]
+    assert settle(realm, file, mail) == []
+    assert settle(realm, file, MailSettings()) == ["resetPasswordAllowed", "smtpServer"]
+    assert settle(realm, file, MailSettings()) == []
 
 
 def client_of(realm: KeycloakAdmin) -> dict[str, Any]:
