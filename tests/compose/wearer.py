@@ -53,11 +53,17 @@ class Wearer:
         """How many events of any kind today's report counts."""
         return sum(report["event_count"] for report in (await self.today())["items"])
 
+    async def _prosthesis_id(self) -> int:
+        """Of one that is theirs now: it may have sent nothing today, at night or where it has no network."""
+        answer = await self._browser.api("/reports/prostheses")
+        if answer.status_code != 200:
+            raise TrialError(f"/reports/prostheses: HTTP {answer.status_code} {answer.text[:300]}")
+        return int(next(each["prosthesis_id"] for each in answer.json()["items"] if each["current"]))
+
     async def sees_what_is_inserted(self, count: int) -> float:
         """Insert *count* signals by SQL; how many seconds later the report counts exactly so many more. Raises `TrialError`."""
-        body = await self.today()
-        before = sum(report["signals"]["count"] for report in body["items"])
-        await asyncio.to_thread(self._insert, int(body["items"][0]["prosthesis_id"]), count)
+        before = await self.signals()
+        await asyncio.to_thread(self._insert, await self._prosthesis_id(), count)
         loop = asyncio.get_running_loop()
         began, seen = loop.time(), before
         while seen != before + count:
