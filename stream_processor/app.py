@@ -54,6 +54,7 @@ log = structlog.get_logger()
 DIRECTORY_TABLE = "directory"
 CHECK_DEADLINE_S = 120.0  # of looking at the positions of an assignment: some requests to the broker and one to ClickHouse, each with a deadline of its own
 CHANGES_IN_FLIGHT = 256  # changes of the CRM that are decided on while Kafka has not acknowledged what they led to
+PRODUCER_LINGER_S = 0.005  # a first copy of a CRM makes small records by the thousand, and a request for each costs more than the wait
 MESSAGES_BETWEEN = 8  # fetches that may wait between consumer and intake; each holds up to `fetch_records`
 
 
@@ -134,6 +135,7 @@ class Processor:
             canonical_url=f"http://{conf.instance_id}" if conf.instance_id else None,
             web_tables_enabled=False,
             producer_acks=-1,
+            producer_linger=PRODUCER_LINGER_S,
             producer_compression_type="lz4",
             producer_max_request_size=limits.PROCESSOR_REQUEST,
             logging_config=None,
