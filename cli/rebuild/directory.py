@@ -1,0 +1,72 @@
+"""What the directory of the former generation knows, for that of a new one (ADR 50): compaction has left it to be told nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+from confluent_kafka import KafkaError, Message, Producer
+
+from cli.broker import Broker
+from cli.rebuild.progress import RebuildError
+from reconciliation.directory import KnownRows
+from schemas.mapping import Crm, bare
+from service_kit.settings import KafkaSettings
+from stream_processor.adapters.compacted_topic import records_before
+from stream_processor.domain.crm import CrmTable
+from stream_processor.domain.directory_table import means_the_same_in_another_topic
+
+_WAIT_S = 30.0
+
+Rows = dict[bytes, bytes]
+"""A directory's table as its changelog has it: JSON by JSON text."""
+
+
+def table_of(kafka: KafkaSettings, changelog: str) -> Rows:
+    """The rows that *changelog* holds now; none where there is no such topic. Raises TimeoutError, KafkaException."""
+    found = Broker(kafka).topics([changelog]).get(changelog)
+    rows: Rows = {}
+    for record in records_before(kafka, changelog, found.ends[0]) if found else ():
+        if record.key is not None and record.value is not None:
+            rows[record.key] = record.value
+        elif record.key is not None:
+            rows.pop(record.key, None)
+    return rows
+
+
+def carried(rows: Mapping[bytes, bytes], *, same_topic: bool) -> Rows:
+    """Those of *rows* that are true in the next generation too. *same_topic*: it reads the very ``crm.changes`` that they were made from. Pure."""
+    return {key: row for key, row in rows.items() if same_topic or means_the_same_in_another_topic(msgspec.json.decode(key, type=str))}
+
+
+def of_the_crm(rows: Mapping[bytes, bytes], crm: Crm) -> KnownRows:
+    """Those of *rows* that are rows of the CRM, each under the key that it has in ``crm.changes``. Pure."""
+    tables = {CrmTable.CUSTOMERS: crm.customers, CrmTable.CONTRACTS: crm.contracts, CrmTable.PROSTHESES: crm.prostheses}
+    known = KnownRows()
+    for key, value in rows.items():
+        name, _, row_id = msgspec.json.decode(key, type=str).partition(":")
+        if name in tables:
+            of, row = tables[CrmTable(name)], msgspec.json.decode(value)
+            known.by_table.setdefault(bare(of.table), {})[row_id] = msgspec.json.encode({of.id: row[of.id]}), row
+    return known
+
+
+def write(kafka: KafkaSettings, changelog: str, rows: Mapping[bytes, bytes]) -> None:
+    """Write *rows* to *changelog*. Idempotent before a worker has read it. Raises RebuildError."""
+    producer = Producer(kafka.producer())
+    refused: list[str] = []
+
+    def delivered(error: KafkaError | None, _message: Message) -> None:
+        if error is not None:
+            refused.append(error.str())
+
+    for key, row in rows.items():
+        while True:
+            try:
+                producer.produce(changelog, row, key, 0, delivered)
+                break
+            except BufferError:
+                producer.poll(1.0)
+    left = producer.flush(_WAIT_S)
+    if left or refused:
+        raise RebuildError(f"{left + len(refused)} rows did not reach {changelog}: {refused[0] if refused else 'no answer'}; start the rebuild again")
