@@ -69,4 +69,6 @@ def write(kafka: KafkaSettings, changelog: str, rows: Mapping[bytes, bytes]) -> 
                 producer.poll(1.0)
     left = producer.flush(_WAIT_S)
     if left or refused:
-        raise RebuildError(f"{left + len(refused)} rows did not reach {changelog}: {refused[0] if refused else 'no answer'}; start the rebuild again")
+        raise RebuildError(
+            f"{left + len(refused)} rows did not reach {changelog}: {refused[0] if refused else 'no answer'}; start the rebuild again"
+        )

@@ -139,7 +139,7 @@ class CrmReader:
             named = msgspec.json.decode(key or b"", type=dict[str, Any])
         except ValueError:
             return None
-        for table, columns in self._tables.items():
+        for columns in self._tables.values():
             if named.keys() == {columns.id}:
                 return CrmEnvelope("d", _Source(bare(columns.table), at_ms), dict.fromkeys(columns.columns) | named)
         return None

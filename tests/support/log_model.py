@@ -94,7 +94,9 @@ class Sources:
     def withdraw(self, event_id: int) -> None:
         """A row goes without a record (a lost delete), and a repair's command says so."""
         key = str(self.rows.pop(event_id)["prosthesis_id"])
-        self._append(key.encode(), encode_command(Delete(command_id="c", prosthesis_id=key, event_ids=(self.halves(event_id),), reason="test")))
+        self._append(
+            key.encode(), encode_command(Delete(command_id="c", prosthesis_id=key, event_ids=(self.halves(event_id),), reason="test"))
+        )
 
     # -- what only the log says
 
