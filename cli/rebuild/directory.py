@@ -17,16 +17,21 @@ from stream_processor.domain.crm import CrmTable
 from stream_processor.domain.directory_table import means_the_same_in_another_topic
 
 _WAIT_S = 30.0
+_END = b'"end"'
 
 Rows = dict[bytes, bytes]
 """A directory's table as its changelog has it: JSON by JSON text."""
 
 
 def table_of(kafka: KafkaSettings, changelog: str) -> Rows:
-    """The rows that *changelog* holds now; none where there is no such topic. Raises TimeoutError, KafkaException."""
-    found = Broker(kafka).topics([changelog]).get(changelog)
+    """The rows that *changelog* holds now; none where there is no such topic. Raises TimeoutError, KafkaException, RebuildError.
+
+    It is read up to a tombstone of no row, written for that: compaction may have taken its last records, and a reader waits for ever for an end that is in no record.
+    """
+    if changelog not in Broker(kafka).topics([changelog]):
+        return {}
     rows: Rows = {}
-    for record in records_before(kafka, changelog, found.ends[0]) if found else ():
+    for record in records_before(kafka, changelog, _written(kafka, changelog, {_END: None})):
         if record.key is not None and record.value is not None:
             rows[record.key] = record.value
         elif record.key is not None:
@@ -53,12 +58,20 @@ def of_the_crm(rows: Mapping[bytes, bytes], crm: Crm) -> KnownRows:
 
 def write(kafka: KafkaSettings, changelog: str, rows: Mapping[bytes, bytes]) -> None:
     """Write *rows* to *changelog*. Idempotent before a worker has read it. Raises RebuildError."""
+    _written(kafka, changelog, rows)
+
+
+def _written(kafka: KafkaSettings, changelog: str, rows: Mapping[bytes, bytes | None]) -> int:
+    """Write *rows* and return the last one's offset, -1 where there is none."""
     producer = Producer(kafka.producer())
     refused: list[str] = []
+    offsets = [-1]
 
-    def delivered(error: KafkaError | None, _message: Message) -> None:
+    def delivered(error: KafkaError | None, message: Message) -> None:
         if error is not None:
             refused.append(error.str())
+        else:
+            offsets.append(message.offset() or 0)
 
     for key, row in rows.items():
         while True:
@@ -69,6 +82,6 @@ def write(kafka: KafkaSettings, changelog: str, rows: Mapping[bytes, bytes]) -> 
                 producer.poll(1.0)
     left = producer.flush(_WAIT_S)
     if left or refused:
-        raise RebuildError(
-            f"{left + len(refused)} rows did not reach {changelog}: {refused[0] if refused else 'no answer'}; start the rebuild again"
-        )
+        lost = f"{left + len(refused)} rows did not reach {changelog}: {refused[0] if refused else 'no answer'}"
+        raise RebuildError(f"{lost}; start the rebuild again")
+    return max(offsets)
