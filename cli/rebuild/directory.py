@@ -10,7 +10,7 @@ from confluent_kafka import KafkaError, Message, Producer
 from cli.broker import Broker
 from cli.rebuild.progress import RebuildError
 from reconciliation.directory import KnownRows
-from schemas.mapping import Crm, bare
+from schemas.mapping import ContractsTable, Crm, CustomersTable, ProsthesesTable, bare
 from service_kit.settings import KafkaSettings
 from stream_processor.adapters.compacted_topic import records_before
 from stream_processor.domain.crm import CrmTable
@@ -46,7 +46,11 @@ def carried(rows: Mapping[bytes, bytes], *, same_topic: bool) -> Rows:
 
 def of_the_crm(rows: Mapping[bytes, bytes], crm: Crm) -> KnownRows:
     """Those of *rows* that are rows of the CRM, each under the key that it has in ``crm.changes``. Pure."""
-    tables = {CrmTable.CUSTOMERS: crm.customers, CrmTable.CONTRACTS: crm.contracts, CrmTable.PROSTHESES: crm.prostheses}
+    tables: dict[CrmTable, CustomersTable | ContractsTable | ProsthesesTable] = {
+        CrmTable.CUSTOMERS: crm.customers,
+        CrmTable.CONTRACTS: crm.contracts,
+        CrmTable.PROSTHESES: crm.prostheses,
+    }
     known = KnownRows()
     for key, value in rows.items():
         name, _, row_id = msgspec.json.decode(key, type=str).partition(":")
