@@ -12,12 +12,17 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import psycopg
 from clickhouse_driver.errors import Error as ClickHouseError
 
 from cli.broker import Broker
 from cli.generations import serving_group
+from cli.status.gather import gather
+from cli.status.judge import problems
+from cli.status.probes import probes
+from cli.status.settings import StatusSettings
 from connectors.checks import Checks
 from local.servers.postgres import SUPERUSER
 from reconciliation.settings import ReconciliationSettings
@@ -26,6 +31,7 @@ from schemas.keys import LOG_TOPIC
 from schemas.topics import log_partitions
 from service_kit.generations import read_generations, serving
 from service_kit.partition_progress import read_handled
+from service_kit.settings import load
 from tests.chaos import small_disk
 from tests.chaos.lane import Lane
 from tests.chaos.losses import Loss
@@ -34,15 +40,15 @@ from tests.chaos.workers import REPOSITORY, Workers
 from tests.chaos.workload import Operation, Plan
 from tests.support import server_data
 from tests.support.losses import expire
-from tests.support.operator import commands_in, problem_lines
+from tests.support.operator import commands_in
 
 GROUP = "bionicpro-processor"
-COMMAND_LIMIT_S = 150.0
+COMMAND_LIMIT_S = 300.0
 UNREAD_S = 2.5  # of heartbeats at least something comes in so long
 LAG_S = 4.0  # less than a session less a heartbeat would be too little for what is done meanwhile: a worker that ends for that finds the same when it is started
 # What a lane has not, and what other faults leave behind; sources where no watch runs.
 WITHOUT = ("reports-api", "bff", "keycloak", "processor", "dead-letters")
-REBUILD_SETTINGS = {"BIONICPRO_REBUILD__STALL_S": "45"}
+STATUS_SETTINGS = {"BIONICPRO_STATUS__DEADLINE_S": "20"}
 
 
 class Accident:
@@ -55,6 +61,8 @@ class Accident:
         self._plan = plan
         self._settings = settings
         self._broker = Broker(settings.kafka)
+        with mock.patch.dict(os.environ, lane.operator_variables() | STATUS_SETTINGS):
+            self._status = load(StatusSettings)
         self._backed_up: datetime | None = None
         self._handled: dict[int, int] = {}
         self._lost_at: float | None = None
@@ -124,6 +132,8 @@ class Accident:
     def _expire(self) -> None:
         if self._workers.down:
             return
+        if not self._committed():
+            raise NotYetError("nothing was read yet")
         lagging = self.loss.workers == "lagging"
         if not lagging:
             self._workers.stop()
@@ -134,6 +144,7 @@ class Accident:
         # One is none: it may be the marker of a transaction.
         unread = [p for p, offset in self._committed().items() if offset < ends[p] - 1]
         if not unread or (lagging and not self._workers.all_frozen):
+            self._workers.resume()
             raise NotYetError(f"unread partitions: {unread}")
         expire(self._broker, LOG_TOPIC)
         if not lagging:
@@ -223,20 +234,24 @@ class Accident:
 
     def _see(self) -> None:
         """`status` names it, where there is something to be decided; and whoever writes reports has stopped, where going on would be wrong."""
+        if self.loss.stops and not self._workers.down:
+            raise NotYetError("no worker stays down")
         lines = self._problems()
         if not self.loss.heals:
             self.named = lines[0] if lines else ""
             return
         found = next((line for line in lines if self.loss.says in line), "")
-        if not found or (self.loss.stops and not self._workers.down):
-            raise NotYetError(f"not named: {lines}; workers that stay down: {self._workers.down}")
+        if not found:
+            raise NotYetError(f"not named: {lines}")
         self.named = found
         assert commands_in(found) == self.loss.heals, f"status names other commands: {found}"
         self._left = list(commands_in(found))
 
     def _problems(self) -> list[str]:
+        """What ``bionicpro status`` says is wrong, line by line."""
         without = WITHOUT if self.loss.server == "postgres" and self.loss.heals else (*WITHOUT, "sources")
-        return problem_lines(self._bionicpro("status", *(word for part in without for word in ("--without", part))).stdout)
+        readings = gather(probes(self._status), self._status.status.deadline_s, without)
+        return [str(problem) for problem in problems(readings, self._status.status, datetime.now(UTC))]
 
     def _heal(self) -> None:
         """The commands of that line, in order. One that a fault made fail is run again, as its message says."""
@@ -287,7 +302,7 @@ class Accident:
         start = {"BIONICPRO_REBUILD__START_WORKERS": json.dumps(["touch", str(self._workers.start_file)])}
         command = [sys.executable, "-m", "cli", "--env-file", str(self._lane.instance.env_file("operator")), *arguments]
         return subprocess.run(
-            command, cwd=REPOSITORY, env=os.environ | REBUILD_SETTINGS | start, capture_output=True, text=True, timeout=COMMAND_LIMIT_S, check=False
+            command, cwd=REPOSITORY, env=os.environ | start, capture_output=True, text=True, timeout=COMMAND_LIMIT_S, check=False
         )  # fmt: skip
 
     @property

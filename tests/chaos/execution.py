@@ -29,7 +29,7 @@ from tests.chaos.workload import COLUMNS, Operation, Plan
 
 AFTERWARDS_S = 90.0
 OWNER_AFTERWARDS_S = 240.0  # a repair is tried until the faults let one through
-LOSS_AFTERWARDS_S = 420.0  # and so is a rebuild
+LOSS_AFTERWARDS_S = 900.0  # and so is a rebuild
 PAUSE_S = 0.3
 SNAPSHOT_ROWS = 40
 EVENTS = sql.Identifier("telemetry", "telemetry_events")
