@@ -48,7 +48,9 @@ UNREAD_S = 2.5  # of heartbeats at least something comes in so long
 LAG_S = 4.0  # less than a session less a heartbeat would be too little for what is done meanwhile: a worker that ends for that finds the same when it is started
 # What a lane has not, and what other faults leave behind; sources where no watch runs.
 WITHOUT = ("reports-api", "bff", "keycloak", "processor", "dead-letters")
+# For a busy machine.
 STATUS_SETTINGS = {"BIONICPRO_STATUS__DEADLINE_S": "20"}
+REBUILD_SETTINGS = {"BIONICPRO_REBUILD__HANDOVER_S": "180"}
 
 
 class Accident:
@@ -302,7 +304,7 @@ class Accident:
         start = {"BIONICPRO_REBUILD__START_WORKERS": json.dumps(["touch", str(self._workers.start_file)])}
         command = [sys.executable, "-m", "cli", "--env-file", str(self._lane.instance.env_file("operator")), *arguments]
         return subprocess.run(
-            command, cwd=REPOSITORY, env=os.environ | start, capture_output=True, text=True, timeout=COMMAND_LIMIT_S, check=False
+            command, cwd=REPOSITORY, env=os.environ | REBUILD_SETTINGS | start, capture_output=True, text=True, timeout=COMMAND_LIMIT_S, check=False
         )  # fmt: skip
 
     @property
