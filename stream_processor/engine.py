@@ -133,7 +133,9 @@ class Engine:
         """
         for partition, offset in self._stored.items():
             if (handled := assignment.handled.get(partition, -1)) < offset:
-                raise StoreUnusable(f"the tables went back: they hold partition {partition} up to {handled}, and it was stored up to {offset}")
+                raise StoreUnusable(
+                    f"the tables went back: they hold partition {partition} up to {handled}, and it was stored up to {offset}"
+                )
 
     def _is_for_us(self, command: Command) -> bool:
         """A recompute may be meant for one generation: the one being built, while another serves."""
