@@ -24,6 +24,7 @@ from schemas.keys import CRM_TOPIC, LOG_TOPIC
 from schemas.topics import log_partitions
 from tests.support.erasure import EraserProcess, ErasureCase, let_files_go
 from tests.support.expendable import Site
+from tests.support.losses import expire
 from tests.support.processor import GROUP, REPOSITORY, until
 from tests.support.processor_case import Case
 from tests.support.system import System
@@ -210,8 +211,7 @@ def test_records_that_expired_before_they_were_read_are_named_and_made_good_by_a
     fleet.telemetry.execute("DELETE FROM telemetry.telemetry_events WHERE event_id = %s", (lost[0],))
     fleet.telemetry.execute("UPDATE telemetry.telemetry_events SET active_ms = 77 WHERE event_id = %s", (lost[1],))
     time.sleep(HEARTBEATS_S)
-    for partition, end in broker.topics([LOG_TOPIC])[LOG_TOPIC].ends.items():
-        broker.delete_before(LOG_TOPIC, partition, end)
+    expire(broker, LOG_TOPIC)
     if running:
         os.kill(site.processor_id(), signal.SIGCONT)
     else:
