@@ -33,9 +33,9 @@ test-bare: ## the two commands on bare Debian 12 and 13, some 20 minutes, as roo
 test-compose: prepare ## deploy/compose.yml for real: built from packages, used, broken, restarted (ARGS=…; needs an engine and root)
 	@$(VENV)/python -m tests.compose $(ARGS)
 
-chaos: prepare ## faults injected into the whole system, by seed (SEED=n MINUTES=n RESULTS=file LANES=n)
+chaos: prepare ## faults injected into the whole system, by seed (SEED=n MINUTES=n RESULTS=file LANES=n LOSSES=names)
 	@$(VENV)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) \
-		$(if $(RESULTS),--results $(RESULTS)) $(if $(LANES),--lanes $(LANES))
+		$(if $(RESULTS),--results $(RESULTS)) $(if $(LANES),--lanes $(LANES)) $(if $(LOSSES),--losses $(LOSSES))
 
 simulate: prepare ## the whole worker group over simulated servers, by seed (SEED=n SCHEDULES=n)
 	@$(VENV)/python -m tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(SCHEDULES),--schedules $(SCHEDULES))

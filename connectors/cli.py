@@ -120,7 +120,7 @@ def show_topics(catalogue: CatalogueOption = CATALOGUE, as_json: JsonOption = Fa
 def plan_connectors(folder: FolderOption = connect_api.FOLDER, deadline: DeadlineOption = 10.0) -> None:
     """Show what ``apply`` would change; change nothing."""
     with _errors_to_exit_code(), _connect(deadline) as connect:
-        _end_plan(connect_api.plan(connect_api.read_connectors(folder), connect.configs(), connect.statuses()))
+        _end_plan(connect_api.plan(connect_api.wanted_connectors(folder), connect.configs(), connect.statuses()))
 
 
 @connectors_app.command("generate")
@@ -142,7 +142,7 @@ def generate_connectors(
 def apply_connectors(folder: FolderOption = connect_api.FOLDER, deadline: DeadlineOption = 120.0) -> None:
     """Create, alter or restart connectors, and wait until changes of each one's source come through."""
     with _errors_to_exit_code(), _connect(deadline) as connect:
-        wanted = connect_api.read_connectors(folder)
+        wanted = connect_api.wanted_connectors(folder)
         steps = connect.apply(wanted)
         for connector in wanted:
             _await_flow(connect, connector, deadline)

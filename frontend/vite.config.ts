@@ -14,7 +14,7 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     rolldownOptions: {
-      input: { index: "index.html", sw: "src/worker/sw.ts" },
+      input: { begin: "src/begin.ts", index: "index.html", sw: "src/worker/sw.ts" },
       // A service worker rules over what lies below its own address.
       output: {
         entryFileNames: ({ name }) => (name === WORKER ? `${WORKER}.js` : "assets/[name]-[hash].js"),

@@ -75,12 +75,20 @@ function chunksOf(bundle: Rolldown.OutputBundle): Chunk[] {
 
 /**
  * `html` with the first page's files named in its head, so that all of them are asked for at once: the entry would
- * ask for the others only when it has come as a whole, which costs a round trip.
+ * ask for the others only when it has come as a whole, which costs a round trip. Another entry runs before it.
  */
 export function preloading(html: string, chunks: readonly Chunk[]): string {
-  const missing = [...firstPage(chunks, FIRST_PAGE)].filter((name) => !html.includes(name)).sort();
-  const links = missing.map((name) => `    <link rel="modulepreload" crossorigin href="/${name}">\n`);
-  return html.replace("  </head>", `${links.join("")}  </head>`);
+  const first = firstPage(chunks, FIRST_PAGE);
+  const needed = chunks.filter(({ name }) => first.has(name)).sort((a, b) => (a.name < b.name ? -1 : 1));
+  const scripts = needed
+    .filter(({ name, isEntry }) => isEntry && !html.includes(`src="/${name}"`))
+    .map(({ name }) => `    <script type="module" crossorigin src="/${name}"></script>\n`);
+  const links = needed
+    .filter(({ name, isEntry }) => !isEntry && !html.includes(name))
+    .map(({ name }) => `    <link rel="modulepreload" crossorigin href="/${name}">\n`);
+  return html
+    .replace("</title>\n", `</title>\n${scripts.join("")}`)
+    .replace("  </head>", `${links.join("")}  </head>`);
 }
 
 /** Writes the names of the build's files into the worker, which keeps them for when there is no network. */

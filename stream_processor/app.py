@@ -1,14 +1,14 @@
 """The wiring: Faust's application with its two agents, and the parts that they and its tasks run.
 
 ``prosthesis.log`` comes a fetch at a time through ``report_agent`` into the intake, and is acknowledged by the worker (``worker.py``); ``crm.changes`` comes record by record
-through ``directory_agent`` to the directory's service (``directory_service.py``).
+through ``directory_agent`` to the directory's service (``directory_service.py``), and is acknowledged in the same order by a task beside it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -30,13 +30,13 @@ from schemas.mapping import SourceMapping
 from service_kit.settings import KafkaSettings
 from stream_processor import metrics
 from stream_processor.adapters.clickhouse import ClickHouseStore
-from stream_processor.adapters.crm_changes import values_before
+from stream_processor.adapters.compacted_topic import records_before
 from stream_processor.adapters.generations import ServingConfiguration, serving_configuration
 from stream_processor.adapters.intake import Delivery, Intake
 from stream_processor.adapters.kafka_transport import BatchConsumer, BatchTransport, PromptTableManager, credentials
 from stream_processor.adapters.membership import Watch, membership
 from stream_processor.adapters.topics import TopicIdentity, WrongTopic, check_positions, identify
-from stream_processor.directory_service import CrmRecord, DirectoryService
+from stream_processor.directory_service import CrmRecord, Decided, DirectoryService
 from stream_processor.domain.calendar import day_number
 from stream_processor.domain.directory import Directory
 from stream_processor.domain.log_records import DeadLetter
@@ -53,6 +53,8 @@ log = structlog.get_logger()
 
 DIRECTORY_TABLE = "directory"
 CHECK_DEADLINE_S = 120.0  # of looking at the positions of an assignment: some requests to the broker and one to ClickHouse, each with a deadline of its own
+CHANGES_IN_FLIGHT = 256  # changes of the CRM that are decided on while Kafka has not acknowledged what they led to
+PRODUCER_LINGER_S = 0.005  # a first copy of a CRM makes small records by the thousand, and a request for each costs more than the wait
 MESSAGES_BETWEEN = 8  # fetches that may wait between consumer and intake; each holds up to `fetch_records`
 
 
@@ -94,6 +96,7 @@ class Processor:
         self._output = self._make_output()
         self._intake = self._make_intake()
         self._directory = self._make_directory()
+        self._decided: asyncio.Queue[tuple[Decided, Callable[[], Awaitable[object]]]] = asyncio.Queue(CHANGES_IN_FLIGHT)
         self._worker = self._make_worker()
         self._watchdog = self._make_watchdog()
         self._wire()
@@ -132,6 +135,7 @@ class Processor:
             canonical_url=f"http://{conf.instance_id}" if conf.instance_id else None,
             web_tables_enabled=False,
             producer_acks=-1,
+            producer_linger=PRODUCER_LINGER_S,
             producer_compression_type="lz4",
             producer_max_request_size=limits.PROCESSOR_REQUEST,
             logging_config=None,
@@ -153,7 +157,7 @@ class Processor:
 
     def _make_directory(self) -> DirectoryService:
         directory = Directory(self._mapping, self.app.Table(DIRECTORY_TABLE, partitions=self._topics.crm.partitions))
-        before = partial(values_before, self._settings.kafka, CRM_TOPIC)
+        before = partial(records_before, self._settings.kafka, CRM_TOPIC)
         return DirectoryService(directory, self._topics.crm, self._output, before, self._make_store().write_progress)
 
     def _make_worker(self) -> Worker:
@@ -204,6 +208,7 @@ class Processor:
         app.agent(crm_in, name="directory_agent")(self._directory_agent)
         app.task(self._standstill.run)
         app.task(self._run_worker)
+        app.task(self._run_directory_acknowledgements)
         app.task(self._run_directory_progress)
         app.task(self._run_watchdog)
         app.page("/metrics")(_metrics_page)
@@ -249,8 +254,15 @@ class Processor:
             if event.message.generation_id != epoch:
                 await fatal(self._directory.restore(event.message.offset))
                 epoch = event.message.generation_id
-            await fatal(self._directory.handle(CrmRecord.of(event.message)))
-            await stream.ack(event)
+            decided = await fatal(self._directory.decide(CrmRecord.of(event.message)))
+            await self._decided.put((decided, partial(stream.ack, event)))
+
+    async def _run_directory_acknowledgements(self) -> None:
+        """Acknowledges changes in their order, each once all that it led to is in the log."""
+        while True:
+            decided, acknowledge = await self._decided.get()
+            await fatal(self._directory.handled(decided))
+            await acknowledge()
 
     async def _run_worker(self) -> None:
         await fatal(self._worker.run())

@@ -39,7 +39,7 @@ def apply(plan: Plan, assignment: Assignment, log: Log, *, first_open_day: int |
     _keep_unfinished(plan, assignment)
     outcome.unfinished = assignment.unfinished_partitions
     _write_ownership(plan, assignment)  # 5
-    _write_progress(plan.progress, assignment, log)  # 6
+    outcome.stored = _write_progress(plan.progress, assignment, log)  # 6
     return outcome
 
 
@@ -70,8 +70,8 @@ def _write_ownership(plan: Plan, assignment: Assignment) -> None:
     assignment.ownership = {device: document for device, document in waiting.items() if device not in done}
 
 
-def _write_progress(new: Mapping[int, Progress], assignment: Assignment, log: Log) -> None:
-    """How far each partition is, and the source's time there, which never goes back; of an unfinished one when it is finished."""
+def _write_progress(new: Mapping[int, Progress], assignment: Assignment, log: Log) -> dict[int, int]:
+    """How far each partition is, and the source's time there, which never goes back; of an unfinished one when it is finished. Returns the offsets that were written."""
     waiting = dict(assignment.progress)
     for partition, progress in new.items():
         waiting[partition] = progress.after(waiting.get(partition))
@@ -83,3 +83,4 @@ def _write_progress(new: Mapping[int, Progress], assignment: Assignment, log: Lo
         rows = [PartitionProgress(log.topic, p, log.topic_id, log.partitions, waiting[p].offset, as_of[p]) for p in sorted(done)]
         assignment.store.write_progress(rows)
     assignment.progress = {partition: progress for partition, progress in waiting.items() if partition not in done}
+    return {partition: waiting[partition].offset for partition in done}

@@ -1,13 +1,14 @@
-"""The directory's service: handles the records of ``crm.changes`` one by one, and sends down the log what each leads to.
+"""The directory's service: decides on the records of ``crm.changes`` one by one, and sends down the log what each leads to.
 
-A record is handled when Kafka has acknowledged everything that it leads to. Handling one again sends the same again.
+A record is handled when Kafka has acknowledged everything that it leads to; the next ones are decided meanwhile, or a first copy of a CRM would wait for one
+round trip a row. Handling one again sends the same again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -19,12 +20,14 @@ from schemas.erasure import ErasureRequest
 from schemas.keys import CRM_TOPIC
 from schemas.ownership import encode as encode_document
 from schemas.partition_progress import PartitionProgress
+from stream_processor.adapters.compacted_topic import KeptRecord
 from stream_processor.adapters.dead_letters import DeadLetterLimit
 from stream_processor.adapters.topics import TopicIdentity
 from stream_processor.domain.crm import CrmEnvelope, decode_crm
 from stream_processor.domain.directory import Directory, Handled
 from stream_processor.domain.directory_table import DirectoryTable
 from stream_processor.domain.log_records import DeadLetter
+from stream_processor.output import SEND_DEADLINE_S
 from stream_processor.poison import POISON_PER_MINUTE
 from stream_processor.ports import StoreUnavailable
 
@@ -35,9 +38,9 @@ KEY_CHANGED = "__debezium.newkey"
 
 
 class Sends(Protocol):
-    """Where records go; both return when they are there for good."""
+    """Where records go: dead letters are there for good when that returns, records of the log when what that returns is done."""
 
-    async def send_down(self, records: Sequence[tuple[str, bytes]]) -> None: ...
+    async def send_down(self, records: Sequence[tuple[str, bytes]]) -> Awaitable[object]: ...
     async def send_dead_letters(self, dead: Sequence[DeadLetter], topic: str) -> None: ...
 
 
@@ -50,30 +53,40 @@ class CrmRecord:
     key: bytes | None
     value: bytes | None
     headers: Sequence[tuple[str, bytes]]
+    timestamp_ms: int
 
     @classmethod
     def of(cls, message: Any) -> CrmRecord:
         """From Faust's message."""
         headers = message.headers.items() if isinstance(message.headers, dict) else message.headers or ()
-        return cls(message.partition, message.offset, message.key, message.value, list(headers))
+        return cls(message.partition, message.offset, message.key, message.value, list(headers), int(message.timestamp * 1000))
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A record that was decided on: what it led to is *sent*, and *progress* is true once that is acknowledged."""
+
+    sent: Awaitable[object] | None
+    progress: PartitionProgress
 
 
 class DirectoryService:
-    """*values_before*: the values of the topic before an offset; *write_progress* blocks and raises what the store raises."""
+    """*records_before*: the records of the topic before an offset; *write_progress* blocks and raises what the store raises."""
 
     def __init__(
         self,
         directory: Directory,
         topic: TopicIdentity,
         sends: Sends,
-        values_before: Callable[[int], Iterable[bytes]],
+        records_before: Callable[[int], Iterable[KeptRecord]],
         write_progress: Callable[[Sequence[PartitionProgress]], None],
     ) -> None:
         self._directory = directory
         self._topic = topic
         self._sends = sends
-        self._values_before = values_before
+        self._records_before = records_before
         self._write_progress = write_progress
+        self._as_of_ms = 0
         self._handled: PartitionProgress | None = None
         self._poison_limit = DeadLetterLimit(POISON_PER_MINUTE)
 
@@ -82,23 +95,45 @@ class DirectoryService:
         self._directory.restore(await asyncio.to_thread(self._table_before, offset))
 
     def _table_before(self, offset: int) -> DirectoryTable:
-        return self._directory.table_after(_envelopes(self._values_before(offset)))
+        return self._directory.table_after(self._changes(self._records_before(offset)))
 
-    async def handle(self, record: CrmRecord) -> None:
-        """Send what *record* leads to. What cannot be used becomes a dead letter; a tombstone leads to nothing."""
-        ts_ms = 0
-        if record.value is not None:
+    async def decide(self, record: CrmRecord) -> Decided:
+        """Begin to send what *record* leads to. What cannot be used becomes a dead letter."""
+        sent = None
+        try:
+            change = self._change(record)
+        except ValueError as error:
+            await self._refuse(record, "not-an-envelope", str(error))
+        else:
+            if record.value is not None and isinstance(change, CrmEnvelope):
+                self._as_of_ms = max(self._as_of_ms, change.source.ts_ms)
+            if change is not None:
+                sent = await self._carry_out(change, record)
+        return Decided(sent, PartitionProgress(CRM_TOPIC, 0, self._topic.topic_id, self._topic.partitions, record.offset, self._as_of_ms))
+
+    def _change(self, record: CrmRecord | KeptRecord) -> CrmEnvelope | ErasureRequest | None:
+        """What *record* tells: a tombstone that its row is gone, which compaction makes of the delete before it. Raises msgspec.DecodeError."""
+        if record.value is None:
+            return self._directory.end_of(record.key, record.timestamp_ms)
+        return decode_crm(record.value)
+
+    def _changes(self, records: Iterable[KeptRecord]) -> Iterator[CrmEnvelope]:
+        """Those of *records* that are changes; what is none became a dead letter when it was handled."""
+        for record in records:
             try:
-                change = decode_crm(record.value)
-            except ValueError as error:
-                await self._refuse(record, "not-an-envelope", str(error))
-            else:
-                ts_ms = change.source.ts_ms if isinstance(change, CrmEnvelope) else 0
-                await self._handle_change(change, record)
-        as_of = max(ts_ms, self._handled.as_of_ms if self._handled else 0)
-        self._handled = PartitionProgress(CRM_TOPIC, 0, self._topic.topic_id, self._topic.partitions, record.offset, as_of)
+                change = self._change(record)
+            except ValueError:
+                continue
+            if isinstance(change, CrmEnvelope):
+                yield change
 
-    async def _handle_change(self, change: CrmEnvelope | ErasureRequest, record: CrmRecord) -> None:
+    async def handled(self, decided: Decided) -> None:
+        """Returns when Kafka has acknowledged everything. To be called in the order of the records. Raises what the producer raises, and TimeoutError."""
+        if decided.sent is not None:
+            await asyncio.wait_for(decided.sent, SEND_DEADLINE_S)
+        self._handled = decided.progress
+
+    async def _carry_out(self, change: CrmEnvelope | ErasureRequest, record: CrmRecord) -> Awaitable[object] | None:
         """A change that the directory fails at is poison: it becomes a dead letter, and the directory is made anew without it."""
         try:
             handled = self._direct(change, record)
@@ -108,15 +143,16 @@ class DirectoryService:
             self._poison_limit.count(1, time.monotonic())
             await self._refuse(record, "poison", f"{type(error).__name__}: {error}")
             await self.restore(record.offset)
-            return
+            return None
         if handled.error:
             await self._refuse(record, handled.reason, handled.error)
         for identity, parts in {(erase.command_id, erase.parts) for erase in handled.erasures}:
             log.info("erasure", erasure_id=identity, prostheses=parts)
-        await self._sends.send_down([one for one in sent_down if len(one[1]) <= limits.OWN_RECORD])
+        sent = await self._sends.send_down([one for one in sent_down if len(one[1]) <= limits.OWN_RECORD])
         for prosthesis_id, value in sent_down:
             if len(value) > limits.OWN_RECORD:
                 await self._refuse_too_large(record, prosthesis_id, len(value))
+        return sent
 
     async def _refuse_too_large(self, record: CrmRecord, prosthesis_id: str, size: int) -> None:
         said = f"what it says of prosthesis {prosthesis_id} has {size} bytes, {limits.OWN_RECORD} are allowed: its reports stay as they are"
@@ -153,14 +189,3 @@ def _documents(handled: Handled) -> list[tuple[str, bytes]]:
 def _erasures(handled: Handled) -> list[tuple[str, bytes]]:
     """After the documents, which no longer name the customer."""
     return [(erase.prosthesis_id, encode_command(erase)) for erase in handled.erasures]
-
-
-def _envelopes(values: Iterable[bytes]) -> Iterator[CrmEnvelope]:
-    """Those of *values* that are changes; what is none became a dead letter when it was handled."""
-    for value in values:
-        try:
-            change = decode_crm(value)
-        except ValueError:
-            continue
-        if isinstance(change, CrmEnvelope):
-            yield change

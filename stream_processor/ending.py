@@ -9,13 +9,14 @@ import asyncio
 import os
 import sys
 from collections.abc import Awaitable
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 import structlog
 
 from stream_processor.adapters.topics import WrongTopic
 
 log = structlog.get_logger()
+T = TypeVar("T")
 
 EXIT_SOFTWARE = 70
 EXIT_AGAIN = 75
@@ -40,10 +41,10 @@ def records_are_lost(topic: str, partition: int) -> NoReturn:
     end(EXIT_WRONG_TOPIC)
 
 
-async def fatal(work: Awaitable[None]) -> None:
-    """Await *work*; whatever it raises ends the process, for the supervisor to start it again from the last commit."""
+async def fatal(work: Awaitable[T]) -> T:
+    """Await *work* for what it gives; whatever it raises ends the process, for the supervisor to start it again from the last commit."""
     try:
-        await work
+        return await work
     except asyncio.CancelledError:
         raise
     except WrongTopic as error:

@@ -22,7 +22,7 @@ from stream_processor.domain.retention import ignore_purged, refuse_closed
 from stream_processor.gather import gather
 from stream_processor.outcome import Outcome
 from stream_processor.plan import make_plan
-from stream_processor.ports import ReportStore
+from stream_processor.ports import ReportStore, StoreUnusable
 
 
 def every_day() -> int | None:
@@ -57,6 +57,7 @@ class Engine:
         self._log = Log(settings.topic, settings.topic_id, settings.partitions)
         self._decoder = LogDecoder(mapping)
         self._assignment: Assignment | None = None
+        self._stored: dict[int, int] = {}  # the highest offset of each partition that this engine has stored as handled
 
     @property
     def unfinished(self) -> frozenset[int]:
@@ -115,11 +116,26 @@ class Engine:
         if settings.source_days is not None:
             outcome.purged = ignore_purged(decoded, settings.source_days)
         batch = place(decoded, assignment.devices, assignment.unfinished, outcome, self._is_for_us)
+        begins = assignment.as_of is None
         gathered = gather(batch, assignment, settings.topic, settings.topic_id)
+        if begins:
+            self._refuse_older_tables(assignment)
         plan = make_plan(batch, gathered)
         outcome = apply(plan, assignment, self._log, first_open_day=first_open_day, budget=None if whole else settings.recompute_events)
+        self._stored |= {partition: max(offset, self._stored.get(partition, -1)) for partition, offset in outcome.stored.items()}
         assignment.states.evict()
         return outcome
+
+    def _refuse_older_tables(self, assignment: Assignment) -> None:
+        """Raises StoreUnusable where the tables know less than this engine has stored: a backup was put back under it, and what lies between would be missing for good.
+
+        Whoever is started again then finds the commits ahead of the tables, and stays down (`adapters/topics.py`).
+        """
+        for partition, offset in self._stored.items():
+            if (handled := assignment.handled.get(partition, -1)) < offset:
+                raise StoreUnusable(
+                    f"the tables went back: they hold partition {partition} up to {handled}, and it was stored up to {offset}"
+                )
 
     def _is_for_us(self, command: Command) -> bool:
         """A recompute may be meant for one generation: the one being built, while another serves."""

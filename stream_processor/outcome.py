@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
 from stream_processor.domain.log_records import DeadLetter
@@ -23,6 +24,7 @@ class Outcome:
     recomputed: int = 0
     reports: int = 0
     unfinished: frozenset[int] = frozenset()  # partitions with a recompute that goes on in later calls
+    stored: Mapping[int, int] = field(default_factory=dict)  # by partition, the offset up to which it is handled, as the store has it now
 
     def add(self, part: Outcome) -> None:
         """Count what *part* of the same batch did too; it left nothing unfinished."""

@@ -70,6 +70,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     os.environ.update(without_proxy(os.environ))
     os.environ.setdefault("BIONICPRO_PROCESSOR__SESSION_TIMEOUT_S", "10")  # tests wait until the place of a stopped worker is free
+    # Two idle connectors that look for changes every 10 ms cost a third of a core, and a test run has two or three pairs of them.
+    os.environ.setdefault("BIONICPRO_CAPTURE__POLL_INTERVAL_MS", "50")
     # A server of a test lives for minutes: Java's second compiler would cost it more than it gives.
     os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
     folder: Path | None = config.getoption("--instance")

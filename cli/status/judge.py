@@ -81,6 +81,7 @@ def problems(readings: Readings, limits: StatusSection, now: datetime) -> list[P
     kafka, clickhouse = readings.get("kafka"), readings.get("clickhouse")
     if isinstance(kafka, Kafka) and isinstance(clickhouse, ClickHouse):
         found += _identity(kafka, clickhouse)
+        found += _older_tables(kafka, clickhouse)
     return found
 
 
@@ -268,6 +269,22 @@ def _identity(kafka: Kafka, clickhouse: ClickHouse) -> Iterator[Problem]:
         rows = [row for row in clickhouse.progress if row.topic == name]
         if problem := misfit(rows, topic.topic_id, topic.ends):
             yield Problem("processor", f"the topic {problem}", "run `bionicpro rebuild`")
+
+
+def _older_tables(kafka: Kafka, clickhouse: ClickHouse) -> Iterator[Problem]:
+    """Tables that hold less of the log than is committed: a backup was put back, and the processor stays down.
+
+    Asked only where nobody is in the group: while somebody is, both go on between the two answers.
+    """
+    log = kafka.topics.get(LOG_TOPIC)
+    if log is None or kafka.group.members:
+        return
+    handled = {row.partition: row.handled_offset for row in clickhouse.progress if row.topic == LOG_TOPIC}
+    committed = kafka.committed.get(LOG_TOPIC, {})
+    ahead = sorted(p for p, offset in committed.items() if offset > max(handled.get(p, -1) + 1, log.starts.get(p, 0)))
+    if ahead:
+        what = f"the tables are older than what was committed of {LOG_TOPIC} (a restored backup), in partitions {_numbers(ahead)}"
+        yield Problem("processor", what, "run `bionicpro rebuild`")
 
 
 def _shortened(line: str) -> str:

@@ -1,6 +1,8 @@
+import "./begin";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { App } from "./App";
+import { answeredEarly } from "./api/early";
 import { Announcer } from "./components/Announcer";
 import { CrashNotice } from "./components/CrashNotice";
 import { LanguageProvider } from "./i18n/LanguageContext";
@@ -27,6 +29,9 @@ createRoot(root).render(
 );
 
 // Only a built page has a worker; without one the page works as well, but for opening without a network.
+// It fetches all of the page's files, and so begins once the first answers are there.
 if (import.meta.env.PROD && "serviceWorker" in navigator) {
-  navigator.serviceWorker.register("/sw.js").catch(() => undefined);
+  answeredEarly()
+    .then(() => navigator.serviceWorker.register("/sw.js"))
+    .catch(() => undefined);
 }

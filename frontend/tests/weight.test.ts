@@ -48,4 +48,16 @@ describe("the weight of the first page", () => {
       "/shared.js",
     ]);
   });
+
+  it("runs what asks early before everything else, also where its file is preloaded already", () => {
+    const chunks = [
+      chunk("index.js", 1, { isEntry: true, imports: ["begin.js"] }),
+      chunk("begin.js", 1, { isEntry: true }),
+      chunk("Inside.js", 1, page),
+    ];
+    const head =
+      '<title>T</title>\n<script src="/index.js"></script>\n<link rel="modulepreload" href="/begin.js">\n  </head>';
+    const scripts = [...preloading(head, chunks).matchAll(/<script.*? src="(.*?)"/g)].map(([, name]) => name);
+    expect(scripts).toEqual(["/begin.js", "/index.js"]);
+  });
 });

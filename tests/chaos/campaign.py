@@ -9,18 +9,34 @@ import shutil
 import sys
 import time
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.chaos import small_disk
 from tests.chaos.armory import Armory
 from tests.chaos.lane import Lane, fresh
+from tests.chaos.losses import LOSSES, Loss, loss_of
 from tests.chaos.run import Run
 from tests.chaos.schedule import schedule
 from tests.chaos.workers import Workers
 
-SHOWN = ("seed", "ok", "hits", "unreached", "operations", "events", "recovery_s", "seconds", "problems")
+SHOWN = (
+    "seed",
+    "ok",
+    "drift",
+    "loss",
+    "named",
+    "healed_s",
+    "hits",
+    "unreached",
+    "operations",
+    "events",
+    "recovery_s",
+    "seconds",
+    "problems",
+)
 Result = dict[str, Any]
 
 
@@ -33,6 +49,7 @@ class Campaign:
     results: Path | None = None
     ends_at: float | None = None
     stop_at_failure: bool = False
+    losses: Sequence[Loss] = LOSSES
     _lane: Lane | None = field(default=None, init=False)
     _workers: Workers | None = field(default=None, init=False)
     _number: int = field(default=0, init=False)
@@ -54,8 +71,9 @@ class Campaign:
 
     def _one(self, seed: int) -> Result:
         lane, workers = self._staffed_lane()
-        tell(f"seed {seed}")
-        run = Run(lane, workers, self._number, schedule(seed, self.seconds), tell)
+        loss = self._possible(loss_of(seed, self.losses))
+        tell(f"seed {seed}{f', loss {loss.name}' if loss else ''}")
+        run = Run(lane, workers, self._number, schedule(seed, self.seconds), tell, loss)
         result = run.run().as_json()
         self._number += 1
         if self.results is not None:
@@ -66,6 +84,13 @@ class Campaign:
             self._keep(run, seed)
             self._end_lane()  # rows that differ would be found again
         return result
+
+    @staticmethod
+    def _possible(loss: Loss | None) -> Loss | None:
+        reason = small_disk.why_not() if loss and loss.what == "fill" else None
+        if loss and reason:
+            tell(f"the loss {loss.name} is left out: {reason}")
+        return None if reason else loss
 
     def _staffed_lane(self) -> tuple[Lane, Workers]:
         if self._lane is None or self._workers is None:

@@ -89,6 +89,19 @@ def _published(name: str, clause: str, says: str, reasons: frozenset[str] = froz
     return Drift(name, "telemetry", Step(f"{PUBLISH} {clause}"), Step(PUBLISH), says, reasons, hides=True)
 
 
+def _column_added(table: str, meanwhile: Step | None = None) -> Drift:
+    """A migration as owners make them: with a default, so that every row has it at once. It is taken back as one."""
+    there = _has_column(table, "added")
+    return Drift(
+        name=f"{table} with a column more",
+        database="crm" if table.startswith("crm.") else "telemetry",
+        apply=Step(f"ALTER TABLE {table} ADD COLUMN added text NOT NULL DEFAULT 'by a migration'", there),
+        mend=Step(f"ALTER TABLE {table} DROP COLUMN added", there.replace("EXISTS", "NOT EXISTS", 1)),
+        says=None,
+        meanwhile=meanwhile,
+    )
+
+
 def _other_type(column: str, other: str, own: str) -> Drift:
     apply, mend = (Step(f"ALTER TABLE {EVENTS} ALTER COLUMN {column} TYPE {type_}") for type_ in (other, own))
     return Drift(f"{column} as {other}", "telemetry", apply, mend, says=None)
@@ -144,9 +157,9 @@ DRIFTS = (
     SWAPPED,
     _without_identity(EVENTS),
     _renamed("crm.customers", "timezone"),
-    _other_type("battery_percent", "numeric(5,2)", "smallint"),
-    _published("a row filter", "WHERE (event_id % 3 <> 0)", "filters the rows"),
     TRUNCATED,
+    _published("a row filter", "WHERE (event_id % 3 <> 0)", "filters the rows"),
+    _other_type("battery_percent", "numeric(5,2)", "smallint"),
     _renamed("crm.contracts", "customer_id"),
     _renamed(EVENTS, "battery_percent", TOUCHED),
     _without_identity("crm.contracts"),
@@ -156,11 +169,13 @@ DRIFTS = (
     _renamed("crm.prostheses", "model"),
     _slot_dropped("telemetry"),
     _slot_dropped("crm"),
+    _column_added(EVENTS, TOUCHED),
+    _column_added("crm.contracts"),
 )
 
 
 def drift_of(seed: int) -> Drift:
-    """They go round with the seed, so that consecutive seeds reach them all."""
+    """They go round with the seed, so that consecutive seeds reach them all, and those without a loss (``losses.py``) too: their number is odd."""
     return DRIFTS[seed % len(DRIFTS)]
 
 

@@ -23,11 +23,13 @@ from schemas.erasure import ErasureRequest
 from schemas.keys import LOG_TOPIC, prosthesis_key
 from schemas.mapping import SourceMapping
 from service_kit.settings import KafkaSettings, PostgresSettings
+from tests.chaos.accident import Accident
 from tests.chaos.owner import NotYetError, Owner
 from tests.chaos.workload import COLUMNS, Operation, Plan
 
 AFTERWARDS_S = 90.0
 OWNER_AFTERWARDS_S = 240.0  # a repair is tried until the faults let one through
+LOSS_AFTERWARDS_S = 900.0  # and so is a rebuild
 PAUSE_S = 0.3
 SNAPSHOT_ROWS = 40
 EVENTS = sql.Identifier("telemetry", "telemetry_events")
@@ -117,10 +119,18 @@ class Execution:
     """*telemetry* and *crm*: keyword arguments of ``psycopg.connect``; *signals*: the auditor's access to telemetry."""
 
     def __init__(
-        self, plan: Plan, telemetry: dict[str, Any], crm: dict[str, Any], signals: PostgresSettings, kafka: KafkaSettings, owner: Owner
+        self,
+        plan: Plan,
+        telemetry: dict[str, Any],
+        crm: dict[str, Any],
+        signals: PostgresSettings,
+        kafka: KafkaSettings,
+        owner: Owner,
+        accident: Accident | None,
     ) -> None:
         self._plan = plan
         self._owner = owner
+        self._accident = accident
         self.hidden: set[int] = set()
         self._signals = signals
         self._kafka = kafka
@@ -133,7 +143,7 @@ class Execution:
         for operation in self._plan.operations:
             by_actor.setdefault(operation.actor, []).append(operation)
         for actor, operations in by_actor.items():
-            limit_s = seconds + (OWNER_AFTERWARDS_S if actor == "owner" else AFTERWARDS_S)
+            limit_s = seconds + {"owner": OWNER_AFTERWARDS_S, "loss": LOSS_AFTERWARDS_S}.get(actor, self._patience_s)
             self._actors.append(Actor(operations, *self._doer(actor), limit_s))
         for started in self._actors:
             started.start()
@@ -157,6 +167,8 @@ class Execution:
             return self._operate, lambda: None
         if actor == "owner":
             return self._owner.do, lambda: None
+        if actor == "loss" and self._accident:
+            return self._accident.do, lambda: None
         database = Database(self._conninfo[actor.partition("-")[0]])
         act = _change_crm if actor == "crm" else _change_telemetry
 
@@ -167,6 +179,11 @@ class Execution:
                 self.hidden |= _events_of(operation)
 
         return do, database.close
+
+    @property
+    def _patience_s(self) -> float:
+        """Whoever works on a server that an accident befell waits as long as its healing may take."""
+        return LOSS_AFTERWARDS_S if self._accident else AFTERWARDS_S
 
     # -- the operator ---------------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from confluent_kafka import KafkaException
 
 from cli.broker import Broker
 from cli.erase.records import records
+from cli.generations import serving_group
 from connectors.apply import Connect
 from connectors.watch import SourceSettings
 from reconciliation.barrier import BarrierError
@@ -77,10 +78,10 @@ class Judge:
 
     def settle(self) -> None:
         """Until all that is in the two topics now is committed, and every connector runs. Raises StuckError."""
-        broker = Broker(self.settings.kafka)
+        broker, group = Broker(self.settings.kafka), serving_group(self.settings.clickhouse, GROUP)
         wanted = {topic: positions.ends for topic, positions in broker.topics([LOG_TOPIC, CRM_TOPIC]).items()}
         for topic, ends in wanted.items():
-            self._until_committed(broker, topic, ends)
+            self._until_committed(broker, group, topic, ends)
         with Connect(self.connect.url, SETTLED_LIMIT_S, self.connect.login) as connect:
             deadline = time.monotonic() + SETTLED_LIMIT_S
             while not all(status.running for status in connect.statuses().values()):
@@ -101,10 +102,10 @@ class Judge:
                 raise StuckError("; ".join(remains))
             time.sleep(LOOK_S)
 
-    def _until_committed(self, broker: Broker, topic: str, ends: Mapping[int, int]) -> None:
+    def _until_committed(self, broker: Broker, group: str, topic: str, ends: Mapping[int, int]) -> None:
         deadline = time.monotonic() + SETTLED_LIMIT_S
         while True:
-            committed = broker.committed(GROUP, topic, range(log_partitions() if topic == LOG_TOPIC else 1))
+            committed = broker.committed(group, topic, range(log_partitions() if topic == LOG_TOPIC else 1))
             # A transaction's marker takes an offset of its own: one behind the end is no lag.
             behind = {at: (committed.get(at), end) for at, end in ends.items() if committed.get(at, 0) < end - 1}
             if not behind:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +17,17 @@ from clickhouse_driver import Client
 from local import environments, orphans, services, steps, supervision
 from local import system as servers
 from local.__main__ import forget
-from local.instance import existing, open_instance, write_private
+from local.instance import Instance, existing, open_instance, write_private
 from local.ports import any_free
+from tests.chaos import small_disk
 from tests.support.erasure import let_files_go, short_waits
+from tests.support.server_data import data_of
 from tests.support.tcp_proxy import TcpProxies, TcpProxy
 
 NAMES = ("postgres", "kafka", "connect", "clickhouse")
-ERASER = "eraser"
+ERASER, WATCH = "eraser", "watch"
 READY_LIMIT_S = 240.0
+SESSION_S = "6"  # shorter than a freeze
 Report = Callable[[str], None]
 
 
@@ -32,6 +37,7 @@ class Lane:
     def __init__(self, folder: Path, report: Report) -> None:
         self._report = report
         self.instance, _ = open_instance(folder, usual_ports=False)
+        self._one_at_a_time = threading.RLock()  # who stops and starts servers
         self._gates = TcpProxies()
         ports = self.instance.ports
         self._gated_kafka = any_free(1)[0]
@@ -48,9 +54,9 @@ class Lane:
         instance = self.instance
         environments.write_all(instance)
         self._send_connect_through_its_gate()
-        self._hurry_the_eraser()
-        eraser = [program for program in services.programs(instance) if program.name == ERASER]
-        supervision.start(instance, [*(servers.SERVERS[name].program(instance) for name in NAMES), *eraser])
+        self._hurry()
+        ours = [program for program in services.programs(instance) if program.name in {ERASER, WATCH}]
+        supervision.start(instance, [*(servers.SERVERS[name].program(instance) for name in NAMES), *ours])
         for name in NAMES:
             servers.SERVERS[name].prepare(instance)
             if name == "kafka":
@@ -64,7 +70,7 @@ class Lane:
         for step in steps.PIPE:
             step.run(instance)
             self._report(f"{step.name}: done")
-        self._let_files_go()
+        self.let_files_go()
         supervision.start_programs(instance, [ERASER])
 
     def stop(self, *, keep: bool = False) -> None:
@@ -72,6 +78,7 @@ class Lane:
         if not supervision.stop(self.instance):
             orphans.end(self.instance)
         self._gates.close()
+        release_disks(self.instance)
         if not keep:
             forget(self.instance)
 
@@ -84,19 +91,38 @@ class Lane:
 
     def kill(self, name: str, down_s: float) -> None:
         """``kill -9``; the supervisor starts it again, at once or after *down_s*."""
-        pid = next(state.pid for state in supervision.states_of(self.instance) if state.name == name)
-        if pid:
-            os.kill(pid, signal.SIGKILL)
-        if down_s:
-            supervision.stop_programs(self.instance, [name])
-            time.sleep(down_s)
-            supervision.start_programs(self.instance, [name])
+        with self._one_at_a_time:
+            pid = next(state.pid for state in supervision.states_of(self.instance) if state.name == name)
+            if pid:
+                os.kill(pid, signal.SIGKILL)
+            if down_s:
+                supervision.stop_programs(self.instance, [name])
+                time.sleep(down_s)
+                supervision.start_programs(self.instance, [name])
 
     def calm(self) -> None:
         """Every gate open, every server asked to run."""
         for gate in self.gates.values():
             gate.open()
-        supervision.start_programs(self.instance, [*NAMES, ERASER])
+        with self._one_at_a_time:
+            supervision.start_programs(self.instance, [*NAMES, ERASER])
+
+    @contextmanager
+    def stopped(self, name: str) -> Iterator[Path]:
+        """Server *name* rests during the block, which is given its data folder; ready again afterwards. Nobody else starts it meanwhile."""
+        with self._one_at_a_time:
+            supervision.stop_programs(self.instance, [name])
+            try:
+                yield data_of(self.instance, name)
+            finally:
+                supervision.start_programs(self.instance, [name])
+        self.wait(name)
+
+    def start_watch(self) -> None:
+        supervision.start_programs(self.instance, [WATCH])
+
+    def stop_watch(self) -> None:
+        supervision.stop_programs(self.instance, [WATCH])
 
     # -- addresses ------------------------------------------------------------------------------------------------------
 
@@ -110,6 +136,7 @@ class Lane:
         return environments.all_of(self.instance)["processor"] | {
             "BIONICPRO_CLICKHOUSE__PORT": str(self.gates["clickhouse"].port),
             "BIONICPRO_KAFKA__BOOTSTRAP_SERVERS": f"127.0.0.1:{self.gates['kafka'].port}",
+            "BIONICPRO_PROCESSOR__SESSION_TIMEOUT_S": SESSION_S,
         }
 
     def operator_variables(self) -> dict[str, str]:
@@ -120,17 +147,28 @@ class Lane:
         variables = environments.all_of(self.instance)["connect"]
         self._write_environment("connect", {name: port if name.endswith("_DB__PORT") else value for name, value in variables.items()})
 
-    def _hurry_the_eraser(self) -> None:
-        self._write_environment(ERASER, environments.all_of(self.instance)[ERASER] | short_waits(sweep_s=2.0))
+    def _hurry(self) -> None:
+        variables = environments.all_of(self.instance)
+        self._write_environment(ERASER, variables[ERASER] | short_waits(sweep_s=2.0))
+        self._write_environment(WATCH, variables[WATCH] | {"BIONICPRO_WATCH__INTERVAL_S": "1"})
 
     def _write_environment(self, name: str, variables: Mapping[str, str]) -> None:
         write_private(self.instance.env_file(name), "".join(f"{key}={value}\n" for key, value in variables.items()))
 
-    def _let_files_go(self) -> None:
-        ports, secrets = self.instance.ports, self.instance.secrets
-        client = Client("127.0.0.1", port=ports["clickhouse"], user="migrator", password=secrets["clickhouse_migrator"])
-        try:
+    def let_files_go(self) -> None:
+        """Of all generations that there are now. Idempotent."""
+        with self.migrator() as client:
             let_files_go(client)
+
+    @contextmanager
+    def migrator(self) -> Iterator[Client]:
+        """ClickHouse with the account that may change everything, past the gate."""
+        ports, secrets = self.instance.ports, self.instance.secrets
+        client = Client(
+            "127.0.0.1", port=ports["clickhouse"], user="migrator", password=secrets["clickhouse_migrator"], database="bionicpro"
+        )
+        try:
+            yield client
         finally:
             client.disconnect()
 
@@ -150,12 +188,19 @@ class Lane:
         write_private(file, "\n".join(lines) + "\n")
 
 
+def release_disks(instance: Instance) -> None:
+    """Whatever a schedule that did not end well has left mounted over data."""
+    for name in NAMES:
+        small_disk.release(data_of(instance, name))
+
+
 def fresh(folder: Path) -> Path:
     """*folder*, emptied of an earlier lane that did not end well."""
     if (folder / "instance.json").exists():
         left = existing(folder)
         if not supervision.stop(left):
             orphans.end(left)
+        release_disks(left)
         forget(left)
     shutil.rmtree(folder, ignore_errors=True)
     return folder

@@ -46,8 +46,9 @@ class Letter:
         return bool(column) and self.reason == "invalid-row" and column in row and row[column] is None
 
     def earlier(self, plan: Plan) -> bool:
-        """Whether it is of an event of an earlier schedule, whose row came again: its own schedule had it explained."""
-        return any(name == "event_id" and abs(number) < plan.first_event for name, number in self.ids)
+        """Whether it is of an event or a prosthesis of an earlier schedule, whose row came again: its own schedule had it explained."""
+        first = {"event_id": plan.first_event, "prosthesis_id": plan.prostheses[0]}
+        return any(abs(number) < first[name] for name, number in self.ids)
 
 
 @dataclass
@@ -64,10 +65,10 @@ class DeadLetters:
     def close(self) -> None:
         self._consumer.close()
 
-    def unexplained(self, plan: Plan, drift: Drift, hidden: Collection[int]) -> tuple[int, list[str]]:
+    def unexplained(self, plan: Plan, drift: Drift | None, hidden: Collection[int], *, lost: bool = False) -> tuple[int, list[str]]:
         """How many there are, and what is wrong with them: letters that neither the plan nor the drift explains, and refused rows without a letter.
 
-        *hidden*: events whose rows did not arrive while the source had drifted; a repair asks for no row that counts in no report.
+        *hidden*: events whose rows did not arrive while the source had drifted; a repair asks for no row that counts in no report. *lost*: so may any record have been.
         """
         letters = self._read()
         garbage = {hashlib.sha256(value).hexdigest() for value in plan.garbage}
@@ -77,18 +78,18 @@ class DeadLetters:
             letter
             for letter in letters
             if letter.whole not in garbage
-            and letter.reason not in drift.reasons
-            and not letter.is_without(drift.nulls)
+            and not (drift and (letter.reason in drift.reasons or letter.is_without(drift.nulls)))
             and not letter.ids & known
             and not letter.earlier(plan)
         ]
         problems = [f"dead letter not explained: {letter.reason}: {letter.value[:300]!r}" for letter in strange[:5]]
+        if lost:
+            return len(letters), problems
         missing = sorted(plan.broken - told - set(hidden))
         if missing:
             problems.append(f"invalid rows without a dead letter: {missing[:5]} ({len(missing)})")
-        lost = garbage - {letter.whole for letter in letters}
-        if lost:
-            problems.append(f"garbage without a dead letter: {len(lost)}")
+        if silent := garbage - {letter.whole for letter in letters}:
+            problems.append(f"garbage without a dead letter: {len(silent)}")
         return len(letters), problems
 
     def _read(self) -> list[Letter]:

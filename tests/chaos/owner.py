@@ -23,6 +23,7 @@ from reconciliation.settings import ReconciliationSettings
 from service_kit.settings import ConnectSettings
 from tests.chaos.drifts import Drift, Step
 from tests.chaos.workload import Operation, Plan
+from tests.support.losses import drop_slot
 
 REPAIR_ROUNDS = 4
 REPAIR_WAIT_S = 30.0
@@ -92,16 +93,9 @@ class Owner:
                 connection.execute((step.statements.format(**values) if values else step.statements).encode())
 
     def _drop_slot(self, drift: Drift) -> None:
-        """As an administrator under pressure does: end whoever reads it, and drop it before they are back."""
         slot = self._connectors[drift.database].config["slot.name"]
-        with psycopg.connect(**self._conninfo[drift.database] | {"connect_timeout": 5}, autocommit=True) as connection:
-            connection.execute("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = %s AND active", (slot,))
-            there = connection.execute("SELECT FROM pg_replication_slots WHERE slot_name = %s", (slot,)).fetchone()
-            if there is not None:
-                try:
-                    connection.execute("SELECT pg_drop_replication_slot(%s)", (slot,))
-                except psycopg.errors.ObjectInUse as error:
-                    raise NotYetError(str(error)) from error
+        if not drop_slot(self._conninfo[drift.database] | {"connect_timeout": 5}, slot):
+            raise NotYetError(f"{slot} is read")
 
     def _resnapshot(self, drift: Drift) -> None:
         """What ``bionicpro connectors resnapshot`` does."""

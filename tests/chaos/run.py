@@ -13,12 +13,14 @@ from typing import Any
 from local.servers.postgres import SUPERUSER
 from service_kit.settings import PostgresSettings
 from tests.chaos import evidence
+from tests.chaos.accident import Accident
 from tests.chaos.armory import Armory
 from tests.chaos.drifts import drift_of, drift_operations
 from tests.chaos.execution import Execution
 from tests.chaos.judge import Judge, StuckError
 from tests.chaos.lane import Lane
 from tests.chaos.letters import DeadLetters
+from tests.chaos.losses import Loss, loss_operations, possible
 from tests.chaos.owner import Owner
 from tests.chaos.schedule import Fault, Schedule
 from tests.chaos.workers import Ended, Workers
@@ -38,7 +40,10 @@ class Result:
 
     schedule: Schedule
     number: int
-    drift: str
+    drift: str | None
+    loss: str | None
+    named: str = ""
+    healed_s: float | None = None
     hits: list[tuple[str, str]] = field(default_factory=list)
     unreached: list[str] = field(default_factory=list)
     operations: int = 0
@@ -59,17 +64,23 @@ class Result:
 
 
 class Run:
-    """*number*: how many schedules ran on this lane before; keeps their data apart."""
+    """*number*: how many schedules ran on this lane before; keeps their data apart. *loss*: takes the place of the source's drift."""
 
-    def __init__(self, lane: Lane, workers: Workers, number: int, schedule: Schedule, report: Report) -> None:
+    def __init__(self, lane: Lane, workers: Workers, number: int, schedule: Schedule, report: Report, loss: Loss | None = None) -> None:
         self._lane = lane
         self._workers = workers
         self._schedule = schedule
         self._report = report
         self._judge = Judge(lane.operator_variables())
-        self._result = Result(schedule, number, drift_of(schedule.seed).name)
-        self._plan = plan(schedule.seed, number, schedule.seconds - 2)
-        self._plan.operations += drift_operations(schedule.seed, self._plan, schedule.seconds - 2)
+        self._drift = None if loss else drift_of(schedule.seed)
+        self._result = Result(schedule, number, self._drift.name if self._drift else None, loss.name if loss else None)
+        seconds = schedule.seconds - 2
+        self._plan = plan(schedule.seed, number, seconds)
+        if loss:
+            self._plan.operations = [*possible(self._plan, loss, seconds), *loss_operations(schedule.seed, loss, seconds)]
+        else:
+            self._plan.operations += drift_operations(schedule.seed, self._plan, seconds)
+        self._accident = Accident(loss, lane, workers, self._plan, self._judge.settings) if loss else None
 
     def run(self) -> Result:
         began = time.monotonic()
@@ -93,6 +104,8 @@ class Run:
         result.hits = [(hit.point, hit.action) for hit in list(armory.hits())[hits_before:]]
         result.ended = self._workers.ended[ended_before:]
         result.operations, result.events, result.retries = execution.done, self._plan.events, execution.retries
+        if self._accident:
+            result.named, result.healed_s = self._accident.named, self._accident.healed_s
         result.seconds = round(time.monotonic() - began, 1)
         return result
 
@@ -109,9 +122,8 @@ class Run:
         signals: PostgresSettings = settings.telemetry_db
         superuser = {database: lane.postgres(database, SUPERUSER) for database in ("crm", "telemetry")}
         owner = Owner(self._plan, superuser, self._judge.sources, settings, self._judge.connect)
-        return Execution(
-            self._plan, lane.postgres("telemetry", "telemetry_ingest"), lane.postgres("crm", "crm_app"), signals, settings.kafka, owner
-        )  # fmt: skip
+        telemetry, crm = lane.postgres("telemetry", "telemetry_ingest"), lane.postgres("crm", "crm_app")
+        return Execution(self._plan, telemetry, crm, signals, settings.kafka, owner, self._accident)
 
     def _staff(self) -> None:
         """As many workers as the schedule wants; those that run from the schedule before go on."""
@@ -221,5 +233,6 @@ class Run:
             self._judge.erased(self._plan.gone)
         except StuckError as error:
             result.problems.append(f"stuck: {error}")
-        result.dead_letters, strange = letters.unexplained(self._plan, drift_of(self._schedule.seed), hidden)
+        lost = self._accident is not None and bool(self._accident.loss.heals)
+        result.dead_letters, strange = letters.unexplained(self._plan, self._drift, hidden, lost=lost)
         result.problems += strange

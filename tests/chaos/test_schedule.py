@@ -11,10 +11,11 @@ from stream_processor.app import Processor
 from tests.chaos.armory import POINTS, Armory
 from tests.chaos.drifts import DRIFTS, drift_of, drift_operations
 from tests.chaos.lane import Lane
+from tests.chaos.losses import EVERY, LOSSES, chosen, loss_of, loss_operations
 from tests.chaos.run import Run
 from tests.chaos.schedule import MIN_SECONDS, schedule
 from tests.chaos.worker import DyingConsumer, DyingIntake, DyingProcessor, DyingStore
-from tests.chaos.workers import Workers
+from tests.chaos.workers import REPOSITORY, Workers
 from tests.chaos.workload import plan
 
 SEED = 20
@@ -49,6 +50,7 @@ def test_a_seed_is_the_same_schedule_and_the_same_workload_every_time(seed: int)
     assert schedule(seed) == schedule(seed)
     assert plan(seed, 3, 40).operations == plan(seed, 3, 40).operations
     assert drift_operations(seed, plan(seed, 3, 40), 40) == drift_operations(seed, plan(seed, 3, 40), 40)
+    assert [loss_operations(seed, loss, 40) for loss in LOSSES] == [loss_operations(seed, loss, 40) for loss in LOSSES]
 
 
 def test_every_schedule_lasts_long_enough_and_holds_at_least_five_faults() -> None:
@@ -64,8 +66,33 @@ def test_a_hundred_schedules_reach_for_every_kill_point_more_than_ten_times() ->
     assert all(wanted.count(point) > 10 for point in POINTS)
 
 
-def test_consecutive_seeds_reach_for_every_drift_of_a_source() -> None:
-    assert {drift_of(seed).name for seed in range(100, 100 + len(DRIFTS))} == {drift.name for drift in DRIFTS}
+def test_consecutive_seeds_without_a_loss_reach_for_every_drift_of_a_source() -> None:
+    without = [seed for seed in range(100, 100 + 2 * len(DRIFTS)) if loss_of(seed) is None]
+    assert {drift_of(seed).name for seed in without} == {drift.name for drift in DRIFTS}
+
+
+def test_consecutive_seeds_reach_for_every_loss() -> None:
+    found = [loss_of(seed) for seed in range(100, 100 + EVERY * len(LOSSES))]
+    assert [loss for loss in found if loss] == [LOSSES[(100 // EVERY + i) % len(LOSSES)] for i in range(len(LOSSES))]
+
+
+def test_what_each_loss_says_and_the_commands_that_heal_it_stand_in_the_operators_manual() -> None:
+    manual = (REPOSITORY / "docs" / "operations.md").read_text(encoding="utf-8")
+    for loss in LOSSES:
+        assert all(f"`{command}`" in manual for command in loss.heals), loss
+        assert bool(loss.heals) == bool(loss.says), loss
+
+
+def test_a_fixed_schedule_of_the_tests_loses_nothing() -> None:
+    assert loss_of(SEED) is None
+
+
+def test_losses_are_chosen_by_their_names() -> None:
+    assert chosen("all") == LOSSES
+    assert chosen("none") == ()
+    assert [loss.name for loss in chosen("disk-kafka,expired-down")] == ["disk-kafka", "expired-down"]
+    with pytest.raises(ValueError, match="there is no loss disk-redis"):
+        chosen("disk-redis")
 
 
 @pytest.mark.parametrize(

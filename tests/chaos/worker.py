@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -104,13 +104,16 @@ class DyingOutput(Output):
         super().__init__(app, partitions)
         self._reach = armory.reach
 
-    async def send_down(self, records: Sequence[tuple[str, bytes]]) -> None:
+    async def send_down(self, records: Sequence[tuple[str, bytes]]) -> Awaitable[object]:
         self._reach("directory-before-send")
         half = len(records) // 2
         if half:
-            await super().send_down(records[:half])
+            await (await super().send_down(records[:half]))
             self._reach("directory-between-sends")
-        await super().send_down(records[half:])
+        return self._acknowledged(await super().send_down(records[half:]))
+
+    async def _acknowledged(self, sent: Awaitable[object]) -> None:
+        await sent
         self._reach("directory-before-acknowledgement")
 
     async def send_dead_letters(self, dead: Sequence[DeadLetter], topic: str = LOG_TOPIC) -> None:

@@ -1,4 +1,7 @@
-"""The processor's workers of a lane: kept running as a supervisor would, and killed, frozen, woken, added and removed."""
+"""The processor's workers of a lane: kept running as a supervisor would, and killed, frozen, woken, added and removed.
+
+One that ends with 78 stays down, until whoever decides has it started again: by ``resume``, or by making the file ``start_file``, as the command that a rebuild is given does.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from pathlib import Path
 
 from local.ports import any_free
 from service_kit import processes
+from service_kit.settings import EXIT_BAD_SETTINGS
 from tests.chaos.armory import Armory
 from tests.chaos.worker import FOLDER
 
@@ -60,9 +64,11 @@ class Workers:
         self._running: dict[int, _Process] = {}
         self._zombies: list[_Process] = []
         self._wanted: set[int] = set()
+        self._down: set[int] = set()
+        self._resting = False
         self._again_at: dict[int, float] = {}
         self._starts = 0
-        self._end = threading.Event()
+        self._enough = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)
         self._keeper.start()
 
@@ -70,6 +76,22 @@ class Workers:
     def wanted(self) -> set[int]:
         with self._lock:
             return set(self._wanted)
+
+    @property
+    def start_file(self) -> Path:
+        return self.folder / "start-workers"
+
+    @property
+    def down(self) -> set[int]:
+        """Slots whose workers ended because somebody has to decide."""
+        with self._lock:
+            return set(self._down)
+
+    @property
+    def all_frozen(self) -> bool:
+        """Whether each that is wanted stands still."""
+        with self._lock:
+            return all(slot in self._running and _is_stopped(self._running[slot].handle.pid) for slot in self._wanted)
 
     def add(self, slot: int) -> None:
         with self._lock:
@@ -79,12 +101,24 @@ class Workers:
         """Orderly, as a deployment does; by force where that takes too long."""
         with self._lock:
             self._wanted.discard(slot)
+            self._down.discard(slot)
             process = self._running.pop(slot, None)
-        if process is not None:
-            process.asked = True
-            _signal(process, signal.SIGCONT)
-            processes.end(process.handle, STOP_LIMIT_S)
-            self._note(process)
+        self._end(process)
+
+    def stop(self) -> None:
+        """All end in an orderly way, and none is started before ``resume``."""
+        with self._lock:
+            self._resting = True
+            running, self._running = [*self._running.values(), *self._zombies], {}
+            self._zombies = []
+        for process in running:
+            self._end(process)
+
+    def resume(self) -> None:
+        """Start those that are wanted and do not run, whatever they ended with."""
+        with self._lock:
+            self._resting = False
+            self._down.clear()
 
     def kill(self, slot: int) -> None:
         with self._lock:
@@ -130,18 +164,21 @@ class Workers:
 
     def close(self) -> None:
         self.rest()
-        self._end.set()
+        self._enough.set()
         self._keeper.join(STOP_LIMIT_S)
 
     # -- keeping --------------------------------------------------------------------------------------------------------
 
     def _keep(self) -> None:
-        while not self._end.wait(LOOK_S):
+        while not self._enough.wait(LOOK_S):
             with self._lock:
                 self._look()
 
     def _look(self) -> None:
         now = time.monotonic()
+        if self.start_file.exists():
+            self.start_file.unlink()
+            self.resume()
         for process in [*self._running.values(), *self._zombies]:
             if process.handle.poll() is not None:
                 self._note(process)
@@ -149,10 +186,12 @@ class Workers:
                     self._zombies.remove(process)
                 else:
                     del self._running[process.slot]
+                    if process.handle.returncode == EXIT_BAD_SETTINGS:
+                        self._down.add(process.slot)
                     self._again_at[process.slot] = now + RESTART_PAUSE_S
             else:
                 self._wake(process, now)
-        for slot in self._wanted - self._running.keys():
+        for slot in set() if self._resting else self._wanted - self._running.keys() - self._down:
             if now >= self._again_at.get(slot, 0.0):
                 self._running[slot] = self._start(slot)
 
@@ -183,6 +222,13 @@ class Workers:
                 [sys.executable, "-m", "tests.chaos.worker"], cwd=REPOSITORY, env=os.environ | variables, stdout=output, stderr=output
             )
         return _Process(slot, handle)
+
+    def _end(self, process: _Process | None) -> None:
+        if process is not None:
+            process.asked = True
+            _signal(process, signal.SIGCONT)
+            processes.end(process.handle, STOP_LIMIT_S)
+            self._note(process)
 
     def _note(self, process: _Process) -> None:
         self.ended.append(Ended(process.slot, process.handle.returncode, time.time(), process.asked))

@@ -10,14 +10,14 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 from connectors import topics
-from connectors.apply import Connect, ConnectError, Connector, read_connectors
+from connectors.apply import Connect, ConnectError, Connector, wanted_connectors
 from schemas.topics import Topic, catalogue
 from tests.support.system import System
 
 
 def test_applying_connectors_again_changes_nothing(pipe: System) -> None:
     with Connect(pipe.connect.url) as connect:
-        assert connect.apply(read_connectors()) == []
+        assert connect.apply(wanted_connectors()) == []
 
 
 def test_connects_answers_hold_no_password(pipe: System) -> None:
@@ -26,7 +26,7 @@ def test_connects_answers_hold_no_password(pipe: System) -> None:
 
 
 def test_a_connector_that_fails_is_reported_with_its_trace(pipe: System) -> None:
-    (crm,) = [connector for connector in read_connectors() if connector.name == "crm"]
+    (crm,) = [connector for connector in wanted_connectors() if connector.name == "crm"]
     name = f"failing-{secrets.token_hex(4)}"
     broken = Connector(name, {**crm.config, "slot.name": name.replace("-", "_"), "publication.name": "no_such_publication"})
     try:

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from cli.status.judge import problems
 from cli.status.readings import Connect as ConnectReading
 from cli.status.settings import StatusSection
-from connectors.apply import Connect, ConnectError, Connector, read_connectors
+from connectors.apply import Connect, ConnectError, Connector, wanted_connectors
 from connectors.flow import await_flow
 from schemas.keys import DEAD_LETTER_TOPIC, LOG_TOPIC
 from service_kit.settings import KafkaSettings, PostgresSettings
@@ -78,7 +78,7 @@ def test_a_column_that_no_report_needs_is_not_captured_whatever_it_holds(pipe: S
 
 
 def test_a_topic_that_nobody_made_is_named_by_the_barrier_and_by_status(pipe: System) -> None:
-    (crm,) = [connector for connector in read_connectors() if connector.name == "crm"]
+    (crm,) = [connector for connector in wanted_connectors() if connector.name == "crm"]
     name = f"lost-{secrets.token_hex(4)}"
     slot = name.replace("-", "_")
     lost = Connector(

@@ -18,7 +18,7 @@ import pytest
 
 from local.servers import postgres
 from tests.support.expendable import Site
-from tests.support.operator import Operator
+from tests.support.operator import Operator, problem_lines
 from tests.support.processor import REPOSITORY, until
 from tests.support.processor_case import Case, equal_case
 from tests.support.system import System
@@ -51,8 +51,7 @@ class Drifting(Site):
         self._watched = Operator({**self.operator.variables, "BIONICPRO_STATUS__MAX_CHECK_AGE_S": "120"})
 
     def problems(self) -> list[str]:
-        result = self._watched("status", *WATCHED)
-        return [line for line in result.output.splitlines() if " → " in line]
+        return problem_lines(self._watched("status", *WATCHED).output)
 
     def close(self) -> None:
         self._watch.terminate()
@@ -61,7 +60,7 @@ class Drifting(Site):
 
     def all_problems(self) -> list[str]:
         """Those of dead letters among them, which other tests leave behind."""
-        return [line for line in self._watched("status", *WATCHED[:-2]).output.splitlines() if " → " in line]
+        return problem_lines(self._watched("status", *WATCHED[:-2]).output)
 
     def owner(self, schema: str, statements: str) -> None:
         """As a superuser, for some statements are the owner's and some the administrator's."""

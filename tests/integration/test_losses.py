@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +9,8 @@ import psycopg
 import pytest
 
 from tests.support.expendable import Site
-from tests.support.processor import LIMIT_S
+from tests.support.losses import drop_slot
+from tests.support.processor import until
 from tests.support.processor_case import Case, equal_case
 from tests.support.system import System
 
@@ -31,26 +31,14 @@ def case(site: Site, request: pytest.FixtureRequest) -> Iterator[Case]:
         yield found
 
 
-def drop_slot(system: System, name: str) -> None:
-    """As an administrator under pressure does: end whoever reads it, and drop it before they are back."""
-    superuser: dict[str, Any] = dict(system.postgres.conninfo())
-    with psycopg.connect(**superuser, autocommit=True) as connection:
-        end = time.monotonic() + LIMIT_S
-        while True:
-            connection.execute("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = %s AND active", (name,))
-            try:
-                connection.execute("SELECT pg_drop_replication_slot(%s)", (name,))
-            except psycopg.errors.ObjectInUse:
-                assert time.monotonic() < end, f"{name} could not be dropped"
-                time.sleep(0.02)
-            else:
-                return
+def lose_slot(system: System, name: str) -> None:
+    until(lambda: drop_slot(dict(system.postgres.conninfo(name.removeprefix("bionicpro_"))), name), f"{name} is dropped")
 
 
 def test_a_dropped_slot_of_telemetry_is_named_and_healed_by_a_snapshot_and_a_repair(site: Site, case: Case) -> None:
     kept = [case.insert(prosthesis, recorded_at=case.at(2, 3)) for prosthesis in case.prostheses]
     assert case.verify().ok
-    drop_slot(site.system, "bionicpro_telemetry")
+    lose_slot(site.system, "bionicpro_telemetry")
     for prosthesis in case.prostheses:
         case.insert(prosthesis, recorded_at=case.at(3, 3))
     case.telemetry.execute("UPDATE telemetry.telemetry_events SET active_ms = 5 WHERE event_id = %s", (kept[0],))
@@ -65,7 +53,7 @@ def test_a_dropped_slot_of_telemetry_is_named_and_healed_by_a_snapshot_and_a_rep
 
 
 def test_a_dropped_slot_of_the_crm_is_named_and_healed_deleted_contracts_included(site: Site, case: Case) -> None:
-    drop_slot(site.system, "bionicpro_crm")
+    lose_slot(site.system, "bionicpro_crm")
     gone, renamed, *_ = case.prostheses
     case.crm.execute("DELETE FROM crm.contracts WHERE contract_id = %s", (gone,))
     case.crm.execute("UPDATE crm.customers SET full_name = 'Another' WHERE customer_id = %s", (renamed,))

@@ -75,6 +75,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def _asyncgen_finalizer_hook(self, agen: Any) -> None:
         """A killed process closes nothing."""
 
+    def _check_closed(self) -> None:
+        """What a killed process waited for may be cancelled when it is thrown away, which can be after the end."""
+
     def time(self) -> float:
         return self._now
 

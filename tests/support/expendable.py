@@ -8,7 +8,7 @@ from typing import Any
 from clickhouse_driver import Client
 
 from local import supervision
-from tests.support.operator import WITHOUT, with_processor
+from tests.support.operator import WITHOUT, problem_lines, with_processor
 from tests.support.processor import until
 from tests.support.processor_case import Case
 from tests.support.system import System
@@ -46,8 +46,7 @@ class Site:
 
     def problems(self) -> list[str]:
         """What `status` says is wrong, one line each."""
-        result = self.operator("status", *WITHOUT)
-        return [line for line in result.output.splitlines() if " → " in line]
+        return problem_lines(self.operator("status", *WITHOUT).output)
 
     def wait_for_problem(self, *any_of: str, limit_s: float = 120) -> str:
         """Until `status` names one of them; its line."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -43,6 +44,16 @@ class Operator:
 
     def with_variables(self, **more: str) -> Operator:
         return Operator({**self.variables, **more})
+
+
+def problem_lines(told: str) -> list[str]:
+    """What `status` says is wrong, one line each."""
+    return [line for line in told.splitlines() if " → " in line]
+
+
+def commands_in(line: str) -> tuple[str, ...]:
+    """The commands that a line of `status` says to run, in its order, without the name of the program."""
+    return tuple(re.findall(r"`bionicpro ([^`]+)`", line))
 
 
 def with_processor(pipe: System) -> Operator:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import platform
 import shutil
-import subprocess
 import sys
 import tempfile
 import threading
@@ -23,7 +22,8 @@ from local import system as servers
 from local.__main__ import forget
 from local.instance import Instance, existing, open_instance
 from local.servers import airflow
-from local.servers.postgres import SUPERUSER, data_directory
+from local.servers.postgres import SUPERUSER
+from tests.support import server_data
 from tests.support.endpoints import (
     Account,
     ClickHouseEndpoint,
@@ -36,7 +36,6 @@ from tests.support.endpoints import (
 from tests.support.kept_logs import RUN
 
 LOOPBACK = "127.0.0.1"
-COPY_LIMIT_S = 120
 # Somebody's home folder has a name like this: every server of every test runs in one.
 ODD_NAME = 'bionicpro-test it\'s "Отчёты" '
 POSTGRES_ROLES = ("crm_owner", "crm_app", "telemetry_owner", "telemetry_ingest", "debezium", "auditor", "watcher")
@@ -92,20 +91,10 @@ class Supervised(ABC):
         supervision.start_programs(self.instance, [name])
 
     def save(self, name: str) -> None:
-        data = self._data(name)
-        subprocess.run(["cp", "-a", str(data), str(_copy_of(data))], check=True, timeout=COPY_LIMIT_S)
+        server_data.save(server_data.data_of(self.instance, name))
 
     def restore(self, name: str) -> None:
-        data = self._data(name)
-        subprocess.run(["rm", "-rf", str(data)], check=True, timeout=COPY_LIMIT_S)
-        _copy_of(data).rename(data)
-
-    def _data(self, name: str) -> Path:
-        return (data_directory(self.instance) if name == "postgres" else self.instance.data(name)).resolve()
-
-
-def _copy_of(data: Path) -> Path:
-    return data.with_name(f"{data.name}-copy")
+        server_data.restore(server_data.data_of(self.instance, name))
 
 
 class LocalBackend(Supervised):

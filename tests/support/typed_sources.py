@@ -13,7 +13,7 @@ import psycopg
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from connectors.apply import Connect, Connector, read_connectors
+from connectors.apply import Connect, Connector, wanted_connectors
 from schemas.mapping import IdType
 from tests.support.captured import Captured, Tail
 from tests.support.sources import Sources, fresh_sources
@@ -119,7 +119,7 @@ def _connector(pipe: System, sources: Sources) -> Iterator[str]:
     """The project's own telemetry connector, but for the database, the tables and the topic."""
     mark = secrets.token_hex(4)
     topic = f"connect-typed-{mark}"  # of those that Connect may write
-    (telemetry,) = [connector for connector in read_connectors() if connector.name == "telemetry"]
+    (telemetry,) = [connector for connector in wanted_connectors() if connector.name == "telemetry"]
     changed = {
         "database.dbname": sources.databases["telemetry"],
         "topic.prefix": topic,

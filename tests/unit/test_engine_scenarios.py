@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +13,7 @@ from schemas.erasure_rules import ErasureRule
 from schemas.mapping import SourceMapping
 from schemas.ownership import Ownership
 from stream_processor.engine import Engine, EngineSettings
-from stream_processor.ports import StoreUnavailable
+from stream_processor.ports import StoreUnavailable, StoreUnusable
 from tests.support.log_model import PARTITIONS, Sources, micro
 from tests.support.memory_store import Faults, MemoryStore
 
@@ -385,3 +386,34 @@ def test_a_day_whose_state_is_gone_is_computed_from_raw_when_its_next_event_come
     engine(store).process(records(sources)[done:], epoch=1)
     assert store.live_reports() == sources.mart()
     assert [row["event_count"] for row in store.live_reports().values()] == [2]
+
+
+class SometimesAway(MemoryStore):
+    away = False
+
+    def write_telemetry(self, *arguments: Any) -> None:
+        if self.away:
+            raise StoreUnavailable("away")
+        super().write_telemetry(*arguments)
+
+
+@pytest.mark.parametrize("epoch", [1, 2], ids=["after a failure", "after a rebalance"])
+def test_tables_that_went_back_under_a_worker_end_it_before_it_writes_anything(epoch: int) -> None:
+    """Its progress would soon hide that what lies between the backup and now is missing."""
+    sources, store = owned(), SometimesAway()
+    working = engine(store)
+    working.process(records(sources), epoch=1)
+    backup = copy.deepcopy(store.__dict__)
+    known = len(records(sources))
+    sources.insert(BATTERY)
+    working.process(records(sources)[known:], epoch=1)
+    known = len(records(sources))
+    sources.insert(BATTERY)
+    if epoch == 1:
+        store.away = True
+        with pytest.raises(StoreUnavailable):
+            working.process(records(sources)[known:], epoch)
+    store.__dict__.update(copy.deepcopy(backup) | {"away": False})
+    with pytest.raises(StoreUnusable, match="went back"):
+        working.process(records(sources)[known:], epoch)
+    assert store.__dict__ == backup | {"away": False}

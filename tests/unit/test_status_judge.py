@@ -188,6 +188,24 @@ def test_records_that_expired_before_they_were_read_are_named() -> None:
     assert any("crm.changes expired before it was read, in partitions 0" in line for line in only("kafka", kafka(topics=topics)))
 
 
+def test_tables_from_a_backup_are_named_once_the_processor_is_down() -> None:
+    behind = tuple(replace(row, handled_offset=5) if (row.topic, row.partition) == (LOG_TOPIC, 3) else row for row in clickhouse().progress)
+    down = WELL | {"clickhouse": clickhouse(progress=behind), "kafka": kafka(group=Group("processor", "EMPTY", ()))}
+    told = [str(problem) for problem in problems(down, LIMITS, NOW)]
+    assert any("(a restored backup), in partitions 3 → run `bionicpro rebuild`" in line for line in told)
+    assert all(re.search(SENTENCE, line) for line in told), told
+    # While somebody reads, what is committed is asked for after what is handled has moved on.
+    assert only("clickhouse", clickhouse(progress=behind)) == []
+
+
+def test_a_log_that_is_cut_before_the_first_position_is_no_older_backup() -> None:
+    topics = dict(kafka().topics)
+    topics[LOG_TOPIC] = replace(topics[LOG_TOPIC], starts=dict.fromkeys(range(WANTED[LOG_TOPIC]), 9))
+    fresh = tuple(row for row in clickhouse().progress if row.topic != LOG_TOPIC)
+    down = WELL | {"clickhouse": clickhouse(progress=fresh), "kafka": kafka(topics=topics, group=Group("processor", "EMPTY", ()))}
+    assert not any("restored backup" in str(problem) for problem in problems(down, LIMITS, NOW))
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

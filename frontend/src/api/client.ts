@@ -22,6 +22,7 @@ import {
   decodeTypicalDay,
 } from "./contract";
 import { ContractError } from "./decode";
+import { CSRF, DEADLINE_MS, takeEarly } from "./early";
 import { ApiError, failureOf } from "./failures";
 import type { paths } from "./openapi";
 import { conditional, freshnessOf, recalled, remember } from "./remembered";
@@ -37,10 +38,8 @@ export const ACCOUNT_URL = "/auth/account";
 /** Whose reports: the reader's own (null), or those of the user that somebody of the support desk looks at. */
 export type Subject = string | null;
 
-const CSRF = { "X-BionicPRO-CSRF": "1" };
 /** Marks what the page does by itself, so that it does not keep an idle session alive. */
 const BACKGROUND = { "X-BionicPRO-Background": "1" };
-const DEADLINE_MS = 15_000;
 const EXPORT_DEADLINE_MS = 60_000;
 const PAGE_SIZE = 100;
 const MOST_PAGES = 20;
@@ -71,7 +70,8 @@ export function api(subject: Subject = null) {
 async function send(request: Request): Promise<Response> {
   let response: Response;
   try {
-    response = await fetch(request);
+    response = (await takeEarly(request)) ?? (await fetch(request));
+    request.signal.throwIfAborted();
   } catch (error) {
     throw asUnavailable(error, request.signal);
   }

@@ -1,5 +1,6 @@
 import { useCallback, useEffect, useReducer, useState } from "react";
 import { extendSession, getSession, logOut } from "../api/client";
+import { forgetEarly } from "../api/early";
 import { failureFrom } from "../api/failures";
 import { forgetAnswers } from "../api/remembered";
 import {
@@ -38,7 +39,9 @@ export function useSession(): SessionControl {
   const ending = useEnding(session);
 
   useEffect(() => {
-    if (session.status === "out") forgetAnswers();
+    if (session.status !== "out") return;
+    forgetAnswers();
+    forgetEarly();
   }, [session.status]);
 
   useEffect(() => {

@@ -71,7 +71,7 @@ export const ru: Catalogue = {
   "today.batteryLow": "Низкий заряд: скоро понадобится зарядка.",
   "today.drain": "израсходовано {percent}",
   "today.errors": "Ошибки",
-  "today.critical": "критических: {count}",
+  "today.critical": "критических:\u00a0{count}",
   "today.noErrors": "не было",
   "today.noSignals": "сигналов ещё нет",
   "today.noBattery": "показаний ещё нет",

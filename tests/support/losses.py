@@ -1,0 +1,28 @@
+"""Faults that lose data, as they are made on real servers: what tests of losses and schedules of faults share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import psycopg
+
+from cli.broker import Broker
+
+
+def drop_slot(superuser: Mapping[str, Any], slot: str) -> bool:
+    """As an administrator under pressure does: end whoever reads it, and drop it before they are back. Whether it is gone. *superuser*: keyword arguments of ``psycopg.connect``."""
+    with psycopg.connect(**superuser, autocommit=True) as connection:
+        connection.execute("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = %s AND active", (slot,))
+        if connection.execute("SELECT FROM pg_replication_slots WHERE slot_name = %s", (slot,)).fetchone() is not None:
+            try:
+                connection.execute("SELECT pg_drop_replication_slot(%s)", (slot,))
+            except psycopg.errors.ObjectInUse:
+                return False
+    return True
+
+
+def expire(broker: Broker, topic: str) -> None:
+    """Retention takes all that stands in *topic* now, read or not. Raises KafkaException."""
+    for partition, end in broker.topics([topic])[topic].ends.items():
+        broker.delete_before(topic, partition, end)
