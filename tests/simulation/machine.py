@@ -8,9 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from schemas.keys import CRM_TOPIC, LOG_TOPIC
-from schemas.mapping import SourceMapping
 from service_kit.settings import ClickHouseSettings
-from stream_processor.adapters.compacted_topic import KeptRecord
 from stream_processor.adapters.generations import ServingConfiguration
 from stream_processor.adapters.membership import Membership
 from stream_processor.adapters.topics import TopicIdentity
@@ -122,14 +120,10 @@ def end(code: int) -> None:
     this_machine().end(code)
 
 
-def records_before(_settings: Any, topic: str, offset: int) -> Iterable[KeptRecord]:
+def values_before(_settings: Any, topic: str, offset: int) -> Iterable[bytes]:
     give_way(0.01)
     records = this_machine().world.broker.topics[topic][0].records
-    return [KeptRecord(record.key, record.value, record.at_ms) for record in records if record.offset < offset]
-
-
-def mapping(*_: Any) -> SourceMapping:
-    return this_machine().world.telemetry.mapping
+    return [record.value for record in records if record.offset < offset and record.value is not None]
 
 
 def identify(_settings: Any, topic: str) -> TopicIdentity:
