@@ -79,7 +79,7 @@ class CaptureSection(Section):
     Longer waits save CPU (of 10 ms, a tenth to a third of a core for both connectors) and cost freshness.
     """
 
-    poll_interval_ms: int | None = Field(None, ge=1, le=1000)
+    poll_interval_ms: int | None = Field(default=None, ge=1, le=1000)
 
 
 class CaptureSettings(ServiceSettings):
