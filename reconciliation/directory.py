@@ -5,6 +5,7 @@ Rows that changed or are missing are read again by the connector. Rows that were
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,6 +27,7 @@ from schemas.ranges import EARLIEST_US, END_US
 from service_kit.settings import KafkaSettings, PostgresSettings
 
 _WAIT_S = 30.0
+_IDS_AT_ONCE = 10_000
 _FIELDS = ("starts_us", "ends_us", "user_id", "customer_id", "customer_name", "timezone", "contract_id", "contract_number")
 
 Row = dict[str, Any]
@@ -95,6 +97,13 @@ class KnownRows:
             known[str(row[ids[name]])] = (key, row)
 
 
+def _portions(known: Mapping[str, tuple[bytes, Row]]) -> Iterator[dict[str, tuple[bytes, Row]]]:
+    """*known* in parts of which a query can name all rows."""
+    left = iter(known.items())
+    while some := dict(itertools.islice(left, _IDS_AT_ONCE)):
+        yield some
+
+
 class CrmRepair:
     """Brings the CRM's rows about some prostheses down the topic again."""
 
@@ -129,6 +138,22 @@ class CrmRepair:
         self._ask(crm.customers.table, crm.customers.id, sorted(owners | present))
         self._ask(crm.prostheses.table, crm.prostheses.id, prostheses)
         self._ask(crm.contracts.table, crm.contracts.prosthesis_id, prostheses)
+        return len(gone)
+
+    def take_back_what_is_gone(self, known: KnownRows) -> int:
+        """Take back all rows of *known* that the CRM no longer has, contracts before their customers. Returns how many they were.
+
+        Idempotent. Raises psycopg.Error, CommandError.
+        """
+        crm = self._mapping.crm
+        with psycopg.connect(**self._database.conninfo()) as connection:  # type: ignore[arg-type]  # keyword arguments of mixed types
+            gone = [
+                entry
+                for of in (crm.contracts, crm.customers, crm.prostheses)
+                for some in _portions(known.by_table.get(bare(of.table), {}))
+                for entry in self._absent(connection, of.table, of.id, some)
+            ]
+        self._take_back(gone)
         return len(gone)
 
     def _ask(self, of: str, column: str, values: Sequence[str]) -> None:

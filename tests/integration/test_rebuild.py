@@ -9,6 +9,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 from clickhouse_driver import Client
@@ -17,11 +19,13 @@ from confluent_kafka.admin import AdminClient, NewPartitions  # type: ignore[att
 
 from cli.broker import Broker
 from cli.rebuild.progress import STEPS, Step
-from schemas.keys import LOG_TOPIC
+from schemas.generations import group_of
+from schemas.keys import CRM_TOPIC, LOG_TOPIC
 from schemas.topics import log_partitions
+from tests.support.erasure import EraserProcess, ErasureCase, let_files_go
 from tests.support.expendable import Site
 from tests.support.losses import expire
-from tests.support.processor import REPOSITORY, until
+from tests.support.processor import GROUP, REPOSITORY, until
 from tests.support.processor_case import Case
 from tests.support.system import System
 
@@ -219,3 +223,34 @@ def test_records_that_expired_before_they_were_read_are_named_and_made_good_by_a
     assert (told["generation"], told["old"], told["handed_over"]) == (old + 1, old, True)
     site.wait_until_well()
     assert fleet.verify().ok
+
+
+def test_an_erasure_after_a_rebuild_reaches_contracts_that_were_deleted_before_it(site: Site, fleet: Case, tmp_path: Path) -> None:
+    """Of such a contract nothing tells the new directory: compaction has taken it from the topic, and the CRM has it no more."""
+    with closing(ErasureCase(site.system)) as world:
+        person, former, own = world.person(), world.prosthesis(), world.prosthesis()
+        for prosthesis in (former, own):
+            world.contract(person, prosthesis, 0)
+            world.send(prosthesis, range(3))
+        until(lambda: len(world.live_reports(person)) == 6, "the reports of both prostheses are there")
+        world.crm.execute("DELETE FROM crm.contracts WHERE prosthesis_id = %s", (former,))
+        until(lambda: len(world.live_reports(person)) == 3, "the reports of the deleted contract are gone")
+        forget_the_crms_changes(site)
+        site.operator.json(*site.rebuild, "--source", "postgres")
+        let_files_go(world.clickhouse)
+        assert any(name.endswith(f"_g{site.serving()}.telemetry_events") for name in world.left_of(person, [former], 0, 3))
+        eraser = EraserProcess(site.system, tmp_path)
+        eraser.start()
+        try:
+            world.delete(person)
+            until(lambda: not world.left_of(person, [former, own], 0, 3), lambda: str(world.left_of(person, [former, own], 0, 3)), 120)
+        finally:
+            eraser.stop()
+
+
+def forget_the_crms_changes(site: Site) -> None:
+    """All that the directory has handled leaves the topic, as rows do that compaction takes; those that the CRM still has come again by a snapshot."""
+    broker, group = Broker(site.system.kafka.settings()), group_of(GROUP, site.serving())
+    wanted = broker.topics([CRM_TOPIC])[CRM_TOPIC].ends[0]
+    until(lambda: broker.committed(group, CRM_TOPIC, [0]).get(0, 0) >= wanted, "the directory has handled all of it")
+    broker.delete_before(CRM_TOPIC, 0, wanted)

@@ -109,8 +109,19 @@ class Watch:
         ]
         for rule in store.rules.values():
             left += self._covered(rule)
+        left += self._owed()
         if left:
             raise Broken("erasures", f"{len(left)} rows are left, among them {sorted(left)[0]}")
+
+    def _owed(self) -> list[str]:
+        """What is left of the time of contracts that were deleted, when or before their customers went, and that nobody else had."""
+        return [
+            f"event {key} of contract {number}"
+            for number, owed in self._world.crm.owed.items()
+            for part in self._world.store.raw_parts
+            for key, row in part.items()
+            if key[0] == str(owed.contract["prosthesis_id"]) and any(begin <= row["recorded_us"] < end for begin, end in owed.times or ())
+        ]
 
     def _covered(self, rule: ErasureRule) -> list[str]:
         """What is left of what *rule* covers."""

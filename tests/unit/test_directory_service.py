@@ -47,7 +47,7 @@ class Service:
         row = {"prosthesis_id": offset, "model": "Arm", "serial_number": f"S-{offset}"}
         source = {"table": "prostheses", "ts_ms": 1_000 + offset, "lsn": offset}
         value = json.dumps({"op": "c", "before": None, "after": row, "source": source}).encode()
-        return await self.service.decide(CrmRecord(0, offset, None, value, ()))
+        return await self.service.decide(CrmRecord(0, offset, None, value, (), 0))
 
     async def write_progress(self) -> list[int]:
         """The offsets that a few rounds of writing have told."""
@@ -76,3 +76,11 @@ async def test_what_kafka_does_not_acknowledge_is_not_handled() -> None:
     with pytest.raises(ConnectionError):
         await service.service.handled(decided)
     assert await service.write_progress() == []
+
+
+async def test_a_tombstone_is_sent_as_its_delete_would_be_and_tells_no_time_of_the_source() -> None:
+    service = Service()
+    decided = await service.service.decide(CrmRecord(0, 5, b'{"prosthesis_id":1}', None, (), 2_000))
+    assert service.producer.sent == [["1"]]
+    assert (decided.progress.handled_offset, decided.progress.as_of_ms) == (5, 0)
+    assert (await service.service.decide(CrmRecord(0, 6, b'{"heartbeat_id":1}', None, (), 3_000))).sent is None
