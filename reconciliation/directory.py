@@ -104,6 +104,14 @@ def _portions(known: Mapping[str, tuple[bytes, Row]]) -> Iterator[dict[str, tupl
         yield some
 
 
+class VanishedCustomers(Exception):  # noqa: N818 - named for what it is
+    """*number* of *known* customers are in the CRM no more: more than anybody would delete, so that it may be another or an empty database."""
+
+    def __init__(self, number: int, known: int) -> None:
+        super().__init__(f"{number} of {known} customers that the directory knows are not in the CRM")
+        self.number = number
+
+
 class CrmRepair:
     """Brings the CRM's rows about some prostheses down the topic again."""
 
@@ -140,21 +148,27 @@ class CrmRepair:
         self._ask(crm.contracts.table, crm.contracts.prosthesis_id, prostheses)
         return len(gone)
 
-    def take_back_what_is_gone(self, known: KnownRows) -> int:
+    def take_back_what_is_gone(self, known: KnownRows, most_customers: int) -> int:
         """Take back all rows of *known* that the CRM no longer has, contracts before their customers. Returns how many they were.
 
-        Idempotent. Raises psycopg.Error, CommandError.
+        Idempotent. Raises psycopg.Error, CommandError; VanishedCustomers, having taken nothing back, where more than *most_customers* are gone: that erases them.
         """
         crm = self._mapping.crm
         with psycopg.connect(**self._database.conninfo()) as connection:  # type: ignore[arg-type]  # keyword arguments of mixed types
-            gone = [
-                entry
+            gone = {
+                of.table: [
+                    entry
+                    for some in _portions(known.by_table.get(bare(of.table), {}))
+                    for entry in self._absent(connection, of.table, of.id, some)
+                ]
                 for of in (crm.contracts, crm.customers, crm.prostheses)
-                for some in _portions(known.by_table.get(bare(of.table), {}))
-                for entry in self._absent(connection, of.table, of.id, some)
-            ]
-        self._take_back(gone)
-        return len(gone)
+            }
+        vanished = len(gone[crm.customers.table])
+        if vanished > most_customers:
+            raise VanishedCustomers(vanished, len(known.by_table[bare(crm.customers.table)]))
+        rows = [*itertools.chain.from_iterable(gone.values())]
+        self._take_back(rows)
+        return len(rows)
 
     def _ask(self, of: str, column: str, values: Sequence[str]) -> None:
         if values:

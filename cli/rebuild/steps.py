@@ -26,7 +26,7 @@ from connectors import topics as broker_topics
 from connectors.apply import Connect, read_connectors
 from reconciliation import repair as repairs
 from reconciliation.commands import send_located
-from reconciliation.directory import CrmRepair
+from reconciliation.directory import CrmRepair, VanishedCustomers
 from schemas.generations import BUILDING, FIRST_GENERATION, SERVING, changelog_of, group_of
 from schemas.keys import CRM_TOPIC, LOG_TOPIC
 from schemas.mapping import SourceMapping
@@ -190,7 +190,14 @@ class Rebuild:
     def _take_back_what_left_the_crm(self) -> None:
         """Rows that the old directory knows and the CRM has no more: their end may have been in a topic that is gone, and an erasure begins with it."""
         known = directory.of_the_crm(self._old_directory(), self._mapping.crm)
-        gone = CrmRepair(self._settings.kafka, self._settings.crm_db, self._mapping).take_back_what_is_gone(known)
+        crm = CrmRepair(self._settings.kafka, self._settings.crm_db, self._mapping)
+        try:
+            gone = crm.take_back_what_is_gone(known, self._settings.rebuild.vanished_customers)
+        except VanishedCustomers as error:
+            raise RebuildError(
+                f"{error}; a rebuild erases what they have, for good: see that it is the right database, and whole; "
+                f"where they are gone indeed, set BIONICPRO_REBUILD__VANISHED_CUSTOMERS={error.number} and start the rebuild again"
+            ) from None
         if gone:
             self._say(f"the directory: {gone} rows that the CRM has no more are taken back")
 
