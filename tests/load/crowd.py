@@ -22,12 +22,11 @@ from tests.support.bff_browser import Browser
 from tests.support.bff_case import Realm
 from tests.support.endpoints import RedisEndpoint
 from tests.support.reports_world import Mart
+from tests.support.waiting import PATIENCE_S
 
 PATHS = ("/reports/today", "/reports", "/reports/summary")
 LOGINS_AT_ONCE = 4
 LISTENERS_EVERY = 10
-RECOVERY_LIMIT_S = 90.0
-STREAM_END_LIMIT_S = 15.0
 Outage = Callable[[], Awaitable[None]]
 """Takes Keycloak away for a while; returns when it is back."""
 
@@ -226,10 +225,10 @@ async def asked(member: Member, path: str, tally: Tally) -> int:
 
 async def _recovered(member: Member, tally: Tally) -> None:
     """Ask until there is a report again."""
-    until = time.monotonic() + RECOVERY_LIMIT_S
+    until = time.monotonic() + PATIENCE_S
     while await asked(member, "/reports/today", tally) != 200:
         if time.monotonic() > until:
-            tally.wrong.append(f"{member.person.user.username}: no report {RECOVERY_LIMIT_S:g} s after Keycloak came back")
+            tally.wrong.append(f"{member.person.user.username}: no report {PATIENCE_S:g} s after Keycloak came back")
             return
         await asyncio.sleep(1)
 
@@ -288,7 +287,7 @@ async def _log_out(site: Site, members: Sequence[Member]) -> None:
 async def _look_for_leaks(site: Site, members: Sequence[Member], streams: Sequence[asyncio.Task[None]], tally: Tally) -> None:
     """No cookie opens anything on any instance, and no live view is open, once everybody is logged out."""
     if streams:
-        _, alive = await asyncio.wait(streams, timeout=STREAM_END_LIMIT_S)
+        _, alive = await asyncio.wait(streams, timeout=PATIENCE_S)
         tally.leaked += [f"{len(alive)} live views are open"] * bool(alive)
         broken = [error for stream in streams if stream.done() and (error := stream.exception())]
         tally.wrong += [f"a live view failed: {error!r}" for error in broken]
