@@ -34,7 +34,7 @@ from tests.support.waiting import PATIENCE_S
 PAGE = "http://127.0.0.1:1"
 """Where the realm's page would be: nobody answers there, and nobody has to."""
 ACCENT = {"light": "rgb(11, 107, 122)", "dark": "rgb(95, 201, 216)"}
-SETTLED_MS = 60_000
+SETTLED_MS = 1000 * PATIENCE_S
 
 
 @dataclass(frozen=True)

@@ -160,7 +160,7 @@ def variables(sources: Sources) -> dict[str, str]:
     return found
 
 
-def wait_until(condition: Any, limit_s: float = 60.0) -> None:
+def wait_until(condition: Any, limit_s: float = PATIENCE_S) -> None:
     deadline = time.monotonic() + limit_s
     while not condition():
         if time.monotonic() > deadline:
