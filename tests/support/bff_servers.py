@@ -142,6 +142,7 @@ class KeycloakGate:
         self.grants: list[str] = []
         self.id_tokens: list[str] = []
         self.key_fetches = 0
+        self.refused = 0
         self.delay_s = 0.0
         self.status: int | None = None
         self.tamper: Callable[[dict[str, Any]], dict[str, Any]] | None = None
@@ -153,11 +154,12 @@ class KeycloakGate:
         self.grants.clear()
         self.id_tokens.clear()
         self.instead.clear()
-        self.key_fetches, self.delay_s, self.status, self.tamper = 0, 0.0, None, None
+        self.key_fetches, self.refused, self.delay_s, self.status, self.tamper = 0, 0, 0.0, None, None
 
     async def _pass(self, request: Request) -> Response:
         body = await request.body()
         if self.status is not None:
+            self.refused += 1
             return Response(status_code=self.status)
         is_token = request.url.path.endswith("/token")
         if request.url.path.endswith("/certs"):
