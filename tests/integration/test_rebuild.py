@@ -28,6 +28,7 @@ from tests.support.losses import expire
 from tests.support.processor import GROUP, REPOSITORY, until
 from tests.support.processor_case import Case
 from tests.support.system import System
+from tests.support.waiting import PATIENCE_S
 
 HEARTBEATS_S = 3.0  # by then something stands in every partition
 
@@ -78,7 +79,7 @@ class Reader(threading.Thread):
 
     def end(self) -> set[int]:
         self._enough.set()
-        self.join(timeout=30)
+        self.join(timeout=PATIENCE_S)
         self._client.disconnect()
         if self.error is not None:
             raise self.error

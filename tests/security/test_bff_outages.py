@@ -15,7 +15,7 @@ import pytest
 from tests.support.bff_browser import TOKEN, Browser
 from tests.support.bff_case import BffCase
 from tests.support.bff_servers import Served, free_port
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_S, eventually
 
 EXPIRING_S = 290.0
 EXPIRED_S = 301.0
@@ -94,7 +94,7 @@ async def test_a_keycloak_that_hangs_at_refresh_holds_nobody_beyond_the_deadline
     async with await world.logged_in() as browser:
         world.clock.ahead_s += EXPIRED_S
         world.gate.delay_s = 30.0
-        answers = await asyncio.wait_for(asyncio.gather(*(browser.api("/reports/today") for _ in range(10))), timeout=30)
+        answers = await asyncio.wait_for(asyncio.gather(*(browser.api("/reports/today") for _ in range(10))), timeout=PATIENCE_S)
         assert all(is_unavailable(answer) for answer in answers)
         world.gate.delay_s = 0.0
         assert (await browser.api("/reports/today")).status_code == 200
@@ -249,7 +249,7 @@ async def test_an_issuer_that_is_not_the_configured_one_refuses_to_start(world: 
     port = free_port()
     variables = environment(world, port, BIONICPRO_KEYCLOAK__PUBLIC_URL="https://login.example.org")
     process = await asyncio.create_subprocess_exec(sys.executable, "-m", "bff", env=variables, stderr=subprocess.PIPE)
-    complaint = (await asyncio.wait_for(process.communicate(), timeout=60))[1].decode()
+    complaint = (await asyncio.wait_for(process.communicate(), timeout=PATIENCE_S))[1].decode()
     assert process.returncode == 78
     assert "BIONICPRO_KEYCLOAK__PUBLIC_URL" in complaint
 
@@ -276,7 +276,7 @@ async def test_the_process_starts_without_keycloak_and_redis_and_serves_when_the
             session_id = browser.session_id or ""
     finally:
         process.terminate()
-        output = (await asyncio.wait_for(process.communicate(), timeout=20))[0].decode()
+        output = (await asyncio.wait_for(process.communicate(), timeout=PATIENCE_S))[0].decode()
         if world.gate.server.stopped:
             world.gate.server.start()
     assert '"event": "login_succeeded"' in output
