@@ -268,4 +268,4 @@ def keep_records(admin: AdminClient, policy: str) -> None:
     entry = ConfigEntry("cleanup.policy", policy, incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ConfigResource.Type.TOPIC, CRM_TOPIC, incremental_configs=[entry])
     for future in admin.incremental_alter_configs([resource]).values():
-        future.result(timeout=60)
+        future.result(timeout=PATIENCE_S)
