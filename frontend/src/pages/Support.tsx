@@ -1,7 +1,7 @@
 import { type ReactNode, useId, useState } from "react";
 import type { Failure } from "../api/failures";
 import { failureFrom } from "../api/failures";
-import { type FoundWearer, SHORTEST_SEARCH, type Wearers, findWearers } from "../api/support";
+import { type FoundWearer, type Wearers, findWearers } from "../api/support";
 import { useAnnounce } from "../components/Announcer";
 import { PageTitle } from "../components/PageTitle";
 import { Empty, Failed, Skeleton } from "../components/states";
@@ -22,7 +22,7 @@ export default function Support({ onEnded }: { onEnded: () => void }) {
   const [search, setSearch] = useState<Search>({ step: "none" });
   const run = async () => {
     const wanted = text.trim();
-    if (wanted.length < SHORTEST_SEARCH) {
+    if (wanted === "") {
       setSearch({ step: "short" });
       return;
     }
@@ -34,6 +34,7 @@ export default function Support({ onEnded }: { onEnded: () => void }) {
     } catch (error) {
       const failure = failureFrom(error);
       if (failure.kind === "session-ended") onEnded();
+      else if (failure.kind === "refused" && failure.status === 422) setSearch({ step: "short" });
       else setSearch({ step: "failed", failure });
     }
   };
