@@ -34,8 +34,7 @@ export default function Support({ onEnded }: { onEnded: () => void }) {
     } catch (error) {
       const failure = failureFrom(error);
       if (failure.kind === "session-ended") onEnded();
-      else if (failure.kind === "refused" && failure.status === 422) setSearch({ step: "short" });
-      else setSearch({ step: "failed", failure });
+      else setSearch(unfound(failure));
     }
   };
   return (
@@ -74,6 +73,12 @@ export default function Support({ onEnded }: { onEnded: () => void }) {
       <Outcome search={search} onRetry={() => void run()} />
     </section>
   );
+}
+
+/** What a search without an answer shows. Whether a text is too short goes by its script, and the service says it. */
+function unfound(failure: Failure): Search {
+  const short = failure.kind === "refused" && failure.status === 422;
+  return short ? { step: "short" } : { step: "failed", failure };
 }
 
 function Outcome({ search, onRetry }: { search: Search; onRetry: () => void }): ReactNode {
