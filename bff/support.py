@@ -47,7 +47,7 @@ class VisitRequest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    reason: str = Field(min_length=LEAST_REASON_CHARS, max_length=MOST_REASON_CHARS)
+    reason: str = Field(min_length=1, max_length=MOST_REASON_CHARS)
 
     @field_validator("reason")
     @classmethod

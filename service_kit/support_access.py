@@ -32,15 +32,21 @@ def search(text: str) -> dict[str, str]:
 
 def is_reason(text: str) -> bool:
     """Whether *text* may be a reason: one line, of the right length."""
-    return _is_one_line(text) and LEAST_REASON_CHARS <= len(text.strip()) <= MOST_REASON_CHARS
+    return _is_one_line(text) and _said(text.strip()) >= LEAST_REASON_CHARS and len(text.strip()) <= MOST_REASON_CHARS
 
 
 def is_search(text: str) -> bool:
     """Whether *text* may be looked for: one line, not too long, and saying enough not to find everybody: single letters say nothing."""
     if not _is_one_line(text) or len(text.strip()) > MOST_SEARCH_CHARS:
         return False
-    lengths = [len(word) + len(_DENSE.findall(word)) for word in normalize("NFKC", text).split()]
+    lengths = [_said(word) for word in text.split()]
     return sum(length for length in lengths if length >= _LEAST_WORD_CHARS) >= LEAST_SEARCH_CHARS
+
+
+def _said(text: str) -> int:
+    """How much *text* says, in letters."""
+    composed = normalize("NFKC", text)
+    return len(composed) + len(_DENSE.findall(composed))
 
 
 def _is_one_line(text: str) -> bool:

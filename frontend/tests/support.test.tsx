@@ -33,6 +33,12 @@ describe("the support desk", () => {
     expect(find("prosthesis-card")).toBeNull();
     find("begin-visit")?.click();
     await until(() => find("visit")?.textContent.includes("Say why") ?? false);
+    const begun = page.routes["POST /users/u-7/visit"];
+    page.routes["POST /users/u-7/visit"] = json({ type: "urn:bionicpro:problem:invalid-parameter" }, 422);
+    write("reason", "why");
+    find("begin-visit")?.click();
+    await until(() => find("visit")?.textContent.includes("Say why you need") ?? false);
+    page.routes["POST /users/u-7/visit"] = begun;
     write("reason", "Ticket 12");
     find("begin-visit")?.click();
     await until(() => find("today-usage") !== null);

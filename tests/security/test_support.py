@@ -196,11 +196,14 @@ async def test_a_foreign_page_can_neither_search_nor_begin_a_visit(world: BffCas
     assert world.reports.requests == []
 
 
-async def test_two_ideographs_are_a_name_at_the_door(world: BffCase) -> None:
+async def test_two_ideographs_are_a_name_and_three_a_reason_at_the_door(world: BffCase) -> None:
     world.start()
     async with await world.logged_in("sofia") as browser:
         assert (await browser.api("/users/search", "POST", json={"text": "李明"})).status_code == 200
-    assert world.reports.requests[-1]["path"] == "/users"
+        assert world.reports.requests[-1]["path"] == "/users"
+        anna = world.user("anna").user_id
+        for reason, status in (("定期点検", 200), ("点検", 422)):
+            assert (await browser.api(f"/users/{anna}/visit", "POST", json={"reason": reason})).status_code == status
 
 
 @pytest.mark.parametrize(
