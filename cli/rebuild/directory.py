@@ -10,6 +10,7 @@ from confluent_kafka import KafkaError, Message, Producer
 from cli.broker import Broker
 from cli.rebuild.progress import RebuildError
 from reconciliation.directory import KnownRows
+from schemas.keys import crm_key
 from schemas.mapping import ContractsTable, Crm, CustomersTable, ProsthesesTable, bare
 from service_kit.settings import KafkaSettings
 from stream_processor.adapters.compacted_topic import records_before
@@ -56,7 +57,7 @@ def of_the_crm(rows: Mapping[bytes, bytes], crm: Crm) -> KnownRows:
         name, _, row_id = msgspec.json.decode(key, type=str).partition(":")
         if name in tables:
             of, row = tables[CrmTable(name)], msgspec.json.decode(value)
-            known.by_table.setdefault(bare(of.table), {})[row_id] = msgspec.json.encode({of.id: row[of.id]}), row
+            known.by_table.setdefault(bare(of.table), {})[row_id] = crm_key(of.table, of.id, row[of.id]), row
     return known
 
 

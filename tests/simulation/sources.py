@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from schemas.erasure import ErasureRequest, encode_request, request_key
-from schemas.keys import CRM_TOPIC, LOG_TOPIC, heartbeat_key, partition_of
+from schemas.keys import CRM_TOPIC, LOG_TOPIC, crm_key, heartbeat_key, partition_of
 from schemas.mapping import SourceMapping
 from schemas.ownership import Ownership, OwnershipDocument
 from tests.simulation.broker import Broker, Transaction
@@ -191,7 +191,7 @@ class Crm:
 
     def _key(self, table: str, row: Row) -> bytes:
         column = self.id_of(table)
-        return json.dumps({column: row[column]}).encode()
+        return crm_key(f"crm.{table}", column, row[column])
 
     def documents(self) -> dict[str, OwnershipDocument]:
         """Who owned what when, by the most direct reading of docs/metrics.md."""

@@ -50,7 +50,9 @@ class Tail:
     def __exit__(self, *_: object) -> None:
         self._consumer.close()
 
-    def until(self, enough: Callable[[list[Captured]], bool], where: Callable[[Captured], bool], limit_s: float = 60.0) -> list[Captured]:
+    def until(
+        self, enough: Callable[[list[Captured]], bool], where: Callable[[Captured], bool], limit_s: float = PATIENCE_S
+    ) -> list[Captured]:
         """The records for which *where* holds, as soon as *enough* holds of them; fails after *limit_s* seconds with what was seen."""
         found: list[Captured] = []
         deadline = time.monotonic() + limit_s

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from schemas.keys import CRM_TOPIC
+from schemas.keys import CRM_TOPIC, crm_key
 from schemas.mapping import SourceMapping
 from schemas.partition_progress import PartitionProgress
 from stream_processor.adapters.topics import TopicIdentity
@@ -93,7 +93,7 @@ async def test_what_kafka_does_not_acknowledge_is_not_handled() -> None:
 
 async def test_a_tombstone_is_sent_as_its_delete_would_be_and_tells_no_time_of_the_source() -> None:
     service = Service()
-    decided = await service.service.decide(CrmRecord(0, 5, b'{"prosthesis_id":1}', None, (), 2_000))
+    decided = await service.service.decide(CrmRecord(0, 5, crm_key("crm.prostheses", "prosthesis_id", 1), None, (), 2_000))
     assert service.producer.sent == [["1"]]
     assert (decided.progress.handled_offset, decided.progress.as_of_ms) == (5, 0)
     assert (await service.service.decide(CrmRecord(0, 6, b'{"heartbeat_id":1}', None, (), 3_000))).sent is None
@@ -112,5 +112,5 @@ async def test_the_tombstone_of_a_changed_key_ends_nobody() -> None:
     await service.tell("customers", other, None, headers=moved)
     for headers, erased in ((moved, False), ([], True)):
         service.producer.values.clear()
-        await service.service.decide(CrmRecord(0, 50 + erased, b'{"customer_id":7}', None, headers, 1_000))
+        await service.service.decide(CrmRecord(0, 50 + erased, crm_key("crm.customers", "customer_id", 7), None, headers, 1_000))
         assert any(b"erase" in value for value in service.producer.values) is erased

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
 
 from schemas.erasure import subject_of
+from schemas.keys import crm_key
 from schemas.mapping import SourceMapping
 from stream_processor.domain.crm import CrmEnvelope, _Source
 from stream_processor.domain.directory import Directory, Handled
@@ -29,7 +29,8 @@ def told(table: str, row: dict[str, Any], op: str = "c") -> CrmEnvelope:
 
 
 def ended(directory: Directory, column: str, row_id: int, at_ms: int = AT_MS) -> CrmEnvelope:
-    change = directory.end_of(json.dumps({column: row_id}).encode(), at_ms)
+    table = {"contract_id": "contracts", "customer_id": "customers"}[column]
+    change = directory.end_of(crm_key(f"crm.{table}", column, row_id), at_ms)
     assert change is not None
     return change
 
@@ -79,6 +80,7 @@ def test_of_a_customer_whose_end_a_tombstone_tells_nothing_is_kept_that_a_zombie
     assert table == {}
 
 
-@pytest.mark.parametrize("key", [None, b"", b"7", b"{", b'{"heartbeat_id":1}', b'{"erasure_request":"x"}', b'{"customer_id":7,"more":1}'])
+@pytest.mark.parametrize("key", [None, b"", b"7", b"{", b'{"heartbeat_id":1}', b'{"erasure_request":"x"}', b'{"customer_id":7}',
+            b'{"customer_id":7,"__table":"crm.crm.contracts"}', b'{"customer_id":7,"more":1,"__table":"crm.crm.customers"}'])  # fmt: skip
 def test_one_of_no_row_of_the_crm_tells_nothing(key: bytes | None) -> None:
     assert Directory(SourceMapping.read(), {}).end_of(key, AT_MS) is None

@@ -30,4 +30,6 @@ def test_what_was_decided_at_an_offset_of_another_topic_does_not() -> None:
 
 
 def test_rows_of_the_crm_are_known_under_the_key_that_the_connector_gives_them() -> None:
-    assert of_the_crm(ROWS, SourceMapping.read().crm).by_table == {"contracts": {"5": (b'{"contract_id":5}', CONTRACT)}}
+    assert of_the_crm(ROWS, SourceMapping.read().crm).by_table == {
+        "contracts": {"5": (b'{"contract_id":5,"__table":"crm.crm.contracts"}', CONTRACT)}
+    }
