@@ -92,6 +92,7 @@ class PendingRecompute:
             self._add_recompute(command)
 
     def _add_recompute(self, command: commands.Recompute) -> None:
+        self.disturb()  # whatever it is to mend may have been read already
         self.reports.update((user_id, day_number(day)) for user_id, day in command.reports)
         self.days.update(day for _, day in self.reports)
         if command.from_date is None or command.to_date is None:

@@ -42,9 +42,9 @@ class WindowFold:
 
     def of_this_pass(self, events: TelemetryColumns) -> Ints:
         """Which of *events* it takes, as a mask."""
-        devices = events.device.tolist()
-        since = np.array([self.since[device] for device in devices], dtype=np.int64)
-        up_to = np.array([self.up_to[device] for device in devices], dtype=np.int64)
+        devices, index = np.unique(events.device, return_inverse=True)
+        since = np.array([self.since[device] for device in devices.tolist()], dtype=np.int64)[index]
+        up_to = np.array([self.up_to[device] for device in devices.tolist()], dtype=np.int64)[index]
         mask: Ints = (events.offset > since) & (events.offset <= up_to)
         return mask
 

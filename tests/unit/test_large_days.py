@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import partial
 from typing import Any
 
 import pytest
 
+from schemas.commands import Recompute, encode_command
 from schemas.keys import partition_of
 from schemas.mapping import SourceMapping
 from schemas.ownership import Ownership
@@ -165,6 +166,12 @@ def snapshot(of: Sources) -> None:
     of.incremental_snapshot()
 
 
+def recompute(of: Sources) -> None:
+    """Of this day alone."""
+    command = Recompute(command_id="c", prosthesis_id=str(LARGE), reason="test", from_date=date(2026, 5, 4), to_date=date(2026, 5, 4))
+    of._append(str(LARGE).encode(), encode_command(command))
+
+
 @pytest.mark.parametrize("parts", [1, 3, EVENTS])
 @pytest.mark.parametrize(
     "change",
@@ -191,6 +198,17 @@ def test_what_replaces_or_takes_away_what_was_read_begins_the_fold_again(change:
     assert case.is_right()
 
 
+def test_a_command_computes_anew_what_was_read_before_it() -> None:
+    """Raw was mended by hand in between."""
+    case = Case()
+    case.begin()
+    case.store.raw[str(LARGE), 0, 1]["battery_bp"] = 500
+    case.sources.rows[1] |= FIRST
+    case.go_on(partial(recompute, case.sources))
+    case.finish()
+    assert case.is_right()
+
+
 def test_a_fold_that_is_disturbed_again_and_again_comes_to_an_end() -> None:
     case = Case()
     case.begin()
@@ -207,11 +225,14 @@ def test_what_was_folded_is_lost_with_the_assignment_and_nothing_else(epoch: int
     case.go_on(partial(case.sources.insert, battery(30)))
     if epoch == 1:
         case.worker = case.another()
-    assert case.store.progress("log")
     case.handled = before
     case.finish(epoch=epoch)
     assert case.is_right()
     assert case.store.read.count(1) == 2
+
+
+def refuse(*_: object) -> None:
+    raise StoreUnavailable("away")
 
 
 def test_a_failure_of_the_store_loses_the_fold_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,12 +240,11 @@ def test_a_failure_of_the_store_loses_the_fold_and_nothing_else(monkeypatch: pyt
     before = list(case.handled)
     case.begin()
 
-    def refuse(*_: object) -> None:
-        raise StoreUnavailable("away")
-
-    with monkeypatch.context() as away, pytest.raises(StoreUnavailable):
+    case.sources.insert(battery(30))
+    with monkeypatch.context() as away:
         away.setattr(case.store, "write_telemetry", refuse)
-        case.go_on(partial(case.sources.insert, battery(30)))
+        with pytest.raises(StoreUnavailable):
+            case.go_on()
     assert case.worker.unfinished == frozenset()
     case.handled = before
     case.finish()
@@ -271,7 +291,7 @@ def test_what_is_left_of_a_recompute_is_finished_at_once_where_it_must_be() -> N
     assert case.store.read.count(1) == 1
 
 
-def test_a_record_that_comes_again_under_a_state_from_ahead_is_not_read_twice() -> None:
+def test_a_record_that_comes_again_under_a_state_from_ahead_is_not_read_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     """A former worker handled all and died before its progress was stored, so that nothing of what comes is beyond the states: that is no proof that it is news."""
     case = Case()
     before = list(case.handled)
@@ -282,13 +302,10 @@ def test_a_record_that_comes_again_under_a_state_from_ahead_is_not_read_twice() 
     again = len(of.log[HOME])
     of.insert(battery(30))
     epoch = 2
-
-    def dying(*_: object) -> None:
-        raise StoreUnavailable("ended before its progress")
-
-    with pytest.MonkeyPatch.context() as patched, pytest.raises(StoreUnavailable):
-        patched.setattr(case.store, "write_progress", dying)
-        case.go_on(whole=True)
+    with monkeypatch.context() as dying:
+        dying.setattr(case.store, "write_progress", refuse)
+        with pytest.raises(StoreUnavailable):
+            case.go_on(whole=True)
     case.worker, case.store.read = case.another(), []
     records = of.log[HOME][before[HOME] :]
     command, redelivered, news = records[:1], of.log[HOME][cut:again], of.log[HOME][again:]
