@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 
 import numpy as np
 
@@ -72,8 +73,18 @@ class Recompute:
         self._find_days(pending)
         if first_open_day is not None:
             _leave_closed(pending, first_open_day)
+        begun = list(_begun(pending))
+        of_begun = [device for fold in begun for device in fold.up_to]
+        # What was left within a window has a budget of its own: neither it nor the others wait for each other.
+        written = self._compute(self._new_folds(pending.keys() - of_begun, pending), pending, handled, budget)
+        return written + self._compute(chain(begun, self._new_folds(of_begun, pending)), pending, handled, budget)
+
+    def _compute(
+        self, folds: Iterable[WindowFold], pending: Mapping[int, PendingRecompute], handled: Mapping[int, int], budget: int | None
+    ) -> int:
+        """Fold and write window by window until the budget is spent, which may leave the last one within it. Returns how many reports were written."""
         written = self._read_events = 0
-        for fold in self._folds(pending):
+        for fold in folds:
             works = [pending[device] for device in fold.up_to]
             if not self._go_on(fold, pending, budget if all(work.may_be_left for work in works) else None):
                 for work in works:
@@ -143,15 +154,8 @@ class Recompute:
             work.instants.clear()
             work.days = {day for day in work.days if _FIRST_DAY <= day <= _LAST_DAY}
 
-    def _folds(self, pending: Mapping[int, PendingRecompute]) -> Iterator[WindowFold]:
-        """What is to be folded, window by window. What was left between two parts comes last, so that it holds up no one else's; other windows of its prostheses come after it."""
-        begun = list(_begun(pending))
-        of_begun = [device for fold in begun for device in fold.up_to]
-        yield from self._new_folds(pending.keys() - of_begun, pending)
-        yield from begun
-        yield from self._new_folds(of_begun, pending)
-
     def _new_folds(self, devices: Collection[int], pending: Mapping[int, PendingRecompute]) -> Iterator[WindowFold]:
+        """The windows of *devices*, one after the other: their works may have changed by what was done of the windows before."""
         for among, days in self._windows([device for device in pending if device in devices and pending[device].days], pending):
             pages = [(device, day) for device in among for day in days if day in pending[device].days]
             if pages:

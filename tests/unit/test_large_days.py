@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from functools import partial
+from itertools import cycle
 from typing import Any
 
 import pytest
@@ -127,6 +128,18 @@ def test_a_recompute_of_less_than_a_part_does_not_wait_for_a_large_one(monkeypat
     case.go_on(partial(case.sources.update, of_beside, {"battery_percent": 5}))
     assert case.report(BESIDE)["battery_last_bp"] == 500
     assert case.worker.unfinished == {HOME}
+    case.finish()
+    assert case.is_right()
+
+
+def test_a_large_recompute_does_not_wait_for_others_that_take_all_the_budget() -> None:
+    case = Case()
+    case.begin()
+    of_elsewhere = next(event for event, row in case.sources.rows.items() if row["prosthesis_id"] == ELSEWHERE)
+    percents = cycle(range(100))
+    for _ in range(3 * EVENTS):
+        case.go_on(lambda: case.sources.update(of_elsewhere, {"battery_percent": next(percents)}))
+    assert HOME not in case.worker.unfinished
     case.finish()
     assert case.is_right()
 
