@@ -65,8 +65,8 @@ class PendingRecompute:
         return sum(sizes.get(day, 0) for day in days if day in self.days)
 
     def add_change(self, change: Change) -> None:
-        contents = (content for content in (change.removed, change.added) if content is not None)
-        self.replace(instant for content in contents for instant in content.recorded_us.tolist())
+        for content in (change.removed, change.added):
+            self.replace(content.recorded_us.tolist() if content is not None else ())
 
     def replace(self, instants: Iterable[int]) -> None:
         """What raw has of an event is replaced; it was, or will be, at *instants*."""
