@@ -182,6 +182,14 @@ class Crm(_Strict):
     prostheses: ProsthesesTable
     heartbeats: HeartbeatTable
 
+    @model_validator(mode="after")
+    def _ids_tell_tables_apart(self) -> Crm:
+        """A record's key in ``crm.changes`` is its row's id under the column's name: of two tables with one name compaction would take the other's rows."""
+        names = [table.id for table in (self.customers, self.contracts, self.prostheses)]
+        if len(set(names)) < len(names):
+            raise ValueError(f"crm: each table needs an id column of a name of its own, these are {', '.join(names)}")
+        return self
+
 
 class SourceMapping(_Strict):
     telemetry: TelemetryTable

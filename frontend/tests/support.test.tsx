@@ -47,4 +47,22 @@ describe("the support desk", () => {
     await until(() => find("support") !== null);
     expect(find("nav-today")).toBeNull();
   });
+
+  it("leaves it to the service how short a name may be, and says so where it is too short", async () => {
+    const items = [{ user_id: "u-8", name: "李明", contract_numbers: [], prostheses: [] }];
+    page.routes = {
+      "GET /auth/session": json({ ...member, roles: ["support"] }),
+      "POST /users/search": json({ items, more: false }),
+    };
+    open();
+    await until(() => find("search") !== null);
+    write("search-text", "李明");
+    find("search")?.click();
+    await until(() => find("found-wearer") !== null);
+    page.routes["POST /users/search"] = json({ type: "urn:bionicpro:problem:invalid-parameter" }, 422);
+    write("search-text", "li");
+    find("search")?.click();
+    await until(() => find("support")?.textContent.includes("Write three letters at least") ?? false);
+    expect(find("found-wearer")).toBeNull();
+  });
 });

@@ -133,6 +133,17 @@ class CrmReader:
         """The table that *change* is of; None for one that the directory does not read."""
         return self._by_name.get(change.source.table)
 
+    def end_of(self, key: bytes | None, at_ms: int) -> CrmEnvelope | None:
+        """The delete, at *at_ms*, of the row under *key*, of which nothing else is told; None where it is no row of these tables. The name of the key's column tells the table."""
+        try:
+            named = msgspec.json.decode(key or b"", type=dict[str, Any])
+        except ValueError:
+            return None
+        for columns in self._tables.values():
+            if named.keys() == {columns.id}:
+                return CrmEnvelope("d", _Source(bare(columns.table), at_ms), dict.fromkeys(columns.columns) | named)
+        return None
+
     def row_id(self, table: CrmTable, change: CrmEnvelope) -> str:
         """The id of the row that *change* is about. Raises UnusableChange where it tells none."""
         row, column = change.row, self._tables[table].id

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import time
 from collections import Counter
@@ -26,7 +25,7 @@ REPLACED = {
     "stream_processor.ending.end": machine.end,
     "stream_processor.watchdog.end": machine.end,
     "stream_processor.standstill.end": machine.end,
-    "stream_processor.app.values_before": machine.values_before,
+    "stream_processor.app.records_before": machine.records_before,
     "stream_processor.app.identify": machine.identify,
     "stream_processor.app.membership": machine.membership,
     "stream_processor.app.serving_configuration": machine.serving_configuration,
@@ -60,13 +59,12 @@ class Verdict:
 def replaced_edges() -> Iterator[None]:
     """What asks the broker or ends the process is the simulation's, and what is read from files is read once."""
     decoders: dict[int, LogDecoder] = {}
-    mapping = SourceMapping.read()
     with ExitStack() as stack:
         for name, replacement in REPLACED.items():
             stack.enter_context(patch(name, replacement))
         for name, size in SMALL.items():
             stack.enter_context(patch(name, size))
-        stack.enter_context(patch.object(SourceMapping, "read", functools.partial(_same, mapping)))
+        stack.enter_context(patch.object(SourceMapping, "read", machine.mapping))
         stack.enter_context(patch("stream_processor.engine.LogDecoder", lambda of: decoders.setdefault(id(of), LogDecoder(of))))
         stack.callback(structlog.configure, **structlog.get_config())
         structlog.configure(processors=[_unsaid], wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
@@ -76,10 +74,6 @@ def replaced_edges() -> Iterator[None]:
 def _unsaid(*_: object) -> NoReturn:
     """To render a traceback takes longer than a schedule."""
     raise structlog.DropEvent
-
-
-def _same(mapping: SourceMapping, *_: object) -> SourceMapping:
-    return mapping
 
 
 def run(of: Schedule, *, keep: bool = False) -> Verdict:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from schemas.keys import partition_of
-from schemas.mapping import SourceMapping
+from schemas.mapping import Crm, SourceMapping
 from schemas.ownership import encode as encode_document
 from stream_processor.domain.crm import decode_crm
 from stream_processor.domain.directory import Directory
@@ -133,3 +134,10 @@ def test_what_breaks_a_rule_is_a_dead_letter(log: Log, row: dict[str, Any]) -> N
     outcome = engine(store).process(log.records, epoch=1)
     assert [dead.reason for dead in outcome.dead] == ["invalid-row"]
     assert only_report(store)["event_count"] == 3
+
+
+def test_two_tables_of_the_crm_whose_ids_have_one_name_are_refused() -> None:
+    """Compaction of the CRM's topic knows rows by that name and the id alone: it would take the other table's."""
+    crm = MAPPING.crm.model_dump()
+    with pytest.raises(ValidationError, match="a name of its own"):
+        Crm.model_validate(crm | {"contracts": crm["contracts"] | {"id": crm["customers"]["id"]}})

@@ -20,8 +20,7 @@ const ended = shape<Wire["VisitEnded"]>()({ ended: flag });
 export type FoundWearer = Decoded<typeof wearer>;
 export type Wearers = Decoded<typeof wearers>;
 
-/** What the API takes; it says so itself as well. */
-export const SHORTEST_SEARCH = 3;
+/** What the API takes; it says so itself as well. How short a search may be, it alone says (422): that goes by its script. */
 export const SHORTEST_REASON = 5;
 export const LONGEST_REASON = 200;
 
