@@ -15,6 +15,7 @@ from unittest.mock import patch
 import structlog
 
 from schemas.mapping import SourceMapping
+from stream_processor import ports
 from stream_processor.domain.decode import LogDecoder
 from tests.simulation import machine
 from tests.simulation.schedule import Schedule
@@ -38,6 +39,8 @@ SMALL = {
     "stream_processor.recompute.WINDOW_DAYS": 2,
     "stream_processor.recompute.WINDOW_DEVICES": 1,
 }
+# A schedule's seed chooses in parts of how many events raw is read.
+PARTS = (1, 3, ports.TELEMETRY_AT_ONCE)
 
 
 @dataclass
@@ -79,7 +82,8 @@ def run(of: Schedule, *, keep: bool = False) -> Verdict:
     world = World(of, keep=keep)
     error: Exception | None = None
     try:
-        with patch("service_kit.retries.random", Random(f"jitter {of.seed}")):
+        part = Random(f"part {of.seed}").choice(PARTS)
+        with patch("service_kit.retries.random", Random(f"jitter {of.seed}")), patch("stream_processor.ports.TELEMETRY_AT_ONCE", part):
             world.run()
     except Exception as raised:
         error = raised
