@@ -27,17 +27,18 @@ router = APIRouter(route_class=DeadlineRoute)
 
 
 class SearchRequest(BaseModel):
-    """A part of a wearer's name, of a serial number or of a contract's number. Every word has to be found; one at least has three characters."""
+    """A part of a wearer's name, of a serial number or of a contract's number. Every word has to be found; three characters at least, or two of a Chinese,
+    Japanese or Korean name."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    text: str = Field(min_length=LEAST_SEARCH_CHARS, max_length=MOST_SEARCH_CHARS)
+    text: str = Field(min_length=1, max_length=MOST_SEARCH_CHARS)
 
     @field_validator("text")
     @classmethod
     def _searchable(cls, text: str) -> str:
         if not support_access.is_search(text):
-            raise ValueError(f"one word has to have {LEAST_SEARCH_CHARS} characters at least")
+            raise ValueError(f"{LEAST_SEARCH_CHARS} characters at least, or two of a Chinese, Japanese or Korean name")
         return text.strip()
 
 
@@ -46,7 +47,7 @@ class VisitRequest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    reason: str = Field(min_length=LEAST_REASON_CHARS, max_length=MOST_REASON_CHARS)
+    reason: str = Field(min_length=1, max_length=MOST_REASON_CHARS)
 
     @field_validator("reason")
     @classmethod

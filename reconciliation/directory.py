@@ -5,6 +5,7 @@ Rows that changed or are missing are read again by the connector. Rows that were
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,6 +27,7 @@ from schemas.ranges import EARLIEST_US, END_US
 from service_kit.settings import KafkaSettings, PostgresSettings
 
 _WAIT_S = 30.0
+_IDS_AT_ONCE = 10_000
 _FIELDS = ("starts_us", "ends_us", "user_id", "customer_id", "customer_name", "timezone", "contract_id", "contract_number")
 
 Row = dict[str, Any]
@@ -95,6 +97,21 @@ class KnownRows:
             known[str(row[ids[name]])] = (key, row)
 
 
+def _portions(known: Mapping[str, tuple[bytes, Row]]) -> Iterator[dict[str, tuple[bytes, Row]]]:
+    """*known* in parts of which a query can name all rows."""
+    left = iter(known.items())
+    while some := dict(itertools.islice(left, _IDS_AT_ONCE)):
+        yield some
+
+
+class VanishedCustomers(Exception):  # noqa: N818 - named for what it is
+    """*number* of *known* customers are in the CRM no more: more than anybody would delete, so that it may be another or an empty database."""
+
+    def __init__(self, number: int, known: int) -> None:
+        super().__init__(f"{number} of {known} customers that the directory knows are not in the CRM")
+        self.number = number
+
+
 class CrmRepair:
     """Brings the CRM's rows about some prostheses down the topic again."""
 
@@ -130,6 +147,28 @@ class CrmRepair:
         self._ask(crm.prostheses.table, crm.prostheses.id, prostheses)
         self._ask(crm.contracts.table, crm.contracts.prosthesis_id, prostheses)
         return len(gone)
+
+    def take_back_what_is_gone(self, known: KnownRows, most_customers: int) -> int:
+        """Take back all rows of *known* that the CRM no longer has, contracts before their customers. Returns how many they were.
+
+        Idempotent. Raises psycopg.Error, CommandError; VanishedCustomers, having taken nothing back, where more than *most_customers* are gone: that erases them.
+        """
+        crm = self._mapping.crm
+        with psycopg.connect(**self._database.conninfo()) as connection:  # type: ignore[arg-type]  # keyword arguments of mixed types
+            gone = {
+                of.table: [
+                    entry
+                    for some in _portions(known.by_table.get(bare(of.table), {}))
+                    for entry in self._absent(connection, of.table, of.id, some)
+                ]
+                for of in (crm.contracts, crm.customers, crm.prostheses)
+            }
+        vanished = len(gone[crm.customers.table])
+        if vanished > most_customers:
+            raise VanishedCustomers(vanished, len(known.by_table[bare(crm.customers.table)]))
+        rows = [*itertools.chain.from_iterable(gone.values())]
+        self._take_back(rows)
+        return len(rows)
 
     def _ask(self, of: str, column: str, values: Sequence[str]) -> None:
         if values:

@@ -16,22 +16,17 @@ import structlog
 from clickhouse_driver import Client, errors
 
 from service_kit import clickhouse
-from service_kit.clickhouse_errors import Trouble, trouble_of
+from service_kit.clickhouse_errors import OUTAGE_CODES, Trouble, trouble_of
 from service_kit.retries import BackOff
 from service_kit.settings import ClickHouseSettings
 
 log = structlog.get_logger(__name__)
 
-BUSY_CODES = frozenset(
-    {
-        errors.ErrorCodes.TIMEOUT_EXCEEDED,
-        errors.ErrorCodes.TOO_MANY_SIMULTANEOUS_QUERIES,
-        errors.ErrorCodes.MEMORY_LIMIT_EXCEEDED,
-        errors.ErrorCodes.UNKNOWN_TABLE,
-        errors.ErrorCodes.UNKNOWN_DATABASE,
-        errors.ErrorCodes.UNKNOWN_FUNCTION,  # how the server calls a view with parameters that is not there
-    }
-)
+BUSY_CODES = OUTAGE_CODES | {
+    errors.ErrorCodes.UNKNOWN_TABLE,
+    errors.ErrorCodes.UNKNOWN_DATABASE,
+    errors.ErrorCodes.UNKNOWN_FUNCTION,  # how the server calls a view with parameters that is not there
+}
 """Answers of the server that pass: it is loaded, or its schema is not there yet."""
 FIRST_BACK_OFF_S = 0.1
 LAST_BACK_OFF_S = 5.0

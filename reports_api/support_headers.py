@@ -18,8 +18,8 @@ SearchText = Annotated[
     str | None,
     Header(
         alias=SEARCH_HEADER,
-        description="A part of the wearer's name, of a serial number or of a contract's number, percent-encoded UTF-8: 3 to 64 characters, "
-        "one word of them with 3 at least; every word has to be found",
+        description="A part of the wearer's name, of a serial number or of a contract's number, percent-encoded UTF-8: 64 characters at most, "
+        "3 at least in words of 2 or more, where an ideograph, kana or syllable of Hangul counts twice; every word has to be found",
         examples=["%D0%9F%D0%B5%D1%82%D1%80%D0%BE%D0%B2%D0%B0"],
     ),
 ]
@@ -37,7 +37,7 @@ def search_text_of(value: str | None) -> str:
     """The text to look for. Raises ProblemError (422)."""
     text = _decoded(value or "")
     if not is_search(text):
-        detail = f"one word has to have {LEAST_SEARCH_CHARS} characters at least, and all together {MOST_SEARCH_CHARS} at most"
+        detail = f"{LEAST_SEARCH_CHARS} characters at least, or two of a Chinese, Japanese or Korean name, and {MOST_SEARCH_CHARS} at most"
         raise problems.invalid("header", SEARCH_HEADER, detail)
     return text
 

@@ -1,4 +1,4 @@
-"""Keys and partitions of ``prosthesis.log``: the one place that knows them.
+"""Keys and partitions of ``prosthesis.log``, and keys of ``crm.changes``: the one place that knows them.
 
 A record's key is the prosthesis id as text: decimal without sign or leading zeros for integers, lower-case hyphenated for UUIDs.
 The partition is Kafka's: ``toPositive(murmur2(key)) % partitions`` (``org.apache.kafka.clients.producer.internals.BuiltInPartitioner``),
@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import re
 from itertools import count
+from typing import Any
 from uuid import UUID
+
+import msgspec
 
 from schemas.ranges import INTEGER_ID, MAX_INTEGER_ID, UUID_ID
 
@@ -17,6 +20,8 @@ LOG_TOPIC = "prosthesis.log"
 CRM_TOPIC = "crm.changes"
 DEAD_LETTER_TOPIC = "prosthesis.dead-letters"
 HEARTBEAT_PREFIX = "heartbeat-"
+TABLE_FIELD = "__table"
+"""Of a key of ``crm.changes``: the topic that the connector would have chosen for the table. ``connectors/crm.json`` adds it: most companies call the id of each table ``id``."""
 
 _is_integer, _is_uuid = re.compile(INTEGER_ID).fullmatch, re.compile(UUID_ID).fullmatch
 _M = 0x5BD1E995
@@ -53,6 +58,11 @@ def prosthesis_key(prosthesis_id: int | str | UUID) -> bytes:
     if (_is_integer(text) and int(text) <= MAX_INTEGER_ID) or _is_uuid(text):
         return text.encode()
     raise ValueError(f"not a prosthesis id in canonical form: {text[:64]!r}")
+
+
+def crm_key(table: str, id_column: str, row_id: Any) -> bytes:
+    """The key in ``crm.changes`` of a row of *table* (with its schema), byte for byte as the connector writes it."""
+    return msgspec.json.encode({id_column: row_id, TABLE_FIELD: f"crm.{table}"})
 
 
 def heartbeat_key(partition: int, partitions: int) -> str:

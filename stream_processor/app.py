@@ -30,7 +30,7 @@ from schemas.mapping import SourceMapping
 from service_kit.settings import KafkaSettings
 from stream_processor import metrics
 from stream_processor.adapters.clickhouse import ClickHouseStore
-from stream_processor.adapters.crm_changes import values_before
+from stream_processor.adapters.compacted_topic import records_before
 from stream_processor.adapters.generations import ServingConfiguration, serving_configuration
 from stream_processor.adapters.intake import Delivery, Intake
 from stream_processor.adapters.kafka_transport import BatchConsumer, BatchTransport, PromptTableManager, credentials
@@ -157,7 +157,7 @@ class Processor:
 
     def _make_directory(self) -> DirectoryService:
         directory = Directory(self._mapping, self.app.Table(DIRECTORY_TABLE, partitions=self._topics.crm.partitions))
-        before = partial(values_before, self._settings.kafka, CRM_TOPIC)
+        before = partial(records_before, self._settings.kafka, CRM_TOPIC)
         return DirectoryService(directory, self._topics.crm, self._output, before, self._make_store().write_progress)
 
     def _make_worker(self) -> Worker:

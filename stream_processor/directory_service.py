@@ -20,6 +20,7 @@ from schemas.erasure import ErasureRequest
 from schemas.keys import CRM_TOPIC
 from schemas.ownership import encode as encode_document
 from schemas.partition_progress import PartitionProgress
+from stream_processor.adapters.compacted_topic import KeptRecord
 from stream_processor.adapters.dead_letters import DeadLetterLimit
 from stream_processor.adapters.topics import TopicIdentity
 from stream_processor.domain.crm import CrmEnvelope, decode_crm
@@ -52,12 +53,13 @@ class CrmRecord:
     key: bytes | None
     value: bytes | None
     headers: Sequence[tuple[str, bytes]]
+    timestamp_ms: int
 
     @classmethod
     def of(cls, message: Any) -> CrmRecord:
         """From Faust's message."""
         headers = message.headers.items() if isinstance(message.headers, dict) else message.headers or ()
-        return cls(message.partition, message.offset, message.key, message.value, list(headers))
+        return cls(message.partition, message.offset, message.key, message.value, list(headers), int(message.timestamp * 1000))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,20 +71,20 @@ class Decided:
 
 
 class DirectoryService:
-    """*values_before*: the values of the topic before an offset; *write_progress* blocks and raises what the store raises."""
+    """*records_before*: the records of the topic before an offset; *write_progress* blocks and raises what the store raises."""
 
     def __init__(
         self,
         directory: Directory,
         topic: TopicIdentity,
         sends: Sends,
-        values_before: Callable[[int], Iterable[bytes]],
+        records_before: Callable[[int], Iterable[KeptRecord]],
         write_progress: Callable[[Sequence[PartitionProgress]], None],
     ) -> None:
         self._directory = directory
         self._topic = topic
         self._sends = sends
-        self._values_before = values_before
+        self._records_before = records_before
         self._write_progress = write_progress
         self._as_of_ms = 0
         self._handled: PartitionProgress | None = None
@@ -93,21 +95,37 @@ class DirectoryService:
         self._directory.restore(await asyncio.to_thread(self._table_before, offset))
 
     def _table_before(self, offset: int) -> DirectoryTable:
-        return self._directory.table_after(_envelopes(self._values_before(offset)))
+        return self._directory.table_after(self._changes(self._records_before(offset)))
 
     async def decide(self, record: CrmRecord) -> Decided:
-        """Begin to send what *record* leads to. What cannot be used becomes a dead letter; a tombstone leads to nothing."""
+        """Begin to send what *record* leads to. What cannot be used becomes a dead letter."""
         sent = None
-        if record.value is not None:
-            try:
-                change = decode_crm(record.value)
-            except ValueError as error:
-                await self._refuse(record, "not-an-envelope", str(error))
-            else:
-                if isinstance(change, CrmEnvelope):
-                    self._as_of_ms = max(self._as_of_ms, change.source.ts_ms)
+        try:
+            change = self._change(record)
+        except ValueError as error:
+            await self._refuse(record, "not-an-envelope", str(error))
+        else:
+            if record.value is not None and isinstance(change, CrmEnvelope):
+                self._as_of_ms = max(self._as_of_ms, change.source.ts_ms)
+            if change is not None:
                 sent = await self._carry_out(change, record)
         return Decided(sent, PartitionProgress(CRM_TOPIC, 0, self._topic.topic_id, self._topic.partitions, record.offset, self._as_of_ms))
+
+    def _change(self, record: CrmRecord | KeptRecord) -> CrmEnvelope | ErasureRequest | None:
+        """What *record* tells: a tombstone that its row is gone, which compaction makes of the delete before it. Raises msgspec.DecodeError."""
+        if record.value is None:
+            return self._directory.end_of(record.key, record.timestamp_ms)
+        return decode_crm(record.value)
+
+    def _changes(self, records: Iterable[KeptRecord]) -> Iterator[CrmEnvelope]:
+        """Those of *records* that are changes; what is none became a dead letter when it was handled."""
+        for record in records:
+            try:
+                change = self._change(record)
+            except ValueError:
+                continue
+            if isinstance(change, CrmEnvelope):
+                yield change
 
     async def handled(self, decided: Decided) -> None:
         """Returns when Kafka has acknowledged everything. To be called in the order of the records. Raises what the producer raises, and TimeoutError."""
@@ -171,14 +189,3 @@ def _documents(handled: Handled) -> list[tuple[str, bytes]]:
 def _erasures(handled: Handled) -> list[tuple[str, bytes]]:
     """After the documents, which no longer name the customer."""
     return [(erase.prosthesis_id, encode_command(erase)) for erase in handled.erasures]
-
-
-def _envelopes(values: Iterable[bytes]) -> Iterator[CrmEnvelope]:
-    """Those of *values* that are changes; what is none became a dead letter when it was handled."""
-    for value in values:
-        try:
-            change = decode_crm(value)
-        except ValueError:
-            continue
-        if isinstance(change, CrmEnvelope):
-            yield change

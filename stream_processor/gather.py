@@ -89,7 +89,7 @@ def _leave_out_erased(batch: Batch, assignment: Assignment) -> None:
         for i in np.flatnonzero(inside & ~inserts.live).tolist():
             device, high, low = identity_of(inserts.columns, i)
             offset, lsn = int(inserts.columns.offset[i]), None if inserts.unversioned[i] else int(inserts.columns.lsn[i])
-            batch.work(device, offset).deletes.append((high, low, offset, lsn))
+            batch.work(device, offset).delete(high, low, offset, lsn)
         inserts.keep(~inside)
         batch.outcome.erased += int(inside.sum())
     left = []
@@ -99,7 +99,7 @@ def _leave_out_erased(batch: Batch, assignment: Assignment) -> None:
             left.append((device, change))
         else:
             # What raw has of the event may lie elsewhere: a change before this one may never have come.
-            batch.work(device, change.record.offset).deletes.append((*identity[1:], change.record.offset, lsn))
+            batch.work(device, change.record.offset).delete(*identity[1:], change.record.offset, lsn)
     batch.outcome.erased += len(batch.changes) - len(left)
     batch.changes = left
 
@@ -141,7 +141,12 @@ def _to_look_up(batch: Batch, assignment: Assignment, row: Ints, beyond: Ints) -
     # incremental snapshot always: for the rank it is to be given, and because a state does not tell whether the day it left was written.
     changed = ~inserts.live & np.isin(inserts.columns.device, list(batch.pending))
     # And it may have left a report for a time at which nobody owned the prosthesis.
-    suspected = _suspects(batch, assignment, np.flatnonzero(beyond | (~inserts.live & (row < 0))))
+    asked = beyond | (~inserts.live & (row < 0))
+    # A fold that was left between two parts of raw holds as long as only news come: there a mark is no proof, it may be from ahead.
+    folding = [device for device, work in batch.pending.items() if work.fold is not None]
+    if folding:
+        asked |= np.isin(inserts.columns.device, folding)
+    suspected = _suspects(batch, assignment, np.flatnonzero(asked))
     return np.union1d(suspected, np.flatnonzero(changed | inserts.unversioned))
 
 

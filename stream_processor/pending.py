@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from schemas import commands
 from stream_processor.domain.calendar import day_number
 from stream_processor.domain.log_records import Change, Retraction
+from stream_processor.domain.window_fold import WindowFold
 
 ANY_OFFSET = 1 << 62
+MOST_RESTARTS = 3
+"""So often is a fold that was left between two parts begun again, before its window is folded at once."""
 
 
 @dataclass(slots=True)
 class PendingRecompute:
     """What has to be computed anew of one prosthesis: *days* are local day numbers, *instants* lie in days still to be found.
 
+    *fold*: of the window that was left between two parts of raw, which may be several prostheses'; it holds as long as only news come, and ``disturb`` throws it away. *restarts*: how often that was.
     *deletes*: halves of event ids, the offset up to which what raw has of the event is meant, and the LSN that the delete bears (None: just above what raw has).
     """
 
@@ -27,6 +31,13 @@ class PendingRecompute:
     sizes: Mapping[int, int] | None = None  # events by UTC day, once asked for
     reports: set[tuple[str, int]] = field(default_factory=set)  # (user, day) that the mart may have without a state
     refused: int = 0  # days that were left as they are, because raw of them may have expired
+    fold: WindowFold | None = field(default=None, compare=False, repr=False)
+    restarts: int = 0
+
+    @property
+    def may_be_left(self) -> bool:
+        """Whether its windows may be left between two parts: one that is disturbed again and again would never come to an end."""
+        return self.restarts < MOST_RESTARTS
 
     def copy(self) -> PendingRecompute:
         """An equal work that can be added to without changing this one."""
@@ -38,7 +49,14 @@ class PendingRecompute:
     def add_day(self, day: int) -> None:
         self.days.add(day)
 
+    def disturb(self) -> None:
+        """What was folded of raw is not what raw has any more, or not whose it is."""
+        if self.fold is not None:
+            self.fold = None
+            self.restarts += 1
+
     def add_all(self) -> None:
+        self.disturb()
         self.everything, self.sizes = True, None  # asked for again: an earlier part may have been computed under another document
 
     def size(self, days: range) -> int:
@@ -48,23 +66,33 @@ class PendingRecompute:
 
     def add_change(self, change: Change) -> None:
         for content in (change.removed, change.added):
-            if content is not None:
-                self.instants.extend(content.recorded_us.tolist())
+            self.replace(content.recorded_us.tolist() if content is not None else ())
+
+    def replace(self, instants: Iterable[int]) -> None:
+        """What raw has of an event is replaced; it was, or will be, at *instants*."""
+        self.disturb()
+        self.instants.extend(instants)
+
+    def delete(self, high: int, low: int, up_to: int, lsn: int | None) -> None:
+        self.disturb()
+        self.deletes.append((high, low, up_to, lsn))
 
     def add_retraction(self, retraction: Retraction) -> None:
         self.instants.extend(retraction.instants)
-        self.deletes.append((*retraction.event_id, retraction.record.offset, retraction.lsn))
+        self.delete(*retraction.event_id, retraction.record.offset, retraction.lsn)
 
     def add_command(self, command: commands.Command) -> None:
         """A recompute without one of its bounds is one of everything: more is never wrong."""
         if isinstance(command, commands.Delete):
-            self.deletes.extend((*halves, ANY_OFFSET, None) for halves in command.event_ids)
+            for halves in command.event_ids:
+                self.delete(*halves, ANY_OFFSET, None)
         elif isinstance(command, commands.Erase):
             self.add_all()
         else:
             self._add_recompute(command)
 
     def _add_recompute(self, command: commands.Recompute) -> None:
+        self.disturb()  # whatever it is to mend may have been read already
         self.reports.update((user_id, day_number(day)) for user_id, day in command.reports)
         self.days.update(day for _, day in self.reports)
         if command.from_date is None or command.to_date is None:

@@ -147,8 +147,8 @@ class _Judgement:
         identity = change_identity(device, change)
         known = self._gathered.known.get(identity)
         if known is not None:
-            instants = pending_of(self._pending, device, change.record.offset).instants
-            instants.extend(instant for instant in known.instants if instant not in instants)
+            work = pending_of(self._pending, device, change.record.offset)
+            work.replace(instant for instant in known.instants if instant not in work.instants)
             told = {int(row.recorded_us[0]) for row in (change.removed, change.added) if row is not None}
             left = {*known.instants, *self.former.get(identity, ())} - told
             if left:
@@ -161,8 +161,8 @@ class _Judgement:
         """
         identity = identity_of(self._events, i)
         work = pending_of(self._pending, identity[0], int(self._events.offset[i]))
+        work.replace(known.instants if known is not None else ())
         if known is not None:
-            work.instants.extend(known.instants)
             left = {*known.instants, *self.former.get(identity, ())} - {int(self._events.recorded_us[i])}
             if left:
                 self.former[identity] = tuple(sorted(left))

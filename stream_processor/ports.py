@@ -11,6 +11,7 @@ from schemas.partition_progress import PartitionProgress
 from schemas.raw_telemetry import Ints, TelemetryColumns
 from stream_processor.domain.duplicates import EventId, KnownEvent
 from stream_processor.domain.facets.base import MartColumns
+from stream_processor.domain.window_fold import BEFORE_ALL
 
 TELEMETRY_AT_ONCE = 200_000
 """Events of raw that are read at once, of about 150 bytes each; a day of one prosthesis may have more."""
@@ -80,8 +81,14 @@ class ReportStore(Protocol):
 
     def known_events(self, ids: Sequence[EventId]) -> dict[EventId, KnownEvent]: ...
 
-    def telemetry(self, prosthesis_ids: Sequence[str], from_us: int, to_us: int) -> Iterator[tuple[list[str], TelemetryColumns]]:
-        """The live (not deleted) events in the half-open range, in parts of at most TELEMETRY_AT_ONCE: the prosthesis of each event, and the events; ``device`` is left 0."""
+    def telemetry(
+        self, prosthesis_ids: Sequence[str], from_us: int, to_us: int, after: EventId = BEFORE_ALL, beyond: int = -1
+    ) -> Iterator[tuple[list[str], TelemetryColumns]]:
+        """The live (not deleted) events in the half-open range that come *after* an event by their key and lie *beyond* an offset of the log.
+
+        In the order of the key where *prosthesis_ids* are in order, in parts of TELEMETRY_AT_ONCE, of which the last one may be shorter: the prosthesis of each event, and the events; ``device``
+        is left 0. Each part is a query of its own, made when it is asked for: whoever goes no further leaves nothing open.
+        """
         ...
 
     def write_telemetry(self, prosthesis_ids: Ints, events: TelemetryColumns, former: Sequence[tuple[int, ...]] | None = None) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 
 import numpy as np
 
 from schemas.ranges import END_US, FIRST_DAY, LAST_DAY
-from schemas.raw_telemetry import Ints, TelemetryColumns
+from schemas.raw_telemetry import TelemetryColumns
+from stream_processor import ports
 from stream_processor.domain.calendar import HOUR_US, day_number, local_day
 from stream_processor.domain.devices import Devices, ReportId
 from stream_processor.domain.duplicates import EventId, KnownEvent
-from stream_processor.domain.states import Page, StateCache
+from stream_processor.domain.states import StateCache
+from stream_processor.domain.window_fold import WindowFold
 from stream_processor.erasures import Erasures
 from stream_processor.pending import PendingRecompute
 from stream_processor.ports import ReportStore
@@ -39,7 +42,10 @@ def _leave_closed(pending: Mapping[int, PendingRecompute], first_open_day: int) 
 
 
 class Recompute:
-    """Runs the pending recomputes of a batch, a window of days and prostheses at a time, so that memory is bounded by a window."""
+    """Runs the pending recomputes of a batch, a window of days and prostheses at a time, so that memory is bounded by a window.
+
+    A window is folded in a table of its own (``WindowFold``), which the work keeps where it is left between two parts of raw; what is cached is touched when it is whole.
+    """
 
     def __init__(self, store: ReportStore, devices: Devices, states: StateCache, reports: Reports, erasures: Erasures) -> None:
         self._erasures = erasures
@@ -67,15 +73,33 @@ class Recompute:
         self._find_days(pending)
         if first_open_day is not None:
             _leave_closed(pending, first_open_day)
+        begun = list(_begun(pending))
+        of_begun = [device for fold in begun for device in fold.up_to]
+        # What was left within a window has a budget of its own: neither it nor the others wait for each other.
+        written = self._compute(self._new_folds(pending.keys() - of_begun, pending), pending, handled, budget)
+        return written + self._compute(chain(begun, self._new_folds(of_begun, pending)), pending, handled, budget)
+
+    def _compute(
+        self, folds: Iterable[WindowFold], pending: Mapping[int, PendingRecompute], handled: Mapping[int, int], budget: int | None
+    ) -> int:
+        """Fold and write window by window until the budget is spent, which may leave the last one within it. Returns how many reports were written."""
         written = self._read_events = 0
-        for devices, days in list(self._windows(pending)):
-            pages = [(device, day) for device in devices for day in days if day in pending[device].days]
-            written += self._reports.write(self._compute(pages, pending, handled))
-            for device, day in pages:
+        for fold in folds:
+            works = [pending[device] for device in fold.up_to]
+            if not self._go_on(fold, pending, budget if all(work.may_be_left for work in works) else None):
+                for work in works:
+                    work.fold = fold
+                break
+            written += self._reports.write(self._finish(fold, pending, handled))
+            for device, day in fold.pages:
                 pending[device].days.discard(day)
-            if budget is not None and self._read_events >= budget:
+                pending[device].fold = None
+            if self._is_spent(budget):
                 break
         return written
+
+    def _is_spent(self, budget: int | None) -> bool:
+        return budget is not None and self._read_events >= budget
 
     def _delete(self, pending: Mapping[int, PendingRecompute]) -> None:
         """Mark events that count no more as deleted, at the LSN told, or just above their own, so that a redelivered insert stays below."""
@@ -130,84 +154,88 @@ class Recompute:
             work.instants.clear()
             work.days = {day for day in work.days if _FIRST_DAY <= day <= _LAST_DAY}
 
-    def _windows(self, pending: Mapping[int, PendingRecompute]) -> Iterator[tuple[Sequence[int], range]]:
+    def _new_folds(self, devices: Collection[int], pending: Mapping[int, PendingRecompute]) -> Iterator[WindowFold]:
+        """The windows of *devices*, one after the other: their works may have changed by what was done of the windows before."""
+        for among, days in self._windows([device for device in pending if device in devices and pending[device].days], pending):
+            pages = [(device, day) for device in among for day in days if day in pending[device].days]
+            if pages:
+                yield WindowFold.begin(pages, {device: pending[device].offset for device, _ in pages})
+
+    def _windows(self, busy: Sequence[int], pending: Mapping[int, PendingRecompute]) -> Iterator[tuple[Sequence[int], range]]:
         """Groups of prostheses and ranges of days that have something to do."""
-        busy = [device for device, work in pending.items() if work.days]
         for first in range(0, len(busy), WINDOW_DEVICES):
             devices = busy[first : first + WINDOW_DEVICES]
             days = {day for device in devices for day in pending[device].days}
             for start in sorted({day - day % WINDOW_DAYS for day in days}):
                 yield from _split(devices, range(start, start + WINDOW_DAYS), pending)
 
-    def _compute(self, pages: Sequence[Page], pending: Mapping[int, PendingRecompute], handled: Mapping[int, int]) -> set[ReportId]:
-        """Fold raw into the reports of *pages*; reports that raw has nothing of become empty. Returns those to be written."""
-        if not pages:
-            return set()
-        self._reports.load(pages)
-        wanted = set(pages)
-        begun = _Begun(self._states, self._devices, self._reports, pending)
-        begun.begin({report for page in pages for report in self._states.reports_of_page(page)})
-        begun.begin({(device, day, user) for device, work in pending.items() for user, day in work.reports if (device, day) in wanted})
-        for events in self._read(pages, pending):
-            reports, index = self._devices.reports_of(events.device, events.recorded_us)
-            begun.begin({report for report in reports if report[:2] in wanted})
-            self._fold(events, index, reports, begun.open)
-        # A state that includes records which this worker has not come to is left: whose it is by then is not known here.
-        closed = (report for report, to in begun.closed.items() if to <= handled.get(self._devices[report[0]].partition, -1))
-        return {*begun.open, *closed}
+    def _go_on(self, fold: WindowFold, pending: Mapping[int, PendingRecompute], budget: int | None) -> bool:
+        """Read and fold until *fold* reaches as far as its works do now. False: it was left after a part, because the budget is spent."""
+        reach = {device: pending[device].offset for device in fold.up_to}
+        wanted = set(fold.pages)
+        while True:
+            for events, may_have_more in self._read(fold):
+                reports, index = self._devices.reports_of(events.device, events.recorded_us)
+                self._add(fold, (report for report in reports if report[:2] in wanted))
+                fold.fold(events, reports, index)
+                if may_have_more and self._is_spent(budget):
+                    return False
+            if fold.up_to == reach:
+                return True
+            fold.go_on_to(reach)
 
-    def _read(self, pages: Sequence[Page], pending: Mapping[int, PendingRecompute]) -> Iterator[TelemetryColumns]:
-        """Raw of the pages' prostheses around their days, each up to its own work's offset, without what is erased and still waits for its removal. In parts, in no order."""
-        index = {self._devices[device].prosthesis_id: device for device, _ in pages}
-        first, last = min(day for _, day in pages), max(day for _, day in pages)
-        for ids, events in self._store.telemetry(sorted(index), first * DAY_US - ZONE_SPAN_US, (last + 1) * DAY_US + ZONE_SPAN_US):
+    def _read(self, fold: WindowFold) -> Iterator[tuple[TelemetryColumns, bool]]:
+        """What the fold's pass has still to read of raw around its days, without what is erased and still waits for its removal; in parts, each with whether there may be more."""
+        index = {self._devices[device].prosthesis_id: device for device in fold.up_to}
+        days = [day for _, day in fold.pages]
+        begin, end = min(days) * DAY_US - ZONE_SPAN_US, (max(days) + 1) * DAY_US + ZONE_SPAN_US
+        for ids, events in self._store.telemetry(sorted(index), begin, end, fold.after, min(fold.since.values())):
             events.device = np.array([index[prosthesis_id] for prosthesis_id in ids], dtype=np.int64)
-            limit = np.array([pending[device].offset for device in events.device.tolist()], dtype=np.int64)
-            within = events.offset <= limit
-            within &= events.recorded_us < END_US  # an earlier version took later ones in
-            erased = self._erasures.inside(events)
             self._read_events += len(events)
-            yield events.take(within if erased is None else within & ~erased)
+            fold.after = ids[-1], int(events.event_id_hi[-1]), int(events.event_id_lo[-1])
+            taken = fold.of_this_pass(events)
+            taken &= events.recorded_us < END_US  # an earlier version took later ones in
+            erased = self._erasures.inside(events)
+            yield events.take(taken if erased is None else taken & ~erased), len(events) >= ports.TELEMETRY_AT_ONCE
 
-    def _fold(self, events: TelemetryColumns, index: Ints, reports: Sequence[ReportId], rows: Mapping[ReportId, int]) -> None:
-        row_of_report = np.array([rows.get(report, -1) for report in reports] or [-1], dtype=np.int64)
-        at = np.where(index >= 0, row_of_report[index], -1)
-        chosen = np.flatnonzero(at >= 0)
-        self._states.folds.fold(at[chosen], events.take(chosen))
-
-
-class _Begun:
-    """The reports of one window that a recompute has come upon: *open* ones were emptied and reach as far as their work, with their rows in the cache.
-
-    *closed* ones already included more than that, up to the offset told, and must not go back.
-    """
-
-    def __init__(self, states: StateCache, devices: Devices, reports: Reports, pending: Mapping[int, PendingRecompute]) -> None:
-        self._states = states
-        self._devices = devices
-        self._reports = reports
-        self._pending = pending
-        self.open: dict[ReportId, int] = {}
-        self.closed: dict[ReportId, int] = {}
-
-    def begin(self, reports: set[ReportId]) -> None:
-        """Those of *reports* that are new here."""
-        new = sorted(reports - self.open.keys() - self.closed.keys())
-        if not new:
-            return
-        rows = self._reports.rows_of(new)
-        folded_to = self._states.folded_to[rows]
-        reach = np.array([self._pending[report[0]].offset for report in new], dtype=np.int64)
-        is_open = folded_to <= reach
-        self.closed |= {new[i]: int(folded_to[i]) for i in np.flatnonzero(~is_open).tolist()}
-        opened = {new[i]: int(rows[i]) for i in np.flatnonzero(is_open).tolist()}
-        self._states.folds.reset(rows[is_open])
-        self._states.folded_to[rows[is_open]] = reach[is_open]
-        for report, row in opened.items():
+    def _add(self, fold: WindowFold, reports: Iterable[ReportId]) -> None:
+        for report in reports:
             day = self._devices.day_of(report)
+            fold.add(report, day.starts_us if day is not None else 0)
+
+    def _finish(self, fold: WindowFold, pending: Mapping[int, PendingRecompute], handled: Mapping[int, int]) -> set[ReportId]:
+        """The fold becomes the cached states of its pages; reports that raw has nothing of become empty. Returns those to be written.
+
+        A state that already includes more than the work must not go back, and one that includes records which this worker has not come to is left: whose it is by then is not known here.
+        """
+        self._reports.load(fold.pages)
+        wanted = set(fold.pages)
+        announced = {(device, day, user) for device in fold.up_to for user, day in pending[device].reports if (device, day) in wanted}
+        stored = {report for page in fold.pages for report in self._states.reports_of_page(page)}
+        reports = sorted(announced | stored | fold.rows.keys())
+        self._add(fold, reports)
+        rows = self._reports.rows_of(reports)
+        folded_to = self._states.folded_to[rows]
+        reach = np.array([fold.up_to[device] for device, _, _ in reports], dtype=np.int64)
+        is_open = folded_to <= reach
+        self._states.folds.copy(rows[is_open], fold.table, fold.rows_of(reports)[is_open])
+        self._states.folded_to[rows[is_open]] = reach[is_open]
+        for report, row, opened in zip(reports, rows.tolist(), is_open.tolist(), strict=True):
+            day = self._devices.day_of(report) if opened else None
             if day is not None:
                 self._states.folds.day_starts_us[row] = day.starts_us
-        self.open |= opened
+        known = np.array([handled.get(self._devices[device].partition, -1) for device, _, _ in reports], dtype=np.int64)
+        return {reports[i] for i in np.flatnonzero(is_open | (folded_to <= known)).tolist()}
+
+
+def _begun(pending: Mapping[int, PendingRecompute]) -> Iterator[WindowFold]:
+    """The folds that were left between two parts and hold. Where one of a window's works was disturbed, or one of its days is closed by now, all of them give it up."""
+    for fold in {work.fold: None for work in pending.values() if work.fold is not None}:
+        if all(pending[device].fold is fold and day in pending[device].days for device, day in fold.pages):
+            yield fold
+        else:
+            for device in fold.up_to:
+                pending[device].disturb()
 
 
 def _split(devices: Sequence[int], days: range, pending: Mapping[int, PendingRecompute]) -> Iterator[tuple[Sequence[int], range]]:

@@ -58,7 +58,7 @@ def begin(
     Raises RebuildError where the tables were chosen and their positions are of another topic or server.
     """
     log = topics[LOG_TOPIC]
-    misfit = another or next(filter(None, (_misfit(stored, topics[name]) for name in (LOG_TOPIC, CRM_TOPIC))), None)
+    misfit = another or next(filter(None, (misfit_of(stored, topics[name]) for name in (LOG_TOPIC, CRM_TOPIC))), None)
     if source == "tables" and misfit:
         raise RebuildError(f"generation {old} cannot be built on: {misfit}; leave --source out, or take --source postgres")
     if source == "postgres" or misfit:
@@ -67,7 +67,7 @@ def begin(
     return Plan(old=old, source="tables", begins={p: max(handled.get(p, -1) + 1, start) for p, start in log.starts.items()})
 
 
-def _misfit(stored: Sequence[PartitionProgress], topic: TopicPositions) -> str | None:
+def misfit_of(stored: Sequence[PartitionProgress], topic: TopicPositions) -> str | None:
     """Why positions are not of *topic* as it is now; None where they are."""
     rows = [row for row in stored if row.topic == topic.topic]
     if not rows:

@@ -33,6 +33,11 @@ class RebuildSection(Section):
     portion_rows: int = Field(default=2_000_000, gt=0, description="raw rows that are copied or folded at once")
     portion_prostheses: int = Field(default=500, gt=0)
     stall_s: float = Field(default=120.0, gt=0, description="without any progress the command ends, to be started again")
+    vanished_customers: int = Field(
+        default=10,
+        ge=0,
+        description="so many customers may be gone from the CRM without the directory's having heard of it; they are erased",
+    )
     handover_s: float = Field(default=60.0, gt=0, description="how long to wait for other workers once the new generation is served")
 
 

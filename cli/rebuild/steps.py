@@ -12,6 +12,7 @@ import msgspec
 from confluent_kafka.admin import AdminClient
 
 from cli.broker import Broker
+from cli.rebuild import directory
 from cli.rebuild import progress as plans
 from cli.rebuild.progress import Plan, RebuildError, Step, portions
 from cli.rebuild.settings import RebuildSettings
@@ -25,6 +26,7 @@ from connectors import topics as broker_topics
 from connectors.apply import Connect, read_connectors
 from reconciliation import repair as repairs
 from reconciliation.commands import send_located
+from reconciliation.directory import CrmRepair, VanishedCustomers
 from schemas.generations import BUILDING, FIRST_GENERATION, SERVING, changelog_of, group_of
 from schemas.keys import CRM_TOPIC, LOG_TOPIC
 from schemas.mapping import SourceMapping
@@ -113,11 +115,22 @@ class Rebuild:
         changelog = msgspec.structs.replace(template, name=changelog_of(self._group))
         admin = AdminClient({**self._settings.kafka.librdkafka(), "log_level": 0})
         broker_topics.apply(admin, [changelog], self._settings.topics.replication_factor)
+        self._carry_over_the_directory(changelog.name)
         if self._plan.source == "postgres":
             self._restart_connectors()
         topic = self._broker.topics([LOG_TOPIC])[LOG_TOPIC]
         self._tables.begin_at(self._plan.begins, topic.topic_id)
         self._broker.commit(self._group, LOG_TOPIC, {p: offset for p, offset in self._plan.begins.items() if offset > 0})
+
+    def _carry_over_the_directory(self, changelog: str) -> None:
+        """What the old generation's directory knows and ``crm.changes`` may tell no more: of a person's former contracts and users an erasure knows by nothing else."""
+        topic = self._broker.topics([CRM_TOPIC])[CRM_TOPIC]
+        rows = directory.carried(self._old_directory(), same_topic=plans.misfit_of(self._tables.positions(), topic) is None)
+        self._say(f"the directory: {len(rows)} rows carried over")
+        directory.write(self._settings.kafka, changelog, rows)
+
+    def _old_directory(self) -> directory.Rows:
+        return directory.table_of(self._settings.kafka, changelog_of(group_of(self._settings.processor.group, self._plan.old)))
 
     def _restart_connectors(self) -> None:
         """Restart the connectors. One whose topic was deleted may wait for ever for a partition that is gone, and still say that it runs."""
@@ -164,6 +177,7 @@ class Rebuild:
 
     def _fold(self, patience: Patience) -> None:
         """Fill the reports. The directory reads the CRM's topic from its beginning and sends ownership; telemetry comes from raw or from PostgreSQL."""
+        self._take_back_what_left_the_crm()
         if self._plan.source == "postgres":
             self._from_postgres(patience)
             if self._purged_before is not None:
@@ -172,6 +186,20 @@ class Rebuild:
             self._await_caught_up(patience)
             self._from_raw(patience)
         self._await_caught_up(patience)
+
+    def _take_back_what_left_the_crm(self) -> None:
+        """Rows that the old directory knows and the CRM has no more: their end may have been in a topic that is gone, and an erasure begins with it."""
+        known = directory.of_the_crm(self._old_directory(), self._mapping.crm)
+        crm = CrmRepair(self._settings.kafka, self._settings.crm_db, self._mapping)
+        try:
+            gone = crm.take_back_what_is_gone(known, self._settings.rebuild.vanished_customers)
+        except VanishedCustomers as error:
+            raise RebuildError(
+                f"{error}; a rebuild erases what they have, for good: see that it is the right database, and whole; "
+                f"where they are gone indeed, set BIONICPRO_REBUILD__VANISHED_CUSTOMERS={error.number} and start the rebuild again"
+            ) from None
+        if gone:
+            self._say(f"the directory: {gone} rows that the CRM has no more are taken back")
 
     def _await_caught_up(self, patience: Patience) -> None:
         # The end of a transaction counts as a record and is never handled.

@@ -98,15 +98,16 @@ ARRAY JOIN JSONExtract(document, 'intervals',
 WHERE hasAny(users, {{users:Array(String)}}) AND of.user_id IN {{users:Array(String)}};
 
 -- Support's search, for an account of its own: wearers one of whose contracts holds every word of the text, in the wearer's name, the contract's number or the prosthesis's
--- serial number. One word at least has three characters; at most 20 are given, and one more to tell that there are others. Spelling as in the column search_text.
+-- serial number. Words of two characters or more have three together, where an ideograph, kana or syllable of Hangul counts twice; at most 20 are given, and one more to tell that there are others. Spelling as in the column search_text.
 CREATE OR REPLACE VIEW {shared}.wearers_by_text DEFINER = {definer} SQL SECURITY DEFINER
-AS WITH arrayFilter(w -> w != '', splitByWhitespace(replaceAll(lowerUTF8(normalizeUTF8NFKC({{text:String}})), 'ё', 'е'))) AS words
+AS WITH arrayFilter(w -> w != '', splitByWhitespace(replaceAll(lowerUTF8(normalizeUTF8NFKC({{text:String}})), 'ё', 'е'))) AS words,
+    arrayMap(w -> lengthUTF8(w) + countMatches(w, '[々〆〇ぁ-ゖァ-ヺー㐀-䶿一-鿿가-힣𠀀-𲎯]'), words) AS lengths
 SELECT tuple(of.user_id, argMax(of.customer_name, of.starts_us), arraySort(groupUniqArray(20)(of.contract_number)),
     arraySort(groupUniqArray(20)(tuple(JSONExtractString(document, 'model'), JSONExtractString(document, 'serial_number'))))) AS report
 FROM {generation_database}.ownership FINAL
 ARRAY JOIN JSONExtract(document, 'intervals',
     'Array(Tuple(user_id String, starts_us Int64, contract_number String, customer_name String))') AS of
-WHERE arrayExists(w -> lengthUTF8(w) >= 3, words)
+WHERE arraySum(n -> if(n < 2, 0, n), lengths) >= 3
     AND arrayAll(w -> position(search_text, w) > 0, words)
     AND arrayAll(w -> position(replaceAll(lowerUTF8(normalizeUTF8NFKC(
         concat(of.customer_name, '\n', of.contract_number, '\n', JSONExtractString(document, 'serial_number')))), 'ё', 'е'), w) > 0, words)

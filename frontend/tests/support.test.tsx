@@ -33,6 +33,12 @@ describe("the support desk", () => {
     expect(find("prosthesis-card")).toBeNull();
     find("begin-visit")?.click();
     await until(() => find("visit")?.textContent.includes("Say why") ?? false);
+    const begun = page.routes["POST /users/u-7/visit"];
+    page.routes["POST /users/u-7/visit"] = json({ type: "urn:bionicpro:problem:invalid-parameter" }, 422);
+    write("reason", "why");
+    find("begin-visit")?.click();
+    await until(() => find("visit")?.textContent.includes("Say why you need") ?? false);
+    page.routes["POST /users/u-7/visit"] = begun;
     write("reason", "Ticket 12");
     find("begin-visit")?.click();
     await until(() => find("today-usage") !== null);
@@ -46,5 +52,23 @@ describe("the support desk", () => {
     open();
     await until(() => find("support") !== null);
     expect(find("nav-today")).toBeNull();
+  });
+
+  it("leaves it to the service how short a name may be, and says so where it is too short", async () => {
+    const items = [{ user_id: "u-8", name: "李明", contract_numbers: [], prostheses: [] }];
+    page.routes = {
+      "GET /auth/session": json({ ...member, roles: ["support"] }),
+      "POST /users/search": json({ items, more: false }),
+    };
+    open();
+    await until(() => find("search") !== null);
+    write("search-text", "李明");
+    find("search")?.click();
+    await until(() => find("found-wearer") !== null);
+    page.routes["POST /users/search"] = json({ type: "urn:bionicpro:problem:invalid-parameter" }, 422);
+    write("search-text", "li");
+    find("search")?.click();
+    await until(() => find("support")?.textContent.includes("Write three letters at least") ?? false);
+    expect(find("found-wearer")).toBeNull();
   });
 });

@@ -27,6 +27,7 @@ from stream_processor.domain.calendar import QUARTER_US, day_date, day_number
 from stream_processor.domain.duplicates import EventId, KnownEvent
 from stream_processor.domain.facets.base import MartColumns
 from stream_processor.domain.fold import FOLD_FORMAT
+from stream_processor.domain.window_fold import BEFORE_ALL
 from stream_processor.ports import (
     StateColumns,
     StoredOwnership,
@@ -44,6 +45,7 @@ _TELEMETRY = f"""
 SELECT prosthesis_id, {", ".join(raw_telemetry.whole(name) for name in STORED)}
 FROM telemetry_events FINAL
 WHERE prosthesis_id IN %(ids)s AND recorded_at >= fromUnixTimestamp64Micro(%(from_us)s) AND recorded_at < fromUnixTimestamp64Micro(%(to_us)s) AND deleted = 0
+  AND log_offset >= %(from_offset)s
   AND (prosthesis_id > %(id)s OR (prosthesis_id = %(id)s AND (event_id_hi > %(hi)s OR (event_id_hi = %(hi)s AND event_id_lo > %(lo)s))))
 ORDER BY prosthesis_id, event_id_hi, event_id_lo
 LIMIT %(most)s
@@ -121,16 +123,20 @@ class ClickHouseStore:
             for pid, hi, lo, lsn, offset, at, deleted, former in rows
         }
 
-    def telemetry(self, prosthesis_ids: Sequence[str], from_us: int, to_us: int) -> Iterator[tuple[list[str], TelemetryColumns]]:
+    def telemetry(
+        self, prosthesis_ids: Sequence[str], from_us: int, to_us: int, after: EventId = BEFORE_ALL, beyond: int = -1
+    ) -> Iterator[tuple[list[str], TelemetryColumns]]:
+        most, between = ports.TELEMETRY_AT_ONCE, {"from_us": from_us, "to_us": to_us, "from_offset": beyond + 1}
         for keys in _chunks(prosthesis_ids):
-            parameters: dict[str, Any] = {"ids": keys, "from_us": from_us, "to_us": to_us, "most": ports.TELEMETRY_AT_ONCE}
-            after = {"id": "", "hi": 0, "lo": 0}
-            while columns := self._query(_TELEMETRY, parameters | after, columnar=True):
+            last = after
+            while columns := self._query(
+                _TELEMETRY, {"ids": keys, "most": most, "id": last[0], "hi": last[1], "lo": last[2], **between}, columnar=True
+            ):
                 ids, events = list(columns[0]), _events(columns)
                 yield ids, events
-                if len(ids) < parameters["most"]:
+                if len(ids) < most:
                     break
-                after = {"id": ids[-1], "hi": int(events.event_id_hi[-1]), "lo": int(events.event_id_lo[-1])}
+                last = ids[-1], int(events.event_id_hi[-1]), int(events.event_id_lo[-1])
 
     def progress(self, topic: str) -> list[PartitionProgress]:
         return [partition_progress.from_row(row) for row in self._query(partition_progress.select_progress(), {"topics": (topic,)})]

@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from schemas.dead_letters import ABSENT_COLUMN, WITHOUT_IDENTITY
 from schemas.erasure import ErasureRequest
+from schemas.keys import TABLE_FIELD
 from schemas.mapping import ContractsTable, Crm, CustomersTable, ProsthesesTable, bare
 from schemas.ranges import END_US
 
@@ -132,6 +133,18 @@ class CrmReader:
     def table_of(self, change: CrmEnvelope) -> CrmTable | None:
         """The table that *change* is of; None for one that the directory does not read."""
         return self._by_name.get(change.source.table)
+
+    def end_of(self, key: bytes | None, at_ms: int) -> CrmEnvelope | None:
+        """The delete, at *at_ms*, of the row under *key*, of which nothing else is told; None where it is no row of these tables."""
+        try:
+            named = msgspec.json.decode(key or b"", type=dict[str, Any])
+        except ValueError:
+            return None
+        table = named.pop(TABLE_FIELD, None)
+        for columns in self._tables.values():
+            if table == f"crm.{columns.table}" and named.keys() == {columns.id}:
+                return CrmEnvelope("d", _Source(bare(columns.table), at_ms), dict.fromkeys(columns.columns) | named)
+        return None
 
     def row_id(self, table: CrmTable, change: CrmEnvelope) -> str:
         """The id of the row that *change* is about. Raises UnusableChange where it tells none."""

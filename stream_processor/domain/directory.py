@@ -98,6 +98,13 @@ class Directory:
         documents, errors = self._documents(concerned, offset)
         return Handled(documents, "; ".join(errors) or None, erasures=erasures)
 
+    def end_of(self, key: bytes | None, at_ms: int) -> CrmEnvelope | None:
+        """What a tombstone of the CRM's topic, written at *at_ms*, tells: the end of the row under *key*. None where it is no row of a table that counts.
+
+        It follows its delete, and says nothing new after it. Compaction may have taken that one.
+        """
+        return self._reader.end_of(key, at_ms)
+
     def request(self, request: ErasureRequest, offset: int) -> Handled:
         """An operator's erasure of a customer whom the CRM keeps. Of a customer who is not known there is nothing to erase."""
         customer = self._table.customer(request.customer_id or self._table.customer_of_user(request.user_id))

@@ -82,6 +82,11 @@ _READ_AS: dict[str, type[FormerContract] | type[HeldProsthesis] | type[FormerUse
 }
 
 
+def means_the_same_in_another_topic(key: str) -> bool:
+    """Whether the row under *key* is as true where ``crm.changes`` was made anew: what was decided at an offset is of one topic."""
+    return not key.startswith(_ERASED)
+
+
 class DirectoryTable:
     """Typed access to *rows*, with the indexes that joins need. ``index`` is needed after *rows* changed by other means."""
 

@@ -78,6 +78,15 @@ class FoldTable:
             else:
                 self.errors.pop(row, None)
 
+    def copy(self, rows: Ints, other: FoldTable, others: Ints) -> None:
+        """Make *rows* the states that *other* has in its rows *others*."""
+        for name, column in self.columns.items():
+            column[rows] = other.columns[name][others]
+        for row, of in zip(rows.tolist(), others.tolist(), strict=True):
+            self.errors.pop(row, None)
+            if of in other.errors:
+                self.errors[row] = dict(other.errors[of])
+
     def fold(self, rows: Ints, events: TelemetryColumns) -> None:
         """Fold each event into the row at its position in *rows*. Raises OutsideDay, and changes nothing, where one lies outside its report's day."""
         if not len(rows):

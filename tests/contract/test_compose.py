@@ -33,6 +33,7 @@ from simulator.cli import Settings as SimulatorProcess
 from simulator.demo_data import USERS
 from stream_processor.settings import ProcessorSettings
 from tests.support.compose_file import COMPOSE, DEPLOY, REPOSITORY, SERVICES, given_to, make_secrets, put, secrets, variables
+from tests.support.waiting import PATIENCE_S
 
 TEMPLATES = REPOSITORY / "local" / "templates"
 MAVEN = REPOSITORY / "local" / "maven"
@@ -127,7 +128,7 @@ def _run_sources(variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
 

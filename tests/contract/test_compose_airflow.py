@@ -17,6 +17,7 @@ from local import ports
 from local.instance import AIRFLOW_SECRETS, SECRETS, Instance
 from local.paths import AIRFLOW_VENV
 from local.servers import airflow
+from tests.support.waiting import PATIENCE_S
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DEPLOY = REPOSITORY / "deploy"
@@ -111,7 +112,12 @@ def test_airflow_reads_the_connections_and_the_secrets_from_their_files(tmp_path
     )
     environment = {"PATH": os.environ["PATH"], "AIRFLOW_HOME": str(tmp_path / "home")} | given
     finished = subprocess.run(
-        [str(AIRFLOW_VENV / "bin" / "python"), "-c", program], env=environment, capture_output=True, text=True, timeout=240, check=False
+        [str(AIRFLOW_VENV / "bin" / "python"), "-c", program],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
     )
     assert finished.returncode == 0, finished.stderr
     files = made(tmp_path)
@@ -144,7 +150,7 @@ def test_its_image_holds_what_the_dag_imports_and_none_of_the_services(tmp_path:
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert finished.returncode == 0, finished.stderr

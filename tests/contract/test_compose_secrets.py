@@ -14,6 +14,7 @@ import pytest
 
 from service_kit.settings import ClickHouseSettings, ServiceSettings, load
 from tests.support.compose_file import COMPOSE, DEPLOY, SERVICES, TEXT, VARIABLE, make_secrets, secrets
+from tests.support.waiting import PATIENCE_S
 
 SECRETS_FOLDER = "/run/secrets/"
 
@@ -48,7 +49,9 @@ def test_secrets_become_variables_of_the_program_alone(tmp_path: Path) -> None:
     script.write_text(
         (DEPLOY / "images" / "with-secrets").read_text(encoding="utf-8").replace(SECRETS_FOLDER, f"{tmp_path}/"), encoding="utf-8"
     )
-    done = subprocess.run(["bash", script, "env"], env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        ["bash", script, "env"], env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, timeout=PATIENCE_S, check=True
+    )
     assert "NAME=a b$c" in done.stdout.splitlines()
     assert "no variable" not in done.stdout
 

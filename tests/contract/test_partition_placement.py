@@ -16,6 +16,7 @@ from schemas.keys import LOG_TOPIC, murmur2, partition_of
 from schemas.topics import log_partitions
 from tests.support.captured import Captured, Tail
 from tests.support.system import System
+from tests.support.waiting import PATIENCE_S
 
 KEYS = 300
 
@@ -66,14 +67,14 @@ def test_our_own_producers_place_keys_where_debezium_does(pipe: System) -> None:
     # No record of the pipeline: the dead-letter topic has one partition, so a topic of the test's own is made.
     topic = f"placement-{secrets.token_hex(4)}"
     admin = AdminClient({**pipe.kafka.client(), "log_level": 0})
-    admin.create_topics([NewTopic(topic, log_partitions(), 1)])[topic].result(timeout=30)
+    admin.create_topics([NewTopic(topic, log_partitions(), 1)])[topic].result(timeout=PATIENCE_S)
     try:
         producer = Producer(settings.producer())
         for number in range(KEYS):
             producer.produce(topic, key=str(number * 7919).encode(), value=b"x", on_delivery=delivered)
         assert producer.flush(30) == 0
     finally:
-        admin.delete_topics([topic])[topic].result(timeout=30)
+        admin.delete_topics([topic])[topic].result(timeout=PATIENCE_S)
     assert len(placed) == KEYS
     assert {key: partition_of(key, log_partitions()) for key in placed} == placed
 

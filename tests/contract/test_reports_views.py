@@ -10,6 +10,7 @@ import pytest
 from clickhouse.migrator import SCHEMA, statements
 from schemas.mart import COLUMNS, KEPT_BACK, MartRow, RowVersion
 from schemas.reader_views import ErrorRow, OwnershipRow, TypicalHourRow
+from service_kit.support_access import DENSE, LEAST_SEARCH_CHARS
 
 NAMES = {"shared": "s", "generation_database": "g", "definer": "d"}
 
@@ -38,3 +39,9 @@ def test_a_tuple_of_a_view_beside_reports_has_as_many_values_as_its_row_names(vi
 def test_a_reader_gets_every_column_but_those_kept_back_on_purpose() -> None:
     assert set(COLUMNS) - set(KEPT_BACK) == set(MartRow._fields)
     assert set(RowVersion._fields) <= set(MartRow._fields)
+
+
+def test_the_view_of_supports_search_takes_what_the_services_take() -> None:
+    (definition,) = [text for text in statements((SCHEMA / "views.sql").read_text("utf-8"), NAMES) if ".wearers_by_text " in text]
+    assert f"countMatches(w, '[{DENSE}]')" in definition
+    assert f"if(n < 2, 0, n), lengths) >= {LEAST_SEARCH_CHARS}" in definition

@@ -10,7 +10,7 @@ import pytest
 
 from schemas.commands import decode_command
 from schemas.erasure import decode_request, request_key
-from schemas.keys import CRM_TOPIC, HEARTBEAT_PREFIX, LOG_TOPIC, heartbeat_key, prosthesis_key
+from schemas.keys import CRM_TOPIC, HEARTBEAT_PREFIX, LOG_TOPIC, TABLE_FIELD, crm_key, heartbeat_key, prosthesis_key
 from schemas.topics import CATALOGUE, catalogue, log_partitions
 
 ROOT = CATALOGUE.parent.parent
@@ -57,15 +57,21 @@ def test_a_log_record_is_an_envelope_or_has_a_type(path: Path) -> None:
 
 
 @each(CRM_TOPIC)
-def test_a_crm_change_is_an_envelope_or_a_tombstone_under_its_primary_key(path: Path) -> None:
+def test_a_crm_change_is_an_envelope_or_a_tombstone_under_its_table_and_primary_key(path: Path) -> None:
     record = load(path)
-    ((column, identifier),) = json.loads(record["key"]).items()
+    key = json.loads(record["key"])
+    table = key.pop(TABLE_FIELD, None)
+    ((column, identifier),) = key.items()
     if column == "erasure_request":
         assert decode_request(json.dumps(record["value"]).encode()).request_id == identifier
         assert record["key"].encode() == request_key(identifier)
     elif record["value"] is not None:
         assert_envelope(record["value"])
-        assert (record["value"]["after"] or record["value"]["before"])[column] == identifier
+        row = record["value"]["after"] or record["value"]["before"]
+        assert row[column] == identifier
+        assert record["key"].encode() == crm_key(f"crm.{record['value']['source']['table']}", column, identifier)
+    else:
+        assert table.startswith("crm.crm.")
 
 
 def assert_envelope(value: dict[str, Any]) -> None:

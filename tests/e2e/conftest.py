@@ -13,6 +13,7 @@ from tests.e2e.person import SETTLED_MS, Person
 from tests.e2e.site import Site
 from tests.e2e.stand_in import StandIn, standing_in
 from tests.support.system import System
+from tests.support.waiting import PATIENCE_S
 
 ARGUMENTS = (
     "--headless",
@@ -24,7 +25,6 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
-PAGE_LIMIT_S = 120
 expect.set_options(timeout=SETTLED_MS)
 
 
@@ -32,7 +32,7 @@ expect.set_options(timeout=SETTLED_MS)
 def site(demo: System) -> Site:
     """The demo, once its page answers."""
     site = Site(demo)
-    silent = wait_for([f"{site.address}/health/ready"], PAGE_LIMIT_S)
+    silent = wait_for([f"{site.address}/health/ready"], PATIENCE_S)
     assert silent is None, f"the page does not answer at {silent}; see {demo.instance.logs / 'bff.log'}"
     return site
 

@@ -9,9 +9,10 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, Response
 
 from simulator.demo_data import DemoCustomer
 from tests.e2e.site import DayNumbers
+from tests.support.waiting import PATIENCE_S
 
 # Long enough for the 90 days of history to come through on a slow machine; nothing is asserted about how fast it is.
-SETTLED_MS = 120_000
+SETTLED_MS = 1000 * PATIENCE_S
 WIDTH, HEIGHT = 1280, 900
 
 

@@ -29,11 +29,12 @@ from tests.support.bff_case import REALM_FILE, realm_from_file
 from tests.support.bff_servers import free_port
 from tests.support.endpoints import KeycloakEndpoint
 from tests.support.processor import until
+from tests.support.waiting import PATIENCE_S
 
 PAGE = "http://127.0.0.1:1"
 """Where the realm's page would be: nobody answers there, and nobody has to."""
 ACCENT = {"light": "rgb(11, 107, 122)", "dark": "rgb(95, 201, 216)"}
-SETTLED_MS = 60_000
+SETTLED_MS = 1000 * PATIENCE_S
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def mail_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MailServer
         yield server
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        process.wait(timeout=PATIENCE_S)
 
 
 def _listens(port: int) -> bool:

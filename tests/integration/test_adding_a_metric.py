@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from tests.support.endpoints import PostgresEndpoint
+from tests.support.waiting import PATIENCE_S
 from tests.support.worked_example import PAGE, copy_with_the_metric, edits
 
 
@@ -17,7 +18,7 @@ def test_the_pages_metric_is_the_same_in_processor_and_oracle_and_shown(tmp_path
     conninfo = {name: sources.conninfo(name) for name in ("crm", "telemetry")}
     environment = os.environ | {"PYTHONPATH": str(copy), "BIONICPRO_TEST_CONNINFO": json.dumps(conninfo, default=str)}
     command = [sys.executable, "-m", "tests.support.worked_example_check"]
-    ended = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    ended = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert ended.returncode == 0, ended.stderr[-2000:]
     found = json.loads(ended.stdout)
     numbers = [4, 28, 4, 5, 1_003]  # the row that is out of range is invalid

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.waiting import PATIENCE_S
+
 REPOSITORY = Path(__file__).parents[2]
 EVENTS = 20_000
 
@@ -16,7 +18,7 @@ EVENTS = 20_000
 def bench(*arguments: str) -> tuple[int, list[dict[str, object]], str]:
     """Exit code, the JSON lines, and everything said."""
     command = [sys.executable, "-m", "benchmarks", *arguments]
-    finished = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=240, check=False)
+    finished = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     lines = [json.loads(line) for line in finished.stdout.splitlines() if line.startswith("{")]
     return finished.returncode, lines, finished.stdout + finished.stderr
 

@@ -17,6 +17,7 @@ from bff.demo_users import MASTER, DemoUser, admin, ensure_demo_users, guard_mas
 from bff.realm_settings import MailSettings, follow, settle
 from tests.support.bff_case import REALM_FILE, realm_from_file
 from tests.support.endpoints import KeycloakEndpoint
+from tests.support.waiting import PATIENCE_S
 
 
 @pytest.fixture(scope="module")
@@ -104,4 +105,4 @@ def test_the_realm_of_administrators_is_guarded_and_its_logins_are_recorded(keyc
 
 def test_the_administrators_pages_are_not_on_the_public_address(keycloak: KeycloakEndpoint) -> None:
     for path in ("/admin/", "/admin/master/console/", "/admin/bionicpro/console/"):
-        assert httpx.get(f"{keycloak.base_url}{path}", timeout=30, trust_env=False, follow_redirects=True).status_code == 404, path
+        assert httpx.get(f"{keycloak.base_url}{path}", timeout=PATIENCE_S, trust_env=False, follow_redirects=True).status_code == 404, path

@@ -17,8 +17,8 @@ from schemas.topics import log_partitions
 from service_kit.settings import KafkaSettings
 from tests.support.operator import Operator
 from tests.support.system import System
+from tests.support.waiting import PATIENCE_S
 
-WAIT_S = 20.0
 PARTITIONS = range(log_partitions())
 LONG_AGO = "2020-01-01T00:00:00Z"
 
@@ -46,7 +46,7 @@ def operator(pipe: System, group: str) -> Operator:
 @pytest.fixture
 def ends(broker: Broker) -> dict[int, int]:
     """The log's ends, once the heartbeats have put something into every partition."""
-    until = time.monotonic() + WAIT_S
+    until = time.monotonic() + PATIENCE_S
     while True:
         topic = broker.topics([LOG_TOPIC])[LOG_TOPIC]
         if all(topic.ends[partition] > topic.starts[partition] for partition in PARTITIONS):
@@ -60,7 +60,7 @@ def member(kafka_settings: KafkaSettings, group: str) -> Iterator[Consumer]:
     consumer = Consumer(kafka_settings.consumer(group) | {"client.id": "a-test-worker", "enable.auto.commit": False})
     assigned: list[object] = []
     consumer.subscribe([LOG_TOPIC], on_assign=lambda _, partitions: assigned.append(partitions))
-    until = time.monotonic() + WAIT_S
+    until = time.monotonic() + PATIENCE_S
     while not assigned and time.monotonic() < until:
         consumer.poll(0.1)
     yield consumer
@@ -102,10 +102,10 @@ def test_a_prosthesis_is_recomputed_by_a_command_in_its_own_partition(operator: 
     key = prosthesis_key(123456789)
     at = TopicPartition(LOG_TOPIC, partition_of(key, len(PARTITIONS)))
     consumer = Consumer(kafka_settings.consumer("test-replay") | {"enable.auto.commit": False})
-    consumer.assign([TopicPartition(at.topic, at.partition, consumer.get_watermark_offsets(at, timeout=WAIT_S)[1])])
+    consumer.assign([TopicPartition(at.topic, at.partition, consumer.get_watermark_offsets(at, timeout=PATIENCE_S)[1])])
     sent = operator.json("replay", "--prosthesis", "123456789", "--from", "2026-11-20")
     found: list[Recompute] = []
-    until = time.monotonic() + WAIT_S
+    until = time.monotonic() + PATIENCE_S
     while not found and time.monotonic() < until:
         values = [message.value() for message in consumer.consume(100, timeout=0.1) if message.error() is None and message.key() == key]
         found += [command for command in map(decode_command, values) if isinstance(command, Recompute)]

@@ -13,6 +13,7 @@ from connectors import topics
 from connectors.apply import Connect, ConnectError, Connector, wanted_connectors
 from schemas.topics import Topic, catalogue
 from tests.support.system import System
+from tests.support.waiting import PATIENCE_S
 
 
 def test_applying_connectors_again_changes_nothing(pipe: System) -> None:
@@ -21,7 +22,7 @@ def test_applying_connectors_again_changes_nothing(pipe: System) -> None:
 
 
 def test_connects_answers_hold_no_password(pipe: System) -> None:
-    answers = httpx.get(f"{pipe.connect.url}/connectors?expand=info&expand=status", timeout=10).text
+    answers = httpx.get(f"{pipe.connect.url}/connectors?expand=info&expand=status", timeout=PATIENCE_S).text
     assert pipe.postgres.accounts["debezium"].password not in answers
 
 
@@ -36,7 +37,7 @@ def test_a_connector_that_fails_is_reported_with_its_trace(pipe: System) -> None
         ):
             connect.apply([broken])
     finally:
-        httpx.delete(f"{pipe.connect.url}/connectors/{name}", timeout=30).raise_for_status()
+        httpx.delete(f"{pipe.connect.url}/connectors/{name}", timeout=PATIENCE_S).raise_for_status()
 
 
 def test_a_configuration_that_connect_refuses_is_told_in_its_words(pipe: System) -> None:
@@ -67,7 +68,7 @@ def test_a_topic_is_created_altered_and_never_repartitioned(pipe: System) -> Non
             topics.apply(admin, [described(topic.name, partitions=4, retention="3000")], 1)
         assert topics.read_topics(admin, [topic.name])[topic.name].config["retention.ms"] == "2000"
     finally:
-        admin.delete_topics([topic.name])[topic.name].result(timeout=30)
+        admin.delete_topics([topic.name])[topic.name].result(timeout=PATIENCE_S)
 
 
 def test_two_who_apply_at_once_both_succeed(pipe: System) -> None:
@@ -79,7 +80,7 @@ def test_two_who_apply_at_once_both_succeed(pipe: System) -> None:
                 pass
         assert topics.apply(admin, [topic], 1) == []
     finally:
-        admin.delete_topics([topic.name])[topic.name].result(timeout=30)
+        admin.delete_topics([topic.name])[topic.name].result(timeout=PATIENCE_S)
 
 
 def test_nothing_is_created_where_one_topic_is_refused(pipe: System) -> None:
@@ -91,17 +92,19 @@ def test_nothing_is_created_where_one_topic_is_refused(pipe: System) -> None:
             topics.apply(admin, [described(existing, partitions=1), described(missing, partitions=1)], 1)
         assert topics.read_topics(admin, [missing]) == {}
     finally:
-        admin.delete_topics([existing])[existing].result(timeout=30)
+        admin.delete_topics([existing])[existing].result(timeout=PATIENCE_S)
 
 
 def test_connectors_cannot_make_topics(pipe: System) -> None:
     """Whatever Debezium wanted (its own heartbeats, its signals) is in no topic outside the catalogue and Connect's own."""
     names = {
-        name for name in admin_of(pipe).list_topics(timeout=15).topics if not name.startswith(("connect-", "__", "test-", "placement-"))
+        name
+        for name in admin_of(pipe).list_topics(timeout=PATIENCE_S).topics
+        if not name.startswith(("connect-", "__", "test-", "placement-"))
     }
     foreign = {name for name in names if name.startswith(("crm.", "telemetry", "prosthesis."))} - set(catalogue())
     assert foreign == set()
-    assert "__debezium-heartbeat.telemetry" not in admin_of(pipe).list_topics(timeout=15).topics
+    assert "__debezium-heartbeat.telemetry" not in admin_of(pipe).list_topics(timeout=PATIENCE_S).topics
 
 
 def described(name: str, partitions: int, retention: str = "1000") -> Topic:

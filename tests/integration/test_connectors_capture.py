@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 
-from schemas.keys import CRM_TOPIC, HEARTBEAT_PREFIX, LOG_TOPIC, heartbeat_key, partition_of
+from schemas.keys import CRM_TOPIC, HEARTBEAT_PREFIX, LOG_TOPIC, crm_key, heartbeat_key, partition_of
 from schemas.topics import log_partitions
 from tests.support.captured import Captured, Tail
 from tests.support.system import System
@@ -107,7 +107,7 @@ def test_an_incremental_snapshot_sends_every_row_of_a_prosthesis_again(pipe: Sys
     telemetry(pipe, "DELETE FROM telemetry.telemetry_events WHERE prosthesis_id = %s", (prosthesis,))
 
 
-def test_crm_changes_come_in_commit_order_under_their_primary_key_and_deletes_leave_a_tombstone(pipe: System) -> None:
+def test_crm_changes_come_in_commit_order_under_their_table_and_primary_key_and_deletes_leave_a_tombstone(pipe: System) -> None:
     serial = f"TEST-{secrets.token_hex(6)}"
     with Tail(pipe.kafka.client(), CRM_TOPIC) as tail:
         with psycopg.connect(**pipe.postgres.conninfo("crm", "crm_app"), autocommit=True) as crm:
@@ -117,7 +117,7 @@ def test_crm_changes_come_in_commit_order_under_their_primary_key_and_deletes_le
             assert row is not None
             crm.execute("UPDATE crm.prostheses SET model = 'N' WHERE serial_number = %s", (serial,))
             crm.execute("DELETE FROM crm.prostheses WHERE serial_number = %s", (serial,))
-        key = b'{"prosthesis_id":%d}' % row[0]
+        key = crm_key("crm.prostheses", "prosthesis_id", row[0])
         found = tail.until(lambda found: len(found) == 4, lambda record: record.key == key)
     assert [record.value and record.value["op"] for record in found] == ["c", "u", "d", None]
     assert found[2].value["before"]["serial_number"] == serial

@@ -21,6 +21,7 @@ from service_kit.settings import KafkaSettings, PostgresSettings
 from tests.support.captured import Tail
 from tests.support.operator import Operator
 from tests.support.system import System
+from tests.support.waiting import PATIENCE_S
 
 PROSTHESIS = 820_000_001
 LARGE = "x" * 1_200_000
@@ -106,7 +107,7 @@ def test_a_topic_that_nobody_made_is_named_by_the_barrier_and_by_status(pipe: Sy
             (problem,) = problems({"connect": reading}, StatusSection(), datetime.now(UTC))
             assert "no.such.topic" in problem.what
     finally:
-        httpx.delete(f"{pipe.connect.url}/connectors/{name}", timeout=30).raise_for_status()
+        httpx.delete(f"{pipe.connect.url}/connectors/{name}", timeout=PATIENCE_S).raise_for_status()
         with connection(pipe, "crm", "postgres") as superuser:
             superuser.execute("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = %s AND active", (slot,))
             superuser.execute("SELECT pg_drop_replication_slot(%s)", (slot,))

@@ -16,6 +16,7 @@ from schemas.topics import log_partitions
 from service_kit.settings import KafkaSettings
 from tests.support.operator import Operator
 from tests.support.system import System
+from tests.support.waiting import PATIENCE_S
 
 KEY = prosthesis_key(987654321)
 # Accepted by a processor that may run, and without effect: nobody has this prosthesis.
@@ -23,7 +24,6 @@ COMMAND = encode_command(Recompute(command_id="test-dlq", prosthesis_id=KEY.deco
 PARTITION = partition_of(KEY, log_partitions())
 VALUE = b'{"op":"c","note":"\xff secret"}'
 OWN_HEADERS = [("trace", b"\x00\xff"), ("trace", b"again")]
-WAIT_S = 20.0
 
 Refuse = Callable[..., int]
 
@@ -51,7 +51,7 @@ def refuse(kafka_settings: KafkaSettings) -> Refuse:
         delivered: list[int] = []
         producer = Producer(kafka_settings.producer())
         producer.produce(DEAD_LETTER_TOPIC, value, KEY, headers=headers, on_delivery=lambda _, message: delivered.append(message.offset()))
-        assert producer.flush(WAIT_S) == 0
+        assert producer.flush(PATIENCE_S) == 0
         return delivered[0]
 
     return append
@@ -67,12 +67,12 @@ def reason() -> str:
 def log_tail(kafka_settings: KafkaSettings) -> Iterator[Callable[[int], list[Message]]]:
     """What came to the test's key in the log after the fixture began; waits until *number* are there."""
     consumer = Consumer(kafka_settings.consumer("test-dlq") | {"enable.auto.commit": False})
-    end = consumer.get_watermark_offsets(TopicPartition(LOG_TOPIC, PARTITION), timeout=WAIT_S)[1]
+    end = consumer.get_watermark_offsets(TopicPartition(LOG_TOPIC, PARTITION), timeout=PATIENCE_S)[1]
     consumer.assign([TopicPartition(LOG_TOPIC, PARTITION, end)])
 
     def read(number: int) -> list[Message]:
         found: list[Message] = []
-        until = time.monotonic() + WAIT_S
+        until = time.monotonic() + PATIENCE_S
         while len(found) < number and time.monotonic() < until:
             found += [message for message in consumer.consume(100, timeout=0.1) if message.error() is None and message.key() == KEY]
         return found

@@ -22,6 +22,7 @@ from tests.support.operator import Operator, problem_lines
 from tests.support.processor import REPOSITORY, until
 from tests.support.processor_case import Case, equal_case
 from tests.support.system import System
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -55,7 +56,7 @@ class Drifting(Site):
 
     def close(self) -> None:
         self._watch.terminate()
-        assert self._watch.wait(timeout=60) == 0
+        assert self._watch.wait(timeout=PATIENCE_S) == 0
         super().close()
 
     def all_problems(self) -> list[str]:

@@ -20,8 +20,7 @@ from tests.support.erasure import FIRST, LAST, EraserProcess, ErasureCase, Perso
 from tests.support.operator import Operator
 from tests.support.processor import GROUP, Positions, ProcessorProcess, real_processor, until
 from tests.support.system import System
-
-LIMIT_S = 90.0
+from tests.support.waiting import PATIENCE_S
 
 
 @dataclass
@@ -87,7 +86,7 @@ def erasure_of(world: ErasureCase, person: Person) -> Erasure | None:
 
 
 def wait_for_receipt(world: ErasureCase, person: Person) -> Erasure:
-    until(lambda: (found := erasure_of(world, person)) is not None and found.is_finished, "the erasure has its receipt", LIMIT_S)
+    until(lambda: (found := erasure_of(world, person)) is not None and found.is_finished, "the erasure has its receipt", PATIENCE_S)
     found = erasure_of(world, person)
     assert found is not None
     return found
@@ -111,10 +110,10 @@ def erased(world: ErasureCase, processor: ProcessorProcess, eraser: EraserProces
         assert {name.split(".")[0] for name in world.left_of(gone, [shared, own], 0, 4)} == {"bionicpro_g1", generation}
         folders = world.folders_of([shared, own, third])
         world.delete(gone)
-        until(lambda: erasure_of(world, gone) is not None, "a rule is stored", LIMIT_S)
+        until(lambda: erasure_of(world, gone) is not None, "a rule is stored", PATIENCE_S)
         eraser.kill()
         eraser.start()
-        answer = operator.json("erase", "--customer", str(asked.customer_id), "--yes", "--wait", str(LIMIT_S))
+        answer = operator.json("erase", "--customer", str(asked.customer_id), "--yes", "--wait", str(PATIENCE_S))
         assert (answer["finished"], answer["prostheses"]) == (True, 1)
         wait_for_receipt(world, gone)
         yield Erased(world, gone, asked, other, shared, own, third, ids, before, folders, generation)
@@ -211,12 +210,12 @@ def test_a_replay_of_both_topics_from_their_beginnings_brings_nothing_back(
         for topic, found in positions.broker.topics([LOG_TOPIC, CRM_TOPIC]).items():
             positions.broker.commit(GROUP, topic, found.starts)
         processor.start()
-        until(lambda: all(positions.committed().get(p, 0) >= offset for p, offset in reached.items()), "the log is handled again", 200)
+        until(lambda: all(positions.committed().get(p, 0) >= offset for p, offset in reached.items()), "the log is handled again")
     finally:
         positions.close()
     all_equal(erased.world)
     assert erased.world.live_reports(erased.gone) == []
-    until(lambda: erased.left() == {}, lambda: f"left: {erased.left()}", LIMIT_S)
+    until(lambda: erased.left() == {}, lambda: f"left: {erased.left()}", PATIENCE_S)
     raw = {name: rows for name, rows in erased.left().items() if name.endswith("telemetry_events")}
     assert raw == {}
 
@@ -232,7 +231,7 @@ def test_what_a_writer_that_should_be_dead_brings_is_swept_away(erased: Erased, 
         "INSERT INTO bionicpro_g1.user_daily_reports (user_id, report_date, prosthesis_id, customer_name, event_count, version) VALUES",
         [(erased.gone.user_id, FIRST, str(erased.own), erased.gone.name, 1, 5)],
     )
-    until(lambda: erased.left() == {}, lambda: f"left: {erased.left()}", LIMIT_S)
+    until(lambda: erased.left() == {}, lambda: f"left: {erased.left()}", PATIENCE_S)
 
 
 def test_the_list_shows_every_erasure_and_its_state(erased: Erased, operator: Operator) -> None:

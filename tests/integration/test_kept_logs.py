@@ -9,6 +9,7 @@ from pathlib import Path
 
 from local import paths
 from tests.support import kept_logs
+from tests.support.waiting import PATIENCE_S
 
 # The real hooks and fixtures, told that their tests stand here.
 CONFTEST = """
@@ -38,7 +39,7 @@ def test_a_failed_run_keeps_its_servers_logs_and_says_where_at_its_end(tmp_path:
         env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert finished.returncode == 1, finished.stdout + finished.stderr

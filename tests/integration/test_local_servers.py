@@ -25,6 +25,7 @@ from local.launch import EXIT_TRY_AGAIN, answers
 from local.servers.program import LAUNCH
 from tests.support.endpoints import ConnectEndpoint, KafkaEndpoint, KeycloakEndpoint, RedisEndpoint
 from tests.support.system import LocalBackend, System
+from tests.support.waiting import PATIENCE_S
 
 LISTENING = "0A"
 LOOPBACK_ADDRESSES = {"0100007F", "0000000000000000FFFF00000100007F"}
@@ -47,7 +48,7 @@ def listening() -> dict[int, set[str]]:
 
 
 def test_connect_offers_debeziums_postgresql_connector(connect: ConnectEndpoint) -> None:
-    plugins = httpx.get(f"{connect.url}/connector-plugins", timeout=10).json()
+    plugins = httpx.get(f"{connect.url}/connector-plugins", timeout=PATIENCE_S).json()
     assert "io.debezium.connector.postgresql.PostgresConnector" in {plugin["class"] for plugin in plugins}
 
 
@@ -58,11 +59,11 @@ def test_kafka_makes_no_topic_by_itself(kafka: KafkaEndpoint) -> None:
     producer.produce(topic, b"x", on_delivery=lambda error, _message: outcome.append(error))
     assert producer.flush(10) == 0
     assert outcome[0].code() in {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._MSG_TIMED_OUT}
-    assert topic not in producer.list_topics(timeout=10).topics
+    assert topic not in producer.list_topics(timeout=PATIENCE_S).topics
 
 
 def test_keycloak_serves_the_realm_under_its_public_name(system: System, keycloak: KeycloakEndpoint) -> None:
-    found = httpx.get(f"{keycloak.base_url}/realms/{keycloak.realm}/.well-known/openid-configuration", timeout=10).json()
+    found = httpx.get(f"{keycloak.base_url}/realms/{keycloak.realm}/.well-known/openid-configuration", timeout=PATIENCE_S).json()
     assert found["issuer"] == f"{keycloak.public_url}/realms/{keycloak.realm}"
     # Not in the machine's, where another user's Keycloak may have made it first.
     assert (system.instance.temporary / "vertx-cache").is_dir()
@@ -120,7 +121,7 @@ def test_what_a_killed_supervisor_left_is_ended_before_the_next_start() -> None:
         instance = backend.instance
         left = [pid_of("redis", backend), pid_of("postgres", backend)]
         os.kill(int((instance.folder / "supervisord.pid").read_text()), signal.SIGKILL)
-        assert supervision.wait_until(lambda: not supervision.is_running(instance), 10)
+        assert supervision.wait_until(lambda: not supervision.is_running(instance), PATIENCE_S)
         assert set(left) <= set(orphans.orphans(instance))
         assert orphans.end(instance) >= len(left)
         assert not any(supervision.alive(pid) for pid in left)
@@ -168,7 +169,7 @@ def test_a_program_waits_only_for_what_its_own_supervisor_started(tmp_path: Path
     with socket.create_server(("127.0.0.1", 0)) as stranger:
         target = f"127.0.0.1:{stranger.getsockname()[1]}"
         command = [sys.executable, str(LAUNCH), "--wait", target, "--siblings", "--deadline", "1", "--", "touch", str(tmp_path / "started")]
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert ended.returncode == EXIT_TRY_AGAIN
     assert "a program answers that this supervisor did not start" in ended.stderr
     assert not (tmp_path / "started").exists()
@@ -184,5 +185,5 @@ def test_a_program_waits_for_what_it_needs_whichever_starts_first(tmp_path: Path
         assert waiting.poll() is None
         assert not (tmp_path / "started").exists()
         reserved.listen()
-        assert waiting.wait(timeout=30) == 0
+        assert waiting.wait(timeout=PATIENCE_S) == 0
     assert (tmp_path / "started").exists()

@@ -16,6 +16,7 @@ import pytest
 from local import __main__ as local
 from local import paths, supervision
 from local.instance import Instance, existing, open_instance
+from tests.support.waiting import PATIENCE_S
 
 # Everything of `make up` but for the servers and steps that this is not about.
 UP = """
@@ -62,7 +63,7 @@ def test_a_supervisor_that_was_killed_is_said_and_what_it_left_is_ended(tmp_path
         inherited = Path(f"/proc/{supervisor}/environ").read_bytes().split(b"\0")
         assert b"no_proxy=example.org,127.0.0.1,localhost,::1" in inherited
         os.kill(supervisor, signal.SIGKILL)
-        _, errors = running.communicate(timeout=120)
+        _, errors = running.communicate(timeout=PATIENCE_S)
     assert running.returncode == 1
     assert re.search(r"the supervisor was killed; the [1-9]\d* processes that it left were ended too", errors)
     assert "Traceback" not in errors
@@ -77,7 +78,7 @@ def test_a_clean_end_leaves_nothing_and_is_no_error(how: str, tmp_path: Path) ->
             running.send_signal(signal.SIGINT)
         else:
             assert local.main(["stop", "--instance", str(tmp_path / "one")]) == 0
-        said, errors = running.communicate(timeout=120)
+        said, errors = running.communicate(timeout=PATIENCE_S)
     assert (running.returncode, errors) == (0, "")
     assert ("stopped from elsewhere" in said) == (how == "make down")
     assert not any(supervision.alive(pid) for pid in left)
@@ -90,7 +91,7 @@ def test_what_stops_or_forgets_says_how_to_begin_before_any_set_up(target: str, 
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert finished.returncode == 2
@@ -107,7 +108,7 @@ def test_status_without_settings_says_how_to_begin(tmp_path: Path) -> None:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("BIONICPRO_")}
     finished = subprocess.run(
         [sys.executable, "-m", "cli", "status"],
-        cwd=tmp_path, env=clean | {"PYTHONPATH": str(paths.REPOSITORY)}, capture_output=True, text=True, timeout=120, check=False,
+        cwd=tmp_path, env=clean | {"PYTHONPATH": str(paths.REPOSITORY)}, capture_output=True, text=True, timeout=PATIENCE_S, check=False,
     )  # fmt: skip
     assert finished.returncode == 78
     assert "Run `make up`" in finished.stderr
@@ -120,10 +121,10 @@ def test_a_reset_without_a_terminal_deletes_nothing_and_says_how(tmp_path: Path)
     held.release()
     command = [sys.executable, "-m", "local", "reset", "--instance", str(tmp_path / "one")]
     finished = subprocess.run(
-        command, cwd=paths.REPOSITORY, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False
+        command, cwd=paths.REPOSITORY, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE_S, check=False
     )
     assert finished.returncode == 1
     assert "`make reset YES=1` does not ask" in finished.stderr
     assert (tmp_path / "one" / "secrets.json").exists()
-    assert subprocess.run([*command, "--yes"], cwd=paths.REPOSITORY, capture_output=True, timeout=60, check=False).returncode == 0
+    assert subprocess.run([*command, "--yes"], cwd=paths.REPOSITORY, capture_output=True, timeout=PATIENCE_S, check=False).returncode == 0
     assert not (tmp_path / "one").exists()

@@ -18,6 +18,7 @@ from tests.support.endpoints import KeycloakEndpoint
 from tests.support.operator import Operator, with_processor
 from tests.support.reports_world import Issuer, Mart, Service, running, settings_for
 from tests.support.system import System
+from tests.support.waiting import PATIENCE_S
 
 pytest_plugins = ["tests.support.reports_fixtures"]
 DEADLINE = ("--deadline", "60")
@@ -93,7 +94,7 @@ def test_the_probes_own_login_sees_its_marks_in_the_service(
             assert 0 < told["mart_to_event_ms"]["p50"] <= told["ms"]["max"]
         token = own_token(pipe, keycloak)
         for path in (f"/users/{USER_ID}/today", "/reports/somebody-else/today"):
-            answer = httpx.get(f"{served.url}{path}", headers={"Authorization": f"Bearer {token}"}, timeout=30, trust_env=False)
+            answer = httpx.get(f"{served.url}{path}", headers={"Authorization": f"Bearer {token}"}, timeout=PATIENCE_S, trust_env=False)
             assert answer.status_code == 404
     finally:
         served.stop()

@@ -95,7 +95,7 @@ def test_offsets_reset_to_the_beginning_change_no_report(processor: ProcessorPro
         positions.broker.commit(GROUP, topic, found.starts)
     assert sum(positions.committed().values()) < sum(reached.values())
     processor.start()
-    until(lambda: all(positions.committed().get(at, 0) >= offset for at, offset in reached.items()), "all of the log is handled again", 300)
+    until(lambda: all(positions.committed().get(at, 0) >= offset for at, offset in reached.items()), "all of the log is handled again")
     all_equal(fleet)
     assert fleet.reports() == before
 

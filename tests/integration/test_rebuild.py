@@ -9,21 +9,26 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 from clickhouse_driver import Client
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient, NewPartitions  # type: ignore[attr-defined]  # its stubs lack it
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions  # type: ignore[attr-defined]  # its stubs lack it
 
 from cli.broker import Broker
 from cli.rebuild.progress import STEPS, Step
-from schemas.keys import LOG_TOPIC
+from schemas.generations import group_of
+from schemas.keys import CRM_TOPIC, LOG_TOPIC
 from schemas.topics import log_partitions
+from tests.support.erasure import EraserProcess, ErasureCase, let_files_go
 from tests.support.expendable import Site
 from tests.support.losses import expire
-from tests.support.processor import REPOSITORY, until
+from tests.support.processor import GROUP, REPOSITORY, until
 from tests.support.processor_case import Case
 from tests.support.system import System
+from tests.support.waiting import PATIENCE_S
 
 HEARTBEATS_S = 3.0  # by then something stands in every partition
 
@@ -74,7 +79,7 @@ class Reader(threading.Thread):
 
     def end(self) -> set[int]:
         self._enough.set()
-        self.join(timeout=30)
+        self.join(timeout=PATIENCE_S)
         self._client.disconnect()
         if self.error is not None:
             raise self.error
@@ -219,3 +224,48 @@ def test_records_that_expired_before_they_were_read_are_named_and_made_good_by_a
     assert (told["generation"], told["old"], told["handed_over"]) == (old + 1, old, True)
     site.wait_until_well()
     assert fleet.verify().ok
+
+
+def test_an_erasure_after_a_rebuild_reaches_contracts_that_were_deleted_before_it(site: Site, fleet: Case, tmp_path: Path) -> None:
+    """Of such a contract nothing tells the new directory: compaction has taken it from the topic, and the CRM has it no more."""
+    with closing(ErasureCase(site.system)) as world:
+        person, former, own = world.person(), world.prosthesis(), world.prosthesis()
+        for prosthesis in (former, own):
+            world.contract(person, prosthesis, 0)
+            world.send(prosthesis, range(3))
+        until(lambda: len(world.live_reports(person)) == 6, "the reports of both prostheses are there")
+        world.crm.execute("DELETE FROM crm.contracts WHERE prosthesis_id = %s", (former,))
+        until(lambda: len(world.live_reports(person)) == 3, "the reports of the deleted contract are gone")
+        forget_the_crms_changes(site)
+        site.operator.json(*site.rebuild, "--source", "postgres")
+        let_files_go(world.clickhouse)
+        assert any(name.endswith(f"_g{site.serving()}.telemetry_events") for name in world.left_of(person, [former], 0, 3))
+        eraser = EraserProcess(site.system, tmp_path)
+        eraser.start()
+        try:
+            world.delete(person)
+            until(lambda: not world.left_of(person, [former, own], 0, 3), lambda: str(world.left_of(person, [former, own], 0, 3)), 120)
+        finally:
+            eraser.stop()
+
+
+def forget_the_crms_changes(site: Site) -> None:
+    """All that the directory has handled leaves the topic, as rows do that compaction takes; those that the CRM still has come again by a snapshot."""
+    broker, group = Broker(site.system.kafka.settings()), group_of(GROUP, site.serving())
+    wanted = broker.topics([CRM_TOPIC])[CRM_TOPIC].ends[0]
+    # The end of a transaction counts as a record and is never handled.
+    until(lambda: broker.committed(group, CRM_TOPIC, [0]).get(0, 0) >= wanted - 1, "the directory has handled all of it")
+    admin = AdminClient({**site.system.kafka.settings().librdkafka(), "log_level": 0})
+    keep_records(admin, "compact,delete")  # of a topic that is only compacted the broker deletes none
+    try:
+        broker.delete_before(CRM_TOPIC, 0, wanted)
+    finally:
+        keep_records(admin, "compact")
+
+
+def keep_records(admin: AdminClient, policy: str) -> None:
+    """Set the clean-up policy of the CRM's topic."""
+    entry = ConfigEntry("cleanup.policy", policy, incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ConfigResource.Type.TOPIC, CRM_TOPIC, incremental_configs=[entry])
+    for future in admin.incremental_alter_configs([resource]).values():
+        future.result(timeout=PATIENCE_S)

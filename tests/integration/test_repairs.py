@@ -27,6 +27,7 @@ from tests.support.expendable import Site
 from tests.support.processor import GROUP, REPOSITORY, until
 from tests.support.processor_case import Case, Load, equal_case
 from tests.support.system import System
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.timeout(900)
 TOOL = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand"
@@ -156,7 +157,7 @@ def interrupted_repair(site: Site, *days: str) -> int:
         lost = next(int(found[1]) for found in asked if found)
         process.send_signal(signal.SIGINT)
         said = process.stderr.read().splitlines()
-    assert process.wait(timeout=60) == 130
+    assert process.wait(timeout=PATIENCE_S) == 130
     assert said[-1] == f"interrupted: what was mended so far stays mended; go on with `bionicpro repair {' '.join(days)}`"
     return lost
 
@@ -178,7 +179,7 @@ def kafka_tool(site: Site, *arguments: str) -> str:
     write_private(properties, f"security.protocol=SASL_PLAINTEXT\nsasl.mechanism=PLAIN\nsasl.jaas.config={login}\n")
     # Without it the tool gives the broker five seconds; and what it gives up it tells, with exit code 0.
     command += ["--command-config", str(properties), "--timeout", "100000"]
-    done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Error:" not in done.stdout, done.stdout
     return done.stdout

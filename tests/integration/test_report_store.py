@@ -230,6 +230,31 @@ def test_raw_is_read_in_parts_each_event_once(store: ReportStore) -> None:
     assert found == many
 
 
+def test_raw_is_read_on_from_after_any_event_whether_it_is_there_or_not(store: ReportStore) -> None:
+    many = [("7", 0, 2**63), ("7", 0, 2**64 - 1), ("7", 2**64 - 1, 0), ("7", 2**64 - 1, 1), ("70", 0, 0), ("70", 0, 5), ("8", 1, 0)]
+    store.write_telemetry(texts(*(one[0] for one in many)), events(*({"event_id_hi": hi, "event_id_lo": lo} for _, hi, lo in many)))
+    for after in (*many, ("7", 0, 0), ("7", 1, 7), ("70", 0, 3), ("8", 0, 2**64 - 1), ("9", 0, 0)):
+        parts = store.telemetry(["7", "70", "8"], NOW_US, NOW_US + 1, after)
+        found = [one for ids, back in parts for one in zip(ids, back.event_id_hi.tolist(), back.event_id_lo.tolist(), strict=True)]
+        assert found == [one for one in many if one > after]
+
+
+def test_raw_is_read_from_beyond_an_offset_by_the_rows_that_count(store: ReportStore) -> None:
+    """A row that was replaced is not seen, wherever it lay."""
+    rows = [{"event_id_lo": i, "lsn": 1, "offset": 10 * i} for i in range(1, 6)]
+    store.write_telemetry(texts(*["7"] * 5), events(*rows))
+    store.write_telemetry(texts("7", "7"), events({"event_id_lo": 1, "lsn": 2, "offset": 60}, {"event_id_lo": 5, "lsn": 2, "offset": 15}))
+
+    def beyond(offset: int, after: tuple[str, int, int] = ("", 0, 0)) -> list[int]:
+        return [one for _, back in store.telemetry(["7"], NOW_US, NOW_US + 1, after, offset) for one in back.event_id_lo.tolist()]
+
+    assert beyond(-1) == [1, 2, 3, 4, 5]
+    assert beyond(15) == [1, 2, 3, 4]
+    assert beyond(20) == [1, 3, 4]
+    assert beyond(20, ("7", 0, 1)) == [3, 4]
+    assert beyond(60) == []
+
+
 def test_replaced_rows_of_raw_are_seen_by_what_looks_for_days_until_they_are_merged(kept: Kept) -> None:
     """Whoever asks where raw has anything may be told of too much, never of too little."""
     store = kept.store

@@ -38,4 +38,4 @@ def killed_service() -> int:
 
 async def test_the_process_that_makes_exports_ends_with_its_service_however_that_ends() -> None:
     maker = await asyncio.to_thread(killed_service)
-    await eventually(lambda: not runs(maker), 60)
+    await eventually(lambda: not runs(maker))

@@ -16,6 +16,7 @@ from service_kit.server_sent_events import events
 from service_kit.shares import Share
 from tests.support.reports_world import Issuer, Mart, Service, new_user, row, running, wait_for_answer
 from tests.support.tcp_proxy import TcpProxy
+from tests.support.waiting import PATIENCE_S
 
 pytest_plugins = ["tests.support.reports_fixtures"]
 
@@ -41,7 +42,7 @@ class Events:
 def listening(service: Service, user: str, token: str | None = None, **headers: str) -> Iterator[Events]:
     sent = {"Authorization": f"Bearer {token or service.issuer.token(user)}"} | headers
     with (
-        httpx.Client(base_url=service.served.url, timeout=20, trust_env=False) as client,
+        httpx.Client(base_url=service.served.url, timeout=PATIENCE_S, trust_env=False) as client,
         client.stream("GET", f"/reports/{user}/stream", headers=sent) as response,
     ):
         assert response.status_code == 200, response.read()

@@ -12,8 +12,9 @@ import psycopg
 import pytest
 
 from local import steps
-from schemas.keys import heartbeat_key
+from schemas.keys import CRM_TOPIC, crm_key, heartbeat_key
 from schemas.topics import log_partitions
+from tests.support.captured import Tail
 from tests.support.operator import Operator
 from tests.support.processor import ProcessorProcess
 from tests.support.system import BACKENDS, System
@@ -41,6 +42,7 @@ class Clinic:
         self.mapping = {f"BIONICPRO_{section}__MAPPING": str(MAPPING) for section in sections}
         self.operator = Operator(system.variables("operator") | self.mapping)
         self.connectors = folder / "connectors"
+        self.kafka = system.kafka
 
     def make(self) -> None:
         self.crm.execute((CLINIC / "sales.sql").read_text(encoding="utf-8"))
@@ -128,9 +130,21 @@ def test_a_corrected_and_a_deleted_reading_are_equal_too(clinic: Clinic) -> None
     assert verified(clinic)["ok"]
     clinic.telemetry.execute("UPDATE device_data.readings SET active_seconds = 4, charge = 0.5 WHERE reading_uuid = %s", (corrected,))
     clinic.telemetry.execute("DELETE FROM device_data.readings WHERE reading_uuid = %s", (deleted,))
-    clinic.crm.execute("UPDATE sales.patients SET tz = 'Asia/Kolkata' WHERE patient_uuid = %s", (GRACE,))
+    clinic.crm.execute("UPDATE sales.patients SET tz = 'Asia/Kolkata' WHERE id = %s", (GRACE,))
     told = verified(clinic)
     assert told["ok"], told
+
+
+def test_a_key_of_the_crms_topic_tells_the_table_where_every_id_is_called_id(clinic: Clinic) -> None:
+    """Compaction would take a patient for a limb otherwise; a tombstone has nothing but its key."""
+    lease = str(uuid.uuid4())
+    clinic.crm.execute("INSERT INTO sales.leases (id, lease_no) VALUES (%s, 'L/2')", (lease,))
+    clinic.crm.execute("DELETE FROM sales.leases WHERE id = %s", (lease,))
+    wanted = {crm_key("sales.patients", "id", ADA), crm_key("sales.limbs", "id", LIMB), crm_key("sales.leases", "id", lease)}
+    with Tail(clinic.kafka.client(), CRM_TOPIC, from_beginning=True) as topic:
+        found = topic.until(lambda found: any(record.value is None for record in found), lambda record: record.key in wanted)
+    assert {record.key for record in found} == wanted
+    assert found[-1].key == crm_key("sales.leases", "id", lease)
 
 
 def test_the_watch_finds_nothing_wrong_with_these_sources(clinic: Clinic) -> None:

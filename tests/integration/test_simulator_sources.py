@@ -24,6 +24,7 @@ from simulator.load_demo import Loaded, load_demo
 from simulator.simulate import Pace, Simulator
 from tests.support.endpoints import PostgresEndpoint
 from tests.support.sources import Sources, fresh_sources
+from tests.support.waiting import PATIENCE_S
 
 NOW = datetime(2026, 11, 23, 13, 30, tzinfo=UTC)
 
@@ -94,7 +95,7 @@ def test_the_simulator_uploads_live_readings_with_the_servers_time_of_receipt(lo
         wait_until(lambda: player.uploaded > 50)
     finally:
         stop.set()
-        thread.join(timeout=30)
+        thread.join(timeout=PATIENCE_S)
     assert not thread.is_alive()
     assert events(loaded) == before + player.uploaded
     ((early,),) = ask(
@@ -117,7 +118,7 @@ def test_the_simulator_ends_cleanly_on_sigterm_and_says_what_it_uploaded(loaded:
     try:
         wait_until(lambda: events(loaded) > before)
         process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=PATIENCE_S)
     finally:
         process.kill()
         process.wait()
@@ -139,7 +140,7 @@ def test_readings_wait_while_the_database_is_away_and_are_uploaded_when_it_is_ba
         wait_until(lambda: player.uploaded > reached)
     finally:
         stop.set()
-        thread.join(timeout=30)
+        thread.join(timeout=PATIENCE_S)
     assert events(loaded) == before + player.uploaded
 
 
@@ -159,7 +160,7 @@ def variables(sources: Sources) -> dict[str, str]:
     return found
 
 
-def wait_until(condition: Any, limit_s: float = 60.0) -> None:
+def wait_until(condition: Any, limit_s: float = PATIENCE_S) -> None:
     deadline = time.monotonic() + limit_s
     while not condition():
         if time.monotonic() > deadline:

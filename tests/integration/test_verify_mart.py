@@ -26,6 +26,7 @@ from reconciliation.verification import Verification
 from reconciliation.verify import verify
 from tests.support.endpoints import ClickHouseEndpoint
 from tests.support.system import System
+from tests.support.waiting import PATIENCE_S
 
 # Years that no other test uses, so that its rows are not compared here.
 BASE = 970_000
@@ -226,7 +227,7 @@ def test_rows_that_change_while_they_are_compared_are_not_called_different(case:
             assert case.verify(rounds=3, backoff_s=0.0).found.unequal_keys == frozenset()
     finally:
         stop.set()
-        writer.join(timeout=30)
+        writer.join(timeout=PATIENCE_S)
     assert case.verify().ok
 
 

@@ -22,12 +22,11 @@ from tests.support.bff_browser import Browser
 from tests.support.bff_case import Realm
 from tests.support.endpoints import RedisEndpoint
 from tests.support.reports_world import Mart
+from tests.support.waiting import PATIENCE_S
 
 PATHS = ("/reports/today", "/reports", "/reports/summary")
 LOGINS_AT_ONCE = 4
 LISTENERS_EVERY = 10
-RECOVERY_LIMIT_S = 90.0
-STREAM_END_LIMIT_S = 15.0
 Outage = Callable[[], Awaitable[None]]
 """Takes Keycloak away for a while; returns when it is back."""
 
@@ -97,7 +96,7 @@ class Member:
 
 
 async def run(site: Site, people: Sequence[Person], plan: Plan, outage: Outage, told: Callable[[str], None]) -> Tally:
-    """Log everybody in, let them ask with *outage* in the middle, wait until all is well, log everybody out, and look for what is left."""
+    """Log everybody in, let them ask, for as long as *outage* in the middle takes at least, wait until all is well, log everybody out, and look for what is left."""
     tally = Tally()
     members = [Member(person, Browser(site.addresses[number % len(site.addresses)], site.origin)) for number, person in enumerate(people)]
     write(site.mart, people, 1)
@@ -139,14 +138,19 @@ async def _log_in(members: Sequence[Member]) -> None:
 
 
 async def _ask_around(site: Site, members: Sequence[Member], plan: Plan, outage: Outage, tally: Tally, told: Callable[[str], None]) -> None:
-    until = time.monotonic() + plan.seconds
+    until, back = time.monotonic() + plan.seconds, asyncio.Event()
+
+    def goes_on() -> bool:
+        return time.monotonic() < until or not back.is_set()
+
     writing = asyncio.create_task(_keep_writing(site.mart, [member.person for member in members]))
-    asking = [asyncio.create_task(_ask(member, number, until, plan.pause_s, tally)) for number, member in enumerate(members)]
+    asking = [asyncio.create_task(_ask(member, number, goes_on, plan.pause_s, tally)) for number, member in enumerate(members)]
     try:
         await asyncio.sleep(plan.seconds / 4)
         began = time.monotonic()
         told("Keycloak goes away")
         await outage()
+        back.set()
         tally.outage_s = time.monotonic() - began
         told(f"Keycloak is back after {tally.outage_s:.1f} s")
         began = time.monotonic()
@@ -174,7 +178,9 @@ async def _beside_an_abuser(members: Sequence[Member], origin: str, plan: Plan, 
 async def _asked_by_all(members: Sequence[Member], plan: Plan, tally: Tally) -> list[float]:
     """The latencies of what *members* ask in ``abuse_s`` seconds; anything but 200 is wrong."""
     until, period = time.monotonic() + plan.abuse_s, Tally()
-    await asyncio.gather(*(_ask(member, number, until, plan.pause_s, period) for number, member in enumerate(members)))
+    await asyncio.gather(
+        *(_ask(member, number, lambda: time.monotonic() < until, plan.pause_s, period) for number, member in enumerate(members))
+    )
     tally.statuses.update(period.statuses)
     tally.wrong += period.wrong
     tally.wrong += [f"{count} answers with {status}, though all was up" for status, count in period.statuses.items() if status != 200]
@@ -194,10 +200,10 @@ async def _keep_writing(mart: Mart, people: Sequence[Person]) -> None:
             await writing  # a thread goes on when it is cancelled: what is compared at rest must be at rest
 
 
-async def _ask(member: Member, number: int, until: float, pause_s: float, tally: Tally) -> None:
+async def _ask(member: Member, number: int, goes_on: Callable[[], bool], pause_s: float, tally: Tally) -> None:
     await asyncio.sleep(pause_s * (number % 20) / 20)
     turn = number
-    while time.monotonic() < until:
+    while goes_on():
         turn += 1
         await asked(member, PATHS[turn % len(PATHS)], tally)
         await asyncio.sleep(pause_s)
@@ -226,10 +232,10 @@ async def asked(member: Member, path: str, tally: Tally) -> int:
 
 async def _recovered(member: Member, tally: Tally) -> None:
     """Ask until there is a report again."""
-    until = time.monotonic() + RECOVERY_LIMIT_S
+    until = time.monotonic() + PATIENCE_S
     while await asked(member, "/reports/today", tally) != 200:
         if time.monotonic() > until:
-            tally.wrong.append(f"{member.person.user.username}: no report {RECOVERY_LIMIT_S:g} s after Keycloak came back")
+            tally.wrong.append(f"{member.person.user.username}: no report {PATIENCE_S:g} s after Keycloak came back")
             return
         await asyncio.sleep(1)
 
@@ -288,7 +294,7 @@ async def _log_out(site: Site, members: Sequence[Member]) -> None:
 async def _look_for_leaks(site: Site, members: Sequence[Member], streams: Sequence[asyncio.Task[None]], tally: Tally) -> None:
     """No cookie opens anything on any instance, and no live view is open, once everybody is logged out."""
     if streams:
-        _, alive = await asyncio.wait(streams, timeout=STREAM_END_LIMIT_S)
+        _, alive = await asyncio.wait(streams, timeout=PATIENCE_S)
         tally.leaked += [f"{len(alive)} live views are open"] * bool(alive)
         broken = [error for stream in streams if stream.done() and (error := stream.exception())]
         tally.wrong += [f"a live view failed: {error!r}" for error in broken]

@@ -14,6 +14,7 @@ from tests.load.people import enrol
 from tests.support.bff_case import BffCase
 from tests.support.bff_servers import Served
 from tests.support.reports_world import Mart, settings_for
+from tests.support.waiting import eventually
 
 pytest_plugins = ["tests.support.reports_fixtures"]
 
@@ -35,6 +36,7 @@ async def test_a_crowd_sees_its_own_reports_or_503_while_keycloak_is_away_and_no
     async def away() -> None:
         world.gate.status = 503
         world.clock.ahead_s += 25.0
+        await eventually(lambda: world.gate.refused > 0)
         await asyncio.sleep(3)
         world.gate.status = None
 

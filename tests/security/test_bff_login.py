@@ -16,6 +16,7 @@ from bff.settings import BffSettings
 from tests.support.bff_browser import Browser
 from tests.support.bff_case import CLIENT_SECRET, BffCase, Realm
 from tests.support.endpoints import RedisEndpoint
+from tests.support.waiting import PATIENCE_S
 
 
 def changed(url: str, **parameters: str | None) -> str:
@@ -403,10 +404,10 @@ class TestTheRealm:
             "code_challenge_method": "S256",
         }
         query = {name: value for name, value in (parameters | changes).items() if value is not None}
-        async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE_S) as client:
             return await client.get(f"{realm.issuer}/protocol/openid-connect/auth", params=query)
 
     @staticmethod
     async def token(realm: Realm, form: dict[str, str]) -> httpx.Response:
-        async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE_S) as client:
             return await client.post(f"{realm.issuer}/protocol/openid-connect/token", data=form)

@@ -16,6 +16,7 @@ from service_kit.settings import KeycloakSettings
 from tests.support.bff_case import BffCase
 from tests.support.bff_servers import Served
 from tests.support.reports_world import Mart, MovableClock, owned, row, settings_for
+from tests.support.waiting import PATIENCE_S
 
 pytest_plugins = ["tests.support.reports_fixtures"]
 
@@ -88,7 +89,7 @@ async def test_the_service_takes_only_its_own_access_tokens_and_only_for_their_s
     claims = world.realm.hands.claims_of(access)
     anna, boris = world.user("anna").user_id, world.user("boris").user_id
     sign = world.realm.hands.sign
-    async with httpx.AsyncClient(base_url=reports_url, trust_env=False, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=reports_url, trust_env=False, timeout=PATIENCE_S) as client:
 
         async def status(user: str, token: str) -> int:
             return (await client.get(f"/reports/{user}", headers={"authorization": f"Bearer {token}"})).status_code

@@ -12,6 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from service_kit.settings import PostgresSettings
+from tests.support.waiting import PATIENCE_S
 
 PASSWORD = "the-password-itself"
 SSL_REQUEST = 80877103
@@ -28,7 +29,7 @@ def test_an_impostor_of_postgresql_gets_no_password_and_no_client(asks_for: byte
         settings = PostgresSettings(port=listening.getsockname()[1], database="crm", user="auditor", password=SecretStr(PASSWORD))
         with pytest.raises(psycopg.OperationalError, match=r"scram|SCRAM|authentication"):
             psycopg.connect(**settings.conninfo())  # type: ignore[arg-type]  # keyword arguments of mixed types
-        impostor.join(timeout=30)
+        impostor.join(timeout=PATIENCE_S)
     assert heard
     assert heard[1:] == [b""]  # after its first message the client has nothing more to say
 

@@ -16,6 +16,7 @@ from local import paths, supervision
 from local.instance import Instance
 from tests.support.strangers import TRANSACTIONS, TRIES
 from tests.support.system import System
+from tests.support.waiting import PATIENCE_S
 
 REPOSITORY = Path(__file__).parents[2]
 NOBODY = 65_533  # an account that owns nothing; PostgreSQL may run as `nobody` itself
@@ -173,7 +174,7 @@ def test_every_file_that_a_program_writes_is_its_owners_alone(demo: System) -> N
 
 def test_connects_login_is_asked_in_every_form_of_its_requests(demo: System) -> None:
     """Also a request that a browser sends by itself, and one with the start of a login."""
-    with socket.create_connection(("127.0.0.1", demo.instance.ports["connect"]), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", demo.instance.ports["connect"]), timeout=PATIENCE_S) as connection:
         connection.sendall(
             b"POST /connectors/crm/restart HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic b3BlcmF0b3I6\r\nContent-Length: 0\r\n\r\n"
         )

@@ -15,6 +15,7 @@ import pytest
 from clickhouse_driver import Client, errors
 
 from tests.support.reports_world import Issuer, Mart, Service, new_user, owned, process, row, running
+from tests.support.waiting import PATIENCE_S
 
 pytest_plugins = ["tests.support.reports_fixtures"]
 
@@ -188,7 +189,7 @@ def test_25_no_token_is_in_the_log_of_a_running_service(mart: Mart, issuer: Issu
                     service.client.get(url + path, headers={"Authorization": f"Bearer {sent}"})
             service.client.get(f"{url}/reports/{user}/today", headers={"Authorization": f"Bearer {token}", "X-Long": "x" * 20_000})
             started.terminate()
-            _, log = started.communicate(timeout=15)
+            _, log = started.communicate(timeout=PATIENCE_S)
         assert '"event": "request"' in log
         assert '"event": "access refused"' in log
         assert "eyJ" not in log

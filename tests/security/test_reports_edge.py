@@ -20,7 +20,7 @@ from tests.security.test_reports_cases import TODAY
 from tests.support.raw_http import RawAnswer, exchanged, request
 from tests.support.reports_world import Issuer, Mart, Service, new_user, row, running
 from tests.support.tcp_proxy import TcpProxy
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_S, eventually
 
 pytest_plugins = ["tests.support.reports_fixtures"]
 GREEDY_EXPORTS = 24
@@ -87,7 +87,7 @@ async def test_exports_at_once_are_all_right_and_one_callers_are_few(mart: Mart,
     with running(mart, issuer, exports=ReportsSettings().exports) as service:
         greedy, others = new_user(), [new_user() for _ in range(6)]
         mart.put(*(row(user, TODAY - timedelta(days=n)) for user in (greedy, *others) for n in range(30)))
-        async with httpx.AsyncClient(base_url=service.served.url, timeout=60, trust_env=False) as client:
+        async with httpx.AsyncClient(base_url=service.served.url, timeout=PATIENCE_S, trust_env=False) as client:
 
             async def export(user: str, kind: str = "pdf") -> httpx.Response:
                 head = {"Authorization": f"Bearer {issuer.token(user)}"}
@@ -125,14 +125,14 @@ async def test_one_callers_questions_wait_in_a_queue_of_their_own(mart: Mart, is
         greedy, other = new_user(), new_user()
         assert service.own(other, "/today").status_code == 200
         clickhouse_gate.stall()
-        async with httpx.AsyncClient(base_url=service.served.url, timeout=60, trust_env=False) as client:
+        async with httpx.AsyncClient(base_url=service.served.url, timeout=PATIENCE_S, trust_env=False) as client:
 
             def question(user: str) -> asyncio.Task[httpx.Response]:
                 head = {"Authorization": f"Bearer {issuer.token(user)}"}
                 return asyncio.create_task(client.get(f"/reports/{user}/today", headers=head))
 
             many = [question(greedy) for _ in range(10)]
-            await eventually(lambda: sum(task.done() for task in many) == 7, 60)
+            await eventually(lambda: sum(task.done() for task in many) == 7)
             assert {task.result().status_code for task in many if task.done()} == {429}
             waiting = question(other)
             clickhouse_gate.open()

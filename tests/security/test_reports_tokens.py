@@ -21,6 +21,7 @@ from service_kit.settings import KeycloakSettings
 from tests.support.bff_case import Realm
 from tests.support.bff_servers import KeycloakGate, Served
 from tests.support.reports_world import Mart, row, settings_for
+from tests.support.waiting import PATIENCE_S
 
 pytest_plugins = ["tests.support.reports_fixtures"]
 
@@ -43,14 +44,17 @@ class BffCase:
         user = self.realm.users[login]
         form = {"grant_type": "password", "client_id": client, "username": user.username, "password": user.password, "scope": "openid"}
         answer = httpx.post(
-            f"{self.realm.endpoint.base_url}/realms/{self.realm.name}/protocol/openid-connect/token", data=form, timeout=30, trust_env=False
+            f"{self.realm.endpoint.base_url}/realms/{self.realm.name}/protocol/openid-connect/token",
+            data=form,
+            timeout=PATIENCE_S,
+            trust_env=False,
         )
         assert answer.status_code == 200, answer.text
         return answer.json()
 
     def get(self, path: str, token: str | None, **headers: str) -> httpx.Response:
         sent = headers | ({"Authorization": f"Bearer {token}"} if token is not None else {})
-        return httpx.get(self.url + path, headers=sent, timeout=30, trust_env=False)
+        return httpx.get(self.url + path, headers=sent, timeout=PATIENCE_S, trust_env=False)
 
     def forged(self, login: str, *, header: dict[str, Any] | None = None, **changes: Any) -> str:
         """A token with Keycloak's own claims for *login*, changed, and signed with a key that the realm publishes."""
@@ -186,7 +190,7 @@ def test_22_another_realms_token_is_401(world: BffCase) -> None:
     account = world.realm.endpoint.admin
     form = {"grant_type": "password", "client_id": "admin-cli", "username": account.user, "password": account.password}
     master = httpx.post(
-        f"{world.realm.endpoint.base_url}/realms/master/protocol/openid-connect/token", data=form, timeout=30, trust_env=False
+        f"{world.realm.endpoint.base_url}/realms/master/protocol/openid-connect/token", data=form, timeout=PATIENCE_S, trust_env=False
     ).json()["access_token"]
     assert_unauthorized(world.get(f"/reports/{world.user('anna')}/today", master))
 

@@ -75,7 +75,24 @@ def test_twenty_are_shown_and_it_is_said_that_there_are_more(service: Service) -
     assert (ids(found), found.json()["more"]) == ([users[7]], False)
 
 
-@pytest.mark.parametrize("text", ["", "ab", "a b c", "x" * 65, "aaa\nbbb", "%", "   "])
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("田中 ゆき", "田中 ゆき"),
+        ("李明", "李明"),
+        ("김철", "김철"),
+        ("ﾘｴ", "リエ"),
+        ("Li Wu", "wu li"),
+        ("Ян Ли", "ли ян"),
+        ("Bo", "Bo {of}"),
+    ],
+)
+def test_whoever_has_a_short_name_is_found_by_it(service: Service, name: str, text: str) -> None:
+    user, of = wearer(service.mart, name)
+    assert user in ids(service.find(text.format(of=of)))
+
+
+@pytest.mark.parametrize("text", ["", "ab", "a b c", "ab c", "金", "金 a", "x" * 65, "aaa\nbbb", "%", "   "])
 def test_a_text_that_would_find_half_the_world_is_refused(service: Service, text: str) -> None:
     assert service.find(text).status_code == 422
 
@@ -136,7 +153,7 @@ def test_the_account_of_the_search_can_do_nothing_else_and_no_other_reader_can_s
     finder, reader = (Client(**mart.endpoint.client(name)) for name in ("finder", "reader"))
     try:
         assert finder.execute("SELECT count() FROM bionicpro.wearers_by_text(text = 'findable')") == [(1,)]
-        assert finder.execute("SELECT count() FROM bionicpro.wearers_by_text(text = 'so me bo dy')") == [(0,)]
+        assert finder.execute("SELECT count() FROM bionicpro.wearers_by_text(text = 's o m e bo')") == [(0,)]
         assert finder.execute("SELECT count() FROM bionicpro.wearers_by_text(text = '')") == [(0,)]
         for view in ("reports_of_users(users = ['a'], first = '2026-01-01', last = '2026-01-02')", "prostheses_of_users(users = ['a'])",
                      "partition_progress", "user_daily_reports"):  # fmt: skip
@@ -177,6 +194,16 @@ async def test_a_foreign_page_can_neither_search_nor_begin_a_visit(world: BffCas
             plain = {"Content-Type": "text/plain"}
             assert (await browser.api(path, "POST", headers=plain, content=b'{"text": "anna"}')).status_code == 415
     assert world.reports.requests == []
+
+
+async def test_two_ideographs_are_a_name_and_three_a_reason_at_the_door(world: BffCase) -> None:
+    world.start()
+    async with await world.logged_in("sofia") as browser:
+        assert (await browser.api("/users/search", "POST", json={"text": "李明"})).status_code == 200
+        assert world.reports.requests[-1]["path"] == "/users"
+        anna = world.user("anna").user_id
+        for reason, status in (("定期点検", 200), ("点検", 422)):
+            assert (await browser.api(f"/users/{anna}/visit", "POST", json={"reason": reason})).status_code == status
 
 
 @pytest.mark.parametrize(

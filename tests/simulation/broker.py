@@ -18,6 +18,7 @@ class Stored:
     key: bytes | None
     value: bytes | None
     headers: Headers = ()
+    at_ms: int = 0
 
 
 @dataclass(slots=True)
@@ -51,10 +52,12 @@ class Partition:
         self.start = max(self.start, min(before, self.end))
         self.records = [record for record in self.records if record.offset >= self.start]
 
-    def compact(self) -> None:
-        """Of each key the last record stays, and whatever is still being written."""
+    def compact(self) -> list[Stored]:
+        """Of each key the last record stays. Returns what went."""
         last = {record.key: record.offset for record in self.records}
+        gone = [record for record in self.records if record.key is not None and last[record.key] != record.offset]
         self.records = [record for record in self.records if record.key is None or last[record.key] == record.offset]
+        return gone
 
 
 class Broker:
@@ -65,6 +68,7 @@ class Broker:
         self.ids: dict[str, str] = {}
         self.on_news: Callable[[], None] = lambda: None
         """Called when there may be something new to read."""
+        self.clock_ms: Callable[[], int] = lambda: 0
 
     def make(self, topic: str, partitions: int) -> None:
         self.topics[topic] = [Partition() for _ in range(partitions)]
@@ -77,7 +81,7 @@ class Broker:
 
     def _append(self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]] = ()) -> int:
         place = self.topics[topic][partition]
-        place.records.append(Stored(partition, place.end, key, value, tuple(headers)))
+        place.records.append(Stored(partition, place.end, key, value, tuple(headers), self.clock_ms()))
         place.end += 1
         return place.end - 1
 

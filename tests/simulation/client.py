@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from schemas.keys import CRM_TOPIC, LOG_TOPIC
 from stream_processor.adapters.positions import Positions
+from stream_processor.ending import records_are_lost
 from tests.simulation.broker import Stored
 from tests.simulation.group import TP, Heartbeat
 
@@ -35,6 +36,7 @@ class Message:
     key: bytes | None
     value: Any
     headers: Any
+    timestamp: float = 0.0
 
     @property
     def partition(self) -> int:
@@ -81,24 +83,35 @@ class Signal:
 
 
 class Table(MutableMapping[str, Any]):
-    """The directory's table: its changelog is the world's, and whoever writes last is believed, a zombie too."""
+    """The directory's table: its changelog is the world's, and whoever writes last is believed, a zombie too. What is not sent yet is lost with its worker."""
 
     def __init__(self, changelog: dict[str, Any]) -> None:
         self._changelog = changelog
         self._rows: dict[str, Any] = {}
+        self._unsent: list[tuple[str, Any]] = []
 
     def recover(self) -> None:
         self._rows = dict(self._changelog)
+
+    def send(self, most: int | None = None) -> None:
+        """Up to *most* of what is not sent yet, in order; before a commit, as Faust does, all."""
+        for key, row in self._unsent[:most]:
+            if row is None:
+                self._changelog.pop(key, None)
+            else:
+                self._changelog[key] = row
+        del self._unsent[:most]
 
     def __getitem__(self, key: str) -> Any:
         return self._rows[key]
 
     def __setitem__(self, key: str, row: Any) -> None:
-        self._rows[key] = self._changelog[key] = row
+        self._rows[key] = row
+        self._unsent.append((key, row))
 
     def __delitem__(self, key: str) -> None:
         del self._rows[key]
-        self._changelog.pop(key, None)
+        self._unsent.append((key, None))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._rows)
@@ -230,9 +243,12 @@ class Client:
                 continue
             at = ready[int(chance.random() * len(ready))]
             generation, position, joins = self.consumer_generation_id, self._fetched[at], self._joins
-            records = self.machine.world.broker.topics[at[0]][at[1]].read(position, chance.randrange(1, self.machine.fetch_records))
+            place = self.machine.world.broker.topics[at[0]][at[1]]
+            if position < place.start:
+                records_are_lost(*at)
+            records = place.read(position, chance.randrange(1, self.machine.fetch_records))
             if not records:
-                self._fetched[at] = self.machine.world.broker.topics[at[0]][at[1]].skip(position)
+                self._fetched[at] = place.skip(position)
                 continue
             await asyncio.sleep(chance.random() * 0.01)
             if self._joins != joins:
@@ -256,7 +272,7 @@ class Client:
         messages = (
             [Message(at, records[-1].offset, generation, None, records, ())]
             if at[0] == LOG_TOPIC
-            else [Message(at, record.offset, generation, record.key, record.value, record.headers) for record in records]
+            else [Message(at, r.offset, generation, r.key, r.value, r.headers, r.at_ms / 1000) for r in records]
         )
         for message in messages:
             self.positions.deliver(at, message.offset)
@@ -265,6 +281,7 @@ class Client:
 
     async def next_message(self, topic: str) -> Message:
         queue = self._queues[topic]
+        self._table.send(self.machine.chance.randrange(8))
         while not queue:
             self._arrived.clear()
             await self._arrived.wait()
@@ -281,6 +298,7 @@ class Client:
         offsets = {at: offset for at in self._fetched if (offset := self.positions.next_offset(at)) is not None}
         member, generation = self.member_id, self.consumer_generation_id
         if offsets and (member, generation, offsets) != self._last_commit:
+            self._table.send()
             seconds, lost = self.machine.commit_fault()
             await asyncio.sleep(seconds)
             if not lost and self.machine.world.group.commit(member, generation, offsets):

@@ -6,9 +6,10 @@ import copy
 from random import Random
 from typing import TYPE_CHECKING
 
-from schemas.keys import LOG_TOPIC
+from schemas.keys import CRM_TOPIC, LOG_TOPIC
 from schemas.partition_progress import PartitionProgress
 from stream_processor.adapters.generations import ServingConfiguration
+from stream_processor.domain.directory_table import means_the_same_in_another_topic
 from tests.simulation.machine import Machine
 from tests.simulation.watch import Broken
 from tests.support.log_model import PARTITIONS
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 NOTICED_S = 15.0
 DOWN_S = 2.0
 SNAPSHOT_S = 3.0
+CRM_ANEW = "the CRM's topic was made anew"
 
 
 class Losses:
@@ -29,8 +31,10 @@ class Losses:
         self._world = world
         self._backup: MemoryStore | None = None
         self._sources_backup = world.telemetry.backup()
+        self._crm_backup = world.crm.backup()
         self._chance = Random(f"operator {world.schedule.seed}")
         self.expected: str | None = None
+        self.certain = True
         self.down: set[str] = set()
 
     # -- faults
@@ -60,9 +64,32 @@ class Losses:
         self._world.group.forget(LOG_TOPIC)
         self._expect("the log was made anew")
 
+    def expire_while_they_run(self) -> None:
+        """Retention takes what is there from under workers that run: whoever has not read it, or dies before it is acknowledged, finds that it is gone."""
+        self._finish_transactions()
+        self._world.erased += self._world.erase_commands()
+        places = self._world.broker.topics[LOG_TOPIC]
+        for place in places:
+            place.expire(place.end)
+        committed = self._world.group.committed
+        if any(committed.get((LOG_TOPIC, n), 0) < place.start for n, place in enumerate(places)):
+            self._expect("records expired while they ran", certain=False)
+
+    def make_crm_anew(self) -> None:
+        """The CRM's topic is deleted and made again, with the group's offsets and what nobody had read; the workers run."""
+        if not any(topic == CRM_TOPIC for topic, _ in self._world.store.positions):
+            return  # nobody has begun
+        self._world.untold(self._world.broker.topics[CRM_TOPIC][0].records)
+        self._world.connectors[CRM_TOPIC].forget()
+        self._world.broker.make(CRM_TOPIC, 1)
+        self._world.group.forget(CRM_TOPIC)
+        self._world.directory_before = 0
+        self._expect(CRM_ANEW)
+
     def back_up(self) -> None:
         self._backup = copy.deepcopy(self._world.store)
         self._sources_backup = self._world.telemetry.backup()
+        self._crm_backup = self._world.crm.backup()
 
     def restore(self) -> None:
         """The tables are as they were at the backup, but for the rules of erasures, which the operator brings back (docs/erasure.md)."""
@@ -82,17 +109,38 @@ class Losses:
 
     def go_back(self) -> None:
         """PostgreSQL is restored to an earlier point. No worker can know it; `bionicpro status` compares LSNs and tells the operator."""
+        self._go_back("PostgreSQL went back")
+
+    def fail_over(self) -> None:
+        """A standby takes over that lacks what was committed last, and has no slot."""
+        self._go_back("PostgreSQL failed over")
+
+    def _go_back(self, what: str) -> None:
         self._world.connectors[LOG_TOPIC].begin_anew()
         self._world.telemetry.go_back(self._sources_backup)
-        self._expect("PostgreSQL went back")
+        self._lose_unseen(what)
+
+    def crm_goes_back(self) -> None:
+        """The CRM is restored to an earlier point: customers are there again, are others, or have never been."""
+        self._world.connectors[CRM_TOPIC].begin_anew()
+        self._world.crm.go_back(self._crm_backup)
+        self._lose_unseen("the CRM went back")
+
+    def rebuild_for_nothing(self) -> None:
+        """Nothing is lost: an operator wants everything anew."""
+        self._lose_unseen("nothing")
+
+    def _lose_unseen(self, what: str) -> None:
+        """No worker can know it: the watch tells the operator."""
+        self._expect(what)
         self._world.later(NOTICED_S, "the operator acts", self._heal)
 
     def _handled(self, at: tuple[str, int]) -> int:
         row = self._world.store.positions.get(at)
         return -1 if row is None else row.handled_offset
 
-    def _expect(self, what: str) -> None:
-        self.expected = what
+    def _expect(self, what: str, *, certain: bool = True) -> None:
+        self.expected, self.certain = what, certain
         self._world.watch.garbage = 0  # it may be among what was lost
         self._world.faults.met["loss", what] += 1
         self._world.say(f"lost: {what}")
@@ -110,8 +158,13 @@ class Losses:
 
     def look(self) -> None:
         """At the end: a loss that nobody was told of is the worst of all."""
-        if self.expected is not None:
+        if self.is_waited_for:
             raise Broken("losses", f"{self.expected}, and nobody stopped")
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether somebody has to stop, or an operator to act. Where it is not certain that anything was lost, the reports tell in the end."""
+        return self.expected is not None and (self.certain or bool(self.down))
 
     # -- what the operator does
 
@@ -127,7 +180,10 @@ class Losses:
         self._start_workers()
 
     def _rebuild(self) -> None:
-        """As ``bionicpro rebuild --source postgres``: a new generation with a group and a directory of its own begins at the log's end, and a snapshot brings every row."""
+        """As ``bionicpro rebuild --source postgres``: a new generation with a group and a directory of its own begins at the log's end, and snapshots bring every row.
+
+        What the former directory knows goes with it, and what it knows that the CRM has no more is taken back.
+        """
         world = self._world
         world.say("rebuild")
         self._finish_transactions()
@@ -136,12 +192,23 @@ class Losses:
         ends = {number: place.end for number, place in enumerate(world.broker.topics[LOG_TOPIC])}
         new.write_progress([PartitionProgress(LOG_TOPIC, n, identity, PARTITIONS, end - 1, 0) for n, end in ends.items() if end])
         world.serving = ServingConfiguration(world.serving.generation + 1, world.serving.retention)
+        world.directory_before = 0 if self.expected == CRM_ANEW else world.directory_reached
         world.new_group({(LOG_TOPIC, number): end for number, end in ends.items()})
-        world.changelog.clear()
+        self._hand_over_the_directory()
         world.replace_store(new)
+        world.crm.snapshot()
         world.telemetry.end_window()
         world.telemetry.begin_window()
         world.later(SNAPSHOT_S, "the snapshot ends", world.telemetry.end_window)
+
+    def _hand_over_the_directory(self) -> None:
+        world, same = self._world, self.expected != CRM_ANEW
+        rows, world.changelog = world.changelog, {}
+        world.changelog |= {key: row for key, row in rows.items() if same or means_the_same_in_another_topic(key)}
+        for table in ("contracts", "customers", "prostheses"):
+            there = {f"{table}:{identity}" for identity in world.crm.tables[table]}
+            for key in sorted(key for key in rows if key.startswith(f"{table}:") and key not in there):
+                world.crm.take_back(table, rows[key])
 
     def _finish_transactions(self) -> None:
         for connector in self._world.connectors.values():

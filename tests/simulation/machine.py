@@ -8,7 +8,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from schemas.keys import CRM_TOPIC, LOG_TOPIC
+from schemas.mapping import SourceMapping
 from service_kit.settings import ClickHouseSettings
+from stream_processor.adapters.compacted_topic import KeptRecord
 from stream_processor.adapters.generations import ServingConfiguration
 from stream_processor.adapters.membership import Membership
 from stream_processor.adapters.topics import TopicIdentity
@@ -120,10 +122,14 @@ def end(code: int) -> None:
     this_machine().end(code)
 
 
-def values_before(_settings: Any, topic: str, offset: int) -> Iterable[bytes]:
+def records_before(_settings: Any, topic: str, offset: int) -> Iterable[KeptRecord]:
     give_way(0.01)
     records = this_machine().world.broker.topics[topic][0].records
-    return [record.value for record in records if record.offset < offset and record.value is not None]
+    return [KeptRecord(record.key, record.value, record.at_ms) for record in records if record.offset < offset]
+
+
+def mapping(*_: Any) -> SourceMapping:
+    return this_machine().world.telemetry.mapping
 
 
 def identify(_settings: Any, topic: str) -> TopicIdentity:

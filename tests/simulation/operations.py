@@ -196,7 +196,7 @@ class Operations:
             self._world.loop.call_later(chance.choice((1.0, 8.0)), lambda: connector.finish(commit=chance.random() < 0.7))
 
     def _do_compact(self, _chance: Random) -> None:
-        self._world.broker.topics[CRM_TOPIC][0].compact()
+        self._world.compact()
 
     def _do_expire(self, _chance: Random) -> None:
         self._world.losses.expire()
@@ -212,3 +212,18 @@ class Operations:
 
     def _do_go_back(self, _chance: Random) -> None:
         self._world.losses.go_back()
+
+    def _do_fail_over(self, _chance: Random) -> None:
+        self._world.losses.fail_over()
+
+    def _do_crm_goes_back(self, _chance: Random) -> None:
+        self._world.losses.crm_goes_back()
+
+    def _do_make_the_crms_topic_anew(self, _chance: Random) -> None:
+        self._world.losses.make_crm_anew()
+
+    def _do_expire_while_they_run(self, _chance: Random) -> None:
+        self._world.losses.expire_while_they_run()
+
+    def _do_rebuild(self, _chance: Random) -> None:
+        self._world.losses.rebuild_for_nothing()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import time
 from collections import Counter
@@ -16,6 +15,7 @@ from unittest.mock import patch
 import structlog
 
 from schemas.mapping import SourceMapping
+from stream_processor import ports
 from stream_processor.domain.decode import LogDecoder
 from tests.simulation import machine
 from tests.simulation.schedule import Schedule
@@ -25,7 +25,7 @@ REPLACED = {
     "stream_processor.ending.end": machine.end,
     "stream_processor.watchdog.end": machine.end,
     "stream_processor.standstill.end": machine.end,
-    "stream_processor.app.values_before": machine.values_before,
+    "stream_processor.app.records_before": machine.records_before,
     "stream_processor.app.identify": machine.identify,
     "stream_processor.app.membership": machine.membership,
     "stream_processor.app.serving_configuration": machine.serving_configuration,
@@ -39,6 +39,8 @@ SMALL = {
     "stream_processor.recompute.WINDOW_DAYS": 2,
     "stream_processor.recompute.WINDOW_DEVICES": 1,
 }
+# A schedule's seed chooses in parts of how many events raw is read.
+PARTS = (1, 3, ports.TELEMETRY_AT_ONCE)
 
 
 @dataclass
@@ -57,13 +59,12 @@ class Verdict:
 def replaced_edges() -> Iterator[None]:
     """What asks the broker or ends the process is the simulation's, and what is read from files is read once."""
     decoders: dict[int, LogDecoder] = {}
-    mapping = SourceMapping.read()
     with ExitStack() as stack:
         for name, replacement in REPLACED.items():
             stack.enter_context(patch(name, replacement))
         for name, size in SMALL.items():
             stack.enter_context(patch(name, size))
-        stack.enter_context(patch.object(SourceMapping, "read", functools.partial(_same, mapping)))
+        stack.enter_context(patch.object(SourceMapping, "read", machine.mapping))
         stack.enter_context(patch("stream_processor.engine.LogDecoder", lambda of: decoders.setdefault(id(of), LogDecoder(of))))
         stack.callback(structlog.configure, **structlog.get_config())
         structlog.configure(processors=[_unsaid], wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
@@ -75,17 +76,14 @@ def _unsaid(*_: object) -> NoReturn:
     raise structlog.DropEvent
 
 
-def _same(mapping: SourceMapping, *_: object) -> SourceMapping:
-    return mapping
-
-
 def run(of: Schedule, *, keep: bool = False) -> Verdict:
     """Run one schedule, within ``replaced_edges``. *keep*: its trace."""
     began = time.process_time()
     world = World(of, keep=keep)
     error: Exception | None = None
     try:
-        with patch("service_kit.retries.random", Random(f"jitter {of.seed}")):
+        part = Random(f"part {of.seed}").choice(PARTS)
+        with patch("service_kit.retries.random", Random(f"jitter {of.seed}")), patch("stream_processor.ports.TELEMETRY_AT_ONCE", part):
             world.run()
     except Exception as raised:
         error = raised

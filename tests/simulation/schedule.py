@@ -23,7 +23,12 @@ ZONES = ("America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "UTC", "Paci
 BEGIN = datetime(2026, 10, 30, tzinfo=UTC)
 DAYS = 4
 FAR_DAYS = 40
-LOSSES = 0.15  # the part of the schedules in which something loses data
+LOSS = 0.15  # the part of the schedules in which something loses data
+LOSSES = (
+    "expire", "expire while they run", "make anew", "restore", "go back", "fail over", "crm goes back", "make the crms topic anew", "rebuild",
+)  # fmt: skip
+FROM_BACKUP = {"restore", "go back", "fail over", "crm goes back"}
+UUIDS = 0.15  # the part of the schedules whose event ids are UUIDs
 
 FAULTY = (*((effect, fault) for effect in EFFECTS for fault in Fault), *((read, Fault.BEFORE) for read in READS),
           *((edge, fault) for edge in ("send", "commit") for fault in (Fault.BEFORE, Fault.PART, Fault.AFTER, Fault.LATE)
@@ -59,11 +64,12 @@ class Operation:
 
 @dataclass(frozen=True)
 class Schedule:
-    """*seed* chooses order, latencies and shares of partitions; *operations* are what is done."""
+    """*seed* chooses order, latencies and shares of partitions; *operations* are what is done. *uuids*: event ids have no order."""
 
     seed: int
     workers: int
     operations: tuple[Operation, ...]
+    uuids: bool = False
 
 
 def schedule(seed: int) -> Schedule:
@@ -76,16 +82,19 @@ def schedule(seed: int) -> Schedule:
     names, weights = list(pool), list(pool.values())
     count = chance.randrange(OPERATIONS // 3, OPERATIONS * 3 // 2)
     operations = [Operation(round(chance.random() * SECONDS, 3), chance.choices(names, weights)[0], f"{seed}/{i}") for i in range(count)]
-    if chance.random() < LOSSES:
+    if chance.random() < LOSS:
         operations += _loss(chance, seed)
-    return Schedule(seed, chance.choice((1, 1, 2, 2, 3)), tuple(sorted(operations, key=lambda operation: operation.at_s)))
+    workers, uuids = chance.choice((1, 1, 2, 2, 3)), chance.random() < UUIDS
+    return Schedule(seed, workers, tuple(sorted(operations, key=lambda operation: operation.at_s)), uuids)
 
 
 def _loss(chance: Random, seed: int) -> list[Operation]:
     """Something that loses data, at some moment after the beginning; a restored backup is from before."""
     first, second = sorted(round(6 + chance.random() * (SECONDS - 6), 3) for _ in range(2))
-    what = chance.choice(("expire", "make anew", "restore", "go back"))
-    backup = [Operation(first, "back up", f"{seed}/backup")] if what in {"restore", "go back"} else []
+    what = chance.choice(LOSSES)
+    if what == "fail over":  # the standby lacks the last moments
+        first = second - 1.5 * chance.random()
+    backup = [Operation(first, "back up", f"{seed}/backup")] if what in FROM_BACKUP else []
     return [*backup, Operation(second, what, f"{seed}/loss")]
 
 

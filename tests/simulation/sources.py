@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import json
+from dataclasses import dataclass
+from random import Random
 from typing import Any
+from uuid import UUID
 
 from schemas.erasure import ErasureRequest, encode_request, request_key
-from schemas.keys import CRM_TOPIC, LOG_TOPIC, heartbeat_key, partition_of
+from schemas.keys import CRM_TOPIC, LOG_TOPIC, crm_key, heartbeat_key, partition_of
+from schemas.mapping import SourceMapping
 from schemas.ownership import Ownership, OwnershipDocument
 from tests.simulation.broker import Broker, Transaction
 from tests.support.log_model import PARTITIONS, Sources, iso
 
 Row = dict[str, Any]
 TS_BASE_MS = 1_800_000_000_000
+INTEGERS = SourceMapping.read()
+_event_id = INTEGERS.telemetry.event_id.model_copy(update={"type": "uuid"})
+UUIDS = INTEGERS.model_copy(update={"telemetry": INTEGERS.telemetry.model_copy(update={"event_id": _event_id})})
+
+
+def uuid_of(event_id: int) -> UUID:
+    """The id of the event as a UUID: always the same, and in no order."""
+    return UUID(int=Random(event_id).getrandbits(128), version=4)
 
 
 class Telemetry(Sources):
-    """The table of telemetry. What it says waits in *wal* until the connector takes it; rows of an incremental snapshot are never sent again."""
+    """The table of telemetry. What it says waits in *wal* until the connector takes it; rows of an incremental snapshot are never sent again. *uuids*: its ids have no order."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, uuids: bool = False) -> None:
         super().__init__()
+        self.uuids = uuids
+        self.mapping = UUIDS if uuids else INTEGERS
         self.wal: list[tuple[bytes, bytes | None, bool]] = []
         self._window: dict[int, Row] | None = None
         self._once = False
@@ -35,6 +50,15 @@ class Telemetry(Sources):
         self._once = lsn is None
         super()._emit(op, before, after, same_lsn=same_lsn, lsn=lsn)
         self._once = False
+
+    def halves(self, event_id: int) -> tuple[int, int]:
+        """An event id as raw holds it."""
+        number = uuid_of(event_id).int if self.uuids else event_id
+        return number >> 64, number & (1 << 64) - 1
+
+    def _wire(self, row: Row | None) -> Row | None:
+        told = super()._wire(row)
+        return told if told is None or not self.uuids else told | {"event_id": str(uuid_of(told["event_id"]))}
 
     def begin_window(self) -> None:
         """An incremental snapshot reads a chunk: rows as they are now. What changes before its window closes is left out of it."""
@@ -63,6 +87,14 @@ class Telemetry(Sources):
             self._append(key.encode(), json.dumps({"op": "u", "before": row, "after": row, "source": source}).encode())
 
 
+@dataclass
+class Owed:
+    """A *contract* that was deleted; *times*: what of it nobody else had when its customer went, None before that."""
+
+    contract: Row
+    times: list[tuple[int, int]] | None = None
+
+
 class Crm:
     """Customers, contracts and prostheses, by id."""
 
@@ -72,12 +104,16 @@ class Crm:
         self.users: dict[int, set[str]] = {}
         """Every user whom a customer ever was."""
         self.now_us = TS_BASE_MS * 1000
+        self.owed: dict[int, Owed] = {}
+        """By contract that was deleted, whatever of it goes with its customer."""
 
     def put(self, table: str, row: Row) -> None:
         of = self.tables[table]
         identity = row[self.id_of(table)]
         before = of.get(identity)
         of[identity] = row
+        if table == "contracts":
+            self.owed.pop(identity, None)
         if table == "customers":
             self.users.setdefault(identity, set()).add(row["user_id"])
         self._say(table, "c" if before is None else "u", before, row)
@@ -86,12 +122,57 @@ class Crm:
         before = self.tables[table].pop(identity, None)
         if before is not None:
             self._say(table, "d", before, None)
+            self.wal.append((self._key(table, before), None, False))
+        if before is not None and table == "contracts":
+            self.owed[identity] = Owed(before)
 
     def drop_customer(self, customer: int) -> None:
         """With his contracts, as foreign keys want it."""
         for contract in [c for c, row in self.tables["contracts"].items() if row["customer_id"] == customer]:
             self.drop("contracts", contract)
+        if customer in self.tables["customers"]:
+            self._fall_due(customer)
         self.drop("customers", customer)
+
+    def _fall_due(self, customer: int) -> None:
+        """What was the customer's by contracts that were deleted, and is no one else's now, has to go with him."""
+        for owed in self.owed.values():
+            if owed.contract["customer_id"] == customer and owed.times is None:
+                owed.times = self._without_others(owed.contract, customer)
+
+    def _without_others(self, contract: Row, customer: int) -> list[tuple[int, int]]:
+        begin, end = contract["starts_us"], min(contract["ends_us"] or self.now_us, self.now_us)
+        others = [
+            (c["starts_us"], c["ends_us"] or self.now_us)
+            for c in self.tables["contracts"].values()
+            if c["prosthesis_id"] == contract["prosthesis_id"] and c["customer_id"] != customer
+        ]
+        bounds = sorted({begin, end, *(at for other in others for at in other if begin < at < end)})
+        pieces = itertools.pairwise(bounds) if begin < end else ()
+        return [(first, last) for first, last in pieces if not any(b <= first and last <= e for b, e in others)]
+
+    def told_by_nobody(self, contract: int) -> None:
+        """Compaction has taken a change of the contract that no directory had handled: what it was then cannot be known."""
+        if contract in self.owed:
+            self.owed[contract].times = []
+
+    def snapshot(self) -> None:
+        """All rows once more, as an incremental snapshot tells them."""
+        for table, rows in self.tables.items():
+            for row in rows.values():
+                self._say(table, "r", None, row)
+
+    def take_back(self, table: str, row: Row) -> None:
+        """A row that the directory knows and the CRM has not, as a rebuild tells its end."""
+        self._say(table, "d", row, None)
+        self.wal.append((self._key(table, row), None, False))
+
+    def backup(self) -> tuple[dict[str, dict[int, Row]], dict[int, Owed]]:
+        return copy.deepcopy((self.tables, self.owed))
+
+    def go_back(self, backup: tuple[dict[str, dict[int, Row]], dict[int, Owed]]) -> None:
+        """As the CRM restored to an earlier point: nobody is told."""
+        self.tables, self.owed = copy.deepcopy(backup)
 
     def request_erasure(self, customer: int, until_us: int) -> None:
         """As ``bionicpro erase`` asks for it."""
@@ -105,9 +186,12 @@ class Crm:
     def _say(self, table: str, op: str, before: Row | None, after: Row | None) -> None:
         self.now_us += 1_000_000
         source = {"table": table, "ts_ms": self.now_us // 1000, "ts_us": self.now_us}
-        row = after or before or {}
-        key = json.dumps({"table": table, "id": row[self.id_of(table)]}).encode()
-        self.wal.append((key, json.dumps({"op": op, "before": before, "after": after, "source": source}).encode(), False))
+        value = json.dumps({"op": op, "before": before, "after": after, "source": source}).encode()
+        self.wal.append((self._key(table, after or before or {}), value, False))
+
+    def _key(self, table: str, row: Row) -> bytes:
+        column = self.id_of(table)
+        return crm_key(f"crm.{table}", column, row[column])
 
     def documents(self) -> dict[str, OwnershipDocument]:
         """Who owned what when, by the most direct reading of docs/metrics.md."""

@@ -39,6 +39,7 @@ LOSSES = {
     "expire": [(LOSS_S - 0.9, "pause"), (LOSS_S - 0.8, "insert"), (LOSS_S, "expire")],
     "make anew": [(LOSS_S, "make anew")],
     "restore": [(BEGIN_S + 1, "back up"), (LOSS_S, "restore")],
+    "make the crms topic anew": [(LOSS_S - 0.1, "contract"), (LOSS_S, "make the crms topic anew")],
 }
 
 
@@ -93,3 +94,74 @@ def test_an_eraser_that_leaves_something_behind_would_be_seen(forgotten: str, as
 def test_an_eraser_that_does_not_come_to_an_end_would_be_seen() -> None:
     with patch("eraser.work.Work._finish", lambda *_: False):
         assert kind(run(*GONE)) == "progress"
+
+
+LATE_S = 29.0  # after the operator has acted
+FORMER = [
+    *((8.0 + i / 10, "drop contract") for i in range(3)),
+    (11.0, "compact"),
+    (LOSS_S, "rebuild"),
+    *((LATE_S + i / 10, "forget customer") for i in range(8)),
+]
+
+
+def test_what_a_contract_brought_that_was_deleted_before_a_rebuild_goes_with_its_customer() -> None:
+    verdict = run(*FORMER)
+    assert verdict.error is None
+    assert said(verdict, "rebuild") == 2  # the operation, and what is done
+
+
+def test_a_rebuild_that_leaves_behind_what_the_directory_knows_would_be_seen() -> None:
+    with patch("tests.simulation.losses.Losses._hand_over_the_directory", lambda of: of._world.changelog.clear()):
+        assert kind(run(*FORMER)) == "erasures"
+
+
+STILL = [(LOSS_S - 2 + i / 100, "pause") for i in range(4)]  # the worker's is among them
+UNTOLD = [*STILL, *((LOSS_S - 1.9 + i / 100, "forget customer") for i in range(6)), (LOSS_S, "make the crms topic anew")]
+
+
+def test_customers_whose_end_was_lost_with_the_topic_are_erased_by_the_rebuild() -> None:
+    verdict = run(*UNTOLD)
+    assert verdict.error is None
+
+
+def test_a_rebuild_that_takes_back_nothing_would_be_seen() -> None:
+    with patch("tests.simulation.sources.Crm.take_back", lambda *_: None):
+        assert kind(run(*UNTOLD)) == "erasures"
+
+
+NIGHTS = [(8.0, "night"), (15.0, "night"), (22.0, "night")]
+
+
+def test_a_tombstone_tells_what_compaction_has_taken_the_delete_of() -> None:
+    assert run(*NIGHTS).error is None
+
+
+def test_a_directory_that_passes_over_tombstones_would_be_seen() -> None:
+    with patch("stream_processor.domain.directory.Directory.end_of", lambda *_: None):
+        assert kind(run(*NIGHTS)) in {"mart", "erasures"}
+
+
+EXPIRED = [*STILL, *((LOSS_S - 1.8 + i / 100, "insert") for i in range(9)), (LOSS_S, "expire while they run")]
+
+
+def test_records_that_expire_under_a_worker_that_lags_end_it() -> None:
+    verdict = run(*EXPIRED)
+    assert verdict.error is None
+    assert said(verdict, "ends with 78") == 1
+
+
+def test_a_worker_that_goes_on_behind_expired_records_would_be_seen() -> None:
+    with (
+        patch("tests.simulation.client.records_are_lost", lambda *_: None),
+        patch("stream_processor.app.check_positions", lambda *_, **__: None),
+    ):
+        assert kind(run(*EXPIRED)) == "mart"
+
+
+@pytest.mark.parametrize("loss", ["fail over", "crm goes back"])
+def test_a_source_that_lacks_what_was_told_is_made_good_by_a_rebuild(loss: str) -> None:
+    lately = [(LOSS_S - 0.5, "insert"), (LOSS_S - 0.4, "update"), (LOSS_S - 0.3, "contract"), (LOSS_S - 0.2, "customer")]
+    verdict = run((LOSS_S - 1, "back up"), *lately, (LOSS_S, loss), (LOSS_S + 1, "insert"))
+    assert verdict.error is None
+    assert said(verdict, "rebuild") == 1

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from random import Random
 from typing import Any
@@ -17,7 +18,7 @@ from schemas.retention import Retention
 from stream_processor.adapters.generations import ServingConfiguration
 from tests.simulation import erasing
 from tests.simulation import schedule as plan
-from tests.simulation.broker import Broker
+from tests.simulation.broker import Broker, Stored
 from tests.simulation.erasing import EraserMachine
 from tests.simulation.faults import Faults
 from tests.simulation.group import LOOK_S, TP, Group
@@ -52,7 +53,8 @@ class World:
         self.changelog: dict[str, Any] = {}
         self.faults = Faults()
         self.broker.on_news = self._tell_news
-        self.telemetry, self.crm = Telemetry(), Crm()
+        self.telemetry, self.crm = Telemetry(uuids=of.uuids), Crm()
+        self.broker.clock_ms = lambda: self.crm.now_us // 1000
         self.connectors = {
             LOG_TOPIC: Connector(self.broker, self.telemetry.wal, LOG_TOPIC),
             CRM_TOPIC: Connector(self.broker, self.crm.wal, CRM_TOPIC),
@@ -63,6 +65,8 @@ class World:
         self.losses = Losses(self)
         self.machines: dict[str, Machine | EraserMachine] = {}
         self.wanted: list[str] = []
+        self.directory_before = 0
+        """What former generations' directories had handled of the CRM's topic as it is."""
         self.erased: list[Erase] = []
         """Commands of a log that is no more."""
         self.ends: list[tuple[str, int]] = []
@@ -109,6 +113,22 @@ class World:
     def replace_store(self, store: MemoryStore) -> None:
         self.store = self.erased_tables.store = store
         self.watch.forget_contents()
+
+    def compact(self) -> None:
+        """The CRM's topic, and what nobody can know any more afterwards."""
+        self.untold(self.broker.topics[CRM_TOPIC][0].compact())
+
+    def untold(self, gone: Iterable[Stored]) -> None:
+        """What a contract became by one of *gone*, which no directory had handled, cannot be known; that it was deleted can."""
+        for record in gone:
+            key = json.loads(record.key or b"{}")
+            if "contract_id" in key and record.offset >= self.directory_reached and record.value and b'"op": "d"' not in record.value:
+                self.crm.told_by_nobody(key["contract_id"])
+
+    @property
+    def directory_reached(self) -> int:
+        """The next change of the CRM that no directory, of any generation, has surely handled."""
+        return max(self.group.committed.get((CRM_TOPIC, 0), 0), self.directory_before)
 
     def _tell_news(self) -> None:
         for machine in self.machines.values():
@@ -216,7 +236,7 @@ class World:
     def _is_settled(self) -> bool:
         return (
             self._pending_late == 0
-            and self.losses.expected is None
+            and not self.losses.is_waited_for
             and all(connector.is_done for connector in self.connectors.values())
             and not self._behind()
         )

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from tests.support.waiting import PATIENCE_S
+
 CSRF = {"X-BionicPRO-CSRF": "1"}
 _FORM = re.compile(r'<form[^>]*id="kc-form-login"[^>]*action="([^"]+)"', re.DOTALL)
 
@@ -32,8 +34,8 @@ class Browser:
         self.cookies: dict[str, str] = {}
         self.set_cookie_headers: list[str] = []
         # Two clients: cookies of Keycloak are no business of the BFF's, though both are on 127.0.0.1 here.
-        self._site = httpx.AsyncClient(timeout=30, trust_env=False)
-        self._keycloak = httpx.AsyncClient(timeout=30, trust_env=False)
+        self._site = httpx.AsyncClient(timeout=PATIENCE_S, trust_env=False)
+        self._keycloak = httpx.AsyncClient(timeout=PATIENCE_S, trust_env=False)
         self.keycloak_cookies: dict[str, str] = {}
 
     async def __aenter__(self) -> Browser:

@@ -240,8 +240,12 @@ class BffCase:
         """A browser whose person has just logged in; close it."""
         browser = self.browser(instance)
         user = self.user(login)
-        response = await browser.login(user.username, user.password)
-        assert response.status_code == 303, response.text
+        try:
+            response = await browser.login(user.username, user.password)
+            assert response.status_code == 303, response.text
+        except BaseException:
+            await browser.close()
+            raise
         return browser
 
     def stop(self) -> None:

@@ -18,15 +18,11 @@ from starlette.types import ASGIApp
 
 from local.ports import any_free
 from service_kit.server_sent_events import MEDIA_TYPE, frame
-
-START_LIMIT_S = 30
+from tests.support.waiting import PATIENCE_S
 
 
 def free_port() -> int:
     return any_free(1)[0]
-
-
-STOP_LIMIT_S = 90  # a machine that is as busy as a whole run makes it took longer than 15
 
 
 class Served:
@@ -47,7 +43,7 @@ class Served:
         self._server = uvicorn.Server(self._config)
         self._thread = threading.Thread(target=self._server.run, daemon=True)
         self._thread.start()
-        until = time.monotonic() + START_LIMIT_S
+        until = time.monotonic() + PATIENCE_S
         while not self._server.started:
             if not self._thread.is_alive() or time.monotonic() > until:
                 raise RuntimeError(f"the server on port {self.port} did not start")
@@ -65,7 +61,7 @@ class Served:
     def stop(self) -> None:
         if self._server is not None and self._thread is not None:
             self._server.should_exit = True
-            self._thread.join(timeout=STOP_LIMIT_S)
+            self._thread.join(timeout=PATIENCE_S)
             assert not self._thread.is_alive(), f"the server on port {self.port} did not stop"
         self._server = self._thread = None
 
@@ -146,6 +142,7 @@ class KeycloakGate:
         self.grants: list[str] = []
         self.id_tokens: list[str] = []
         self.key_fetches = 0
+        self.refused = 0
         self.delay_s = 0.0
         self.status: int | None = None
         self.tamper: Callable[[dict[str, Any]], dict[str, Any]] | None = None
@@ -157,11 +154,12 @@ class KeycloakGate:
         self.grants.clear()
         self.id_tokens.clear()
         self.instead.clear()
-        self.key_fetches, self.delay_s, self.status, self.tamper = 0, 0.0, None, None
+        self.key_fetches, self.refused, self.delay_s, self.status, self.tamper = 0, 0, 0.0, None, None
 
     async def _pass(self, request: Request) -> Response:
         body = await request.body()
         if self.status is not None:
+            self.refused += 1
             return Response(status_code=self.status)
         is_token = request.url.path.endswith("/token")
         if request.url.path.endswith("/certs"):
@@ -170,7 +168,7 @@ class KeycloakGate:
             form = httpx.QueryParams(body.decode())
             self.grants.append(form["grant_type"])
             await asyncio.sleep(self.delay_s)
-        async with httpx.AsyncClient(timeout=30, trust_env=False) as client:
+        async with httpx.AsyncClient(timeout=PATIENCE_S, trust_env=False) as client:
             head = {"content-type": request.headers["content-type"]} if "content-type" in request.headers else {}
             try:
                 answer = await client.request(request.method, self._target + request.url.path, content=body or None, headers=head)

@@ -10,6 +10,8 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from tests.support.waiting import PATIENCE_S
+
 
 @dataclass(frozen=True)
 class Captured:
@@ -35,9 +37,10 @@ class Tail:
                 "log_level": 0,
             }
         )
-        count = len(self._consumer.list_topics(topic, timeout=15).topics[topic].partitions)
+        count = len(self._consumer.list_topics(topic, timeout=PATIENCE_S).topics[topic].partitions)
         ends = [
-            TopicPartition(topic, p, self._consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=15)[1]) for p in range(count)
+            TopicPartition(topic, p, self._consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=PATIENCE_S)[1])
+            for p in range(count)
         ]
         self._consumer.assign([TopicPartition(topic, end.partition, 0) for end in ends] if from_beginning else ends)
 
@@ -47,7 +50,9 @@ class Tail:
     def __exit__(self, *_: object) -> None:
         self._consumer.close()
 
-    def until(self, enough: Callable[[list[Captured]], bool], where: Callable[[Captured], bool], limit_s: float = 60.0) -> list[Captured]:
+    def until(
+        self, enough: Callable[[list[Captured]], bool], where: Callable[[Captured], bool], limit_s: float = PATIENCE_S
+    ) -> list[Captured]:
         """The records for which *where* holds, as soon as *enough* holds of them; fails after *limit_s* seconds with what was seen."""
         found: list[Captured] = []
         deadline = time.monotonic() + limit_s

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from service_kit.environment_files import read
+from tests.support.waiting import PATIENCE_S
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DEPLOY = REPOSITORY / "deploy"
@@ -53,5 +54,5 @@ def put(context: pytest.MonkeyPatch, service: str, folder: Path, secret: str = S
 
 def make_secrets(file: Path) -> dict[str, str]:
     """Run deploy/make-secrets for *file*; what is in it then."""
-    subprocess.run([sys.executable, str(DEPLOY / "make-secrets"), str(file)], check=True, capture_output=True, timeout=60)
+    subprocess.run([sys.executable, str(DEPLOY / "make-secrets"), str(file)], check=True, capture_output=True, timeout=PATIENCE_S)
     return read(file)

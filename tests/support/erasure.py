@@ -22,12 +22,12 @@ from reconciliation.settings import ReconciliationSettings
 from service_kit.settings import load
 from tests.support.processor import REPOSITORY
 from tests.support.system import System
+from tests.support.waiting import PATIENCE_S
 
 # Days that no other test uses; prostheses are new ones each time, because what is erased stays erased.
 FIRST = date(2001, 3, 1)
 LAST = FIRST + timedelta(days=12)
 TABLES = ("telemetry_events", "report_state", "ownership", "user_daily_reports")
-STOP_LIMIT_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -229,7 +229,7 @@ class EraserProcess:
     def kill(self) -> None:
         assert self._process is not None, "it does not run"
         self._process.kill()
-        self._process.wait(STOP_LIMIT_S)
+        self._process.wait(PATIENCE_S)
         self._process = None
 
     def stop(self) -> int:
@@ -237,7 +237,7 @@ class EraserProcess:
         if self._process is None:
             return 0
         self._process.terminate()
-        code = self._process.wait(STOP_LIMIT_S)
+        code = self._process.wait(PATIENCE_S)
         self._process = None
         return code
 

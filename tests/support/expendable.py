@@ -12,6 +12,7 @@ from tests.support.operator import WITHOUT, problem_lines, with_processor
 from tests.support.processor import until
 from tests.support.processor_case import Case
 from tests.support.system import System
+from tests.support.waiting import PATIENCE_S
 
 PROCESSOR = "processor"
 
@@ -48,7 +49,7 @@ class Site:
         """What `status` says is wrong, one line each."""
         return problem_lines(self.operator("status", *WITHOUT).output)
 
-    def wait_for_problem(self, *any_of: str, limit_s: float = 120) -> str:
+    def wait_for_problem(self, *any_of: str, limit_s: float = PATIENCE_S) -> str:
         """Until `status` names one of them; its line."""
         seen: list[str] = []
 
@@ -62,7 +63,7 @@ class Site:
         until(named, lambda: f"status names {any_of}; it says {seen}", limit_s)
         return lines()[0]
 
-    def wait_until_well(self, limit_s: float = 120) -> None:
+    def wait_until_well(self, limit_s: float = PATIENCE_S) -> None:
         seen: list[str] = []
 
         def well() -> bool:

@@ -94,7 +94,9 @@ class Sources:
     def withdraw(self, event_id: int) -> None:
         """A row goes without a record (a lost delete), and a repair's command says so."""
         key = str(self.rows.pop(event_id)["prosthesis_id"])
-        self._append(key.encode(), encode_command(Delete(command_id="c", prosthesis_id=key, event_ids=((0, event_id),), reason="test")))
+        self._append(
+            key.encode(), encode_command(Delete(command_id="c", prosthesis_id=key, event_ids=(self.halves(event_id),), reason="test"))
+        )
 
     # -- what only the log says
 
@@ -160,12 +162,19 @@ class Sources:
         if not same_lsn:
             self.lsn += 10
         source = {"lsn": self.lsn if lsn == -1 else lsn, "ts_ms": 1_800_000_000_000 + self.lsn, "table": "telemetry_events"}
-        envelope = {"op": op, "before": wire(before), "after": wire(after), "source": source}
+        envelope = {"op": op, "before": self._wire(before), "after": self._wire(after), "source": source}
         row = after or before or {}
         key = str(row["prosthesis_id"]).encode()
         if lsn is not None:  # rows of an incremental snapshot are read anew, not sent again
             self.envelopes.append((key, envelope))
         self._append(key, json.dumps(envelope).encode())
+
+    def halves(self, event_id: int) -> tuple[int, int]:
+        """An event id as raw holds it."""
+        return 0, event_id
+
+    def _wire(self, row: dict[str, Any] | None) -> dict[str, Any] | None:
+        return wire(row)
 
     def _append(self, key: bytes, value: bytes | None) -> None:
         partition = partition_of(key, PARTITIONS)

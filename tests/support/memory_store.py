@@ -20,6 +20,7 @@ from stream_processor.domain.calendar import QUARTER_US, day_date
 from stream_processor.domain.duplicates import EventId, KnownEvent
 from stream_processor.domain.facets.base import MartColumns
 from stream_processor.domain.fold import FOLD_FORMAT
+from stream_processor.domain.window_fold import BEFORE_ALL
 from stream_processor.ports import StateColumns, StoredOwnership, StoredState, StoreUnavailable
 
 DAY_US = 96 * QUARTER_US
@@ -81,11 +82,14 @@ class MemoryStore:
                 found[event_id] = KnownEvent(row["lsn"], row["offset"], row["recorded_us"], bool(row["deleted"]), row["former"])
         return found
 
-    def telemetry(self, prosthesis_ids: Sequence[str], from_us: int, to_us: int) -> Iterator[tuple[list[str], TelemetryColumns]]:
+    def telemetry(
+        self, prosthesis_ids: Sequence[str], from_us: int, to_us: int, after: EventId = BEFORE_ALL, beyond: int = -1
+    ) -> Iterator[tuple[list[str], TelemetryColumns]]:
         chosen = [
             (event_id[0], row)
             for event_id, row in sorted(self.raw.items())
-            if event_id[0] in prosthesis_ids and from_us <= row["recorded_us"] < to_us and not row["deleted"]
+            if event_id[0] in prosthesis_ids and event_id > after and row["offset"] > beyond
+            if from_us <= row["recorded_us"] < to_us and not row["deleted"]
         ]
         for first in range(0, len(chosen), ports.TELEMETRY_AT_ONCE):
             part = chosen[first : first + ports.TELEMETRY_AT_ONCE]

@@ -13,8 +13,8 @@ from typer.testing import CliRunner, Result
 
 from cli.main import app
 from tests.support.system import System
+from tests.support.waiting import PATIENCE_S
 
-STARTED_WITHIN_S = 240.0  # a busy machine has needed more than two minutes for the imports alone
 # What the pipe has not, and what other tests leave behind.
 WITHOUT = tuple(argument for part in ("reports-api", "bff", "keycloak", "dead-letters", "sources") for argument in ("--without", part))
 
@@ -61,7 +61,7 @@ def with_processor(pipe: System) -> Operator:
     pipe.start_services("processor")
     listener = {name: value for name, value in pipe.variables("processor").items() if name.endswith(("PROCESSOR__HOST", "PROCESSOR__PORT"))}
     operator = Operator(pipe.variables("operator") | listener)
-    until = time.monotonic() + STARTED_WITHIN_S
+    until = time.monotonic() + PATIENCE_S
     while (result := operator("status", *WITHOUT)).exit_code != 0:
         assert time.monotonic() < until, result.output
         time.sleep(0.5)

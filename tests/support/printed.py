@@ -12,8 +12,7 @@ import pypdfium2
 from pypdfium2 import raw
 
 from local import fetch
-
-LIMIT_S = 120
+from tests.support.waiting import PATIENCE_S
 
 
 class Printed(NamedTuple):
@@ -69,7 +68,9 @@ def faults_by_standard(pages: Mapping[str, bytes], folder: Path) -> list[str]:
         (folder / name).write_bytes(content)
     jar = next(fetch.located(("verapdf",))["verapdf"].glob("*.jar"))
     command = ["java", "-cp", str(jar), "org.verapdf.apps.GreenfieldCliWrapper", "-f", "ua1", "--format", "text", "-v"]
-    said = subprocess.run([*command, *(str(folder / name) for name in pages)], capture_output=True, text=True, timeout=LIMIT_S, check=False)
+    said = subprocess.run(
+        [*command, *(str(folder / name) for name in pages)], capture_output=True, text=True, timeout=PATIENCE_S, check=False
+    )
     verdicts = [line for line in said.stdout.splitlines() if line.startswith(("PASS", "FAIL"))]
     assert len(verdicts) == len(pages), said.stdout + said.stderr
     return [line for line in said.stdout.splitlines() if line and not line.startswith("PASS")]

@@ -19,17 +19,16 @@ from schemas.keys import LOG_TOPIC
 from schemas.topics import log_partitions
 from service_kit import processes
 from tests.support.system import System
+from tests.support.waiting import PATIENCE_S
 
 SUPERVISED = "processor"
 GROUP = "bionicpro-processor"
-LIMIT_S = 120.0
-STOP_LIMIT_S = 40.0
 LOOK_S = 0.1
 REPOSITORY = Path(__file__).parents[2]
 PROGRESS = f"SELECT log_partition, handled_offset FROM partition_progress WHERE topic = '{LOG_TOPIC}'"
 
 
-def until(condition: Callable[[], bool], what: str | Callable[[], str], limit_s: float = LIMIT_S) -> None:
+def until(condition: Callable[[], bool], what: str | Callable[[], str], limit_s: float = PATIENCE_S) -> None:
     """Look until *condition* holds; AssertionError naming *what* (asked then, where it is a function) at the limit."""
     end = time.monotonic() + limit_s
     while not condition():
@@ -70,14 +69,14 @@ class ProcessorProcess:
         assert self._process is not None, "it does not run"
         assert not self._ended(), f"it had ended before it was killed: {self.said()[-2000:]}"
         self._process.kill()
-        self._process.wait(STOP_LIMIT_S)
+        self._process.wait(PATIENCE_S)
         self._process = None
 
     def stop(self) -> None:
         """Orderly, or by force after a while. Nothing to do where it does not run."""
         if self._process is None:
             return
-        processes.end(self._process, STOP_LIMIT_S)
+        processes.end(self._process, PATIENCE_S)
         self._process = None
 
     def exit_code(self) -> int:

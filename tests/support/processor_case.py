@@ -21,8 +21,9 @@ from reconciliation.settings import ReconciliationSettings
 from reconciliation.verification import Verification
 from reconciliation.verify import verify
 from service_kit.settings import load
-from tests.support.processor import LIMIT_S, until
+from tests.support.processor import until
 from tests.support.system import System
+from tests.support.waiting import PATIENCE_S
 
 # Years and ids that no other test uses, so that its rows are not compared here.
 FIRST_YEAR = 2010
@@ -115,7 +116,7 @@ class Case:
         """The mart's rows of the case's days against PostgreSQL; waits for whatever was committed before the call."""
         with mock.patch.dict(os.environ, self._system.variables("operator")):
             settings = load(ReconciliationSettings)
-        patient = settings.reconciliation.model_copy(update={"barrier_timeout_s": LIMIT_S})
+        patient = settings.reconciliation.model_copy(update={"barrier_timeout_s": PATIENCE_S})
         return verify(settings.model_copy(update={"reconciliation": patient}), self.first, self.last, states=unlike)
 
     @contextmanager
@@ -159,7 +160,7 @@ class Load(threading.Thread):
 
     def end(self) -> None:
         self._enough.set()
-        self.join(timeout=60)
+        self.join(timeout=PATIENCE_S)
         if self._error is not None:
             raise self._error
 

@@ -12,10 +12,9 @@ from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartit
 
 from schemas.keys import DEAD_LETTER_TOPIC, LOG_TOPIC, partition_of, prosthesis_key
 from schemas.topics import log_partitions
-from tests.support.processor import LIMIT_S
 from tests.support.system import System
+from tests.support.waiting import PATIENCE_S
 
-TIMEOUT_S = 30.0
 HEADER = "bionicpro-dead-"
 
 
@@ -41,7 +40,7 @@ class Records:
         self._kafka = system.kafka.settings()
         at = TopicPartition(DEAD_LETTER_TOPIC, 0)
         self._dead = Consumer(self._kafka.consumer("test-processor-dead-letters") | {"enable.auto.commit": False})
-        self._dead.assign([TopicPartition(at.topic, at.partition, self._dead.get_watermark_offsets(at, timeout=TIMEOUT_S)[1])])
+        self._dead.assign([TopicPartition(at.topic, at.partition, self._dead.get_watermark_offsets(at, timeout=PATIENCE_S)[1])])
         self._seen: list[DeadLetter] = []
 
     def close(self) -> None:
@@ -51,7 +50,7 @@ class Records:
         """One record of the log in its prosthesis's partition, in a transaction that is committed, or aborted once the broker has the record."""
         key = prosthesis_key(prosthesis)
         producer = Producer(self._kafka.producer() | {"compression.type": "lz4", "transactional.id": f"test-{secrets.token_hex(4)}"})
-        producer.init_transactions(TIMEOUT_S)
+        producer.init_transactions(PATIENCE_S)
         producer.begin_transaction()
         refused: list[KafkaError] = []
         producer.produce(
@@ -61,18 +60,20 @@ class Records:
             partition_of(key, log_partitions()),
             on_delivery=lambda error, _: refused.append(error) if error else None,
         )
-        assert producer.flush(TIMEOUT_S) == 0
+        assert producer.flush(PATIENCE_S) == 0
         assert refused == []
         if commit:
-            producer.commit_transaction(TIMEOUT_S)
+            producer.commit_transaction(PATIENCE_S)
         else:
-            producer.abort_transaction(TIMEOUT_S)
+            producer.abort_transaction(PATIENCE_S)
 
     def wait_for_dead_letter(self, wanted: Callable[[DeadLetter], bool]) -> DeadLetter:
         """The first dead letter that is *wanted*; AssertionError at the limit."""
-        end = time.monotonic() + LIMIT_S
+        end = time.monotonic() + PATIENCE_S
         while not (found := [letter for letter in self._seen if wanted(letter)]):
-            assert time.monotonic() < end, f"no such dead letter within {LIMIT_S:.0f} s; seen: {[letter.reason for letter in self._seen]}"
+            assert time.monotonic() < end, (
+                f"no such dead letter within {PATIENCE_S:.0f} s; seen: {[letter.reason for letter in self._seen]}"
+            )
             self._seen += map(_dead_letter, _good(self._dead.consume(500, timeout=0.2)))
         return found[0]
 
@@ -85,7 +86,7 @@ class Records:
         consumer = Consumer(self._kafka.consumer("test-processor-log") | {"enable.auto.commit": False})
         try:
             consumer.assign([TopicPartition(letter.topic, letter.partition, letter.offset)])
-            end = time.monotonic() + TIMEOUT_S
+            end = time.monotonic() + PATIENCE_S
             while not (found := _good(consumer.consume(1, timeout=0.5))):
                 assert time.monotonic() < end, f"nothing at {letter.topic}/{letter.partition}/{letter.offset}"
             assert found[0].offset() == letter.offset

@@ -8,7 +8,7 @@ import socket
 from dataclasses import dataclass
 from typing import Any
 
-LIMIT_S = 30.0
+from tests.support.waiting import PATIENCE_S
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class RawAnswer:
 def exchanged(port: int, request: bytes) -> RawAnswer | None:
     """The answer to *request*, read until the server closes the connection; None where it closes without a word."""
     received = b""
-    with socket.create_connection(("127.0.0.1", port), timeout=LIMIT_S) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as connection:
         connection.sendall(request)
         while chunk := _received(connection):
             received += chunk

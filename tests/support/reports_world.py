@@ -36,8 +36,8 @@ from service_kit.settings import ClickHouseSettings, KeycloakSettings
 from service_kit.shares import Share
 from tests.support.bff_servers import Served, free_port
 from tests.support.endpoints import ClickHouseEndpoint
+from tests.support.waiting import PATIENCE_S
 
-START_LIMIT_S = 30
 TABLE = "bionicpro_g1.user_daily_reports"
 
 
@@ -185,7 +185,7 @@ class Service:
     client: httpx.Client = field(init=False)
 
     def __post_init__(self) -> None:
-        self.client = httpx.Client(base_url=self.served.url, timeout=30, trust_env=False)
+        self.client = httpx.Client(base_url=self.served.url, timeout=PATIENCE_S, trust_env=False)
 
     def get(self, path: str, subject: str, **options: Any) -> httpx.Response:
         """GET with *subject*'s own valid token."""
@@ -276,10 +276,10 @@ def process(settings: Settings) -> Iterator[tuple[str, subprocess.Popen[str]]]:
         yield url, started
     finally:
         started.terminate()
-        started.communicate(timeout=15)
+        started.communicate(timeout=PATIENCE_S)
 
 
-def wait_for_answer(url: str, status: int = 200, limit_s: float = START_LIMIT_S) -> None:
+def wait_for_answer(url: str, status: int = 200, limit_s: float = PATIENCE_S) -> None:
     """Return when *url* answers with *status*; AssertionError at the limit."""
     until = time.monotonic() + limit_s
     last: object = None

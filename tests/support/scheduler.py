@@ -16,6 +16,7 @@ from local.servers import airflow
 from service_kit import environment_files
 from tests.support.processor import until
 from tests.support.system import System
+from tests.support.waiting import PATIENCE_S
 
 DAG = "bionicpro_reconciliation"
 SCHEDULER = "airflow-scheduler"
@@ -43,7 +44,7 @@ class Scheduler:
         self._started = [name for name in airflow.NAMES if name not in running]
         system.carry_out(steps.AIRFLOW)
         until(lambda: airflow.ready(self._instance), "all of Airflow is well", READY_S)
-        self._client = httpx.Client(base_url=f"http://127.0.0.1:{self._instance.ports['airflow']}", timeout=60, trust_env=False)
+        self._client = httpx.Client(base_url=f"http://127.0.0.1:{self._instance.ports['airflow']}", timeout=PATIENCE_S, trust_env=False)
         login = {"username": airflow.LOGIN, "password": self._instance.secrets["airflow_login"]}
         token = self._checked(self._client.post("/auth/token", json=login))["access_token"]
         self._client.headers["Authorization"] = f"Bearer {token}"

@@ -9,9 +9,9 @@ from collections.abc import Coroutine
 from typing import Any
 
 from local.ports import any_free
+from tests.support.waiting import PATIENCE_S
 
 CHUNK = 64 * 1024
-CALL_LIMIT_S = 10
 SETTLE_S = 0.05
 
 
@@ -39,11 +39,11 @@ class TcpProxies:
             gate.refuse()
         self._run(_end_all_tasks())
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(CALL_LIMIT_S)
+        self._thread.join(PATIENCE_S)
         self._loop.close()
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
-        asyncio.run_coroutine_threadsafe(work, self._loop).result(CALL_LIMIT_S)
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE_S)
 
 
 async def _end_all_tasks() -> None:

@@ -18,6 +18,7 @@ from schemas.mapping import IdType
 from tests.support.captured import Captured, Tail
 from tests.support.sources import Sources, fresh_sources
 from tests.support.system import System
+from tests.support.waiting import PATIENCE_S
 
 COLUMNS = {
     "event_id": "bigint PRIMARY KEY",
@@ -141,5 +142,5 @@ def _connector(pipe: System, sources: Sources) -> Iterator[str]:
             connect.apply([Connector(topic, config)])
         yield topic
     finally:
-        httpx.delete(f"{pipe.connect.url}/connectors/{topic}", timeout=30)
+        httpx.delete(f"{pipe.connect.url}/connectors/{topic}", timeout=PATIENCE_S)
         admin.delete_topics([topic])[topic].result(15)

@@ -6,14 +6,15 @@ import asyncio
 import json
 from collections.abc import Awaitable, Sequence
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
-from schemas.keys import CRM_TOPIC
+from schemas.keys import CRM_TOPIC, crm_key
 from schemas.mapping import SourceMapping
 from schemas.partition_progress import PartitionProgress
 from stream_processor.adapters.topics import TopicIdentity
-from stream_processor.directory_service import PROGRESS_EVERY_S, CrmRecord, Decided, DirectoryService
+from stream_processor.directory_service import KEY_CHANGED, PROGRESS_EVERY_S, CrmRecord, Decided, DirectoryService
 from stream_processor.domain.directory import Directory
 from stream_processor.domain.log_records import DeadLetter
 
@@ -23,10 +24,12 @@ class Producer:
 
     def __init__(self) -> None:
         self.sent: list[list[str]] = []
+        self.values: list[bytes] = []
         self.acknowledged: list[asyncio.Future[None]] = []
 
     async def send_down(self, records: Sequence[tuple[str, bytes]]) -> Awaitable[object]:
         self.sent.append([prosthesis_id for prosthesis_id, _ in records])
+        self.values.extend(value for _, value in records)
         self.acknowledged.append(asyncio.get_running_loop().create_future())
         return self.acknowledged[-1]
 
@@ -40,6 +43,7 @@ class Service:
     def __init__(self) -> None:
         self.producer = Producer()
         self.written: list[PartitionProgress] = []
+        self._offset = 0
         topic = TopicIdentity(CRM_TOPIC, "a-topic", 1)
         self.service = DirectoryService(Directory(SourceMapping.read(), {}), topic, self.producer, lambda _: (), self.written.extend)
 
@@ -47,7 +51,16 @@ class Service:
         row = {"prosthesis_id": offset, "model": "Arm", "serial_number": f"S-{offset}"}
         source = {"table": "prostheses", "ts_ms": 1_000 + offset, "lsn": offset}
         value = json.dumps({"op": "c", "before": None, "after": row, "source": source}).encode()
-        return await self.service.decide(CrmRecord(0, offset, None, value, ()))
+        return await self.service.decide(CrmRecord(0, offset, None, value, (), 0))
+
+    async def tell(
+        self, table: str, before: dict[str, Any] | None, after: dict[str, Any] | None, headers: Sequence[tuple[str, bytes]] = ()
+    ) -> None:
+        self._offset += 1
+        op = "d" if after is None else "c" if before is None else "u"
+        source = {"table": table, "ts_ms": 1_000, "lsn": self._offset}
+        value = json.dumps({"op": op, "before": before, "after": after, "source": source}).encode()
+        await self.service.decide(CrmRecord(0, self._offset, None, value, headers, 1_000))
 
     async def write_progress(self) -> list[int]:
         """The offsets that a few rounds of writing have told."""
@@ -76,3 +89,28 @@ async def test_what_kafka_does_not_acknowledge_is_not_handled() -> None:
     with pytest.raises(ConnectionError):
         await service.service.handled(decided)
     assert await service.write_progress() == []
+
+
+async def test_a_tombstone_is_sent_as_its_delete_would_be_and_tells_no_time_of_the_source() -> None:
+    service = Service()
+    decided = await service.service.decide(CrmRecord(0, 5, crm_key("crm.prostheses", "prosthesis_id", 1), None, (), 2_000))
+    assert service.producer.sent == [["1"]]
+    assert (decided.progress.handled_offset, decided.progress.as_of_ms) == (5, 0)
+    assert (await service.service.decide(CrmRecord(0, 6, b'{"heartbeat_id":1}', None, (), 3_000))).sent is None
+
+
+async def test_the_tombstone_of_a_changed_key_ends_nobody() -> None:
+    """Debezium gives it the headers of its delete. Of a customer who was another user before, much would be erased otherwise."""
+    service = Service()
+    customer = {"customer_id": 7, "user_id": "u7", "full_name": "Seven", "timezone": "UTC"}
+    contract = {"contract_id": 1, "number": "K", "customer_id": 7, "prosthesis_id": 3, "starts_at": "2026-01-01T00:00:00Z", "ends_at": None}
+    other = customer | {"user_id": "u8"}
+    moved = [(KEY_CHANGED, b"{}")]
+    await service.tell("customers", None, customer)
+    await service.tell("contracts", None, contract)
+    await service.tell("customers", customer, other)
+    await service.tell("customers", other, None, headers=moved)
+    for headers, erased in ((moved, False), ([], True)):
+        service.producer.values.clear()
+        await service.service.decide(CrmRecord(0, 50 + erased, crm_key("crm.customers", "customer_id", 7), None, headers, 1_000))
+        assert any(b"erase" in value for value in service.producer.values) is erased

@@ -14,6 +14,7 @@ import pytest
 
 from local import bootstrap, commands, machine, paths, supervision
 from local.servers import postgres
+from tests.support.waiting import PATIENCE_S
 
 
 def test_uv_takes_over_pips_index_only_where_it_has_none() -> None:
@@ -167,7 +168,7 @@ def interrupted(lane: str, number: signal.Signals, folder: Path) -> None:
         try:
             assert supervision.wait_until((folder / "running").exists, 120, lambda: running.poll() is not None), running.communicate()
             running.send_signal(number)
-            _, errors = running.communicate(timeout=120)
+            _, errors = running.communicate(timeout=PATIENCE_S)
         finally:
             running.kill()
     assert running.returncode == bootstrap.EXIT_INTERRUPTED
@@ -253,4 +254,4 @@ def test_postgresql_is_copied_whole_and_runs_as_its_account_whatever_the_umask(t
 
 
 def _libraries(program: Path) -> list[str]:
-    return subprocess.run(["ldd", str(program)], capture_output=True, text=True, check=True, timeout=60).stdout.splitlines()
+    return subprocess.run(["ldd", str(program)], capture_output=True, text=True, check=True, timeout=PATIENCE_S).stdout.splitlines()

@@ -9,6 +9,7 @@ import pytest
 
 from local import commands, supervision
 from local.progress import MOST_RESTARTS, STILL_S, WHOLE_S, Patience, Sign, sign
+from tests.support.waiting import PATIENCE_S
 
 
 def told(signs: dict[float, Sign]) -> list[str | None]:
@@ -63,7 +64,7 @@ def test_a_command_is_ended_at_once_with_all_that_it_started_when_everything_sto
     threading.Thread(target=lambda: (_until(child), commands.stop_all())).start()
     with pytest.raises(commands.StoppedError):
         commands.run(["sh", "-c", script])
-    assert supervision.wait_until(lambda: not supervision.alive(int(child.read_text())), 10)
+    assert supervision.wait_until(lambda: not supervision.alive(int(child.read_text())), PATIENCE_S)
     with pytest.raises(commands.StoppedError):
         commands.run(["true"])
 

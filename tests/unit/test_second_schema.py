@@ -31,9 +31,9 @@ def crm(table: str, row: dict[str, Any], op: str = "c") -> bytes:
 
 def ownership() -> bytes:
     directory = Directory(MAPPING, {})
-    lease = {"lease_uuid": "l-1", "lease_no": "L/1", "patient": PATIENT, "limb": LIMB, "from_ms": NOON_MS - 86_400_000, "to_ms": None}
-    patient = {"patient_uuid": PATIENT, "email": "ada@example.org", "display_name": "Ada", "tz": "Europe/London"}
-    limb = {"limb_uuid": LIMB, "kind": "Hand 2", "serial": "H-2"}
+    lease = {"id": "l-1", "lease_no": "L/1", "patient": PATIENT, "limb": LIMB, "from_ms": NOON_MS - 86_400_000, "to_ms": None}
+    patient = {"id": PATIENT, "email": "ada@example.org", "display_name": "Ada", "tz": "Europe/London"}
+    limb = {"id": LIMB, "kind": "Hand 2", "serial": "H-2"}
     documents = []
     for offset, (table, row) in enumerate((("leases", lease), ("patients", patient), ("limbs", limb))):
         documents.extend(directory.handle(decode_crm(crm(table, row)), offset).documents)

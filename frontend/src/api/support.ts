@@ -20,9 +20,7 @@ const ended = shape<Wire["VisitEnded"]>()({ ended: flag });
 export type FoundWearer = Decoded<typeof wearer>;
 export type Wearers = Decoded<typeof wearers>;
 
-/** What the API takes; it says so itself as well. */
-export const SHORTEST_SEARCH = 3;
-export const SHORTEST_REASON = 5;
+/** What the API takes; it says so itself as well. What is too short, it alone says (422): that goes by the script. */
 export const LONGEST_REASON = 200;
 
 export function findWearers(searched: string, signal: AbortSignal): Promise<Wearers> {

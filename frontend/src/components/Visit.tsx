@@ -1,6 +1,6 @@
 import { useId, useState } from "react";
 import { failureFrom } from "../api/failures";
-import { LONGEST_REASON, SHORTEST_REASON, beginVisit, endVisit } from "../api/support";
+import { LONGEST_REASON, beginVisit, endVisit } from "../api/support";
 import { useLanguage } from "../i18n/LanguageContext";
 import { go } from "../router/navigation";
 import { PageTitle } from "./PageTitle";
@@ -19,7 +19,7 @@ export function VisitForm({ subject, onBegun, onEnded }: FormProps) {
   const [reason, setReason] = useState("");
   const [wrong, setWrong] = useState<"short" | "failed" | null>(null);
   const begin = async () => {
-    if (reason.trim().length < SHORTEST_REASON) {
+    if (reason.trim() === "") {
       setWrong("short");
       return;
     }
@@ -27,8 +27,9 @@ export function VisitForm({ subject, onBegun, onEnded }: FormProps) {
       await beginVisit(subject, reason.trim(), new AbortController().signal);
       onBegun();
     } catch (error) {
-      if (failureFrom(error).kind === "session-ended") onEnded();
-      else setWrong("failed");
+      const failure = failureFrom(error);
+      if (failure.kind === "session-ended") onEnded();
+      else setWrong(failure.kind === "refused" && failure.status === 422 ? "short" : "failed");
     }
   };
   return (

@@ -245,7 +245,8 @@ export const en = {
     "Find a wearer by name, serial number or contract. Each search, and each look at somebody’s reports, is recorded with your name.",
   "support.query": "Name, serial number or contract",
   "support.search": "Search",
-  "support.tooShort": "Write at least three characters.",
+  "support.tooShort":
+    "Write three letters at least, or two characters of a Chinese, Japanese or Korean name.",
   "support.none": "Nobody found",
   "support.noneText": "Check the spelling, or search by the serial number.",
   "support.found": "Found",

@@ -1,7 +1,7 @@
 import { type ReactNode, useId, useState } from "react";
 import type { Failure } from "../api/failures";
 import { failureFrom } from "../api/failures";
-import { type FoundWearer, SHORTEST_SEARCH, type Wearers, findWearers } from "../api/support";
+import { type FoundWearer, type Wearers, findWearers } from "../api/support";
 import { useAnnounce } from "../components/Announcer";
 import { PageTitle } from "../components/PageTitle";
 import { Empty, Failed, Skeleton } from "../components/states";
@@ -22,7 +22,7 @@ export default function Support({ onEnded }: { onEnded: () => void }) {
   const [search, setSearch] = useState<Search>({ step: "none" });
   const run = async () => {
     const wanted = text.trim();
-    if (wanted.length < SHORTEST_SEARCH) {
+    if (wanted === "") {
       setSearch({ step: "short" });
       return;
     }
@@ -34,7 +34,7 @@ export default function Support({ onEnded }: { onEnded: () => void }) {
     } catch (error) {
       const failure = failureFrom(error);
       if (failure.kind === "session-ended") onEnded();
-      else setSearch({ step: "failed", failure });
+      else setSearch(unfound(failure));
     }
   };
   return (
@@ -73,6 +73,12 @@ export default function Support({ onEnded }: { onEnded: () => void }) {
       <Outcome search={search} onRetry={() => void run()} />
     </section>
   );
+}
+
+/** What a search without an answer shows. Whether a text is too short goes by its script, and the service says it. */
+function unfound(failure: Failure): Search {
+  const short = failure.kind === "refused" && failure.status === 422;
+  return short ? { step: "short" } : { step: "failed", failure };
 }
 
 function Outcome({ search, onRetry }: { search: Search; onRetry: () => void }): ReactNode {

@@ -1,8 +1,8 @@
--- The CRM of another company: other names, UUID keys, epoch milliseconds, an e-mail address as the user's claim.
+-- The CRM of another company: other names, UUID keys of which each is called id, epoch milliseconds, an e-mail address as the user's claim.
 CREATE SCHEMA sales;
-CREATE TABLE sales.patients (patient_uuid uuid PRIMARY KEY, email text, display_name text, tz text, phone text);
-CREATE TABLE sales.limbs (limb_uuid uuid PRIMARY KEY, kind text, serial text);
-CREATE TABLE sales.leases (lease_uuid text PRIMARY KEY, lease_no text, patient uuid REFERENCES sales.patients, limb uuid REFERENCES sales.limbs, from_ms bigint, to_ms bigint);
+CREATE TABLE sales.patients (id uuid PRIMARY KEY, email text, display_name text, tz text, phone text);
+CREATE TABLE sales.limbs (id uuid PRIMARY KEY, kind text, serial text);
+CREATE TABLE sales.leases (id text PRIMARY KEY, lease_no text, patient uuid REFERENCES sales.patients, limb uuid REFERENCES sales.limbs, from_ms bigint, to_ms bigint);
 ALTER TABLE sales.patients REPLICA IDENTITY FULL;
 ALTER TABLE sales.limbs REPLICA IDENTITY FULL;
 ALTER TABLE sales.leases REPLICA IDENTITY FULL;

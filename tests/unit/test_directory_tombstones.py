@@ -1,0 +1,86 @@
+"""A row of the CRM went while nobody had the directory, for longer than compaction waits: of its delete the tombstone is left, and says as much."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from schemas.erasure import subject_of
+from schemas.keys import crm_key
+from schemas.mapping import SourceMapping
+from stream_processor.domain.crm import CrmEnvelope, _Source
+from stream_processor.domain.directory import Directory, Handled
+
+CUSTOMER = {"customer_id": 7, "user_id": "u7", "full_name": "Seven", "timezone": "UTC"}
+CONTRACT = {
+    "contract_id": 1,
+    "number": "K",
+    "customer_id": 7,
+    "prosthesis_id": 3,
+    "starts_at": "2026-01-01T00:00:00Z",
+    "ends_at": None,
+}
+AT_MS = 1_800_000_000_000
+
+
+def told(table: str, row: dict[str, Any], op: str = "c") -> CrmEnvelope:
+    return CrmEnvelope(op, _Source(table, AT_MS), row if op == "d" else None, None if op == "d" else row)
+
+
+def ended(directory: Directory, column: str, row_id: int, at_ms: int = AT_MS) -> CrmEnvelope:
+    table = {"contract_id": "contracts", "customer_id": "customers"}[column]
+    change = directory.end_of(crm_key(f"crm.{table}", column, row_id), at_ms)
+    assert change is not None
+    return change
+
+
+def begun(table: dict[str, Any], left: list[CrmEnvelope]) -> Directory:
+    """A worker that takes *table* over; *left*: what the CRM's topic still tells of the time before."""
+    directory = Directory(SourceMapping.read(), table)
+    directory.restore(directory.table_after(left))
+    return directory
+
+
+@pytest.fixture
+def table() -> dict[str, Any]:
+    """What a directory knew of one customer and his contract."""
+    made: dict[str, Any] = {}
+    begun(made, [told("customers", CUSTOMER), told("contracts", CONTRACT)])
+    return made
+
+
+def test_the_prosthesis_of_a_contract_hears_that_it_is_gone(table: dict[str, Any]) -> None:
+    directory = begun(table, [told("customers", CUSTOMER)])
+    (document,) = directory.handle(ended(directory, "contract_id", 1), 10).documents
+    assert (document.prosthesis_id, document.intervals) == ("3", ())
+
+
+def test_a_customer_is_erased_with_the_time_of_his_contract(table: dict[str, Any]) -> None:
+    directory = begun(table, [])
+    directory.handle(ended(directory, "contract_id", 1), 10)
+    (erasure,) = directory.handle(ended(directory, "customer_id", 7), 11).erasures
+    assert (erasure.prosthesis_id, erasure.subject, erasure.customer_gone) == ("3", subject_of("u7"), True)
+    assert [end for _, end in erasure.intervals] == [AT_MS * 1000]
+    assert "u7" not in str({key: row for key, row in table.items() if not key.startswith("erased:")})
+
+
+def test_after_its_delete_it_says_nothing_new(table: dict[str, Any]) -> None:
+    directory = begun(table, [told("customers", CUSTOMER), told("contracts", CONTRACT)])
+    directory.handle(told("contracts", CONTRACT, "d"), 10)
+    assert directory.handle(ended(directory, "contract_id", 1), 11) == Handled([])
+    assert directory.handle(told("customers", CUSTOMER, "d"), 12).erasures
+    assert directory.handle(ended(directory, "customer_id", 7), 13) == Handled([])
+
+
+def test_of_a_customer_whose_end_a_tombstone_tells_nothing_is_kept_that_a_zombie_wrote_back(table: dict[str, Any]) -> None:
+    directory = begun(table, [])
+    left = [ended(directory, "contract_id", 1), ended(directory, "customer_id", 7)]
+    directory.restore(directory.table_after(left))
+    assert table == {}
+
+
+@pytest.mark.parametrize("key", [None, b"", b"7", b"{", b'{"heartbeat_id":1}', b'{"erasure_request":"x"}', b'{"customer_id":7}',
+            b'{"customer_id":7,"__table":"crm.crm.contracts"}', b'{"customer_id":7,"more":1,"__table":"crm.crm.customers"}'])  # fmt: skip
+def test_one_of_no_row_of_the_crm_tells_nothing(key: bytes | None) -> None:
+    assert Directory(SourceMapping.read(), {}).end_of(key, AT_MS) is None
