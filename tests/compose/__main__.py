@@ -99,6 +99,7 @@ async def _trial(project: Project, options: argparse.Namespace, figures: dict[st
     figures["up_s"] = round(time.monotonic() - began)
     async with Wearer(project, page, password) as wearer:
         await _use(project, wearer, browser.PublishedPage(page, password), options, figures)
+        airflow = None
         if not options.without_airflow:
             project = replace(project, profiles=(audit.PROFILE,))
             airflow = Audit(project, f"http://localhost:{known[AIRFLOW_PORT]}", known[AIRFLOW_LOGIN])
@@ -113,6 +114,9 @@ async def _trial(project: Project, options: argparse.Namespace, figures: dict[st
         figures["verified_after_crashes"] = _operate(project)
         await _stop_and_start(project, wearer, options.limit)
         figures["row_seen_after_restart_s"] = round(await wearer.sees_what_is_inserted(ROWS), 2)
+        if airflow:
+            progress("another run of the audit")
+            figures["airflow_run_after_restart"] = await asyncio.to_thread(airflow.tried, options.logs / "airflow-after-restart.png")
         figures["verified_after_restart"] = _operate(project)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from schemas.erasure import subject_of
@@ -75,7 +76,7 @@ class Watch:
         Of a tombstone readers see nothing: whose day it was may be known to one writer and not to the other.
         """
         for values in zip(*columns.values(), strict=True):
-            row = dict(zip(columns, values, strict=True))
+            row = dict(zip(columns, map(copy, values), strict=True))  # codes of errors are counted on in the writer's cache
             key = (row["user_id"], row["report_date"], row["prosthesis_id"], row["version"])
             content: dict[str, Any] = {} if row["is_deleted"] else row
             known = self._contents.setdefault(key, [])

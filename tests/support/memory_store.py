@@ -7,6 +7,7 @@ reads without ``FINAL`` until ``merge``. ``Faults`` breaks it at a chosen write.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import copy
 from itertools import chain
 from typing import Any
 
@@ -141,7 +142,7 @@ class MemoryStore:
 
     def write_reports(self, columns: MartColumns) -> None:
         for values in zip(*columns.values(), strict=True):
-            row = dict(zip(columns, values, strict=True))
+            row = dict(zip(columns, map(copy, values), strict=True))  # as it is now: codes of errors are counted on in the writer's cache
             key = (row["user_id"], row["report_date"], row["prosthesis_id"])
             self.report_rows[*key, row["version"]] = row
             if key not in self.reports or row["version"] >= self.reports[key]["version"]:
