@@ -215,10 +215,13 @@ class DirectoryTable:
         facts: dict[str, StoredRow] = {}
         for key, row in self._rows.items():
             name, _, row_id = key.partition(":")
-            if name not in (CrmTable.CUSTOMERS, CrmTable.CONTRACTS):
+            if name in (CrmTable.CUSTOMERS, CrmTable.CONTRACTS):
+                table = CrmTable(name)
+                before = self._parties(table, row_id, row)
+            elif key.startswith(_FORMER) and other.row(CrmTable.CONTRACTS, row_id) is not None:
+                table, before = CrmTable.CONTRACTS, self._parties_of_former(row_id)
+            else:
                 continue
-            table = CrmTable(name)
-            before = self._parties(table, row_id, row)
             if before is not None and before[0] not in other._gone and before != other._parties_now(table, row_id):
                 fact_key, fact = _fact_of(table, before)
                 facts[fact_key] = msgspec.to_builtins(fact)
@@ -226,10 +229,15 @@ class DirectoryTable:
 
     def _parties_now(self, table: CrmTable, row_id: str) -> tuple[str, str] | None:
         """Whom the row brings together, or brought until it was deleted."""
-        if table is CrmTable.CONTRACTS and (former := self._rows.get(_FORMER + row_id)) is not None:
-            return former["customer_id"], former["prosthesis_id"]
+        if table is CrmTable.CONTRACTS and (former := self._parties_of_former(row_id)) is not None:
+            return former
         row = self.row(table, row_id)
         return None if row is None else self._parties(table, row_id, row)
+
+    def _parties_of_former(self, contract_id: str) -> tuple[str, str] | None:
+        """Whom the contract brought together until it was deleted; None where it was not."""
+        former = self._rows.get(_FORMER + contract_id)
+        return None if former is None else (former["customer_id"], former["prosthesis_id"])
 
     def _may_come_again(self, key: str, row: StoredRow) -> bool:
         """Whether *row* is a contract of a customer whose end is not told here."""
@@ -285,10 +293,15 @@ class DirectoryTable:
     def _superseded(
         self, table: CrmTable, row_id: str, known: SourceRow | None, change: CrmEnvelope
     ) -> Iterator[tuple[str, msgspec.Struct]]:
-        """What ceases to be so with *change*, by what was known and by what the change itself tells of the row before."""
+        """What ceases to be so with *change*, by what was known and by what the change itself tells of the row before.
+
+        A contract that was deleted and comes again for somebody else was corrected.
+        """
         if table is CrmTable.PROSTHESES:
             return
         now, *before = [self._parties(table, row_id, row) for row in (change.after, known, change.before) if row is not None]
+        if table is CrmTable.CONTRACTS:
+            before.append(self._parties_of_former(row_id))
         for parties in sorted({former for former in before if former is not None} - {now}):
             yield _fact_of(table, parties)
 

@@ -186,6 +186,21 @@ def test_what_was_corrected_is_known_after_a_crash_and_where_the_crms_log_has_lo
         assert crm.handle(4).erasures == first
 
 
+def test_a_contract_whose_number_was_given_again_is_among_the_erased_of_whom_had_it_first(crm: Crm) -> None:
+    """As by a correction, no time is theirs by it any more; their reports were."""
+    anna = crm.customer(1, ANNA)
+    crm.customer(2, BORIS)
+    crm.change("contracts", "d", crm.contract(1, 1, 7, 5), 6)
+    handled = copy.deepcopy(crm.table)
+    crm.contract(1, 2, 8, 9)
+    first = crm.change("customers", "d", anna, 20).erasures
+    assert times(first) == {"7": ()}
+    crm.table = handled  # the contract came again while nobody had the directory, and compaction has taken what it was before
+    crm.said[2:4] = [({"op": "m", "source": {"table": "elsewhere"}}, False)] * 2
+    crm.restart(5)
+    assert crm.handle(5).erasures == first
+
+
 def test_handling_the_record_again_gives_the_same_commands_after_a_crash_and_though_the_table_moved_on(crm: Crm) -> None:
     anna = crm.customer(1, ANNA)
     contract = crm.contract(1, 1, 7, 0)
