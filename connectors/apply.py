@@ -202,7 +202,8 @@ class Connect:
             if settled < polls and time.monotonic() > deadline:
                 raise ConnectError(
                     f"connector {name} is {status.connector}, its tasks {list(status.tasks)}, after {self._deadline_s:.0f} s:"
-                    " look at Connect's log (a connector without tasks often waits for a replication slot or the previous worker's session)"
+                    " look at Connect's log (a connector without tasks often waits for a replication slot or the previous worker's session;"
+                    " one that stays RESTARTING has a task that hangs: restart Kafka Connect's process)"
                 )
             if settled < polls:
                 time.sleep(RETRY_PAUSE_S)
