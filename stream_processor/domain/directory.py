@@ -133,7 +133,8 @@ class Directory:
             return _prostheses_of(self._table.contracts_of_customer(row.id))
         if isinstance(row, CrmContract):
             known = self._table.contract(row.id)
-            return _prostheses_of([row] if known is None else [row, known])
+            # Of a delete that was decided on and not sent before a crash, compaction may leave the tombstone alone: by then it is remembered as deleted.
+            return _prostheses_of([row] if known is None else [row, known]) | self._table.prostheses_of_former(row.id)
         return {row.id}
 
 

@@ -262,6 +262,11 @@ class DirectoryTable:
         for key in list(self._remembered_of_customer.pop(customer_id, ())):
             self._rows.pop(key, None)
 
+    def prostheses_of_former(self, contract_id: str) -> set[str]:
+        """The prosthesis that the contract was of until it was deleted; empty where it was not."""
+        former = self._parties_of_former(contract_id)
+        return set() if former is None else {former[1]}
+
     def former_contracts(self, customer_id: str) -> Iterator[tuple[str, FormerContract]]:
         """With the id of each."""
         for key, fact in self._facts(customer_id, _FORMER):

@@ -68,9 +68,15 @@ def test_a_customer_is_erased_with_the_time_of_his_contract(table: dict[str, Any
 def test_after_its_delete_it_says_nothing_new(table: dict[str, Any]) -> None:
     directory = begun(table, [told("customers", CUSTOMER), told("contracts", CONTRACT)])
     directory.handle(told("contracts", CONTRACT, "d"), 10)
-    assert directory.handle(ended(directory, "contract_id", 1), 11) == Handled([])
+    assert not directory.handle(ended(directory, "contract_id", 1), 11).erasures
     assert directory.handle(told("customers", CUSTOMER, "d"), 12).erasures
     assert directory.handle(ended(directory, "customer_id", 7), 13) == Handled([])
+
+
+def test_it_tells_the_prosthesis_though_the_delete_was_decided_on_before_a_crash_and_never_sent(table: dict[str, Any]) -> None:
+    begun(table, [told("customers", CUSTOMER), told("contracts", CONTRACT)]).handle(told("contracts", CONTRACT, "d"), 10)
+    directory = begun(table, [told("customers", CUSTOMER)])
+    assert [document.prosthesis_id for document in directory.handle(ended(directory, "contract_id", 1), 11).documents] == ["3"]
 
 
 def test_of_a_customer_whose_end_a_tombstone_tells_nothing_is_kept_that_a_zombie_wrote_back(table: dict[str, Any]) -> None:
