@@ -267,7 +267,11 @@ class Connector:
         self._open = None
 
     def repeat(self, count: int) -> int:
-        """The last *count* records come again, but for those that are read anew instead. Returns how many."""
+        """The last *count* records come again, but for those that are read anew instead. Returns how many.
+
+        What was begun is aborted: it is a task that begins anew, and its transactional id fences the one before (KIP-618).
+        """
+        self.finish(commit=False)
         again = [entry for entry in self._wal[max(self._first, self._position - count) : self._position] if not entry[2]]
         transaction = Transaction()
         for key, value, _ in again:
