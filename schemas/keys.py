@@ -60,9 +60,14 @@ def prosthesis_key(prosthesis_id: int | str | UUID) -> bytes:
     raise ValueError(f"not a prosthesis id in canonical form: {text[:64]!r}")
 
 
+def crm_topic(table: str) -> str:
+    """What stands under ``TABLE_FIELD`` for *table* (with its schema)."""
+    return f"crm.{table}"
+
+
 def crm_key(table: str, id_column: str, row_id: Any) -> bytes:
     """The key in ``crm.changes`` of a row of *table* (with its schema), byte for byte as the connector writes it."""
-    return msgspec.json.encode({id_column: row_id, TABLE_FIELD: f"crm.{table}"})
+    return msgspec.json.encode({id_column: row_id, TABLE_FIELD: crm_topic(table)})
 
 
 def heartbeat_key(partition: int, partitions: int) -> str:

@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from schemas.dead_letters import ABSENT_COLUMN, WITHOUT_IDENTITY
 from schemas.erasure import ErasureRequest
-from schemas.keys import TABLE_FIELD
+from schemas.keys import TABLE_FIELD, crm_topic
 from schemas.mapping import ContractsTable, Crm, CustomersTable, ProsthesesTable, bare
 from schemas.ranges import END_US
 
@@ -142,7 +142,7 @@ class CrmReader:
             return None
         table = named.pop(TABLE_FIELD, None)
         for columns in self._tables.values():
-            if table == f"crm.{columns.table}" and named.keys() == {columns.id}:
+            if table == crm_topic(columns.table) and named.keys() == {columns.id}:
                 return CrmEnvelope("d", _Source(bare(columns.table), at_ms), dict.fromkeys(columns.columns) | named)
         return None
 
