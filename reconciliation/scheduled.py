@@ -64,12 +64,12 @@ class Reconciliation:
     def windows(self, first: date | None, last: date | None) -> list[Window]:
         """The days that either side has anything in, within *first* … *last*, cut by events and days. Raises UnequalError where they are too many."""
         limits = self.settings.reconciliation
-        oracle = Oracle(SourceMapping.read(limits.mapping))
         asked = DayRange(first, last) if first and last else None
         with (
             serving_mart(self.settings.clickhouse) as mart,
             psycopg.connect(**self.settings.telemetry_db.conninfo(), autocommit=True) as telemetry,  # type: ignore[arg-type]  # keyword arguments of mixed types
         ):
+            oracle = Oracle(SourceMapping.read(limits.mapping), mart.erased())
             events = oracle.event_days(telemetry, asked)
             days = span(events, mart.days(), first, last)
         if days is None:

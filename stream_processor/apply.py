@@ -34,7 +34,8 @@ def apply(plan: Plan, assignment: Assignment, log: Log, *, first_open_day: int |
     _write_raw(plan, assignment)  # 1
     _fold(plan, assignment)
     outcome.reports = assignment.reports.write(plan.appended)  # 2, 3, 4
-    outcome.recomputed = assignment.recompute.run(plan.pending, assignment.handled, first_open_day, budget)  # 2, 3, 4
+    reached = assignment.reached(plan.progress)
+    outcome.recomputed = assignment.recompute.run(plan.pending, assignment.handled, reached, first_open_day, budget)  # 2, 3, 4
     outcome.closed_days = sum(work.refused for work in plan.pending.values())
     _keep_unfinished(plan, assignment)
     outcome.unfinished = assignment.unfinished_partitions

@@ -5,6 +5,8 @@ A new assignment makes a new one, and so does any failure: nothing is ever clear
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from stream_processor.domain.devices import Devices
 from stream_processor.domain.log_records import Progress
 from stream_processor.domain.states import StateCache
@@ -37,6 +39,13 @@ class Assignment:
         """Documents whose recompute is unfinished: they are stored after it."""
         self.progress: dict[int, Progress] = {}
         """How far partitions are whose recompute is unfinished: it is stored after it."""
+
+    def reached(self, batch: Mapping[int, Progress]) -> dict[int, int]:
+        """The offset up to which each partition has been handled once *batch* is, now or before this assignment."""
+        reached = dict(self.handled)
+        for partition, progress in (*self.progress.items(), *batch.items()):
+            reached[partition] = max(progress.offset, reached.get(partition, -1))
+        return reached
 
     @property
     def unfinished_partitions(self) -> frozenset[int]:

@@ -79,6 +79,10 @@ class ReportStore(Protocol):
         """The highest event id that raw has of each, deleted ones included; those without rows are left out."""
         ...
 
+    def highest_offsets(self, prosthesis_ids: Sequence[str]) -> dict[str, int]:
+        """The highest offset of the log from which raw has a row of each; those without rows are left out."""
+        ...
+
     def known_events(self, ids: Sequence[EventId]) -> dict[EventId, KnownEvent]: ...
 
     def telemetry(

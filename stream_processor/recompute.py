@@ -59,12 +59,14 @@ class Recompute:
         self,
         pending: Mapping[int, PendingRecompute],
         handled: Mapping[int, int],
+        reached: Mapping[int, int],
         first_open_day: int | None = None,
         budget: int | None = None,
     ) -> int:
         """Compute and write the reports concerned, of the days from *first_open_day* on: raw of earlier ones may have expired. Returns how many.
 
-        Once *budget* events were read (None: no bound) it returns; what is left to do stays in *pending*, for a later call with it.
+        Once *budget* events were read (None: no bound) it returns; what is left to do stays in *pending*, for a later call with it. So does the work of a prosthesis of which raw has
+        something from beyond what is *reached* of its partition: it waits for that record.
         Idempotent: a state that already includes more than a recompute's offset is written again as it is, or left, where it includes more than is *handled* of its partition.
         """
         if not pending:
@@ -75,9 +77,24 @@ class Recompute:
             _leave_closed(pending, first_open_day)
         begun = list(_begun(pending))
         of_begun = [device for fold in begun for device in fold.up_to]
+        ready = pending if budget is None else self._ready(pending, reached)
         # What was left within a window has a budget of its own: neither it nor the others wait for each other.
-        written = self._compute(self._new_folds(pending.keys() - of_begun, pending), pending, handled, budget)
+        written = self._compute(self._new_folds(ready.keys() - of_begun, pending), pending, handled, budget)
         return written + self._compute(chain(begun, self._new_folds(of_begun, pending)), pending, handled, budget)
+
+    def _ready(self, pending: Mapping[int, PendingRecompute], reached: Mapping[int, int]) -> Mapping[int, PendingRecompute]:
+        """Those of *pending* of which raw has nothing from ahead.
+
+        Raw has an event's newest content alone. Where a crash came between raw and the reports, the records before it are handled again without what raw had of the event at their time:
+        a report that is computed anew by then would lack it, for as long as it takes to come to that record.
+        """
+        devices = np.fromiter(pending, np.int64)
+        reach = self._reports.raw_reach(devices).tolist()
+        return {
+            device: pending[device]
+            for device, offset in zip(devices.tolist(), reach, strict=True)
+            if offset <= max(pending[device].offset, reached.get(self._devices[device].partition, -1))
+        }
 
     def _compute(
         self, folds: Iterable[WindowFold], pending: Mapping[int, PendingRecompute], handled: Mapping[int, int], budget: int | None

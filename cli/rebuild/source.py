@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date
 
 import psycopg
 
 from reconciliation.commands import ask_for_tables
+from reconciliation.erasures import Erased
 from reconciliation.oracle import Oracle
 from reconciliation.settings import ReconciliationSettings
 from schemas.commands import Command, Recompute
 from schemas.mapping import SourceMapping
 
 
-def rows_to_expect(settings: ReconciliationSettings, mapping: SourceMapping, since: date | None) -> int:
-    """How many valid events PostgreSQL has now, of the UTC days from *since* on."""
+def rows_to_expect(settings: ReconciliationSettings, mapping: SourceMapping, since: date | None, erased: Sequence[Erased]) -> int:
+    """How many valid events PostgreSQL has now, of the UTC days from *since* on, but for those of *erased* times: PostgreSQL keeps them, and no generation takes them in."""
     with psycopg.connect(**settings.telemetry_db.conninfo()) as telemetry:  # type: ignore[arg-type]  # keyword arguments of mixed types
-        return sum(events for day, events in Oracle(mapping).event_days(telemetry).items() if since is None or day >= since)
+        return sum(events for day, events in Oracle(mapping, erased).event_days(telemetry).items() if since is None or day >= since)
 
 
 def ask_for_everything(settings: ReconciliationSettings, mapping: SourceMapping) -> None:

@@ -74,7 +74,7 @@ class Rebuild:
         self._broker = Broker(settings.kafka)
         self._mapping = SourceMapping.read(settings.reconciliation.mapping)
         self._group = group_of(settings.processor.group, generation)
-        self._rows = 0
+        self._rows = self._expected = 0
         self._retention = migrator.retention()
         self._today = datetime.now(UTC).date()
 
@@ -226,14 +226,22 @@ class Rebuild:
         return all(handled.get(partition, -1) >= offset for partition, offset in places.items())
 
     def _from_postgres(self, patience: Patience) -> None:
-        ask = partial(ask_for_everything, self._settings, self._mapping)
-        ask()
+        self._ask_for_everything()
         # PostgreSQL grows while it is read, so it is counted again at the end.
-        while (expected := rows_to_expect(self._settings, self._mapping, self._since)) > self._tables.live_rows(self._since):
-            patience.until_few(partial(self._to_come, expected), 0, f"of {expected} rows to come from PostgreSQL", again=ask)
+        while self._to_come() > 0:
+            patience.until_few(self._to_come, 0, f"of {self._expected} rows to come from PostgreSQL", again=self._ask_for_everything)
+            self._expected = self._rows_to_expect()
 
-    def _to_come(self, expected: int) -> int:
-        return max(0, expected - self._tables.live_rows(self._since))
+    def _ask_for_everything(self) -> None:
+        """Where it is asked for again nothing has come for a while: perhaps rows that were waited for are gone, or erased."""
+        ask_for_everything(self._settings, self._mapping)
+        self._expected = self._rows_to_expect()
+
+    def _rows_to_expect(self) -> int:
+        return rows_to_expect(self._settings, self._mapping, self._since, self._tables.erased())
+
+    def _to_come(self) -> int:
+        return max(0, self._expected - self._tables.live_rows(self._since))
 
     @property
     def _since(self) -> date | None:

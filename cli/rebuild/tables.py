@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date
 
+from reconciliation.erasures import Erased, read_erased
 from schemas.generations import database_of
 from schemas.keys import LOG_TOPIC
 from schemas.partition_progress import COLUMNS, PartitionProgress, to_row
@@ -22,6 +23,7 @@ class Tables:
     """The old and the new generation's tables. Errors of the server are clickhouse_driver's."""
 
     def __init__(self, settings: ClickHouseSettings, old: int, new: int) -> None:
+        self._shared = settings.database
         self._old, self._new = database_of(settings.database, old), database_of(settings.database, new)
         self._client = clickhouse.client(settings, send_receive_timeout=COPY_LIMIT_S)
 
@@ -53,6 +55,10 @@ class Tables:
         database = self._old if of_old else self._new
         query = f"SELECT prosthesis_id, count() FROM {database}.telemetry_events GROUP BY prosthesis_id ORDER BY prosthesis_id"
         return [(prosthesis, int(rows)) for prosthesis, rows in self._client.execute(query)]
+
+    def erased(self) -> tuple[Erased, ...]:
+        """The erasure rules in force now; all generations share them."""
+        return read_erased(self._client, self._shared)
 
     def live_rows(self, since: date | None) -> int:
         """Events in the new generation's raw that are not deleted, of the UTC days from *since* on."""

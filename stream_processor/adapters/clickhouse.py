@@ -114,6 +114,10 @@ class ClickHouseStore:
         query = "SELECT prosthesis_id, max(event_id_lo) FROM telemetry_events WHERE prosthesis_id IN %(ids)s GROUP BY prosthesis_id"
         return dict(self._by_keys(query, prosthesis_ids))
 
+    def highest_offsets(self, prosthesis_ids: Sequence[str]) -> dict[str, int]:
+        query = "SELECT prosthesis_id, max(log_offset) FROM telemetry_events WHERE prosthesis_id IN %(ids)s GROUP BY prosthesis_id"
+        return dict(self._by_keys(query, prosthesis_ids))
+
     def known_events(self, ids: Sequence[EventId]) -> dict[EventId, KnownEvent]:
         query = """SELECT prosthesis_id, event_id_hi, event_id_lo, lsn, log_offset, toUnixTimestamp64Micro(recorded_at), deleted, former_us
                    FROM telemetry_events FINAL WHERE (prosthesis_id, event_id_hi, event_id_lo) IN %(ids)s"""

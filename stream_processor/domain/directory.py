@@ -57,7 +57,8 @@ class Directory:
             return
         row_id = self._reader.row_id(table, change)
         try:
-            made.record(table, row_id, change)
+            for one in made.with_what_was_missed(table, row_id, change):
+                made.record(table, row_id, one)
         except UnusableChange:
             # Compaction may have taken the record with the row's last whole content.
             made.keep_known(table, row_id, self._table)
@@ -85,16 +86,20 @@ class Directory:
 
     def _handle(self, table: CrmTable, change: CrmEnvelope, offset: int, key_changed: bool) -> Handled:
         row_id = self._reader.row_id(table, change)
-        # What is known of a row that has gone is whole, whatever the table's replica identity.
-        known = self._table.row(table, row_id) if change.is_delete else None
-        row = self._reader.read(table, known or change.row or {})
-        concerned = self._concerned(row)
+        concerned: set[str] = set()
         erasures: list[Erase] = []
-        if change.is_delete and isinstance(row, Customer) and not key_changed:
-            erasures = erase(self._table, row, offset, change.committed_us, CUSTOMER_DELETED)
-            self._table.forget_what_was(row_id)
-        self._table.forget_useless(self._table.record(table, row_id, change, key_changed=key_changed))
-        concerned |= self._concerned(row)
+        for one in self._table.with_what_was_missed(table, row_id, change):
+            # What is known of a row that has gone is whole, whatever the table's replica identity.
+            known = self._table.row(table, row_id) if one.is_delete else None
+            row = self._reader.read(table, known or one.row or {})
+            concerned |= self._concerned(row)
+            if one.is_delete and isinstance(row, Customer) and not key_changed:
+                erasures = erase(self._table, row, offset, one.committed_us, CUSTOMER_DELETED)
+                self._table.forget_what_was(row_id)
+                # Also where the contracts went before: their documents may have been decided on and never sent, and by now nothing else leads to these prostheses.
+                concerned |= {erasure.prosthesis_id for erasure in erasures}
+            self._table.forget_useless(self._table.record(table, row_id, one, key_changed=key_changed))
+            concerned |= self._concerned(row)
         documents, errors = self._documents(concerned, offset)
         return Handled(documents, "; ".join(errors) or None, erasures=erasures)
 

@@ -156,6 +156,33 @@ class DirectoryTable:
 
     # -- changes ----------------------------------------------------------------------------------------------------------
 
+    def with_what_was_missed(self, table: CrmTable, row_id: str, change: CrmEnvelope) -> Iterator[CrmEnvelope]:
+        """*change*, and before it the correction that a delete shows to have been missed: it tells the row as it went, and that is not what is known.
+
+        Nobody was told of that one: the replication slot was dropped, or the CRM restored to an earlier point.
+        """
+        known = self.row(table, row_id)
+        if change.is_delete and known is not None and change.before is not None and self._is_told(table, change.before):
+            last = self.reader.stored(table, change.before)
+            if last != known:
+                yield msgspec.structs.replace(change, op="u", before=None, after=last)
+        yield change
+
+    def _is_told(self, table: CrmTable, gone: SourceRow) -> bool:
+        """Whether *gone* is a row as it went. Where a table's replica identity is its key, all else is null, or invented where it may not be null: zero, empty, 1970."""
+        try:
+            row = self.reader.read(table, gone)
+        except UnusableChange:
+            return False
+        match row:
+            case Customer():
+                return bool(row.user_id and row.timezone)
+            case CrmContract():
+                bounds, readable = bounds_or_all(row, self.reader.contracts)
+                return bool(readable and bounds and bounds.begins_us and row.customer_id and row.prosthesis_id)
+            case Prosthesis():
+                return False  # nothing of it has to be remembered
+
     def record(self, table: CrmTable, row_id: str, change: CrmEnvelope, *, key_changed: bool = False) -> list[str]:
         """Make the table what it is after *change*. Returns the keys of what has to be remembered of it.
 

@@ -238,6 +238,7 @@ class _Gateway:
         row = self._new()
         if self._chance.random() < 0.5:
             self._live.pop()
+            self._plan.broken.discard(row["event_id"])  # its content may be invalid too, but nothing comes under this id
             row["event_id"] = -row["event_id"]
         else:
             row["prosthesis_id"] = -row["prosthesis_id"]

@@ -271,6 +271,15 @@ def test_replaced_rows_of_raw_are_seen_by_what_looks_for_days_until_they_are_mer
     assert store.known_events([("7", 0, 1)])["7", 0, 1].deleted
 
 
+def test_raw_tells_how_far_down_the_log_it_reaches(store: ReportStore) -> None:
+    store.write_telemetry(
+        texts("7", "7", "8"), events({"event_id_lo": 1, "offset": 3}, {"event_id_lo": 2, "offset": 2**40, "deleted": 1}, {"offset": 4})
+    )
+    store.write_telemetry(texts("7"), events({"event_id_lo": 1, "offset": 5}))
+    assert store.highest_offsets(["7", "8", "9"]) == {"7": 2**40, "8": 4}
+    assert store.highest_offsets([]) == {}
+
+
 def test_of_two_rows_of_an_event_in_one_write_one_is_kept(kept: Kept) -> None:
     twice = events({"event_id_lo": 1, "lsn": 5, "offset": 1}, {"event_id_lo": 1, "lsn": 5, "offset": 2})
     kept.store.write_telemetry(texts("7", "7"), twice)

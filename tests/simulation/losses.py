@@ -186,6 +186,7 @@ class Losses:
         """
         world = self._world
         world.say("rebuild")
+        world.watch.garbage = 0  # it begins at the log's end, and garbage comes in no snapshot
         self._finish_transactions()
         new, identity = MemoryStore(), world.broker.ids[LOG_TOPIC]
         new.rules = world.store.rules

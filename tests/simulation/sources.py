@@ -89,10 +89,11 @@ class Telemetry(Sources):
 
 @dataclass
 class Owed:
-    """A *contract* that was deleted; *times*: what of it nobody else had when its customer went, None before that."""
+    """A *contract* that was deleted; *times*: what of it nobody else had when its customer went, None before that. *told*: what it was when it went was told before its delete."""
 
     contract: Row
     times: list[tuple[int, int]] | None = None
+    told: bool = True
 
 
 class Crm:
@@ -106,6 +107,8 @@ class Crm:
         self.now_us = TS_BASE_MS * 1000
         self.owed: dict[int, Owed] = {}
         """By contract that was deleted, whatever of it goes with its customer."""
+        self._untold: set[int] = set()
+        """Contracts that are what nobody was told, since the CRM went back."""
 
     def put(self, table: str, row: Row) -> None:
         of = self.tables[table]
@@ -114,6 +117,7 @@ class Crm:
         of[identity] = row
         if table == "contracts":
             self.owed.pop(identity, None)
+            self._untold.discard(identity)
         if table == "customers":
             self.users.setdefault(identity, set()).add(row["user_id"])
         self._say(table, "c" if before is None else "u", before, row)
@@ -124,7 +128,7 @@ class Crm:
             self._say(table, "d", before, None)
             self.wal.append((self._key(table, before), None, False))
         if before is not None and table == "contracts":
-            self.owed[identity] = Owed(before)
+            self.owed[identity] = Owed(before, told=identity not in self._untold)
 
     def drop_customer(self, customer: int) -> None:
         """With his contracts, as foreign keys want it."""
@@ -152,12 +156,13 @@ class Crm:
         return [(first, last) for first, last in pieces if not any(b <= first and last <= e for b, e in others)]
 
     def told_by_nobody(self, contract: int) -> None:
-        """Compaction has taken a change of the contract that no directory had handled: what it was then cannot be known."""
+        """What the contract was at some time cannot be known."""
         if contract in self.owed:
             self.owed[contract].times = []
 
     def snapshot(self) -> None:
         """All rows once more, as an incremental snapshot tells them."""
+        self._untold.clear()
         for table, rows in self.tables.items():
             for row in rows.values():
                 self._say(table, "r", None, row)
@@ -172,7 +177,9 @@ class Crm:
 
     def go_back(self, backup: tuple[dict[str, dict[int, Row]], dict[int, Owed]]) -> None:
         """As the CRM restored to an earlier point: nobody is told."""
+        now = self.tables["contracts"]
         self.tables, self.owed = copy.deepcopy(backup)
+        self._untold = {contract for contract, row in self.tables["contracts"].items() if row != now.get(contract)}
 
     def request_erasure(self, customer: int, until_us: int) -> None:
         """As ``bionicpro erase`` asks for it."""

@@ -37,6 +37,7 @@ READS = (
     "known_events",
     "telemetry",
     "highest_event_ids",
+    "highest_offsets",
     "erasures",
     "progress",
     "days_with_telemetry",

@@ -119,11 +119,16 @@ class World:
         self.untold(self.broker.topics[CRM_TOPIC][0].compact())
 
     def untold(self, gone: Iterable[Stored]) -> None:
-        """What a contract became by one of *gone*, which no directory had handled, cannot be known; that it was deleted can."""
+        """What a contract became by one of *gone*, which no directory had handled, cannot be known; that it was deleted can.
+
+        Nor can what it was when it went, where the delete alone told it: the CRM had gone back before.
+        """
         for record in gone:
             key = json.loads(record.key or b"{}")
-            if "contract_id" in key and record.offset >= self.directory_reached and record.value and b'"op": "d"' not in record.value:
-                self.crm.told_by_nobody(key["contract_id"])
+            if "contract_id" in key and record.offset >= self.directory_reached and record.value:
+                owed = self.crm.owed.get(key["contract_id"])
+                if b'"op": "d"' not in record.value or (owed is not None and not owed.told):
+                    self.crm.told_by_nobody(key["contract_id"])
 
     @property
     def directory_reached(self) -> int:

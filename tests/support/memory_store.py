@@ -68,10 +68,17 @@ class MemoryStore:
         }
 
     def highest_event_ids(self, prosthesis_ids: Sequence[str]) -> dict[str, int]:
+        return self._highest(prosthesis_ids, ((prosthesis, low) for (prosthesis, _, low), _ in self._unmerged()))
+
+    def highest_offsets(self, prosthesis_ids: Sequence[str]) -> dict[str, int]:
+        return self._highest(prosthesis_ids, ((prosthesis, row["offset"]) for (prosthesis, _, _), row in self._unmerged()))
+
+    @staticmethod
+    def _highest(prosthesis_ids: Sequence[str], values: Iterable[tuple[str, int]]) -> dict[str, int]:
         highest: dict[str, int] = {}
-        for (prosthesis, _, low), _ in self._unmerged():
+        for prosthesis, value in values:
             if prosthesis in prosthesis_ids:
-                highest[prosthesis] = max(highest.get(prosthesis, -1), low)
+                highest[prosthesis] = max(highest.get(prosthesis, -1), value)
         return highest
 
     def known_events(self, ids: Sequence[EventId]) -> dict[EventId, KnownEvent]:

@@ -90,3 +90,15 @@ def test_of_a_customer_whose_end_a_tombstone_tells_nothing_is_kept_that_a_zombie
             b'{"customer_id":7,"__table":"crm.crm.contracts"}', b'{"customer_id":7,"more":1,"__table":"crm.crm.customers"}'])  # fmt: skip
 def test_one_of_no_row_of_the_crm_tells_nothing(key: bytes | None) -> None:
     assert Directory(SourceMapping.read(), {}).end_of(key, AT_MS) is None
+
+
+def test_a_customers_end_tells_the_prosthesis_though_its_contract_was_decided_to_be_gone_before_a_crash(table: dict[str, Any]) -> None:
+    """Seed 3000003: the contract's delete and the customer's had been decided on, and what the former led to was never sent."""
+    before = begun(table, [told("customers", CUSTOMER), told("contracts", CONTRACT)])
+    before.handle(told("contracts", CONTRACT, "d"), 10)
+    before.handle(told("customers", CUSTOMER, "d"), 12)
+    directory = begun(table, [])
+    directory.handle(ended(directory, "contract_id", 1), 11)
+    handled = directory.handle(ended(directory, "customer_id", 7), 12)
+    assert [(document.prosthesis_id, document.intervals) for document in handled.documents] == [("3", ())]
+    assert [erasure.prosthesis_id for erasure in handled.erasures] == ["3"]
