@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 from confluent_kafka import KafkaError, Message, Producer
@@ -10,11 +10,14 @@ from confluent_kafka import KafkaError, Message, Producer
 from cli.broker import Broker
 from cli.rebuild.progress import RebuildError
 from reconciliation.directory import KnownRows
+from schemas.commands import Erase
+from schemas.erasure_rules import ErasureRule
 from schemas.keys import crm_key
 from schemas.mapping import ContractsTable, Crm, CustomersTable, ProsthesesTable, bare
 from service_kit.settings import KafkaSettings
 from stream_processor.adapters.compacted_topic import records_before
 from stream_processor.domain.crm import CrmTable
+from stream_processor.domain.customer_erasure import all_decided
 from stream_processor.domain.directory_table import means_the_same_in_another_topic
 
 _WAIT_S = 30.0
@@ -59,6 +62,16 @@ def of_the_crm(rows: Mapping[bytes, bytes], crm: Crm) -> KnownRows:
             of, row = tables[CrmTable(name)], msgspec.json.decode(value)
             known.by_table.setdefault(bare(of.table), {})[row_id] = crm_key(of.table, of.id, row[of.id]), row
     return known
+
+
+def not_carried_out(rows: Mapping[bytes, bytes], rules: Iterable[ErasureRule]) -> list[Erase]:
+    """Commands of erasures that the directory with *rows* has decided on and that no rule tells of. Pure.
+
+    They were sent down the log, and it was lost before they were handled; what was decided on is decided once.
+    """
+    known = {rule.key for rule in rules}
+    decided = {msgspec.json.decode(key, type=str): msgspec.json.decode(row) for key, row in rows.items()}
+    return [command for command in all_decided(decided) if (command.prosthesis_id, command.command_id) not in known]
 
 
 def write(kafka: KafkaSettings, changelog: str, rows: Mapping[bytes, bytes]) -> None:

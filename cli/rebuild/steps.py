@@ -177,7 +177,9 @@ class Rebuild:
 
     def _fold(self, patience: Patience) -> None:
         """Fill the reports. The directory reads the CRM's topic from its beginning and sends ownership; telemetry comes from raw or from PostgreSQL."""
-        self._take_back_what_left_the_crm()
+        old = self._old_directory()
+        self._carry_out_erasures(old)
+        self._take_back_what_left_the_crm(old)
         if self._plan.source == "postgres":
             self._from_postgres(patience)
             if self._purged_before is not None:
@@ -187,9 +189,16 @@ class Rebuild:
             self._from_raw(patience)
         self._await_caught_up(patience)
 
-    def _take_back_what_left_the_crm(self) -> None:
+    def _carry_out_erasures(self, old: directory.Rows) -> None:
+        """What the old directory has decided to erase, and the log that it told has lost: ``crm.changes`` may tell of it no more."""
+        commands = directory.not_carried_out(old, self._tables.erasure_rules())
+        if commands:
+            sent, _ = send_located(self._settings.kafka, commands)
+            self._say(f"the directory: {sent} commands of erasures that nothing had carried out are sent again")
+
+    def _take_back_what_left_the_crm(self, old: directory.Rows) -> None:
         """Rows that the old directory knows and the CRM has no more: their end may have been in a topic that is gone, and an erasure begins with it."""
-        known = directory.of_the_crm(self._old_directory(), self._mapping.crm)
+        known = directory.of_the_crm(old, self._mapping.crm)
         crm = CrmRepair(self._settings.kafka, self._settings.crm_db, self._mapping)
         try:
             gone = crm.take_back_what_is_gone(known, self._settings.rebuild.vanished_customers)

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 
 from reconciliation.erasures import Erased, read_erased
+from schemas.erasure_rules import ErasureRule, from_row, select_rules
 from schemas.generations import database_of
 from schemas.keys import LOG_TOPIC
 from schemas.partition_progress import COLUMNS, PartitionProgress, to_row
@@ -56,8 +57,12 @@ class Tables:
         query = f"SELECT prosthesis_id, count() FROM {database}.telemetry_events GROUP BY prosthesis_id ORDER BY prosthesis_id"
         return [(prosthesis, int(rows)) for prosthesis, rows in self._client.execute(query)]
 
-    def erased(self) -> tuple[Erased, ...]:
+    def erasure_rules(self) -> list[ErasureRule]:
         """The erasure rules in force now; all generations share them."""
+        return [from_row(row) for row in self._client.execute(select_rules(f"{self._shared}.erasure_rules"))]
+
+    def erased(self) -> tuple[Erased, ...]:
+        """The times that the rules cover."""
         return read_erased(self._client, self._shared)
 
     def live_rows(self, since: date | None) -> int:

@@ -177,6 +177,7 @@ def _hanging(part: str, kafka: Kafka, limits: StatusSection, now: datetime) -> I
 
 
 def _expired(topic: TopicPositions, committed: Mapping[int, int]) -> Iterator[Problem]:
+    committed = {**dict.fromkeys(topic.starts, 0), **committed}  # where nothing was committed nothing was read
     lost = sorted(partition for partition, offset in committed.items() if offset < topic.starts.get(partition, 0))
     if lost:
         what = f"{topic.topic} expired before it was read, in partitions {_numbers(lost)}"

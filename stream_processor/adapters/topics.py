@@ -52,6 +52,13 @@ def check_positions(
     if problem := misfit(rows, identity.topic_id, dict(enumerate(ends))):
         raise WrongTopic(f"{problem}: `bionicpro rebuild` goes on from there")
     handled = {row.partition: row.handled_offset for row in rows}
+    for partition, start in enumerate(starts):
+        where = f"{identity.topic}/{partition}"
+        # Where nothing was ever committed it is read from the log's beginning.
+        if progress_first and partition not in commits and start > (next_offset := handled.get(partition, -1) + 1):
+            raise WrongTopic(
+                f"{where}: handled up to {next_offset}, but the log begins at {start}: records are lost, `bionicpro rebuild` goes on from there"
+            )
     for partition, offset in commits.items():
         where = f"{identity.topic}/{partition}"
         if offset < starts[partition]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
 from schemas.commands import Erase
@@ -11,7 +11,7 @@ from schemas.ranges import EARLIEST_US
 from stream_processor.domain.calendar import HOUR_US
 from stream_processor.domain.contracts import UnreadableBounds, bounds_or_all, rank
 from stream_processor.domain.crm import Customer
-from stream_processor.domain.directory_table import DecidedErasure, DirectoryTable
+from stream_processor.domain.directory_table import DecidedErasure, DirectoryTable, StoredRow, decided_erasures
 from stream_processor.domain.erasure import Claim, erased_intervals
 from stream_processor.domain.ownership import Contract
 from stream_processor.domain.ownership_documents import joined
@@ -29,9 +29,19 @@ def erase(table: DirectoryTable, customer: Customer, offset: int, until_us: int,
         if decided is None:
             return []
         table.keep_decided(customer.id, offset, decided)
+    return _commands(customer.id, offset, decided)
+
+
+def all_decided(rows: Mapping[str, StoredRow]) -> Iterator[Erase]:
+    """The commands of every erasure that a directory with the table *rows* has decided on."""
+    for customer_id, offset, decided in decided_erasures(rows):
+        yield from _commands(customer_id, offset, decided)
+
+
+def _commands(customer_id: str, offset: int, decided: DecidedErasure) -> list[Erase]:
     return [
         Erase(
-            command_id=erasure_id(customer.id, offset),
+            command_id=erasure_id(customer_id, offset),
             prosthesis_id=prosthesis_id,
             subject=decided.subject,
             former_subjects=decided.former_subjects,

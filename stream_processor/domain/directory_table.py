@@ -14,7 +14,7 @@ It lives in any mapping of text to row; in the service that is Faust's table, wh
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, MutableMapping
+from collections.abc import Collection, Iterator, Mapping, MutableMapping
 from typing import Any
 
 import msgspec
@@ -85,6 +85,14 @@ _READ_AS: dict[str, type[FormerContract] | type[HeldProsthesis] | type[FormerUse
 def means_the_same_in_another_topic(key: str) -> bool:
     """Whether the row under *key* is as true where ``crm.changes`` was made anew: what was decided at an offset is of one topic."""
     return not key.startswith(_ERASED)
+
+
+def decided_erasures(rows: Mapping[str, StoredRow]) -> Iterator[tuple[str, int, DecidedErasure]]:
+    """Customer, offset and content of every erasure that was decided on."""
+    for key, row in sorted(rows.items()):
+        if key.startswith(_ERASED):
+            customer_id, _, offset = key.removeprefix(_ERASED).rpartition(":")
+            yield customer_id, int(offset), msgspec.convert(row, DecidedErasure)
 
 
 class DirectoryTable:

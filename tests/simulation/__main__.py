@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     began, met, steps, failed = time.monotonic(), Counter[tuple[str, str]](), 0, 0
     with running.replaced_edges():
         for seed in range(first, first + options.schedules):
-            verdict = running.run(schedule.schedule(seed))
+            verdict = running.run(schedule.schedule(seed, options.mix))
             met.update(verdict.met)
             steps += verdict.steps
             if options.hashes:
@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
                 failed += 1
                 print(f"seed {seed}: {shrink.kind(verdict)}: {verdict.error}", flush=True)
                 if not options.whole:
-                    left = shrink.shrink(schedule.schedule(seed), running.run)
+                    left = shrink.shrink(schedule.schedule(seed, options.mix), running.run)
                     _show(running.run(left, keep=True), [str(operation) for operation in left.operations])
                 if failed > options.more:
                     break
@@ -71,6 +71,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("--seed", type=int, help="of the first schedule; none: one that nobody chose")
     parser.add_argument("--schedules", type=int, default=500)
+    parser.add_argument(
+        "--mix", choices=("usual", "erasures", "losses"), default="usual", help="what the schedules have more of (default: usual)"
+    )
     parser.add_argument("--more", type=int, default=0, help="go on after so many failures")
     parser.add_argument("--whole", action="store_true", help="do not shrink")
     parser.add_argument("--hashes", action="store_true", help="print the hash of every trace")

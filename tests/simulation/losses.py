@@ -6,6 +6,9 @@ import copy
 from random import Random
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from cli.rebuild.directory import not_carried_out
 from schemas.keys import CRM_TOPIC, LOG_TOPIC
 from schemas.partition_progress import PartitionProgress
 from stream_processor.adapters.generations import ServingConfiguration
@@ -48,7 +51,9 @@ class Losses:
             place.expire(place.end)
         committed = self._world.group.committed
         lost = [
-            n for n, place in enumerate(self._world.broker.topics[LOG_TOPIC]) if committed.get((LOG_TOPIC, n), place.start) < place.start
+            place
+            for n, place in enumerate(self._world.broker.topics[LOG_TOPIC])
+            if committed.get((LOG_TOPIC, n), self._handled((LOG_TOPIC, n)) + 1) < place.start
         ]
         if lost:
             self._expect("records expired before they were read")
@@ -186,6 +191,7 @@ class Losses:
         """
         world = self._world
         world.say("rebuild")
+        world.rebuilt_at = world.loop.time()
         world.watch.garbage = 0  # it begins at the log's end, and garbage comes in no snapshot
         self._finish_transactions()
         new, identity = MemoryStore(), world.broker.ids[LOG_TOPIC]
@@ -193,7 +199,7 @@ class Losses:
         ends = {number: place.end for number, place in enumerate(world.broker.topics[LOG_TOPIC])}
         new.write_progress([PartitionProgress(LOG_TOPIC, n, identity, PARTITIONS, end - 1, 0) for n, end in ends.items() if end])
         world.serving = ServingConfiguration(world.serving.generation + 1, world.serving.retention)
-        world.directory_before = 0 if self.expected == CRM_ANEW else world.directory_reached
+        world.directory_before = world.directory_reached
         world.new_group({(LOG_TOPIC, number): end for number, end in ends.items()})
         self._hand_over_the_directory()
         world.replace_store(new)
@@ -206,6 +212,9 @@ class Losses:
         world, same = self._world, self.expected != CRM_ANEW
         rows, world.changelog = world.changelog, {}
         world.changelog |= {key: row for key, row in rows.items() if same or means_the_same_in_another_topic(key)}
+        encoded = {msgspec.json.encode(key): msgspec.json.encode(row) for key, row in rows.items()}
+        for command in not_carried_out(encoded, world.store.rules.values()):
+            world.telemetry.command(command)
         for table in ("contracts", "customers", "prostheses"):
             there = {f"{table}:{identity}" for identity in world.crm.tables[table]}
             for key in sorted(key for key in rows if key.startswith(f"{table}:") and key not in there):

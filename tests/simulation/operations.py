@@ -126,7 +126,7 @@ class Operations:
         self._world.store.merge()
 
     def _do_store_fault(self, chance: Random) -> None:
-        self._world.faults.arm(*chance.choice(plan.FAULTY))
+        self._world.faults.arm(*chance.choice(self._world.schedule.faulty))
 
     def _do_outage(self, chance: Random) -> None:
         self._world.faults.store_is_away = True

@@ -5,7 +5,7 @@ Each operation draws its own chances from its own seed, so that a schedule with 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
@@ -63,29 +63,52 @@ class Operation:
 
 
 @dataclass(frozen=True)
+class Mix:
+    """What schedules have more of. *more*: by how much what is done comes more often; *faulty*: what goes wrong (effect, fault); *losses*: the part of the schedules that lose data."""
+
+    more: dict[str, float] = field(default_factory=dict)
+    faulty: tuple[tuple[str, Fault], ...] = FAULTY
+    losses: float = LOSS
+
+
+OF_ERASURES = {"write_erasures", "erasures", "remove", "write_receipt", "eraser's read"}
+MIXES = {
+    "usual": Mix(),
+    "erasures": Mix(
+        {"erase": 12, "forget customer": 6, "user": 3, "drop contract": 3, "night": 3, "store fault": 2},
+        tuple(pair for pair in FAULTY if pair[0] in OF_ERASURES),
+    ),
+    "losses": Mix(losses=1.0),
+}
+
+
+@dataclass(frozen=True)
 class Schedule:
-    """*seed* chooses order, latencies and shares of partitions; *operations* are what is done. *uuids*: event ids have no order."""
+    """*seed* chooses order, latencies and shares of partitions; *operations* are what is done, *faulty* what may go wrong at a store fault. *uuids*: event ids have no order."""
 
     seed: int
     workers: int
     operations: tuple[Operation, ...]
     uuids: bool = False
+    faulty: tuple[tuple[str, Fault], ...] = FAULTY
 
 
-def schedule(seed: int) -> Schedule:
-    chance = Random(f"schedule {seed}")
+def schedule(seed: int, mix: str = "usual") -> Schedule:
+    """*mix*: one of MIXES."""
+    chance, of = Random(f"schedule {seed}"), MIXES[mix]
     faults = dict(FAULTS) if chance.random() < 0.9 else {"store fault": 1}
     # In some schedules one kind of fault comes again and again: what it takes two of is else too rare.
     favourite = chance.choice(list(faults))
     faults[favourite] *= 4
     pool = {**WORK, **{name: weight * 0.7 for name, weight in faults.items()}}
+    pool = {name: weight * of.more.get(name, 1) for name, weight in pool.items()}
     names, weights = list(pool), list(pool.values())
     count = chance.randrange(OPERATIONS // 3, OPERATIONS * 3 // 2)
     operations = [Operation(round(chance.random() * SECONDS, 3), chance.choices(names, weights)[0], f"{seed}/{i}") for i in range(count)]
-    if chance.random() < LOSS:
+    if chance.random() < of.losses:
         operations += _loss(chance, seed)
     workers, uuids = chance.choice((1, 1, 2, 2, 3)), chance.random() < UUIDS
-    return Schedule(seed, workers, tuple(sorted(operations, key=lambda operation: operation.at_s)), uuids)
+    return Schedule(seed, workers, tuple(sorted(operations, key=lambda operation: operation.at_s)), uuids, of.faulty)
 
 
 def _loss(chance: Random, seed: int) -> list[Operation]:

@@ -10,6 +10,7 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
+from schemas.commands import Erase, encode_command
 from schemas.erasure import ErasureRequest, encode_request, request_key
 from schemas.keys import CRM_TOPIC, LOG_TOPIC, crm_key, heartbeat_key, partition_of
 from schemas.mapping import SourceMapping
@@ -79,6 +80,10 @@ class Telemetry(Sources):
         self.rows = {event_id: dict(row) for event_id, row in rows.items()}
         self._window = None
 
+    def command(self, command: Erase) -> None:
+        """An operator's, straight to the log."""
+        self._append(command.prosthesis_id.encode(), encode_command(command))
+
     def beat(self) -> None:
         for number in range(PARTITIONS):
             key = heartbeat_key(number, PARTITIONS)
@@ -109,6 +114,8 @@ class Crm:
         """By contract that was deleted, whatever of it goes with its customer."""
         self._untold: set[int] = set()
         """Contracts that are what nobody was told, since the CRM went back."""
+        self._believed: dict[int, Row] = {}
+        """What is still believed of contracts since the CRM went back: by that it is decided what is another's."""
 
     def put(self, table: str, row: Row) -> None:
         of = self.tables[table]
@@ -118,6 +125,7 @@ class Crm:
         if table == "contracts":
             self.owed.pop(identity, None)
             self._untold.discard(identity)
+            self._believed.pop(identity, None)
         if table == "customers":
             self.users.setdefault(identity, set()).add(row["user_id"])
         self._say(table, "c" if before is None else "u", before, row)
@@ -128,6 +136,7 @@ class Crm:
             self._say(table, "d", before, None)
             self.wal.append((self._key(table, before), None, False))
         if before is not None and table == "contracts":
+            self._believed.pop(identity, None)
             self.owed[identity] = Owed(before, told=identity not in self._untold)
 
     def drop_customer(self, customer: int) -> None:
@@ -148,7 +157,7 @@ class Crm:
         begin, end = contract["starts_us"], min(contract["ends_us"] or self.now_us, self.now_us)
         others = [
             (c["starts_us"], c["ends_us"] or self.now_us)
-            for c in self.tables["contracts"].values()
+            for c in (*self.tables["contracts"].values(), *self._believed.values())
             if c["prosthesis_id"] == contract["prosthesis_id"] and c["customer_id"] != customer
         ]
         bounds = sorted({begin, end, *(at for other in others for at in other if begin < at < end)})
@@ -163,6 +172,7 @@ class Crm:
     def snapshot(self) -> None:
         """All rows once more, as an incremental snapshot tells them."""
         self._untold.clear()
+        self._believed.clear()
         for table, rows in self.tables.items():
             for row in rows.values():
                 self._say(table, "r", None, row)
@@ -179,6 +189,7 @@ class Crm:
         """As the CRM restored to an earlier point: nobody is told."""
         now = self.tables["contracts"]
         self.tables, self.owed = copy.deepcopy(backup)
+        self._believed = now
         self._untold = {contract for contract, row in self.tables["contracts"].items() if row != now.get(contract)}
 
     def request_erasure(self, customer: int, until_us: int) -> None:

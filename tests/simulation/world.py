@@ -22,7 +22,7 @@ from tests.simulation.broker import Broker, Stored
 from tests.simulation.erasing import EraserMachine
 from tests.simulation.faults import Faults
 from tests.simulation.group import LOOK_S, TP, Group
-from tests.simulation.losses import Losses
+from tests.simulation.losses import CRM_ANEW, Losses
 from tests.simulation.machine import Machine
 from tests.simulation.operations import Operations
 from tests.simulation.schedule import Schedule
@@ -35,6 +35,7 @@ from tests.support.memory_store import MemoryStore
 SETTLE_S = 400.0
 AWAKE_S = 6.0  # by then whoever stood still has written what it was about to write
 WRONG_TOPIC = 78
+REBUILT_S = 60.0
 _decode_erase = msgspec.json.Decoder(Erase).decode
 
 
@@ -65,6 +66,7 @@ class World:
         self.losses = Losses(self)
         self.machines: dict[str, Machine | EraserMachine] = {}
         self.wanted: list[str] = []
+        self.rebuilt_at = -REBUILT_S
         self.directory_before = 0
         """What former generations' directories had handled of the CRM's topic as it is."""
         self.erased: list[Erase] = []
@@ -115,7 +117,9 @@ class World:
         self.watch.forget_contents()
 
     def compact(self) -> None:
-        """The CRM's topic, and what nobody can know any more afterwards."""
+        """The CRM's topic, and what nobody can know any more afterwards. It waits for half a day, and after a rebuild the new directory reads all of the topic at once."""
+        if self.loop.time() < self.rebuilt_at + REBUILT_S:
+            return
         self.untold(self.broker.topics[CRM_TOPIC][0].compact())
 
     def untold(self, gone: Iterable[Stored]) -> None:
@@ -132,7 +136,9 @@ class World:
 
     @property
     def directory_reached(self) -> int:
-        """The next change of the CRM that no directory, of any generation, has surely handled."""
+        """The next change of the CRM that no directory, of any generation, has surely handled. What is committed in a topic that was made anew may be of the former one."""
+        if self.losses.expected == CRM_ANEW:
+            return 0
         return max(self.group.committed.get((CRM_TOPIC, 0), 0), self.directory_before)
 
     def _tell_news(self) -> None:

@@ -83,7 +83,8 @@ def test_no_event_is_gone_from_its_report_while_records_are_handled_again(said: 
     handled, successor = case.handled, case.engine()
     for record in case.news[:-1]:
         outcome = successor.process([record], epoch=1, whole=False)
-        assert (case.counts, case.handled, outcome.unfinished) == ([2], handled, {record.partition})
+        assert (case.counts, case.handled) == ([2], handled)
+        assert outcome.unfinished == {record.partition}
     assert not successor.process(case.news[-1:], epoch=1, whole=False).unfinished
     assert case.store.live_reports() == case.sources.mart()
     assert case.handled == case.news[-1].offset

@@ -188,6 +188,14 @@ def test_records_that_expired_before_they_were_read_are_named() -> None:
     assert any("crm.changes expired before it was read, in partitions 0" in line for line in only("kafka", kafka(topics=topics)))
 
 
+def test_records_that_expired_before_anybody_ever_read_are_named_too() -> None:
+    topics = dict(kafka().topics)
+    topics[LOG_TOPIC] = replace(topics[LOG_TOPIC], starts={**topics[LOG_TOPIC].starts, 3: 1})
+    committed = {topic: {p: offset for p, offset in of.items() if (topic, p) != (LOG_TOPIC, 3)} for topic, of in kafka().committed.items()}
+    told = only("kafka", kafka(topics=topics, committed=committed))
+    assert any("prosthesis.log expired before it was read, in partitions 3" in line for line in told)
+
+
 def test_tables_from_a_backup_are_named_once_the_processor_is_down() -> None:
     behind = tuple(replace(row, handled_offset=5) if (row.topic, row.partition) == (LOG_TOPIC, 3) else row for row in clickhouse().progress)
     down = WELL | {"clickhouse": clickhouse(progress=behind), "kafka": kafka(group=Group("processor", "EMPTY", ()))}
