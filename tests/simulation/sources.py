@@ -188,7 +188,9 @@ class Crm:
     def go_back(self, backup: tuple[dict[str, dict[int, Row]], dict[int, Owed]]) -> None:
         """As the CRM restored to an earlier point: nobody is told."""
         now = self.tables["contracts"]
-        self.tables, self.owed = copy.deepcopy(backup)
+        self.tables, owed = copy.deepcopy(backup)
+        # What was given to somebody else after the backup counts as a correction, whether or not that is still so.
+        self.owed = {contract: what for contract, what in self.owed.items() if contract in owed}
         self._believed = now
         self._untold = {contract for contract, row in self.tables["contracts"].items() if row != now.get(contract)}
 
