@@ -55,9 +55,10 @@ def check_positions(
     for partition, start in enumerate(starts):
         where = f"{identity.topic}/{partition}"
         # Where nothing was ever committed it is read from the log's beginning.
-        if progress_first and partition not in commits and start > (next_offset := handled.get(partition, -1) + 1):
+        if progress_first and partition not in commits and start > handled.get(partition, -1) + 1:
             raise WrongTopic(
-                f"{where}: handled up to {next_offset}, but the log begins at {start}: records are lost, `bionicpro rebuild` goes on from there"
+                f"{where}: nothing is committed, these tables hold the log up to {handled.get(partition)}, but it begins at {start}: records are lost, "
+                "`bionicpro rebuild` goes on from there"
             )
     for partition, offset in commits.items():
         where = f"{identity.topic}/{partition}"

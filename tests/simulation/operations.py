@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 NIGHT_S = 5.0
+OUTAGES_S = (0.5, 3.0, 30.0)
 
 
 class Operations:
@@ -130,7 +131,7 @@ class Operations:
 
     def _do_outage(self, chance: Random) -> None:
         self._world.faults.store_is_away = True
-        self._world.loop.call_later(chance.choice((0.5, 3.0, 30.0)), setattr, self._world.faults, "store_is_away", False)
+        self._world.loop.call_later(chance.choice(OUTAGES_S), setattr, self._world.faults, "store_is_away", False)
 
     def _machine(self, chance: Random) -> Machine | EraserMachine | None:
         alive = [machine for name, machine in sorted(self._world.machines.items()) if machine.alive]

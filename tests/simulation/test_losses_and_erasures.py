@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from random import Random
 from unittest.mock import patch
 
 import pytest
 
 from tests.simulation import running
+from tests.simulation.operations import OUTAGES_S
 from tests.simulation.running import Verdict
 from tests.simulation.schedule import Operation, Schedule
 from tests.simulation.shrink import kind
@@ -60,6 +62,27 @@ def test_a_worker_that_went_on_after_a_loss_would_be_seen(loss: str) -> None:
         patch("stream_processor.watchdog.Watchdog.check_identities", lambda _: None),
     ):
         assert kind(run(*LOSSES[loss])) == "losses"
+
+
+# The store is away from the beginning until after the loss.
+AWAY = next(seed for seed in map(str, range(99)) if Random(seed).choice(OUTAGES_S) == max(OUTAGES_S))
+NEVER_HANDLED = (
+    Operation(0.1, "outage", AWAY),
+    *(Operation(5.0, "insert", str(i)) for i in range(9)),
+    Operation(LOSS_S, "expire", "expire"),
+)
+
+
+def test_records_that_expire_before_anything_was_ever_committed_end_it_too() -> None:
+    """Seed 5000150: of a partition without a commit the worker began at what was left of the log, and nobody was told."""
+    verdict = running.run(Schedule(1, 1, NEVER_HANDLED), keep=True)
+    assert verdict.error is None
+    assert (said(verdict, "ends with 78"), said(verdict, "rebuild")) == (1, 1)
+
+
+def test_a_worker_that_begins_at_what_is_left_would_be_seen() -> None:
+    with patch("stream_processor.app.check_positions", lambda *_, **__: None):
+        assert kind(running.run(Schedule(1, 1, NEVER_HANDLED))) == "losses"
 
 
 def test_after_postgresql_went_back_a_rebuild_makes_all_right() -> None:
