@@ -145,12 +145,15 @@ class Watch:
         ]
 
     def _covered(self, rule: ErasureRule) -> list[str]:
-        """What is left of what *rule* covers."""
+        """What is left of what *rule* covers. What was written by another log than the rule's was written under it."""
         store, subjects = self._world.store, {rule.subject, *rule.former_subjects}
         older = {
             user
             for user, _, prosthesis, version in store.report_rows
-            if prosthesis == rule.prosthesis_id and version < rule.offset and subject_of(user) in subjects
+            if prosthesis == rule.prosthesis_id
+            and version < rule.offset
+            and subject_of(user) in subjects
+            and rule.topic_id == self._world.broker.ids[LOG_TOPIC]
         }
         inside = [
             key
