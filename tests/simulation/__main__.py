@@ -68,12 +68,12 @@ def _keep(file: Path, met: Counter[tuple[str, str]], schedules: int) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from tests.simulation.schedule import MIXES  # noqa: PLC0415 - as above
+
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("--seed", type=int, help="of the first schedule; none: one that nobody chose")
     parser.add_argument("--schedules", type=int, default=500)
-    parser.add_argument(
-        "--mix", choices=("usual", "erasures", "losses"), default="usual", help="what the schedules have more of (default: usual)"
-    )
+    parser.add_argument("--mix", choices=MIXES, default="usual", help="what the schedules have more of (default: usual)")
     parser.add_argument("--more", type=int, default=0, help="go on after so many failures")
     parser.add_argument("--whole", action="store_true", help="do not shrink")
     parser.add_argument("--hashes", action="store_true", help="print the hash of every trace")

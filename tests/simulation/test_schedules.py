@@ -14,7 +14,7 @@ from tests.simulation.schedule import schedule
 
 pytestmark = pytest.mark.timeout(900)
 
-FIXED = 100
+FIXED, OF_A_MIX, FRESH = 100, 20, 50
 ALIKE = 5
 
 
@@ -28,6 +28,18 @@ def simulate(*arguments: str) -> str:
 
 def test_fixed_schedules_hold_every_invariant() -> None:
     assert f"{FIXED} schedules" in simulate("--seed", "0", "--schedules", str(FIXED))
+
+
+@pytest.mark.parametrize("mix", ["erasures", "losses"])
+def test_fixed_schedules_of_a_mix_hold_every_invariant(mix: str) -> None:
+    assert f"{OF_A_MIX} schedules" in simulate("--seed", "0", "--schedules", str(OF_A_MIX), "--mix", mix)
+
+
+def test_schedules_that_nobody_has_seen_hold_every_invariant() -> None:
+    """Their seed is in what is said of a failure."""
+    said = simulate("--schedules", str(FRESH))
+    print(said)
+    assert f"{FRESH} schedules" in said
 
 
 def test_a_seed_is_one_trace() -> None:
