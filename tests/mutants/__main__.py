@@ -14,8 +14,11 @@ import sys
 import tempfile
 import time
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.simulation.schedule import MIXES
 
 REPOSITORY = Path(__file__).parents[2]
 LIST = Path(__file__).with_name("mutations.toml")
@@ -25,6 +28,8 @@ COPIED = (
     "schemas",
     "service_kit",
     "stream_processor",
+    "eraser",
+    "clickhouse",
     "reconciliation",
     "connectors",
     "bff",
@@ -73,26 +78,30 @@ def mutated(mutation: Mutation, text: str) -> str:
 
 
 def killer(mutation: Mutation, copy: Path, schedules: int = 0) -> str | None:
-    """The test that failed under the mutation, None where all passed; with *schedules* so many of the simulation's, from seed 0, instead of tests. *copy* is as before afterwards."""
+    """The test that failed under the mutation, None where all passed; with *schedules* so many of each of the simulation's mixes, from seed 0, instead of tests. *copy* is as before afterwards."""
     file = copy / mutation.file
     original = file.read_text(encoding="utf-8")
     file.write_text(mutated(mutation, original), encoding="utf-8")
     try:
-        tests = ["pytest", "-x", "-q", "-p", "no:cacheprovider", "--timeout", "900", *mutation.tests]
-        simulated = ["tests.simulation", "--seed", "0", "--schedules", str(schedules), "--whole"]
-        command = [sys.executable, "-m", *(simulated if schedules else tests)]
-        # CI's profile: generated cases are the same at every run.
-        finished = subprocess.run(
-            command, cwd=copy, env=os.environ | {"CI": "1"}, capture_output=True, text=True, timeout=LIMIT_S, check=False
-        )
+        tests = [["pytest", "-x", "-q", "-p", "no:cacheprovider", "--timeout", "900", *mutation.tests]]
+        simulated = [["tests.simulation", "--seed", "0", "--schedules", str(schedules), "--whole", "--mix", mix] for mix in MIXES]
+        return next(filter(None, (_failed(mutation, module, copy) for module in (simulated if schedules else tests))), None)
     finally:
         file.write_text(original, encoding="utf-8")
+
+
+def _failed(mutation: Mutation, module: Sequence[str], copy: Path) -> str | None:
+    """What failed of *module*, run in *copy*; None where nothing did."""
+    # CI's profile: generated cases are the same at every run.
+    environment = os.environ | {"CI": "1"}
+    command = [sys.executable, "-m", *module]
+    finished = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, timeout=LIMIT_S, check=False)
     if finished.returncode == 0:
         return None
     failed = FAILED.search(finished.stdout)
     if failed is None:
         raise MutationError(f"{mutation.name}: the tests did not run: {(finished.stdout + finished.stderr)[-1500:]}")
-    return failed[1] or failed[2]
+    return failed[1] or f"{failed[2]} ({module[-1]})"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -145,7 +154,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
     parser.add_argument("names", nargs="*", help="mutations to try (default: all)")
     parser.add_argument(
-        "--simulate", type=int, default=0, metavar="SCHEDULES", help="let the simulation alone look for them, so many schedules long"
+        "--simulate",
+        type=int,
+        default=0,
+        metavar="SCHEDULES",
+        help="let the simulation alone look for them, so many schedules of each mix long",
     )
     parser.add_argument("--list", action="store_true", help="name them, run nothing")
     return parser
