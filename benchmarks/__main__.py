@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
-from benchmarks import debezium, endtoend, frontend, growth, processor, recovery, reports, verification
+from benchmarks import debezium, endtoend, frontend, growth, large_day, processor, recovery, reports, verification
 from benchmarks.results import Failure, Result, WrongResultsError, table
 from benchmarks.servers import progress
 from benchmarks.worker import SubjectFailedError
@@ -37,6 +37,10 @@ BENCHES: dict[str, tuple[str, Bench]] = {
     ),
     "growth": ("cost of an event as days and pairs grow, and with two workers", lambda options: growth.run(options.events)),
     "recovery": ("a log folded from the beginning; kill -9 of the worker", lambda options: recovery.run(options.events)),
+    "large-day": (
+        "another prosthesis's freshness while a day of two million events is computed anew",
+        lambda options: large_day.run(options.events),
+    ),
     "verify": (
         "the audit over ten million events of 50,000 customers, and what was altered is named",
         lambda options: verification.run(options.events),
