@@ -116,11 +116,22 @@ def _accept_documents(batch: Batch, assignment: Assignment) -> dict[int, StoredO
         if known is not None and known.document.crm_offset >= newest.document.crm_offset:
             continue
         assignment.devices.set_history(device, OwnershipHistory(newest.document))
-        # Up to the last document, not the newest: a re-sent older one must not split what the batch computes.
-        for item in items if device not in beginning else ():
-            batch.work(device, item.record.offset).add_all()
+        if device not in beginning:
+            # Up to the last document, not the newest: a re-sent older one must not split what the batch computes.
+            work = batch.work(device, max(item.record.offset for item in items))
+            work.add_all()
+            work.former += _former(known, items)
         accepted[device] = stored_ownership(newest)
     return accepted
+
+
+def _former(known: OwnershipHistory | None, items: Sequence[Document]) -> list[OwnershipHistory]:
+    """Who owned what for a part of a batch with the documents *items*: what was *known* before, and each that another one took the place of."""
+    histories = [] if known is None else [known]
+    for item in sorted(items, key=lambda item: item.record.offset):
+        if not histories or item.document.crm_offset > histories[-1].document.crm_offset:
+            histories.append(OwnershipHistory(item.document))
+    return histories[:-1]
 
 
 def _beginning(batch: Batch, assignment: Assignment) -> set[int]:

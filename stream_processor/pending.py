@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from schemas import commands
 from stream_processor.domain.calendar import day_number
 from stream_processor.domain.log_records import Change, Retraction
+from stream_processor.domain.ownership import OwnershipHistory
 from stream_processor.domain.window_fold import WindowFold
 
 ANY_OFFSET = 1 << 62
@@ -20,7 +21,7 @@ class PendingRecompute:
     """What has to be computed anew of one prosthesis: *days* are local day numbers, *instants* lie in days still to be found.
 
     *fold*: of the window that was left between two parts of raw, which may be several prostheses'; it holds as long as only news come, and ``disturb`` throws it away. *restarts*: how often that was.
-    *deletes*: halves of event ids, the offset up to which what raw has of the event is meant, and the LSN that the delete bears (None: just above what raw has).
+    *former*: who owned what for a part of the records, up to a document that took its place. *deletes*: halves of event ids, the offset up to which what raw has of the event is meant, and the LSN that the delete bears (None: just above what raw has).
     """
 
     offset: int
@@ -30,6 +31,7 @@ class PendingRecompute:
     deletes: list[tuple[int, int, int, int | None]] = field(default_factory=list)
     sizes: Mapping[int, int] | None = None  # events by UTC day, once asked for
     reports: set[tuple[str, int]] = field(default_factory=set)  # (user, day) that the mart may have without a state
+    former: list[OwnershipHistory] = field(default_factory=list, compare=False, repr=False)
     refused: int = 0  # days that were left as they are, because raw of them may have expired
     fold: WindowFold | None = field(default=None, compare=False, repr=False)
     restarts: int = 0
@@ -41,13 +43,29 @@ class PendingRecompute:
 
     def copy(self) -> PendingRecompute:
         """An equal work that can be added to without changing this one."""
-        return replace(self, days=set(self.days), instants=list(self.instants), deletes=list(self.deletes), reports=set(self.reports))
+        return replace(
+            self,
+            days=set(self.days),
+            instants=list(self.instants),
+            deletes=list(self.deletes),
+            reports=set(self.reports),
+            former=list(self.former),
+        )
 
     def reach(self, offset: int) -> None:
         self.offset = max(self.offset, offset)
 
     def add_day(self, day: int) -> None:
         self.days.add(day)
+
+    def add_report(self, user_id: str, day: int) -> None:
+        """It may be in the mart, whether or not raw has anything of it at the end.
+
+        A worker that has lost the partition and does not know it may have come to a part of the records only, and its write may arrive after this work's. What it could have written
+        is written here too, empty if need be, under a version that its own stays below.
+        """
+        self.days.add(day)
+        self.reports.add((user_id, day))
 
     def disturb(self) -> None:
         """What was folded of raw is not what raw has any more, or not whose it is."""

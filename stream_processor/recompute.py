@@ -165,11 +165,15 @@ class Recompute:
             for instant in work.instants:
                 if work.everything:  # under an earlier document it may have been another day, or another owner's
                     work.days.update(instant // DAY_US + shift for shift in (-1, 0, 1))
-                owner = history.at(instant) if history is not None else None
-                if owner is not None:
-                    work.add_day(local_day(owner.timezone, instant).number)
+                for one in (history, *work.former):
+                    owner = one.at(instant) if one is not None else None
+                    if owner is not None:
+                        work.add_report(owner.user_id, local_day(owner.timezone, instant).number)
             work.instants.clear()
             work.days = {day for day in work.days if _FIRST_DAY <= day <= _LAST_DAY}
+            for one in work.former:
+                work.reports.update(one.reports_unlike(history, work.days))
+            work.former.clear()
 
     def _new_folds(self, devices: Collection[int], pending: Mapping[int, PendingRecompute]) -> Iterator[WindowFold]:
         """The windows of *devices*, one after the other: their works may have changed by what was done of the windows before."""

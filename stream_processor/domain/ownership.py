@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import itertools
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import msgspec
 
 from schemas.ownership import Ownership, OwnershipDocument
 from schemas.ranges import OUTERMOST_US
-from stream_processor.domain.calendar import LocalDay
+from stream_processor.domain.calendar import LocalDay, day_of_date
 from stream_processor.domain.contracts import Rank
 
 FOREVER_US = OUTERMOST_US
@@ -55,6 +55,11 @@ def _end(interval: Ownership) -> int:
     return FOREVER_US if interval.ends_us is None else interval.ends_us
 
 
+def _extent(interval: Ownership) -> tuple[str, str, int, int]:
+    """Which reports an interval leads to."""
+    return interval.user_id, interval.timezone, interval.starts_us, _end(interval)
+
+
 def _cut(interval: Ownership, begin: int, end: int) -> Ownership:
     return Ownership(
         begin,
@@ -90,6 +95,16 @@ class OwnershipHistory:
             return interval, interval.starts_us, _end(interval)
         begin = _end(self.document.intervals[i]) if i >= 0 else -FOREVER_US
         return None, begin, self._starts[i + 1] if i + 1 < len(self._starts) else FOREVER_US
+
+    def reports_unlike(self, other: OwnershipHistory | None, days: Iterable[int]) -> Iterator[tuple[str, int]]:
+        """(user, day) of every report that there may be on local *days* by intervals that *other* has not."""
+        known = set() if other is None else {_extent(interval) for interval in other.document.intervals}
+        for interval in self.document.intervals:
+            if _extent(interval) not in known:
+                for number in days:
+                    day = day_of_date(interval.timezone, number)
+                    if interval.starts_us < day.ends_us and _end(interval) > day.starts_us:
+                        yield interval.user_id, number
 
     def of_day(self, user_id: str, day: LocalDay) -> Ownership | None:
         """The user's interval that gives the day its contract: the latest-beginning one that intersects it."""
