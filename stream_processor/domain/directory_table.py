@@ -217,8 +217,9 @@ class DirectoryTable:
     def _remove(self, table: CrmTable, row_id: str, former: FormerContract | None) -> list[str]:
         if table is CrmTable.CONTRACTS:
             self._unlink(row_id)
+        remembered = [] if former is None else [self._remember(_FORMER + row_id, former)]
         self._rows.pop(f"{table}:{row_id}", None)
-        return [] if former is None else [self._remember(_FORMER + row_id, former)]
+        return remembered
 
     def keep_known(self, table: CrmTable, row_id: str, other: DirectoryTable) -> None:
         """Take over what *other* knows of a row of which nothing whole is known here."""
@@ -236,13 +237,14 @@ class DirectoryTable:
         kept = {key: row for key, row in other._rows.items() if other.is_of_use(key, row)}
         kept = self._parties_before(other) | kept
         gone = {key for key, row in self._rows.items() if key not in kept and other._may_come_again(key, row)}
+        # What is remembered of a row is written before the row goes: a crash may come at any point between.
+        for key, row in kept.items():
+            if self._rows.get(key) != row:
+                self._rows[key] = row
         for key, row in list(self._rows.items()):
             if key not in kept and key not in gone and not (key.startswith((*_REMEMBERED, _ERASED)) and other.is_of_use(key, row)):
                 self._rows.pop(key, None)
         self._gone = set(other._gone)
-        for key, row in kept.items():
-            if self._rows.get(key) != row:
-                self._rows[key] = row
         self.index(without=gone)
 
     def _parties_before(self, other: DirectoryTable) -> dict[str, StoredRow]:

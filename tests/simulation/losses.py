@@ -84,7 +84,7 @@ class Losses:
         """The CRM's topic is deleted and made again, with the group's offsets and what nobody had read; the workers run."""
         if not any(topic == CRM_TOPIC for topic, _ in self._world.store.positions):
             return  # nobody has begun
-        self._world.untold(self._world.broker.topics[CRM_TOPIC][0].records)
+        self._world.untold(self._world.broker.topics[CRM_TOPIC][0].records, with_the_topic=True)
         self._world.connectors[CRM_TOPIC].forget()
         self._world.broker.make(CRM_TOPIC, 1)
         self._world.group.forget(CRM_TOPIC)

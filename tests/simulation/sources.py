@@ -169,6 +169,11 @@ class Crm:
         if contract in self.owed:
             self.owed[contract].times = []
 
+    def tell_nobody(self, contract: int) -> None:
+        """What the contract is was told in a topic that is no more."""
+        if contract in self.tables["contracts"]:
+            self._untold.add(contract)
+
     def snapshot(self) -> None:
         """All rows once more, as an incremental snapshot tells them."""
         self._untold.clear()

@@ -122,10 +122,10 @@ class World:
             return
         self.untold(self.broker.topics[CRM_TOPIC][0].compact())
 
-    def untold(self, gone: Iterable[Stored]) -> None:
+    def untold(self, gone: Iterable[Stored], *, with_the_topic: bool = False) -> None:
         """What a contract became by one of *gone*, which no directory had handled, cannot be known; that it was deleted can.
 
-        Nor can what it was when it went, where the delete alone told it: the CRM had gone back before.
+        Nor can what it was when it went, where the delete alone told it: the CRM had gone back before, or what told it went *with the topic*.
         """
         for record in gone:
             key = json.loads(record.key or b"{}")
@@ -133,6 +133,8 @@ class World:
                 owed = self.crm.owed.get(key["contract_id"])
                 if b'"op": "d"' not in record.value or (owed is not None and not owed.told):
                     self.crm.told_by_nobody(key["contract_id"])
+                if with_the_topic:
+                    self.crm.tell_nobody(key["contract_id"])
 
     @property
     def directory_reached(self) -> int:
