@@ -149,23 +149,25 @@ class CrmRepair:
         return len(gone)
 
     def take_back_what_is_gone(self, known: KnownRows, most_customers: int) -> int:
-        """Take back all rows of *known* that the CRM no longer has, contracts before their customers. Returns how many they were.
+        """Take back all rows of *known*, or that the topic tells of, that the CRM no longer has, contracts before their customers. Returns how many they were.
+
+        What the topic tells need not have been handled: the CRM was restored to before it while no worker ran.
 
         Idempotent. Raises psycopg.Error, CommandError; VanishedCustomers, having taken nothing back, where more than *most_customers* are gone: that erases them.
         """
-        crm = self._mapping.crm
+        crm, told = self._mapping.crm, self._known_rows()
+        rows_of = {
+            of.table: {**known.by_table.get(bare(of.table), {}), **told.by_table.get(bare(of.table), {})}
+            for of in (crm.contracts, crm.customers, crm.prostheses)
+        }
         with psycopg.connect(**self._database.conninfo()) as connection:  # type: ignore[arg-type]  # keyword arguments of mixed types
             gone = {
-                of.table: [
-                    entry
-                    for some in _portions(known.by_table.get(bare(of.table), {}))
-                    for entry in self._absent(connection, of.table, of.id, some)
-                ]
+                of.table: [entry for some in _portions(rows_of[of.table]) for entry in self._absent(connection, of.table, of.id, some)]
                 for of in (crm.contracts, crm.customers, crm.prostheses)
             }
         vanished = len(gone[crm.customers.table])
         if vanished > most_customers:
-            raise VanishedCustomers(vanished, len(known.by_table[bare(crm.customers.table)]))
+            raise VanishedCustomers(vanished, len(rows_of[crm.customers.table]))
         rows = [*itertools.chain.from_iterable(gone.values())]
         self._take_back(rows)
         return len(rows)

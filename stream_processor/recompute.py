@@ -120,30 +120,33 @@ class Recompute:
 
     def _delete(self, pending: Mapping[int, PendingRecompute]) -> None:
         """Mark events that count no more as deleted, at the LSN told, or just above their own, so that a redelivered insert stays below."""
-        ids: dict[EventId, tuple[int, int, int | None]] = {
-            (self._devices[device].prosthesis_id, hi, lo): (device, up_to, lsn)
+        asked = [
+            ((self._devices[device].prosthesis_id, hi, lo), device, up_to, lsn)
             for device, work in pending.items()
             for hi, lo, up_to, lsn in work.deletes
-        }
-        known = self._store.known_events(sorted(ids)) if ids else {}
+        ]
+        known = self._store.known_events(sorted({event_id for event_id, *_ in asked})) if asked else {}
         for work in pending.values():
             work.deletes.clear()
-        meant = [(i, event) for i, event in known.items() if event.deleted or _is_meant(event, *ids[i][1:])]
-        for event_id, event in meant:
+        gone: dict[EventId, tuple[int, int]] = {}
+        # One event may be asked for more than once in a batch, by a change and by a command; each of them counts.
+        for event_id, device, up_to, lsn in asked:
+            event = known.get(event_id)
+            if event is None or not (event.deleted or _is_meant(event, up_to, lsn)):
+                continue
             # Also where it is deleted already: a crash may have come between raw and the report.
-            for instant in event.instants:
-                pending[ids[event_id][0]].instants.append(instant)
-        gone = [(event_id, event) for event_id, event in meant if not event.deleted]
+            pending[device].instants.extend(instant for instant in event.instants if instant not in pending[device].instants)
+            if not event.deleted:
+                at = event.lsn + 1 if lsn is None else lsn
+                gone[event_id] = device, max(at, gone.get(event_id, (device, at))[1])
         if not gone:
             return
         rows = TelemetryColumns.blank(len(gone))
-        for i, (event_id, event) in enumerate(gone):
-            device = ids[event_id][0]
+        for i, (event_id, (device, lsn)) in enumerate(gone.items()):
             rows.event_id_hi[i], rows.event_id_lo[i] = event_id[1:]
-            told = ids[event_id][2]
-            rows.recorded_us[i], rows.lsn[i], rows.deleted[i] = event.recorded_us, event.lsn + 1 if told is None else told, 1
+            rows.recorded_us[i], rows.lsn[i], rows.deleted[i] = known[event_id].recorded_us, lsn, 1
             rows.partition[i], rows.offset[i], rows.device[i] = self._devices[device].partition, pending[device].offset, device
-        self._store.write_telemetry(self._devices.prosthesis_ids[rows.device], rows, [event.former for _, event in gone])
+        self._store.write_telemetry(self._devices.prosthesis_ids[rows.device], rows, [known[event_id].former for event_id in gone])
 
     def _find_days(self, pending: Mapping[int, PendingRecompute]) -> None:
         """Instants become local days, and "everything" the days that raw knows of, each with its neighbours: zones may have moved the cut.

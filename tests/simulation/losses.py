@@ -215,10 +215,11 @@ class Losses:
         encoded = {msgspec.json.encode(key): msgspec.json.encode(row) for key, row in rows.items()}
         for command in not_carried_out(encoded, world.store.rules.values()):
             world.telemetry.command(command)
+        known = {**rows, **world.crm.told(world.broker.topics[CRM_TOPIC][0].records)}
         for table in ("contracts", "customers", "prostheses"):
             there = {f"{table}:{identity}" for identity in world.crm.tables[table]}
-            for key in sorted(key for key in rows if key.startswith(f"{table}:") and key not in there):
-                world.crm.take_back(table, rows[key])
+            for key in sorted(key for key in known if key.startswith(f"{table}:") and key not in there):
+                world.crm.take_back(table, known[key])
 
     def _finish_transactions(self) -> None:
         for connector in self._world.connectors.values():

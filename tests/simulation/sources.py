@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -15,7 +16,7 @@ from schemas.erasure import ErasureRequest, encode_request, request_key
 from schemas.keys import CRM_TOPIC, LOG_TOPIC, crm_key, heartbeat_key, partition_of
 from schemas.mapping import SourceMapping
 from schemas.ownership import Ownership, OwnershipDocument
-from tests.simulation.broker import Broker, Transaction
+from tests.simulation.broker import Broker, Stored, Transaction
 from tests.support.log_model import PARTITIONS, Sources, iso
 
 Row = dict[str, Any]
@@ -182,8 +183,24 @@ class Crm:
             for row in rows.values():
                 self._say(table, "r", None, row)
 
+    def told(self, records: Iterable[Stored]) -> dict[str, Row]:
+        """The rows that the topic with *records* tells of, by the directory's keys."""
+        rows: dict[str, Row] = {}
+        for record in records:
+            change = json.loads(record.value) if record.value is not None else {}
+            if "source" in change:
+                table, row = change["source"]["table"], change["after"] or change["before"]
+                key = f"{table}:{row[self.id_of(table)]}"
+                rows.pop(key, None)
+                if change["after"]:
+                    rows[key] = row
+        return rows
+
     def take_back(self, table: str, row: Row) -> None:
-        """A row that the directory knows and the CRM has not, as a rebuild tells its end."""
+        """A row that the directory or the topic knows and the CRM has not, as a rebuild tells its end. What others have by then is theirs."""
+        for owed in self.owed.values() if table == "customers" else ():
+            if owed.contract["customer_id"] == row["customer_id"] and owed.times:
+                owed.times = self._without_others(owed.contract, row["customer_id"])
         self._say(table, "d", row, None)
         self.wal.append((self._key(table, row), None, False))
 

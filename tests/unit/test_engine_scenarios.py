@@ -86,6 +86,17 @@ def test_a_delete_command_takes_the_event_out_of_its_report_though_a_crash_came_
     assert store.live_reports() == sources.mart()
 
 
+def test_a_delete_command_counts_beside_a_change_of_its_batch_that_asks_for_less() -> None:
+    """Seed 7300282: an update from something invalid to something invalid takes out what was known up to there, which was all that was remembered of the event."""
+    sources, store = owned(), MemoryStore()
+    sources.lose(0, BATTERY | {"battery_percent": 101})
+    sources.update(1, {"recorded_us": NOON + 1})
+    sources.update(1, {"battery_percent": 42})
+    sources.withdraw(1)
+    engine(store).process(records(sources), epoch=1)
+    assert store.live_reports() == sources.mart() == {}
+
+
 def test_a_mart_that_was_emptied_by_hand_is_filled_by_a_replay() -> None:
     sources, store = owned(), MemoryStore()
     sources.insert(BATTERY)
