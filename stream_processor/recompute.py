@@ -88,12 +88,12 @@ class Recompute:
         Raw has an event's newest content alone. Where a crash came between raw and the reports, the records before it are handled again without what raw had of the event at their time:
         a report that is computed anew by then would lack it, for as long as it takes to come to that record.
         """
-        devices = np.fromiter(pending, np.int64)
-        reach = self._reports.raw_reach(devices).tolist()
+        ids = {device: self._devices[device].prosthesis_id for device in pending}
+        reach = self._store.highest_offsets(sorted(ids.values()))
         return {
-            device: pending[device]
-            for device, offset in zip(devices.tolist(), reach, strict=True)
-            if offset <= max(pending[device].offset, reached.get(self._devices[device].partition, -1))
+            device: work
+            for device, work in pending.items()
+            if reach.get(ids[device], -1) <= max(work.offset, reached.get(self._devices[device].partition, -1))
         }
 
     def _compute(

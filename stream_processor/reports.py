@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -19,10 +19,6 @@ from stream_processor.ports import ReportStore, StateColumns, StoredState
 
 ATTRIBUTES_PER_DEVICE = 2
 REPORTS_AT_ONCE = 8_000  # of about 5 KiB each on their way from or to the store
-
-
-def _nothing(_prosthesis_ids: Sequence[str]) -> dict[str, int]:
-    return {}
 
 
 class Reports:
@@ -111,24 +107,14 @@ class Reports:
 
     def highest_raw(self, devices: Ints) -> Ints:
         """The highest event id that raw has of each prosthesis, deleted events included; −1: none, or ids that have no order."""
-        ask = self._store.highest_event_ids if self._integer_ids else _nothing
-        return self._asked_once(self._devices.highest_raw, devices, ask)
-
-    def raw_reach(self, devices: Ints) -> Ints:
-        """The highest offset of the log from which raw had a row of each prosthesis when this assignment first asked; −1: it had none."""
-        return self._asked_once(self._devices.raw_reach, devices, self._store.highest_offsets)
-
-    def _asked_once(self, known: Ints, devices: Ints, ask: Callable[[Sequence[str]], dict[str, int]]) -> Ints:
-        """The values of *devices* in *known*; of those that have none yet raw is asked."""
-        unknown = np.unique(devices[known[devices] == NOT_ASKED])
+        unknown = np.unique(devices[self._devices.highest_raw[devices] == NOT_ASKED])
         if len(unknown):
             by_id = {self._devices[i].prosthesis_id: i for i in unknown.tolist()}
-            found = ask(sorted(by_id))
-            known[unknown] = NOTHING
+            found = self._store.highest_event_ids(sorted(by_id)) if self._integer_ids else {}
+            self._devices.highest_raw[unknown] = NOTHING
             for prosthesis_id, highest in found.items():
-                known[by_id[prosthesis_id]] = highest
-        values: Ints = known[devices]
-        return values
+                self._devices.highest_raw[by_id[prosthesis_id]] = highest
+        return self._devices.highest_raw[devices]
 
     def saw_raw(self, rows: TelemetryColumns) -> None:
         """Keep ``highest_raw`` true where it is known, after *rows* were written."""

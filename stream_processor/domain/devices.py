@@ -22,7 +22,7 @@ from stream_processor.domain.report import ReportAttributes
 ReportId = tuple[int, int, str]
 """(device, day number, user id): names one report."""
 
-NOT_ASKED = -2  # of highest_raw and raw_reach
+NOT_ASKED = -2  # of highest_raw
 NOTHING = -1
 NOT_AN_INTEGER = -1
 
@@ -62,8 +62,6 @@ class Devices:
         self._to_us: Ints = np.zeros(0, np.int64)
         self.highest_raw: Ints = np.zeros(0, np.int64)
         """The highest event id that raw has of each; NOT_ASKED, NOTHING."""
-        self.raw_reach: Ints = np.zeros(0, np.int64)
-        """The highest offset of the log from which raw had a row of each when it was asked; NOT_ASKED, NOTHING."""
 
     def __getitem__(self, index: int) -> Device:
         return self._all[index]
@@ -104,8 +102,7 @@ class Devices:
 
     def _grow(self) -> None:
         more = max(1024, len(self._number))
-        blank = {"_number": NOT_AN_INTEGER, "_place": 0, "_from_us": 0, "_to_us": 0, "highest_raw": NOT_ASKED, "raw_reach": NOT_ASKED}
-        for name, value in blank.items():
+        for name, value in (("_number", NOT_AN_INTEGER), ("_place", 0), ("_from_us", 0), ("_to_us", 0), ("highest_raw", NOT_ASKED)):
             setattr(self, name, np.concatenate([getattr(self, name), np.full(more, value, np.int64)]))
         self.prosthesis_ids = np.concatenate([self.prosthesis_ids, np.full(more, "", object)])
         self.ownership_loaded = np.concatenate([self.ownership_loaded, np.zeros(more, bool)])

@@ -200,7 +200,12 @@ class Crm:
         """A row that the directory or the topic knows and the CRM has not, as a rebuild tells its end. What others have by then is theirs."""
         for owed in self.owed.values() if table == "customers" else ():
             if owed.contract["customer_id"] == row["customer_id"] and owed.times:
-                owed.times = self._without_others(owed.contract, row["customer_id"])
+                owed.times = [
+                    (max(begin, first), min(end, last))
+                    for begin, end in owed.times
+                    for first, last in self._without_others(owed.contract, row["customer_id"])
+                    if max(begin, first) < min(end, last)
+                ]
         self._say(table, "d", row, None)
         self.wal.append((self._key(table, row), None, False))
 

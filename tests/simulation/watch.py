@@ -73,11 +73,14 @@ class Watch:
     def _reports(self, columns: Any) -> None:
         """One version has one content, and one more with each rule that was decided after it: whoever handles its records again knows the rule.
 
-        Of a tombstone readers see nothing: whose day it was may be known to one writer and not to the other.
+        Of a tombstone readers see nothing: whose day it was may be known to one writer and not to the other. Nor do they of a row below what the report has already.
         """
         for values in zip(*columns.values(), strict=True):
             row = dict(zip(columns, map(copy, values), strict=True))  # codes of errors are counted on in the writer's cache
             key = (row["user_id"], row["report_date"], row["prosthesis_id"], row["version"])
+            seen = self._world.store.reports.get(key[:3])
+            if seen is not None and seen["version"] > row["version"]:
+                continue
             content: dict[str, Any] = {} if row["is_deleted"] else row
             known = self._contents.setdefault(key, [])
             if content in known:
