@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
@@ -10,7 +11,7 @@ import numpy as np
 from schemas.ranges import END_US, FIRST_DAY, LAST_DAY
 from schemas.raw_telemetry import TelemetryColumns
 from stream_processor import ports
-from stream_processor.domain.calendar import HOUR_US, day_number, local_day
+from stream_processor.domain.calendar import HOUR_US, QUARTER_US, day_number, local_day
 from stream_processor.domain.devices import Devices, ReportId
 from stream_processor.domain.duplicates import EventId, KnownEvent
 from stream_processor.domain.states import StateCache
@@ -174,9 +175,20 @@ class Recompute:
                         work.add_report(owner.user_id, local_day(owner.timezone, instant).number)
             work.instants.clear()
             work.days = {day for day in work.days if _FIRST_DAY <= day <= _LAST_DAY}
-            for one in work.former:
-                work.reports.update(one.reports_unlike(history, work.days))
+            parts = {part for one in work.former for part in one.parts_unlike(history, work.days)}
+            work.reports.update(self._that_raw_has(self._devices[device].prosthesis_id, parts))
             work.former.clear()
+
+    def _that_raw_has(self, prosthesis_id: str, parts: Collection[tuple[str, int, int, int]]) -> Iterator[tuple[str, int]]:
+        """(user, day) of those *parts* of days, as ``OwnershipHistory.parts_unlike`` tells them, in which raw has anything."""
+        if not parts:
+            return
+        begin, end = min(part[2] for part in parts), max(part[3] for part in parts)
+        quarters = sorted(quarter for _, quarter in self._store.has_telemetry([prosthesis_id], begin, end))
+        for user_id, day, begins_us, ends_us in parts:
+            at = bisect_left(quarters, begins_us // QUARTER_US)
+            if at < len(quarters) and quarters[at] * QUARTER_US < ends_us:
+                yield user_id, day
 
     def _new_folds(self, devices: Collection[int], pending: Mapping[int, PendingRecompute]) -> Iterator[WindowFold]:
         """The windows of *devices*, one after the other: their works may have changed by what was done of the windows before."""

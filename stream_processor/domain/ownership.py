@@ -96,15 +96,16 @@ class OwnershipHistory:
         begin = _end(self.document.intervals[i]) if i >= 0 else -FOREVER_US
         return None, begin, self._starts[i + 1] if i + 1 < len(self._starts) else FOREVER_US
 
-    def reports_unlike(self, other: OwnershipHistory | None, days: Iterable[int]) -> Iterator[tuple[str, int]]:
-        """(user, day) of every report that there may be on local *days* by intervals that *other* has not."""
+    def parts_unlike(self, other: OwnershipHistory | None, days: Iterable[int]) -> Iterator[tuple[str, int, int, int]]:
+        """User, day, and the half-open part of the day that is theirs: of every report that there may be on local *days* by intervals that *other* has not."""
         known = set() if other is None else {_extent(interval) for interval in other.document.intervals}
         for interval in self.document.intervals:
             if _extent(interval) not in known:
                 for number in days:
                     day = day_of_date(interval.timezone, number)
-                    if interval.starts_us < day.ends_us and _end(interval) > day.starts_us:
-                        yield interval.user_id, number
+                    begin, end = max(interval.starts_us, day.starts_us), min(_end(interval), day.ends_us)
+                    if begin < end:
+                        yield interval.user_id, number, begin, end
 
     def of_day(self, user_id: str, day: LocalDay) -> Ownership | None:
         """The user's interval that gives the day its contract: the latest-beginning one that intersects it."""
