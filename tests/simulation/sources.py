@@ -216,8 +216,13 @@ class Crm:
         """As the CRM restored to an earlier point: nobody is told."""
         now = self.tables["contracts"]
         self.tables, owed = copy.deepcopy(backup)
-        # What was given to somebody else after the backup counts as a correction, whether or not that is still so.
-        self.owed = {contract: what for contract, what in self.owed.items() if contract in owed}
+        # What was given to somebody else after the backup counts as a correction, whether or not that is still so. Who is there again owes nothing yet.
+        there = self.tables["customers"]
+        self.owed = {
+            contract: owed[contract] if what.contract["customer_id"] in there else what
+            for contract, what in self.owed.items()
+            if contract in owed
+        }
         self._believed = now
         self._untold = {contract for contract, row in self.tables["contracts"].items() if row != now.get(contract)}
 
