@@ -136,7 +136,7 @@ class Recompute:
             if event is None or not (event.deleted or _is_meant(event, up_to, lsn)):
                 continue
             # Also where it is deleted already: a crash may have come between raw and the report.
-            pending[device].instants.extend(instant for instant in event.instants if instant not in pending[device].instants)
+            pending[device].instants.extend(event.instants)
             if not event.deleted:
                 at = event.lsn + 1 if lsn is None else lsn
                 gone[event_id] = device, max(at, gone.get(event_id, (device, at))[1])
