@@ -73,10 +73,12 @@ def _watched(servers: Servers, subject: str, count: int, work: Callable[[], obje
     watching = Thread(target=watch, name="watched", daemon=True)
     watching.start()
     before, began = servers.usage("processor"), time.monotonic()
-    work()
-    wall, after = time.monotonic() - began, servers.usage("processor")
-    stop.set()
-    watching.join(LIMIT_S)
+    try:
+        work()
+        wall, after = time.monotonic() - began, servers.usage("processor")
+    finally:
+        stop.set()
+        watching.join(LIMIT_S)
     if errors:
         raise SubjectFailedError(f"{subject}: {errors[0]}")
     return Result(

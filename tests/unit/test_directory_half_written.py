@@ -7,16 +7,7 @@ from typing import Any
 
 import pytest
 
-from schemas.keys import crm_key
-from schemas.mapping import SourceMapping
-from stream_processor.domain.crm import CrmEnvelope, _Source
-from stream_processor.domain.directory import Directory
-
-AT_MS = 1_800_000_000_000
-CUSTOMER = {"customer_id": 7, "user_id": "u7", "full_name": "Seven", "timezone": "UTC"}
-CONTRACT: dict[str, Any] = {
-    "contract_id": 1, "number": "K", "customer_id": 7, "prosthesis_id": 3, "starts_at": "2026-01-01T00:00:00Z", "ends_at": None,
-}  # fmt: skip
+from tests.support.directory_cases import AT_MS, CONTRACT, CUSTOMER, begun, ended, told
 
 
 class Changelog(dict[str, Any]):
@@ -34,23 +25,6 @@ class Changelog(dict[str, Any]):
         row = super().pop(key, default)
         self.passed.append(dict(self))
         return row
-
-
-def told(table: str, row: dict[str, Any], op: str = "c") -> CrmEnvelope:
-    return CrmEnvelope(op, _Source(table, AT_MS), row if op == "d" else None, None if op == "d" else row)
-
-
-def begun(rows: MutableMapping[str, Any], left: list[CrmEnvelope]) -> Directory:
-    directory = Directory(SourceMapping.read(), rows)
-    directory.restore(directory.table_after(left))
-    return directory
-
-
-def ended(directory: Directory, column: str, row_id: int) -> CrmEnvelope:
-    table = {"contract_id": "contracts", "customer_id": "customers"}[column]
-    change = directory.end_of(crm_key(f"crm.{table}", column, row_id), AT_MS)
-    assert change is not None
-    return change
 
 
 @pytest.fixture

@@ -7,39 +7,8 @@ from typing import Any
 import pytest
 
 from schemas.erasure import subject_of
-from schemas.keys import crm_key
-from schemas.mapping import SourceMapping
-from stream_processor.domain.crm import CrmEnvelope, _Source
-from stream_processor.domain.directory import Directory, Handled
-
-CUSTOMER = {"customer_id": 7, "user_id": "u7", "full_name": "Seven", "timezone": "UTC"}
-CONTRACT = {
-    "contract_id": 1,
-    "number": "K",
-    "customer_id": 7,
-    "prosthesis_id": 3,
-    "starts_at": "2026-01-01T00:00:00Z",
-    "ends_at": None,
-}
-AT_MS = 1_800_000_000_000
-
-
-def told(table: str, row: dict[str, Any], op: str = "c") -> CrmEnvelope:
-    return CrmEnvelope(op, _Source(table, AT_MS), row if op == "d" else None, None if op == "d" else row)
-
-
-def ended(directory: Directory, column: str, row_id: int, at_ms: int = AT_MS) -> CrmEnvelope:
-    table = {"contract_id": "contracts", "customer_id": "customers"}[column]
-    change = directory.end_of(crm_key(f"crm.{table}", column, row_id), at_ms)
-    assert change is not None
-    return change
-
-
-def begun(table: dict[str, Any], left: list[CrmEnvelope]) -> Directory:
-    """A worker that takes *table* over; *left*: what the CRM's topic still tells of the time before."""
-    directory = Directory(SourceMapping.read(), table)
-    directory.restore(directory.table_after(left))
-    return directory
+from stream_processor.domain.directory import Handled
+from tests.support.directory_cases import AT_MS, CONTRACT, CUSTOMER, begun, ended, told
 
 
 @pytest.fixture
@@ -89,7 +58,7 @@ def test_of_a_customer_whose_end_a_tombstone_tells_nothing_is_kept_that_a_zombie
 @pytest.mark.parametrize("key", [None, b"", b"7", b"{", b'{"heartbeat_id":1}', b'{"erasure_request":"x"}', b'{"customer_id":7}',
             b'{"customer_id":7,"__table":"crm.crm.contracts"}', b'{"customer_id":7,"more":1,"__table":"crm.crm.customers"}'])  # fmt: skip
 def test_one_of_no_row_of_the_crm_tells_nothing(key: bytes | None) -> None:
-    assert Directory(SourceMapping.read(), {}).end_of(key, AT_MS) is None
+    assert begun({}, []).end_of(key, AT_MS) is None
 
 
 def test_a_customers_end_tells_the_prosthesis_though_its_contract_was_decided_to_be_gone_before_a_crash(table: dict[str, Any]) -> None:
