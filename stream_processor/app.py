@@ -1,7 +1,7 @@
 """The wiring: Faust's application with its two agents, and the parts that they and its tasks run.
 
 ``prosthesis.log`` comes a fetch at a time through ``report_agent`` into the intake, and is acknowledged by the worker (``worker.py``); ``crm.changes`` comes record by record
-through ``directory_agent`` to the directory's service (``directory_service.py``), and is acknowledged in the same order by a task beside it.
+through ``directory_agent`` to the directory's service (``directory_service.py``); what it leads to is sent, and it is acknowledged, in the same order by two tasks beside it.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from schemas.keys import CRM_TOPIC, LOG_TOPIC
 from schemas.mapping import SourceMapping
 from service_kit.settings import KafkaSettings
 from stream_processor import metrics
+from stream_processor.adapters.acknowledged_table import AcknowledgedTable
 from stream_processor.adapters.clickhouse import ClickHouseStore
 from stream_processor.adapters.compacted_topic import records_before
 from stream_processor.adapters.generations import ServingConfiguration, serving_configuration
@@ -36,7 +37,7 @@ from stream_processor.adapters.intake import Delivery, Intake
 from stream_processor.adapters.kafka_transport import BatchConsumer, BatchTransport, PromptTableManager, credentials
 from stream_processor.adapters.membership import Watch, membership
 from stream_processor.adapters.topics import TopicIdentity, WrongTopic, check_positions, identify
-from stream_processor.directory_service import CrmRecord, Decided, DirectoryService
+from stream_processor.directory_service import CrmRecord, Decided, DirectoryService, Sent
 from stream_processor.domain.calendar import day_number
 from stream_processor.domain.directory import Directory
 from stream_processor.domain.log_records import DeadLetter
@@ -56,6 +57,9 @@ CHECK_DEADLINE_S = 120.0  # of looking at the positions of an assignment: some r
 CHANGES_IN_FLIGHT = 256  # changes of the CRM that are decided on while Kafka has not acknowledged what they led to
 PRODUCER_LINGER_S = 0.005  # a first copy of a CRM makes small records by the thousand, and a request for each costs more than the wait
 MESSAGES_BETWEEN = 8  # fetches that may wait between consumer and intake; each holds up to `fetch_records`
+
+
+Acknowledge = Callable[[], Awaitable[object]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +100,8 @@ class Processor:
         self._output = self._make_output()
         self._intake = self._make_intake()
         self._directory = self._make_directory()
-        self._decided: asyncio.Queue[tuple[Decided, Callable[[], Awaitable[object]]]] = asyncio.Queue(CHANGES_IN_FLIGHT)
+        self._decided: asyncio.Queue[tuple[Decided, Acknowledge]] = asyncio.Queue(CHANGES_IN_FLIGHT)
+        self._sent: asyncio.Queue[tuple[Sent, Acknowledge]] = asyncio.Queue(CHANGES_IN_FLIGHT)
         self._worker = self._make_worker()
         self._watchdog = self._make_watchdog()
         self._wire()
@@ -111,6 +116,7 @@ class Processor:
             broker=broker,
             broker_credentials=credentials(self._settings.kafka),
             store="memory://",
+            Table=AcknowledgedTable,
             TableManager=PromptTableManager,
             datadir=str(conf.data_dir),
             version=1,
@@ -156,9 +162,10 @@ class Processor:
         return Intake(self._settings.processor.batch_records)
 
     def _make_directory(self) -> DirectoryService:
-        directory = Directory(self._mapping, self.app.Table(DIRECTORY_TABLE, partitions=self._topics.crm.partitions))
+        table = cast(AcknowledgedTable, self.app.Table(DIRECTORY_TABLE, partitions=self._topics.crm.partitions))
         before = partial(records_before, self._settings.kafka, CRM_TOPIC)
-        return DirectoryService(directory, self._topics.crm, self._output, before, self._make_store().write_progress)
+        progress = self._make_store().write_progress
+        return DirectoryService(Directory(self._mapping, table), self._topics.crm, self._output, table.written, before, progress)
 
     def _make_worker(self) -> Worker:
         conf, known = self._settings.processor, self._topics.log
@@ -208,6 +215,7 @@ class Processor:
         app.agent(crm_in, name="directory_agent")(self._directory_agent)
         app.task(self._standstill.run)
         app.task(self._run_worker)
+        app.task(self._run_directory_sends)
         app.task(self._run_directory_acknowledgements)
         app.task(self._run_directory_progress)
         app.task(self._run_watchdog)
@@ -257,11 +265,17 @@ class Processor:
             decided = await fatal(self._directory.decide(CrmRecord.of(event.message)))
             await self._decided.put((decided, partial(stream.ack, event)))
 
+    async def _run_directory_sends(self) -> None:
+        """Sends what changes lead to in their order, each once the table's changelog has it."""
+        while True:
+            decided, acknowledge = await self._decided.get()
+            await self._sent.put((await fatal(self._directory.send(decided)), acknowledge))
+
     async def _run_directory_acknowledgements(self) -> None:
         """Acknowledges changes in their order, each once all that it led to is in the log."""
         while True:
-            decided, acknowledge = await self._decided.get()
-            await fatal(self._directory.handled(decided))
+            sent, acknowledge = await self._sent.get()
+            await fatal(self._directory.handled(sent))
             await acknowledge()
 
     async def _run_worker(self) -> None:

@@ -1,7 +1,8 @@
 """The directory's service: decides on the records of ``crm.changes`` one by one, and sends down the log what each leads to.
 
-A record is handled when Kafka has acknowledged everything that it leads to; the next ones are decided meanwhile, or a first copy of a CRM would wait for one
-round trip a row. Handling one again sends the same again.
+What a record tells the table is in the changelog before anything that it leads to is sent, as in a write-ahead log: whoever takes over knows at least what
+the log was told. A record is handled when Kafka has acknowledged all of it; the next ones are decided meanwhile, or a first copy of a CRM would wait for two
+round trips a row. Handling one again sends the same again.
 """
 
 from __future__ import annotations
@@ -64,26 +65,41 @@ class CrmRecord:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """A record that was decided on: what it led to is *sent*, and *progress* is true once that is acknowledged."""
+    """A record that was decided on: *down* is to be sent once the table's changes are *written*, and *progress* is true once that is acknowledged."""
 
-    sent: Awaitable[object] | None
+    written: Awaitable[object]
+    down: Sequence[tuple[str, bytes]]
+    progress: PartitionProgress
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A record whose consequences were sent: when they are *acknowledged*, *progress* is true."""
+
+    acknowledged: Awaitable[object]
     progress: PartitionProgress
 
 
 class DirectoryService:
-    """*records_before*: the records of the topic before an offset; *write_progress* blocks and raises what the store raises."""
+    """A record goes through ``decide``, ``send`` and ``handled``, each in the order of the records.
+
+    *written*: done when Kafka has acknowledged what the directory's table was told so far; *records_before*: the records of the topic before an offset;
+    *write_progress* blocks and raises what the store raises.
+    """
 
     def __init__(
         self,
         directory: Directory,
         topic: TopicIdentity,
         sends: Sends,
+        written: Callable[[], Awaitable[object]],
         records_before: Callable[[int], Iterable[KeptRecord]],
         write_progress: Callable[[Sequence[PartitionProgress]], None],
     ) -> None:
         self._directory = directory
         self._topic = topic
         self._sends = sends
+        self._written = written
         self._records_before = records_before
         self._write_progress = write_progress
         self._as_of_ms = 0
@@ -98,8 +114,8 @@ class DirectoryService:
         return self._directory.table_after(self._changes(self._records_before(offset)))
 
     async def decide(self, record: CrmRecord) -> Decided:
-        """Begin to send what *record* leads to. What cannot be used becomes a dead letter."""
-        sent = None
+        """Take *record* in, and say what it leads to. What cannot be used becomes a dead letter."""
+        down: list[tuple[str, bytes]] = []
         try:
             change = self._change(record)
         except ValueError as error:
@@ -108,8 +124,9 @@ class DirectoryService:
             if record.value is not None and isinstance(change, CrmEnvelope):
                 self._as_of_ms = max(self._as_of_ms, change.source.ts_ms)
             if change is not None:
-                sent = await self._carry_out(change, record)
-        return Decided(sent, PartitionProgress(CRM_TOPIC, 0, self._topic.topic_id, self._topic.partitions, record.offset, self._as_of_ms))
+                down = await self._carry_out(change, record)
+        progress = PartitionProgress(CRM_TOPIC, 0, self._topic.topic_id, self._topic.partitions, record.offset, self._as_of_ms)
+        return Decided(self._written(), down, progress)
 
     def _change(self, record: CrmRecord | KeptRecord) -> CrmEnvelope | ErasureRequest | None:
         """What *record* tells: a tombstone that its row is gone, which compaction makes of the delete before it. Raises msgspec.DecodeError."""
@@ -127,32 +144,35 @@ class DirectoryService:
             if isinstance(change, CrmEnvelope):
                 yield change
 
-    async def handled(self, decided: Decided) -> None:
-        """Returns when Kafka has acknowledged everything. To be called in the order of the records. Raises what the producer raises, and TimeoutError."""
-        if decided.sent is not None:
-            await asyncio.wait_for(decided.sent, SEND_DEADLINE_S)
-        self._handled = decided.progress
+    async def send(self, decided: Decided) -> Sent:
+        """Send what the record leads to, once the table's changes are in Kafka. Raises what the producer raises, and TimeoutError."""
+        await asyncio.wait_for(decided.written, SEND_DEADLINE_S)
+        return Sent(await self._sends.send_down(decided.down) if decided.down else asyncio.gather(), decided.progress)
 
-    async def _carry_out(self, change: CrmEnvelope | ErasureRequest, record: CrmRecord) -> Awaitable[object] | None:
-        """A change that the directory fails at is poison: it becomes a dead letter, and the directory is made anew without it."""
+    async def handled(self, sent: Sent) -> None:
+        """Returns when Kafka has acknowledged everything. Raises what the producer raises, and TimeoutError."""
+        await asyncio.wait_for(sent.acknowledged, SEND_DEADLINE_S)
+        self._handled = sent.progress
+
+    async def _carry_out(self, change: CrmEnvelope | ErasureRequest, record: CrmRecord) -> list[tuple[str, bytes]]:
+        """What is to be sent down the log. A change that the directory fails at is poison: it becomes a dead letter, and the directory is made anew without it."""
         try:
             handled = self._direct(change, record)
-            sent_down = [*_documents(handled), *_erasures(handled)]
+            down = [*_documents(handled), *_erasures(handled)]
         except Exception as error:
             log.error("poison: a change of the CRM cannot be handled", offset=record.offset, error=type(error).__name__)  # noqa: TRY400
             self._poison_limit.count(1, time.monotonic())
             await self._refuse(record, "poison", f"{type(error).__name__}: {error}")
             await self.restore(record.offset)
-            return None
+            return []
         if handled.error:
             await self._refuse(record, handled.reason, handled.error)
         for identity, parts in {(erase.command_id, erase.parts) for erase in handled.erasures}:
             log.info("erasure", erasure_id=identity, prostheses=parts)
-        sent = await self._sends.send_down([one for one in sent_down if len(one[1]) <= limits.OWN_RECORD])
-        for prosthesis_id, value in sent_down:
+        for prosthesis_id, value in down:
             if len(value) > limits.OWN_RECORD:
                 await self._refuse_too_large(record, prosthesis_id, len(value))
-        return sent
+        return [one for one in down if len(one[1]) <= limits.OWN_RECORD]
 
     async def _refuse_too_large(self, record: CrmRecord, prosthesis_id: str, size: int) -> None:
         said = f"what it says of prosthesis {prosthesis_id} has {size} bytes, {limits.OWN_RECORD} are allowed: its reports stay as they are"

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import signal
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 from clickhouse_driver import Client
 
 from clickhouse.migrator import Migrator
-from schemas.generations import group_of
+from schemas.generations import changelog_of, group_of
 from schemas.keys import CRM_TOPIC, LOG_TOPIC
 from schemas.topics import log_partitions
 from service_kit.settings import ClickHouseSettings
+from stream_processor.adapters.compacted_topic import records_before
+from tests.chaos.armory import Armory
+from tests.chaos.worker import FOLDER
 from tests.support.processor import GROUP, SUPERVISED, Positions, ProcessorProcess, real_processor, until
-from tests.support.processor_case import Case
+from tests.support.processor_case import DAYS, Case
 from tests.support.system import System
 
 EXIT_WRONG_POSITIONS = 78
@@ -98,6 +104,33 @@ def test_offsets_reset_to_the_beginning_change_no_report(processor: ProcessorPro
     until(lambda: all(positions.committed().get(at, 0) >= offset for at, offset in reached.items()), "all of the log is handled again")
     all_equal(fleet)
     assert fleet.reports() == before
+
+
+@pytest.mark.timeout(600)
+def test_the_directorys_changelog_has_a_contract_before_its_document_is_sent(
+    pipe: System, processor: ProcessorProcess, positions: Positions, fleet: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise a worker could die in between, and the contract's tombstone, all that compaction may leave of it, would tell nobody whose reports have to go."""
+    armory = Armory(tmp_path / "armory")
+    monkeypatch.setenv(FOLDER, str(armory.folder))
+    processor.stop()
+    dying = ProcessorProcess(pipe.variables(SUPERVISED), tmp_path, "tests.chaos.worker")
+    dying.start()
+    try:
+        positions.wait_for_more()
+        armory.arm("directory-before-send", "kill")
+        prosthesis = fleet.prostheses[0]
+        ends = fleet.at(DAYS, 0)
+        fleet.crm.execute("UPDATE crm.contracts SET ends_at = %s WHERE contract_id = %s", (ends, prosthesis))
+        assert dying.exit_code() == -signal.SIGKILL
+        changelog = changelog_of(GROUP)
+        (end,) = positions.broker.topics([changelog])[changelog].ends.values()
+        rows = {record.key: json.loads(record.value or b"{}") for record in records_before(pipe.kafka.settings(), changelog, end)}
+        assert datetime.fromisoformat(rows[f'"contracts:{prosthesis}"'.encode()]["ends_at"]) == ends
+    finally:
+        dying.stop()
+        processor.start()
+    all_equal(fleet)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
 from dataclasses import dataclass
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 from schemas.keys import CRM_TOPIC, LOG_TOPIC
@@ -24,6 +25,7 @@ HEARTBEAT_S = 3.0
 COMMIT_S = 0.5
 POLL_S = 0.2
 QUEUED = 8
+SENT_WITHIN_S = 0.02
 
 
 @dataclass(slots=True)
@@ -85,8 +87,9 @@ class Signal:
 class Table(MutableMapping[str, Any]):
     """The directory's table: its changelog is the world's, and whoever writes last is believed, a zombie too. What is not sent yet is lost with its worker."""
 
-    def __init__(self, changelog: dict[str, Any]) -> None:
+    def __init__(self, changelog: dict[str, Any], chance: Random) -> None:
         self._changelog = changelog
+        self._chance = chance
         self._rows: dict[str, Any] = {}
         self._unsent: list[tuple[str, Any]] = []
 
@@ -94,13 +97,18 @@ class Table(MutableMapping[str, Any]):
         self._rows = dict(self._changelog)
 
     def send(self, most: int | None = None) -> None:
-        """Up to *most* of what is not sent yet, in order; before a commit, as Faust does, all."""
+        """Up to *most* of what is not sent yet, in order."""
         for key, row in self._unsent[:most]:
             if row is None:
                 self._changelog.pop(key, None)
             else:
                 self._changelog[key] = row
         del self._unsent[:most]
+
+    async def written(self) -> None:
+        await asyncio.sleep(self._chance.random() * SENT_WITHIN_S)
+        self.send()
+        await asyncio.sleep(self._chance.random() * SENT_WITHIN_S)
 
     def __getitem__(self, key: str) -> Any:
         return self._rows[key]
@@ -144,7 +152,7 @@ class Client:
         self.on_partitions_revoked, self.on_partitions_assigned = Signal(), Signal()
         self.agents: dict[str, Callable[[Any], Awaitable[None]]] = {}
         self.tasks: list[Callable[[], Awaitable[None]]] = []
-        self._table = Table(machine.world.changelog)
+        self._table = Table(machine.world.changelog, machine.chance)
         self._fetched: dict[TP, int] = {}
         self._flow = False
         self._joins = 0
@@ -298,7 +306,6 @@ class Client:
         offsets = {at: offset for at in self._fetched if (offset := self.positions.next_offset(at)) is not None}
         member, generation = self.member_id, self.consumer_generation_id
         if offsets and (member, generation, offsets) != self._last_commit:
-            self._table.send()
             seconds, lost = self.machine.commit_fault()
             await asyncio.sleep(seconds)
             if not lost and self.machine.world.group.commit(member, generation, offsets):
