@@ -97,6 +97,7 @@ class Processor:
         self._standstill = Standstill(settings.processor.standstill_s)
         self._checked = asyncio.Event()  # whether the positions of the present assignment were looked at
         self.app = self._faust_app()
+        self._table = cast(AcknowledgedTable, self.app.Table(DIRECTORY_TABLE, partitions=topics.crm.partitions))
         self._output = self._make_output()
         self._intake = self._make_intake()
         self._directory = self._make_directory()
@@ -156,16 +157,15 @@ class Processor:
         return ClickHouseStore(self._settings.clickhouse.model_copy(update={"database": database}))
 
     def _make_output(self) -> Output:
-        return Output(self.app, self._topics.log.partitions)
+        return Output(self.app, self._topics.log.partitions, self._table)
 
     def _make_intake(self) -> Intake:
         return Intake(self._settings.processor.batch_records)
 
     def _make_directory(self) -> DirectoryService:
-        table = cast(AcknowledgedTable, self.app.Table(DIRECTORY_TABLE, partitions=self._topics.crm.partitions))
         before = partial(records_before, self._settings.kafka, CRM_TOPIC)
         progress = self._make_store().write_progress
-        return DirectoryService(Directory(self._mapping, table), self._topics.crm, self._output, table.written, before, progress)
+        return DirectoryService(Directory(self._mapping, self._table), self._topics.crm, self._output, before, progress)
 
     def _make_worker(self) -> Worker:
         conf, known = self._settings.processor, self._topics.log

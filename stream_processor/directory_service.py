@@ -39,8 +39,9 @@ KEY_CHANGED = "__debezium.newkey"
 
 
 class Sends(Protocol):
-    """Where records go: dead letters are there for good when that returns, records of the log when what that returns is done."""
+    """Where records go: dead letters are there for good when that returns, records of the log, and what the table was told, when what is returned is done."""
 
+    def table_written(self) -> Awaitable[object]: ...
     async def send_down(self, records: Sequence[tuple[str, bytes]]) -> Awaitable[object]: ...
     async def send_dead_letters(self, dead: Sequence[DeadLetter], topic: str) -> None: ...
 
@@ -83,8 +84,7 @@ class Sent:
 class DirectoryService:
     """A record goes through ``decide``, ``send`` and ``handled``, each in the order of the records.
 
-    *written*: done when Kafka has acknowledged what the directory's table was told so far; *records_before*: the records of the topic before an offset;
-    *write_progress* blocks and raises what the store raises.
+    *records_before*: the records of the topic before an offset; *write_progress* blocks and raises what the store raises.
     """
 
     def __init__(
@@ -92,14 +92,12 @@ class DirectoryService:
         directory: Directory,
         topic: TopicIdentity,
         sends: Sends,
-        written: Callable[[], Awaitable[object]],
         records_before: Callable[[int], Iterable[KeptRecord]],
         write_progress: Callable[[Sequence[PartitionProgress]], None],
     ) -> None:
         self._directory = directory
         self._topic = topic
         self._sends = sends
-        self._written = written
         self._records_before = records_before
         self._write_progress = write_progress
         self._as_of_ms = 0
@@ -126,7 +124,7 @@ class DirectoryService:
             if change is not None:
                 down = await self._carry_out(change, record)
         progress = PartitionProgress(CRM_TOPIC, 0, self._topic.topic_id, self._topic.partitions, record.offset, self._as_of_ms)
-        return Decided(self._written(), down, progress)
+        return Decided(self._sends.table_written(), down, progress)
 
     def _change(self, record: CrmRecord | KeptRecord) -> CrmEnvelope | ErasureRequest | None:
         """What *record* tells: a tombstone that its row is gone, which compaction makes of the delete before it. Raises msgspec.DecodeError."""

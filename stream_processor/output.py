@@ -11,6 +11,7 @@ import structlog
 
 from schemas.keys import DEAD_LETTER_TOPIC, LOG_TOPIC, partition_of
 from stream_processor import metrics
+from stream_processor.adapters.acknowledged_table import AcknowledgedTable
 from stream_processor.adapters.dead_letters import letter_of
 from stream_processor.domain.log_records import DeadLetter
 
@@ -21,12 +22,17 @@ SEND_DEADLINE_S = 30.0
 
 
 class Output:
-    """*partitions*: of the log. Everything may be sent again. Raises what Faust's producer raises."""
+    """*partitions*: of the log; *table*: the directory's. Everything may be sent again. Raises what Faust's producer raises."""
 
-    def __init__(self, app: faust.App, partitions: int) -> None:
+    def __init__(self, app: faust.App, partitions: int, table: AcknowledgedTable) -> None:
         self._log = app.topic(LOG_TOPIC, key_serializer="raw", value_serializer="raw")
         self._dead = app.topic(DEAD_LETTER_TOPIC, key_serializer="raw", value_serializer="raw")
         self._partitions = partitions
+        self._table = table
+
+    def table_written(self) -> Awaitable[object]:
+        """Done when the broker has acknowledged what the table was told since the last call."""
+        return self._table.written()
 
     async def send_down(self, records: Sequence[tuple[str, bytes]]) -> Awaitable[object]:
         """Append (prosthesis id, value) pairs to the log, each under its prosthesis's key, in the order of the calls; what is returned is done when the broker has acknowledged."""

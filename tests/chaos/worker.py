@@ -12,6 +12,7 @@ import numpy as np
 
 from schemas.keys import LOG_TOPIC
 from stream_processor.__main__ import main
+from stream_processor.adapters.acknowledged_table import AcknowledgedTable
 from stream_processor.adapters.clickhouse import ClickHouseStore
 from stream_processor.adapters.generations import ServingConfiguration
 from stream_processor.adapters.intake import Delivery, Intake
@@ -100,8 +101,8 @@ class DyingConsumer(BatchConsumer):
 class DyingOutput(Output):
     """What is sent has kill points around it and in its middle."""
 
-    def __init__(self, app: Any, partitions: int, armory: Armory) -> None:
-        super().__init__(app, partitions)
+    def __init__(self, app: Any, partitions: int, table: AcknowledgedTable, armory: Armory) -> None:
+        super().__init__(app, partitions, table)
         self._reach = armory.reach
 
     async def send_down(self, records: Sequence[tuple[str, bytes]]) -> Awaitable[object]:
@@ -138,7 +139,7 @@ class DyingProcessor(Processor):
         return DyingStore(super()._make_store(), self._armory)
 
     def _make_output(self) -> Output:
-        return DyingOutput(self.app, self._topics.log.partitions, self._armory)
+        return DyingOutput(self.app, self._topics.log.partitions, self._table, self._armory)
 
     def _make_intake(self) -> Intake:
         return DyingIntake(self._settings.processor.batch_records, self._armory)

@@ -51,7 +51,7 @@ class Service:
         self._offset = 0
         topic = TopicIdentity(CRM_TOPIC, "a-topic", 1)
         directory = Directory(SourceMapping.read(), {})
-        self.service = DirectoryService(directory, topic, self.producer, self.producer.table_written, lambda _: (), self.written.extend)
+        self.service = DirectoryService(directory, topic, self.producer, lambda _: (), self.written.extend)
 
     async def send(self, offset: int) -> Sent:
         return await self.service.send(await self.decide(offset))
