@@ -111,6 +111,8 @@ def test_the_directorys_changelog_has_a_contract_before_its_document_is_sent(
     pipe: System, processor: ProcessorProcess, positions: Positions, fleet: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Otherwise a worker could die in between, and the contract's tombstone, all that compaction may leave of it, would tell nobody whose reports have to go."""
+    with fleet.loaded() as load:
+        load.wait_for(more=500)
     armory = Armory(tmp_path / "armory")
     monkeypatch.setenv(FOLDER, str(armory.folder))
     processor.stop()
