@@ -9,8 +9,7 @@ import psycopg
 import pytest
 
 from tests.support.expendable import Site
-from tests.support.losses import drop_slot
-from tests.support.processor import until
+from tests.support.losses import lose_slot
 from tests.support.processor_case import Case, equal_case
 from tests.support.system import System
 
@@ -29,10 +28,6 @@ def case(site: Site, request: pytest.FixtureRequest) -> Iterator[Case]:
     """Four prostheses with owners and an event a day, all of it equal; a number for each test."""
     with equal_case(site.system, number=11 + NUMBERS.index(request.function.__name__), prostheses=4) as found:
         yield found
-
-
-def lose_slot(system: System, name: str) -> None:
-    until(lambda: drop_slot(dict(system.postgres.conninfo(name.removeprefix("bionicpro_"))), name), f"{name} is dropped")
 
 
 def test_a_dropped_slot_of_telemetry_is_named_and_healed_by_a_snapshot_and_a_repair(site: Site, case: Case) -> None:

@@ -19,17 +19,20 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 
 from cli.broker import Broker
 from cli.rebuild.progress import STEPS, Step
+from local import supervision
+from local.servers import clickhouse
 from schemas.generations import group_of
 from schemas.keys import CRM_TOPIC, LOG_TOPIC
 from schemas.topics import log_partitions
 from tests.support.erasure import EraserProcess, ErasureCase, let_files_go
 from tests.support.expendable import Site
-from tests.support.losses import expire
+from tests.support.losses import expire, lose_slot
 from tests.support.processor import GROUP, REPOSITORY, until
 from tests.support.processor_case import Case
 from tests.support.system import System
 from tests.support.waiting import PATIENCE_S
 
+CLICKHOUSE = "clickhouse"
 HEARTBEATS_S = 3.0  # by then something stands in every partition
 
 pytestmark = pytest.mark.timeout(900)
@@ -200,11 +203,11 @@ def test_a_log_that_was_made_anew_stops_the_processor_is_named_and_healed_by_a_r
     assert fleet.verify().ok
 
 
-@pytest.mark.parametrize("running", [False, True], ids=["while it was down", "while it runs and lags"])
-def test_records_that_expired_before_they_were_read_are_named_and_made_good_by_a_rebuild(site: Site, fleet: Case, running: bool) -> None:
+@pytest.mark.parametrize("worker", ["is down", "is down and never committed", "runs and lags"])
+def test_records_that_expired_before_they_were_read_are_named_and_made_good_by_a_rebuild(site: Site, fleet: Case, worker: str) -> None:
     """A worker that runs is told by nobody: its client would go on where the log begins. It lags here because it stands still, for less than its session."""
     old, broker = site.serving(), Broker(site.system.kafka.settings())
-    if running:
+    if worker == "runs and lags":
         os.kill(site.processor_id(), signal.SIGSTOP)
     else:
         site.stop_processor()
@@ -213,7 +216,11 @@ def test_records_that_expired_before_they_were_read_are_named_and_made_good_by_a
     fleet.telemetry.execute("UPDATE telemetry.telemetry_events SET active_ms = 77 WHERE event_id = %s", (lost[1],))
     time.sleep(HEARTBEATS_S)
     expire(broker, LOG_TOPIC)
-    if running:
+    if worker == "is down and never committed":
+        group = group_of(GROUP, old)
+        until(lambda: broker.group(group).members == (), "the group is empty")
+        broker.forget_group(group)
+    if worker == "runs and lags":
         os.kill(site.processor_id(), signal.SIGCONT)
     else:
         site.start_processor()
@@ -236,6 +243,8 @@ def test_an_erasure_after_a_rebuild_reaches_contracts_that_were_deleted_before_i
         until(lambda: len(world.live_reports(person)) == 6, "the reports of both prostheses are there")
         world.crm.execute("DELETE FROM crm.contracts WHERE prosthesis_id = %s", (former,))
         until(lambda: len(world.live_reports(person)) == 3, "the reports of the deleted contract are gone")
+        broker, group = Broker(site.system.kafka.settings()), group_of(GROUP, site.serving())
+        until(lambda: has_handled_the_crm(broker, group), "the directory has handled all of it")
         forget_the_crms_changes(site)
         site.operator.json(*site.rebuild, "--source", "postgres")
         let_files_go(world.clickhouse)
@@ -252,16 +261,75 @@ def test_an_erasure_after_a_rebuild_reaches_contracts_that_were_deleted_before_i
         assert not world.left_of(person, [former, own], 0, 3)
 
 
+def test_an_erasure_whose_commands_the_log_has_lost_is_sent_again_by_a_rebuild(site: Site, tmp_path: Path) -> None:
+    """The directory had decided on it while the store was away, so nobody wrote the rule; then the log went, and compaction took the customer's end."""
+    with closing(ErasureCase(site.system)) as world:
+        person, prosthesis = world.person(), world.prosthesis()
+        world.contract(person, prosthesis, 0)
+        world.send(prosthesis, range(3))
+        until(lambda: len(world.live_reports(person)) == 3, "the reports are there")
+        broker, group = Broker(site.system.kafka.settings()), group_of(GROUP, site.serving())
+        supervision.stop_programs(site.system.instance, [CLICKHOUSE])
+        try:
+            before = broker.topics([CRM_TOPIC])[CRM_TOPIC].ends[0]
+            world.delete(person)
+            until(lambda: broker.topics([CRM_TOPIC])[CRM_TOPIC].ends[0] > before, "the topic tells it")
+            until(lambda: has_handled_the_crm(broker, group), "the directory has decided on it")
+            site.stop_processor()
+        finally:
+            supervision.start_programs(site.system.instance, [CLICKHOUSE])
+            until(lambda: clickhouse.ready(site.system.instance), "ClickHouse answers")
+        forget_the_crms_changes(site)
+        make_anew(site, broker, LOG_TOPIC)
+        assert world.live_reports(person)
+        site.operator.json(*site.rebuild, "--source", "postgres")
+        let_files_go(world.clickhouse)
+        eraser = EraserProcess(site.system, tmp_path)
+        eraser.start()
+        try:
+            until(lambda: not world.left_of(person, [prosthesis], 0, 3), lambda: str(world.left_of(person, [prosthesis], 0, 3)))
+        finally:
+            eraser.stop()
+        site.start_processor()
+        site.wait_until_well()
+
+
+def test_a_contract_that_the_topic_tells_and_the_crm_has_not_is_taken_back_by_a_rebuild(site: Site, fleet: Case) -> None:
+    """Nobody had handled it when the CRM was restored to before it: the former directory does not know it, and no change will ever tell that it has gone."""
+    with closing(ErasureCase(site.system)) as world:
+        person, prosthesis = world.person(), world.prosthesis()
+        world.send(prosthesis, range(3))
+        broker, group = Broker(site.system.kafka.settings()), group_of(GROUP, site.serving())
+        until(lambda: has_handled_the_crm(broker, group), "the directory has handled all of it")
+        site.stop_processor()
+        before = broker.topics([CRM_TOPIC])[CRM_TOPIC].ends[0]
+        world.contract(person, prosthesis, 0)
+        until(lambda: broker.topics([CRM_TOPIC])[CRM_TOPIC].ends[0] > before, "the topic tells it")
+        lose_slot(site.system, "bionicpro_crm")
+        world.crm.execute("DELETE FROM crm.contracts WHERE prosthesis_id = %s", (prosthesis,))
+        assert site.operator("connectors", "resnapshot", "crm", "--yes").exit_code == 0
+        site.operator.json(*site.rebuild, "--source", "postgres")
+        site.start_processor()
+        site.wait_until_well()
+        assert fleet.verify().ok
+        assert world.live_reports(person) == []
+        world.contract(person, prosthesis, 0)
+        until(lambda: len(world.live_reports(person)) == 3, "the same time counts once it is told again")
+
+
+def has_handled_the_crm(broker: Broker, group: str) -> bool:
+    """All that stands in the topic now. The end of a transaction counts as a record and is never handled."""
+    return broker.committed(group, CRM_TOPIC, [0]).get(0, 0) >= broker.topics([CRM_TOPIC])[CRM_TOPIC].ends[0] - 1
+
+
 def forget_the_crms_changes(site: Site) -> None:
     """All that the directory has handled leaves the topic, as rows do that compaction takes; those that the CRM still has come again by a snapshot."""
     broker, group = Broker(site.system.kafka.settings()), group_of(GROUP, site.serving())
-    wanted = broker.topics([CRM_TOPIC])[CRM_TOPIC].ends[0]
-    # The end of a transaction counts as a record and is never handled.
-    until(lambda: broker.committed(group, CRM_TOPIC, [0]).get(0, 0) >= wanted - 1, "the directory has handled all of it")
+    handled = broker.committed(group, CRM_TOPIC, [0])[0]
     admin = AdminClient({**site.system.kafka.settings().librdkafka(), "log_level": 0})
     keep_records(admin, "compact,delete")  # of a topic that is only compacted the broker deletes none
     try:
-        broker.delete_before(CRM_TOPIC, 0, wanted)
+        broker.delete_before(CRM_TOPIC, 0, handled)
     finally:
         keep_records(admin, "compact")
 

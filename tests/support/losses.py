@@ -8,6 +8,8 @@ from typing import Any
 import psycopg
 
 from cli.broker import Broker
+from tests.support.processor import until
+from tests.support.system import System
 
 
 def drop_slot(superuser: Mapping[str, Any], slot: str) -> bool:
@@ -20,6 +22,11 @@ def drop_slot(superuser: Mapping[str, Any], slot: str) -> bool:
             except psycopg.errors.ObjectInUse:
                 return False
     return True
+
+
+def lose_slot(system: System, name: str) -> None:
+    """Drop the slot *name*, for good: who reads it is back within seconds, so it is tried until it is gone."""
+    until(lambda: drop_slot(dict(system.postgres.conninfo(name.removeprefix("bionicpro_"))), name), f"{name} is dropped")
 
 
 def expire(broker: Broker, topic: str) -> None:
