@@ -82,12 +82,14 @@ class ErasureCase:
         self.crm.execute("INSERT INTO crm.prostheses (prosthesis_id, model, serial_number) VALUES (%s, 'M', %s)", (number, f"E-{number}"))
         return number
 
-    def contract(self, person: Person, prosthesis: int, begin: int, end: int | None = None) -> None:
-        """From day *begin* to day *end* of the test's days."""
+    def contract(self, person: Person, prosthesis: int, begin: int, end: int | None = None) -> int:
+        """From day *begin* to day *end* of the test's days; returns its id."""
+        number = self._next()
         self.crm.execute(
             "INSERT INTO crm.contracts (contract_id, number, customer_id, prosthesis_id, starts_at, ends_at) VALUES (%s, 'K', %s, %s, %s, %s)",
-            (self._next(), person.customer_id, prosthesis, at(begin, 0), None if end is None else at(end, 0)),
+            (number, person.customer_id, prosthesis, at(begin, 0), None if end is None else at(end, 0)),
         )
+        return number
 
     def correct_owner(self, prosthesis: int, person: Person) -> None:
         """All contracts of *prosthesis* were *person*'s from the beginning."""
