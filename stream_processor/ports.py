@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -79,8 +79,8 @@ class ReportStore(Protocol):
         """The highest event id that raw has of each, deleted ones included; those without rows are left out."""
         ...
 
-    def highest_offsets(self, prosthesis_ids: Sequence[str]) -> dict[str, int]:
-        """The highest offset of the log from which raw has a row of each; those without rows are left out."""
+    def from_ahead(self, reach: Mapping[str, int]) -> set[str]:
+        """Prostheses of which raw has a row from beyond the offset of the log that *reach* has of them, replaced and deleted ones included."""
         ...
 
     def known_events(self, ids: Sequence[EventId]) -> dict[EventId, KnownEvent]: ...

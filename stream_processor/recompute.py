@@ -89,13 +89,12 @@ class Recompute:
         Raw has an event's newest content alone. Where a crash came between raw and the reports, the records before it are handled again without what raw had of the event at their time:
         a report that is computed anew by then would lack it, for as long as it takes to come to that record.
         """
-        ids = {device: self._devices[device].prosthesis_id for device in pending}
-        reach = self._store.highest_offsets(sorted(ids.values()))
-        return {
-            device: work
+        reach = {
+            self._devices[device].prosthesis_id: max(work.offset, reached.get(self._devices[device].partition, -1))
             for device, work in pending.items()
-            if reach.get(ids[device], -1) <= max(work.offset, reached.get(self._devices[device].partition, -1))
         }
+        ahead = self._store.from_ahead(reach)
+        return {device: work for device, work in pending.items() if self._devices[device].prosthesis_id not in ahead}
 
     def _compute(
         self, folds: Iterable[WindowFold], pending: Mapping[int, PendingRecompute], handled: Mapping[int, int], budget: int | None

@@ -80,7 +80,9 @@ ALTER TABLE {generation_database}.ownership
 
 -- Columns that came later: this file is run again on the generation that serves.
 ALTER TABLE {generation_database}.telemetry_events
-    {raw_additions};
+    {raw_additions},
+    -- Whether raw has anything from further down the log is asked before every recompute (docs/adr/0052-raw-from-ahead.md).
+    ADD INDEX IF NOT EXISTS by_offset log_offset TYPE minmax GRANULARITY 1;
 ALTER TABLE {generation_database}.user_daily_reports
     {mart_additions};
 -- One that went: what is news is asked of raw (docs/adr/0031-what-is-news.md). A worker that still writes it ends, and is started again with the new program.

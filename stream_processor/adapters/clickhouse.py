@@ -6,7 +6,7 @@ Reads are ``FINAL``: they see one row a key, the one with the highest version. I
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -114,9 +114,19 @@ class ClickHouseStore:
         query = "SELECT prosthesis_id, max(event_id_lo) FROM telemetry_events WHERE prosthesis_id IN %(ids)s GROUP BY prosthesis_id"
         return dict(self._by_keys(query, prosthesis_ids))
 
-    def highest_offsets(self, prosthesis_ids: Sequence[str]) -> dict[str, int]:
-        query = "SELECT prosthesis_id, max(log_offset) FROM telemetry_events WHERE prosthesis_id IN %(ids)s GROUP BY prosthesis_id"
-        return dict(self._by_keys(query, prosthesis_ids))
+    def from_ahead(self, reach: Mapping[str, int]) -> set[str]:
+        found: set[str] = set()
+        for keys in _chunks(sorted(reach, key=reach.__getitem__)):
+            beyond: dict[int, list[str]] = {}
+            for prosthesis_id in keys:
+                beyond.setdefault(reach[prosthesis_id], []).append(prosthesis_id)
+            # By offset, which is as a rule their partition's: the index by_offset passes over all that was handled, years of it.
+            condition = " OR ".join(f"log_offset > %(offset_{n})s AND prosthesis_id IN %(ids_{n})s" for n in range(len(beyond)))
+            parameters: dict[str, Any] = {f"offset_{n}": offset for n, offset in enumerate(beyond)}
+            parameters |= {f"ids_{n}": ids for n, ids in enumerate(beyond.values())}
+            rows = self._query(f"SELECT DISTINCT prosthesis_id FROM telemetry_events WHERE {condition}", parameters)
+            found.update(prosthesis_id for (prosthesis_id,) in rows)
+        return found
 
     def known_events(self, ids: Sequence[EventId]) -> dict[EventId, KnownEvent]:
         query = """SELECT prosthesis_id, event_id_hi, event_id_lo, lsn, log_offset, toUnixTimestamp64Micro(recorded_at), deleted, former_us

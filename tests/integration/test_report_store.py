@@ -271,13 +271,25 @@ def test_replaced_rows_of_raw_are_seen_by_what_looks_for_days_until_they_are_mer
     assert store.known_events([("7", 0, 1)])["7", 0, 1].deleted
 
 
-def test_raw_tells_how_far_down_the_log_it_reaches(store: ReportStore) -> None:
+def test_raw_tells_of_whom_it_has_something_from_further_down_the_log(store: ReportStore) -> None:
     store.write_telemetry(
         texts("7", "7", "8"), events({"event_id_lo": 1, "offset": 3}, {"event_id_lo": 2, "offset": 2**40, "deleted": 1}, {"offset": 4})
     )
     store.write_telemetry(texts("7"), events({"event_id_lo": 1, "offset": 5}))
-    assert store.highest_offsets(["7", "8", "9"]) == {"7": 2**40, "8": 4}
-    assert store.highest_offsets([]) == {}
+    assert store.from_ahead({"7": 2**40, "8": 4, "9": -1}) == set()
+    assert store.from_ahead({"7": 2**40 - 1, "8": 3, "9": -1}) == {"7", "8"}
+    assert store.from_ahead({"7": 2**40, "8": -1}) == {"8"}
+    assert store.from_ahead({}) == set()
+
+
+@pytest.mark.parametrize("kept", ["clickhouse"], indirect=True)
+def test_what_was_handled_is_not_read_to_learn_what_is_from_ahead(kept: Kept) -> None:
+    """A prosthesis has years of it, and a recompute asks every time."""
+    assert isinstance(kept.store, ClickHouseStore)
+    kept.store.write_telemetry(texts(*["7"] * 5_000), events(*({"event_id_lo": n, "offset": n} for n in range(5_000))))
+    for handled, found in ((4_999, set[str]()), (4_998, {"7"})):
+        assert kept.store.from_ahead({"7": handled}) == found
+        assert kept.store._client.last_query.progress.rows <= 1_024, "at most a granule"
 
 
 def test_of_two_rows_of_an_event_in_one_write_one_is_kept(kept: Kept) -> None:

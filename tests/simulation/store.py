@@ -37,7 +37,7 @@ READS = (
     "known_events",
     "telemetry",
     "highest_event_ids",
-    "highest_offsets",
+    "from_ahead",
     "erasures",
     "progress",
     "days_with_telemetry",

@@ -6,7 +6,7 @@ reads without ``FINAL`` until ``merge``. ``Faults`` breaks it at a chosen write.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from itertools import chain
 from typing import Any
@@ -68,18 +68,14 @@ class MemoryStore:
         }
 
     def highest_event_ids(self, prosthesis_ids: Sequence[str]) -> dict[str, int]:
-        return self._highest(prosthesis_ids, ((prosthesis, low) for (prosthesis, _, low), _ in self._unmerged()))
-
-    def highest_offsets(self, prosthesis_ids: Sequence[str]) -> dict[str, int]:
-        return self._highest(prosthesis_ids, ((prosthesis, row["offset"]) for (prosthesis, _, _), row in self._unmerged()))
-
-    @staticmethod
-    def _highest(prosthesis_ids: Sequence[str], values: Iterable[tuple[str, int]]) -> dict[str, int]:
         highest: dict[str, int] = {}
-        for prosthesis, value in values:
+        for (prosthesis, _, low), _ in self._unmerged():
             if prosthesis in prosthesis_ids:
-                highest[prosthesis] = max(highest.get(prosthesis, -1), value)
+                highest[prosthesis] = max(highest.get(prosthesis, -1), low)
         return highest
+
+    def from_ahead(self, reach: Mapping[str, int]) -> set[str]:
+        return {prosthesis for (prosthesis, _, _), row in self._unmerged() if prosthesis in reach and row["offset"] > reach[prosthesis]}
 
     def known_events(self, ids: Sequence[EventId]) -> dict[EventId, KnownEvent]:
         self.lookups += len(ids)
