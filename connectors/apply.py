@@ -45,6 +45,10 @@ class Connector:
     config: Mapping[str, str]
 
 
+UNREADABLE = "Error while processing event at offset"
+"""What Debezium says where it cannot read a change of the database's log, as of a column that had another type then."""
+
+
 @dataclass(frozen=True)
 class ConnectorStatus:
     """States as Connect names them (``RUNNING``, ``FAILED``, ``PAUSED``, ``UNASSIGNED``, …, ``ABSENT``); *traces* of what failed."""
@@ -61,6 +65,13 @@ class ConnectorStatus:
     @property
     def failed(self) -> bool:
         return self.connector == "FAILED" or "FAILED" in self.tasks
+
+    @property
+    def way_out(self) -> str:
+        """What helps where it failed. After a restart Debezium begins with the change that it failed at, so that one has to be passed over."""
+        if any(UNREADABLE in trace for trace in self.traces):
+            return f"`bionicpro connectors resnapshot {self.name}`, which goes past the change that cannot be read, then `bionicpro repair`"
+        return "`bionicpro connectors apply`"
 
 
 def cause_of(trace: str) -> str:

@@ -137,7 +137,7 @@ class Watch:
             Finding(
                 what,
                 "its changes wait in PostgreSQL, which keeps them only up to a limit",
-                "mend the cause, then `bionicpro connectors apply`",
+                f"mend the cause, then {status.way_out}",
             ),
         )
 

@@ -192,7 +192,7 @@ def _connect(part: str, connect: Connect) -> Iterator[Problem]:
         elif not status.running:
             trace = next((_shortened(cause_of(trace)) for trace in status.traces if trace.strip()), "no trace")
             tasks = f"its tasks are {', '.join(status.tasks)}" if status.tasks else "it has no tasks"
-            yield Problem(part, f"the connector {name} is {status.connector}, and {tasks} ({trace})", "run `bionicpro connectors apply`")
+            yield Problem(part, f"the connector {name} is {status.connector}, and {tasks} ({trace})", f"run {status.way_out}")
 
 
 def _clickhouse(part: str, clickhouse: ClickHouse, limits: StatusSection, now: datetime) -> Iterator[Problem]:

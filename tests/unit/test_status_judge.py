@@ -128,6 +128,18 @@ def test_customers_of_unknown_time_zones_are_counted_and_their_zones_named() -> 
             "the topic crm.changes has a transaction open since 2026-11-23T11:56:59Z, in partitions 0",
         ),
         ("connect", connect(crm=ConnectorStatus("crm", "RUNNING", ("FAILED",), ("Boom: why\n at line",))), "(Boom: why)"),
+        (
+            "connect",
+            connect(crm=ConnectorStatus("crm", "RUNNING", ("FAILED",), ("Boom: why\n at line",))),
+            "run `bionicpro connectors apply`",
+        ),
+        (
+            "connect",
+            connect(
+                crm=ConnectorStatus("crm", "RUNNING", ("FAILED",), ("Boom\nCaused by: Error while processing event at offset {lsn=1}",))
+            ),
+            "run `bionicpro connectors resnapshot crm`",
+        ),
         ("connect", connect(crm=ConnectorStatus("crm", "RUNNING", ())), "it has no tasks"),
         ("connect", Connect("4.3.1", "3.7.0", ("crm",), {}), "connector crm does not exist"),
         ("clickhouse", clickhouse(pending=("0002_more",)), "the schema lacks 0002_more"),
