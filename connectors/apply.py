@@ -67,9 +67,21 @@ class ConnectorStatus:
         return self.connector == "FAILED" or "FAILED" in self.tasks
 
     @property
+    def cannot_go_on(self) -> bool:
+        """Whether it failed at a change that Debezium cannot read: after a restart it begins with that change again."""
+        return any(UNREADABLE in trace for trace in self.traces)
+
+    @property
+    def failure(self) -> str:
+        """That it failed and why, what goes past it where a restart cannot, and then the whole traces."""
+        causes = "; ".join(filter(None, map(cause_of, self.traces)))
+        way_out = f"; run {self.way_out}" if self.cannot_go_on else ""
+        return f"connector {self.name} failed: {causes}{way_out}\n" + "\n".join(self.traces)
+
+    @property
     def way_out(self) -> str:
-        """What helps where it failed. After a restart Debezium begins with the change that it failed at, so that one has to be passed over."""
-        if any(UNREADABLE in trace for trace in self.traces):
+        """What helps where it failed."""
+        if self.cannot_go_on:
             return f"`bionicpro connectors resnapshot {self.name}`, which goes past the change that cannot be read, then `bionicpro repair`"
         return "`bionicpro connectors apply`"
 
@@ -209,7 +221,7 @@ class Connect:
             settled = settled + 1 if status.running else 0
             failing = failing + 1 if status.failed else 0
             if failing == SETTLED_POLLS:
-                raise ConnectError(f"connector {name} failed:\n" + "\n".join(status.traces))
+                raise ConnectError(status.failure)
             if settled < polls and time.monotonic() > deadline:
                 raise ConnectError(
                     f"connector {name} is {status.connector}, its tasks {list(status.tasks)}, after {self._deadline_s:.0f} s:"

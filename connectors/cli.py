@@ -191,7 +191,10 @@ def resnapshot_connector(
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Heal a dropped or lost replication slot: stop the connector, forget its offsets, let it read every row again and stream. Then `bionicpro repair`."""
+    """Heal a dropped or lost replication slot, or go past a change that cannot be read: stop the connector, forget its offsets, let it read every row again and stream.
+
+    Then `bionicpro repair`.
+    """
     with _errors_to_exit_code():
         connector = _wanted(folder, name)
         if not yes:

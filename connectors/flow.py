@@ -6,7 +6,7 @@ import re
 import secrets
 import time
 
-from connectors.apply import Connect, ConnectError, Connector, cause_of
+from connectors.apply import Connect, ConnectError, Connector
 from reconciliation.barrier import BarrierError, Tail, snapshot
 from service_kit.settings import KafkaSettings, PostgresSettings
 
@@ -64,5 +64,4 @@ class _Watch:
         self._next = now + LOOK_S
         status = self._connect.statuses().get(self._name)
         if status is not None and status.failed:
-            causes = "; ".join(filter(None, map(cause_of, status.traces)))
-            raise ConnectError(f"connector {self._name} failed: {causes}\n" + "\n".join(status.traces))
+            raise ConnectError(status.failure)

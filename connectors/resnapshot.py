@@ -53,7 +53,7 @@ def _await_streaming(connect: Connect, connector: Connector, database: PostgresS
     while (found := slots.state_of(database, slot)) is None or not found.active:
         status = connect.statuses().get(connector.name)
         if status is not None and status.failed:
-            raise ConnectError(f"connector {connector.name} failed:\n" + "\n".join(status.traces))
+            raise ConnectError(status.failure)
         if time.monotonic() > deadline:
             raise ConnectError(
                 f"connector {connector.name} does not stream from {slot} after {deadline_s:.0f} s: a large snapshot takes longer (--deadline);"

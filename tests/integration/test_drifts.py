@@ -264,6 +264,9 @@ def test_a_type_that_was_another_for_a_while_is_named_and_a_snapshot_goes_past_w
         case.insert(prosthesis, recorded_at=case.at(4, 11), kind="battery", battery_percent=63)
     supervision.start_programs(site.system.instance, ["connect"])
     assert "`bionicpro connectors resnapshot telemetry`" in site.wait_for_problem("its tasks are FAILED")
+    applied = site.operator("connectors", "apply")
+    assert applied.exit_code != 0
+    assert "`bionicpro connectors resnapshot telemetry`" in applied.output, "it helps nothing here, and says what does"
     account = str(site.system.instance.env_file("connect"))
     assert site.operator("connectors", "resnapshot", "telemetry", "--yes", "--source-env", account).exit_code == 0
     assert site.repaired(case)["verification"]["ok"]

@@ -106,6 +106,7 @@ class Table(MutableMapping[str, Any]):
         del self._unsent[:most]
 
     async def written(self) -> None:
+        """Sends when it is awaited, which is as late as the product can be told that it was done."""
         await asyncio.sleep(self._chance.random() * SENT_WITHIN_S)
         self.send()
         await asyncio.sleep(self._chance.random() * SENT_WITHIN_S)

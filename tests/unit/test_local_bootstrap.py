@@ -213,6 +213,7 @@ ANEW = ["venv", "pip sync", "pip install"]
 
 def test_an_environment_is_made_once(place: Path) -> None:
     bootstrap.install_environment()
+    assert "pip sync --compile-bytecode" in (place / "asked").read_text(), "or every process compiles it again where nothing is kept"
     assert asked(place) == ANEW
     bootstrap.install_environment()
     assert asked(place) == []
