@@ -31,6 +31,7 @@ class Drift:
 
     *hides*: rows of its time do not arrive, refused ones neither. *nulls*: a column of telemetry that Debezium may tell as null, and not as absent, of rows that are on their way when
     its name changes. *meanwhile* is done once it is named. *loses_slot*: the source's replication slot is dropped, and `connectors resnapshot` is the way back.
+    *unreadable*: so it is where Debezium comes to a row of its time only after it was mended, for then it fails at that row for ever.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Drift:
     nulls: str = ""
     meanwhile: Step | None = None
     loses_slot: bool = False
+    unreadable: bool = False
 
 
 NOTHING = Step("SELECT")
@@ -104,7 +106,7 @@ def _column_added(table: str, meanwhile: Step | None = None) -> Drift:
 
 def _other_type(column: str, other: str, own: str) -> Drift:
     apply, mend = (Step(f"ALTER TABLE {EVENTS} ALTER COLUMN {column} TYPE {type_}") for type_ in (other, own))
-    return Drift(f"{column} as {other}", "telemetry", apply, mend, says=None)
+    return Drift(f"{column} as {other}", "telemetry", apply, mend, says=None, unreadable=True)
 
 
 SWAPPED = Drift(
@@ -185,7 +187,9 @@ def drift_operations(seed: int, made: Plan, seconds: float) -> list[Operation]:
     drift, begins = drift_of(seed), seconds * chance.uniform(*BEGINS)
     ends = begins + chance.uniform(*MOST_SECONDS)
     wanted = [(begins, "drift"), (begins, "notice"), *([(begins, "meanwhile")] if drift.meanwhile else []), (ends, "mend"), (ends, "well")]
-    if drift.says is not None:
+    if drift.unreadable:
+        wanted.append((ends, "go past"))
+    if drift.says is not None or drift.unreadable:
         wanted.append((ends, "repair"))
     broken = ", ".join(map(str, sorted(made.broken)))
     values = {"first": made.prostheses[0], "last": made.prostheses[-1], "broken": broken}

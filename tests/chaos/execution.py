@@ -131,7 +131,7 @@ class Execution:
         self._plan = plan
         self._owner = owner
         self._accident = accident
-        self.hidden: set[int] = set()
+        self._perhaps_hidden: set[int] = set()
         self._signals = signals
         self._kafka = kafka
         self._mapping = SourceMapping.read()
@@ -152,6 +152,11 @@ class Execution:
         """Until every operation is done. Raises RuntimeError naming the actor that could not."""
         for actor in self._actors:
             actor.finish()
+
+    @property
+    def hidden(self) -> set[int]:
+        """The events whose rows may never have arrived, for all that the source's owner did."""
+        return self._perhaps_hidden if self._owner.hid else set()
 
     @property
     def done(self) -> int:
@@ -176,7 +181,7 @@ class Execution:
             hiding = self._owner.hiding
             database.transaction(lambda cursor: act(cursor, operation.what, operation.details))
             if hiding or self._owner.hiding:
-                self.hidden |= _events_of(operation)
+                self._perhaps_hidden |= _events_of(operation)
 
         return do, database.close
 

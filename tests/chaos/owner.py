@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Any
 
@@ -28,6 +29,7 @@ from tests.support.losses import drop_slot
 REPAIR_ROUNDS = 4
 REPAIR_WAIT_S = 30.0
 CALL_LIMIT_S, SNAPSHOT_LIMIT_S = 30.0, 90.0
+LIMITS: dict[str, Any] = {"connect_timeout": 5, "options": "-c statement_timeout=20000 -c lock_timeout=10000"}
 UNREACHABLE = "cannot be looked at"
 
 
@@ -54,40 +56,51 @@ class Owner:
         self._contracts = contracts(sources.watch.mapping)
         self._connectors: Mapping[str, Connector] = {connector.name: connector for connector in read_connectors()}
         self._connect = connect
-        self.drift: Drift | None = None
+        self._mended_lsn: str | None = None
         self.hiding = False
+        """Whether rows that are written now may never arrive."""
+        self.hid = False
+        """Whether there were such rows."""
 
     def do(self, operation: Operation) -> None:
         """Raises NotYetError and psycopg's errors where it has to be tried again; AssertionError where a drift was not named, or is still named."""
         drift: Drift = operation.details["drift"]
-        self.drift = drift
         match operation.what:
             case "drift":
-                self.hiding = drift.hides
-                if drift.loses_slot:
-                    self._drop_slot(drift)
-                else:
-                    self._step(drift, drift.apply, {})
+                self.hiding, self.hid = drift.hides or drift.unreadable, drift.hides
+                self._begin(drift)
             case "notice":
                 self._look(drift, named=drift.says is not None)
             case "meanwhile" if drift.meanwhile is not None:
                 self._step(drift, drift.meanwhile, operation.details["values"])
             case "mend":
-                if drift.loses_slot:
-                    self._resnapshot(drift)
-                else:
-                    self._step(drift, drift.mend, {})
-                self.hiding = False
+                self._mend(drift)
+                self.hiding = drift.unreadable
             case "well":
                 self._look(drift, named=False)
+            case "go past":
+                self._go_past(drift)
+                self.hiding = False
             case "repair":
-                self._repair(*self._days)
+                if drift.says is not None or self.hid:
+                    self._repair(*self._days)
             case unknown:
                 raise ValueError(unknown)
 
+    def _begin(self, drift: Drift) -> None:
+        if drift.loses_slot:
+            self._drop_slot(drift)
+        else:
+            self._step(drift, drift.apply, {})
+
+    def _mend(self, drift: Drift) -> None:
+        if drift.loses_slot:
+            self._resnapshot(drift)
+        else:
+            self._step(drift, drift.mend, {})
+
     def _step(self, drift: Drift, step: Step, values: Mapping[str, Any]) -> None:
-        limits: dict[str, Any] = {"connect_timeout": 5, "options": "-c statement_timeout=20000 -c lock_timeout=10000"}
-        with psycopg.connect(**self._conninfo[drift.database] | limits) as connection:
+        with psycopg.connect(**self._conninfo[drift.database] | LIMITS) as connection:
             done = connection.execute(step.done.encode()).fetchone()
             if done is None or not done[0]:
                 connection.execute((step.statements.format(**values) if values else step.statements).encode())
@@ -97,14 +110,37 @@ class Owner:
         if not drop_slot(self._conninfo[drift.database] | {"connect_timeout": 5}, slot):
             raise NotYetError(f"{slot} is read")
 
+    def _go_past(self, drift: Drift) -> None:
+        """Until the connector has read all that was written before the source was mended, or is taken past it as `status` says."""
+        with psycopg.connect(**self._conninfo[drift.database] | LIMITS) as connection:
+            if self._mended_lsn is None:
+                ((self._mended_lsn,),) = connection.execute("SELECT pg_current_wal_insert_lsn()::text").fetchall()
+            query = "SELECT 1 FROM pg_replication_slots WHERE slot_name = %s AND confirmed_flush_lsn >= %s::pg_lsn"
+            read = connection.execute(query, (self._connectors[drift.database].config["slot.name"], self._mended_lsn)).fetchone()
+        with self._connect_answering() as connect:
+            status = connect.statuses().get(drift.database)
+        if self.hid or (status is not None and status.cannot_go_on):
+            self.hid = True
+            self._resnapshot(drift)
+        elif read is None:
+            raise NotYetError(f"the connector has not read up to {self._mended_lsn}: {status}")
+
     def _resnapshot(self, drift: Drift) -> None:
         """What ``bionicpro connectors resnapshot`` does."""
         database = self._sources.crm_db if drift.database == "crm" else self._sources.telemetry_db
+        superuser = {name: self._conninfo[drift.database][name] for name in ("user", "password")}
+        owner = database.model_validate(database.model_dump() | superuser)
+        with self._connect_answering() as connect:
+            resnapshot(
+                connect, self._connectors[drift.database], database, owner=owner, deadline_s=SNAPSHOT_LIMIT_S, say=lambda _line: None
+            )
+
+    @contextlib.contextmanager
+    def _connect_answering(self) -> Iterator[Connect]:
+        """Raises NotYetError where it does not answer, or answers with an error."""
         try:
             with Connect(self._connect.url, CALL_LIMIT_S, self._connect.login) as connect:
-                resnapshot(
-                    connect, self._connectors[drift.database], database, owner=None, deadline_s=SNAPSHOT_LIMIT_S, say=lambda _line: None
-                )
+                yield connect
         except (ConnectError, httpx.HTTPError) as error:
             raise NotYetError(str(error)) from error
 
