@@ -17,9 +17,11 @@ from stream_processor.adapters.positions import Positions
 from stream_processor.ending import records_are_lost
 from tests.simulation.broker import Stored
 from tests.simulation.group import TP, Heartbeat
+from tests.simulation.store import Fault
 
 if TYPE_CHECKING:
     from tests.simulation.machine import Machine
+    from tests.simulation.world import World
 
 HEARTBEAT_S = 3.0
 COMMIT_S = 0.5
@@ -87,8 +89,8 @@ class Signal:
 class Table(MutableMapping[str, Any]):
     """The directory's table: its changelog is the world's, and whoever writes last is believed, a zombie too. What is not sent yet is lost with its worker."""
 
-    def __init__(self, changelog: dict[str, Any], chance: Random) -> None:
-        self._changelog = changelog
+    def __init__(self, world: World, chance: Random) -> None:
+        self._changelog, self._faults = world.changelog, world.faults
         self._chance = chance
         self._rows: dict[str, Any] = {}
         self._unsent: list[tuple[str, Any]] = []
@@ -106,10 +108,16 @@ class Table(MutableMapping[str, Any]):
         del self._unsent[:most]
 
     async def written(self) -> None:
-        """Sends when it is awaited, which is as late as the product can be told that it was done."""
+        """Sends when it is awaited, which is as late as the product can be told that it was done. The broker may refuse what is left, all or but for the first rows, or never answer."""
         await asyncio.sleep(self._chance.random() * SENT_WITHIN_S)
+        fault = self._faults.take("changelog") if self._unsent else None
+        if fault in {Fault.BEFORE, Fault.PART}:
+            self.send(0 if fault is Fault.BEFORE else self._chance.randrange(len(self._unsent)))
+            self._unsent.clear()
         self.send()
         await asyncio.sleep(self._chance.random() * SENT_WITHIN_S)
+        if fault:
+            raise TimeoutError("simulated: the broker did not take the changelog's rows")
 
     def __getitem__(self, key: str) -> Any:
         return self._rows[key]
@@ -153,7 +161,7 @@ class Client:
         self.on_partitions_revoked, self.on_partitions_assigned = Signal(), Signal()
         self.agents: dict[str, Callable[[Any], Awaitable[None]]] = {}
         self.tasks: list[Callable[[], Awaitable[None]]] = []
-        self._table = Table(machine.world.changelog, machine.chance)
+        self._table = Table(machine.world, machine.chance)
         self._fetched: dict[TP, int] = {}
         self._flow = False
         self._joins = 0

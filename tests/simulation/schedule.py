@@ -31,8 +31,8 @@ FROM_BACKUP = {"restore", "go back", "fail over", "crm goes back"}
 UUIDS = 0.15  # the part of the schedules whose event ids are UUIDs
 
 FAULTY = (*((effect, fault) for effect in EFFECTS for fault in Fault), *((read, Fault.BEFORE) for read in READS),
-          *((edge, fault) for edge in ("send", "commit") for fault in (Fault.BEFORE, Fault.PART, Fault.AFTER, Fault.LATE)
-            if (edge, fault) not in {("send", Fault.LATE), ("commit", Fault.PART), ("commit", Fault.AFTER)}),
+          *((edge, fault) for edge in ("send", "changelog", "commit") for fault in (Fault.BEFORE, Fault.PART, Fault.AFTER, Fault.LATE)
+            if (edge, fault) not in {("send", Fault.LATE), ("changelog", Fault.LATE), ("commit", Fault.PART), ("commit", Fault.AFTER)}),
           *((edge, fault) for edge in ("remove", "write_receipt") for fault in (Fault.BEFORE, Fault.AFTER, Fault.LATE)),
           ("eraser's read", Fault.BEFORE))  # fmt: skip
 
