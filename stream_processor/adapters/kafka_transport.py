@@ -77,7 +77,7 @@ class BatchConsumer(driver.Consumer):
         self._fetching = asyncio.Lock()
         self._seeks = 0
         self._sought: dict[TP, int | None] = {}
-        self._never_committed: list[TP] = []
+        self._committed: dict[TP, int | None] = {}
 
     @property
     def _batched_topic(self) -> str:
@@ -187,7 +187,7 @@ class BatchConsumer(driver.Consumer):
     async def perform_seek(self) -> None:
         """Go back to what is committed, or where nothing is, to the beginning.
 
-        Faust leaves a partition without a committed offset where it stands, although by then it may have fetched records and dropped them.
+        Faust leaves a partition where it stands that has no committed offset, or the offset 0, although by then it may have fetched records and dropped them.
         A partition that is revoked meanwhile ends the attempt: the assignment that follows seeks again, and until then no position moves.
         """
         async with self._fetching:
@@ -205,14 +205,16 @@ class BatchConsumer(driver.Consumer):
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """What Kafka answers is kept: what Faust notes of it is dropped when a rebalance comes in between, and would pass for "nothing is committed"."""
         found = await super().seek_to_committed()
-        self._never_committed = [TP(tp.topic, tp.partition) for tp, offset in found.items() if offset is None or offset < 0]
+        self._committed = {TP(tp.topic, tp.partition): offset for tp, offset in found.items()}
         return found
 
     async def _go_back(self) -> None:
+        """Kafka's client seeks only offsets above 0. A commit of 0 is one, as whoever sets a group back to the beginning makes it: what has expired from there on is lost, and told."""
         await super().perform_seek()
-        unknown = [tp for tp in self._never_committed if self._is_positioned(tp)]
+        left = {tp: offset for tp, offset in self._committed.items() if self._is_positioned(tp) and (offset is None or offset <= 0)}
+        unknown = [tp for tp, offset in left.items() if offset != 0]
         beginnings = await self.earliest_offsets(*unknown) if unknown else {}
-        for tp, offset in beginnings.items():
+        for tp, offset in {**dict.fromkeys(left.keys() - set(unknown), 0), **beginnings}.items():
             await self.seek(tp, offset)
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:

@@ -159,6 +159,7 @@ class Accident:
             self._workers.stop()
         if not self._restored:
             if all(offset <= self._handled.get(p, -1) + 1 for p, offset in self._committed().items()):
+                self._workers.resume()
                 raise NotYetError("nothing was handled since the backup")
             self._rules = self._erasure_rules()
             with self._lane.stopped("clickhouse") as data:

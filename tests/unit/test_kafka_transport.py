@@ -87,20 +87,20 @@ class Rebalanced(BatchConsumer):
         self._sought = {}
         self._read_offset: dict[TP, int | None] = {}
         self._committed_offset: dict[TP, int | None] = {}
-        self._never_committed = []
+        self._committed = {}
         self._thread = SimpleNamespace(seek_to_committed=self._answer)
         self._last_batch = None
-        self.committed = committed
+        self.answered = committed
         self.sought_to: dict[TP, int] = {}
         self.transport = SimpleNamespace(batched_topic=LOG.topic, positioned_topics={LOG.topic, CRM.topic})
         self.log = SimpleNamespace(dev=lambda *_: None)
 
     def assignment(self) -> set[TP]:
         self._read_offset.clear()  # as on_partitions_revoked does
-        return set(self.committed)
+        return set(self.answered)
 
     async def _answer(self) -> dict[TP, int | None]:
-        return self.committed
+        return self.answered
 
     async def earliest_offsets(self, *partitions: TP) -> dict[TP, int]:
         return dict.fromkeys(partitions, 3)
@@ -114,6 +114,13 @@ async def test_a_rebalance_during_a_seek_sends_no_committed_partition_back_to_it
     consumer = Rebalanced({first: 70, second: None, CRM: None})
     await consumer.perform_seek()
     assert consumer.sought_to == {second: 3, CRM: 3}
+
+
+async def test_a_partition_whose_group_was_set_back_to_zero_is_sought_there() -> None:
+    """Kafka's client seeks to no committed offset but those above 0, and Faust has by then fetched records and dropped them: they were passed over, and acknowledged."""
+    consumer = Rebalanced({LOG: 0, CRM: 70})
+    await consumer.perform_seek()
+    assert consumer.sought_to == {LOG: 0}
 
 
 async def test_what_the_directory_has_acknowledged_is_committed_though_each_record_stands_in_a_transaction_of_its_own() -> None:
