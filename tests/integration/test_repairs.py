@@ -120,21 +120,23 @@ def test_a_state_that_somebody_altered_shows_with_the_next_event_and_is_mended(s
 
 def test_a_repair_while_telemetry_streams_goes_on_where_it_was_interrupted(site: Site, case: Case) -> None:
     days = ("--from", str(case.first), "--to", str(case.last))
+    operator = site.operator.with_variables(**FEW_ROUNDS)
     with mock.patch.multiple(Load, PAUSE_S=0.5, BATCH=50), case.loaded() as load:
         load.wait_for(500)
         assert case.verify().found.unequal_keys == frozenset()
         gone = "ALTER TABLE telemetry_events DELETE WHERE prosthesis_id = %(p)s SETTINGS mutations_sync = 1"
         site.migrator(lambda client: client.execute(gone, {"p": str(case.prostheses[0])}))
         lost = interrupted_repair(site, *days)
-        planned = site.operator.json("repair", "--dry-run", *days, code=1)
+        planned = operator.json("repair", "--dry-run", *days, code=1)
         assert 0 < planned["raw"]["missing"] <= lost - PORTION, "what was mended stays mended"
         load.wait_for(60)
-        assert site.operator("repair", "--yes", *days).exit_code in {0, 1}, "reports that move meanwhile are not verified"
+        assert operator("repair", "--yes", *days).exit_code in {0, 1}, "reports that move meanwhile are not verified"
     assert case.verify().ok
     assert site.operator.json("repair", "--dry-run", *days)["raw"] == {"missing": 0, "different": 0, "surplus": 0}
 
 
 PORTION = 40
+FEW_ROUNDS = {"BIONICPRO_RECONCILIATION__ROUNDS": "3"}  # reports that move are looked at until the last round, and these move all the while
 # What runs in the background of a shell, as a test run may, ignores Ctrl-C, and its children do.
 INTERRUPTIBLE = (
     "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); runpy.run_module('cli', run_name='__main__')"
@@ -146,7 +148,7 @@ def interrupted_repair(site: Site, *days: str) -> int:
     process = subprocess.Popen(
         [sys.executable, "-c", INTERRUPTIBLE, "repair", "--yes", *days],
         cwd=REPOSITORY,
-        env={**os.environ, **site.operator.variables, "BIONICPRO_RECONCILIATION__REPAIR_PORTION": str(PORTION)},
+        env={**os.environ, **site.operator.variables, "BIONICPRO_RECONCILIATION__REPAIR_PORTION": str(PORTION), **FEW_ROUNDS},
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,

@@ -292,6 +292,24 @@ def test_what_was_handled_is_not_read_to_learn_what_is_from_ahead(kept: Kept) ->
         assert kept.store._client.last_query.progress.rows <= 1_024, "at most a granule"
 
 
+@pytest.mark.parametrize("kept", ["clickhouse"], indirect=True)
+def test_a_table_from_before_gets_the_index_of_offsets_and_its_parts_when_asked(kept: Kept, clickhouse: ClickHouseEndpoint) -> None:
+    """As docs/adr/0052-raw-from-ahead.md says."""
+    assert isinstance(kept.store, ClickHouseStore)
+    database = kept.store._client.connection.database
+    migrator = Migrator(settings_of(clickhouse, "migrator", "bionicpro"))
+    with Client(**clickhouse.client("migrator")) as client:
+        client.execute(f"ALTER TABLE {database}.telemetry_events DROP INDEX by_offset")
+        kept.store.write_telemetry(texts(*["7"] * 5_000), events(*({"event_id_lo": n, "offset": n} for n in range(5_000))))
+        migrator.create_generation(int(database.removeprefix("bionicpro_g")))
+        migrator.close()
+        assert kept.store.from_ahead({"7": 4_999}) == set()
+        assert kept.store._client.last_query.progress.rows == 5_000
+        client.execute(f"ALTER TABLE {database}.telemetry_events MATERIALIZE INDEX by_offset SETTINGS mutations_sync = 1")
+    assert kept.store.from_ahead({"7": 4_999}) == set()
+    assert kept.store._client.last_query.progress.rows == 0
+
+
 def test_of_two_rows_of_an_event_in_one_write_one_is_kept(kept: Kept) -> None:
     twice = events({"event_id_lo": 1, "lsn": 5, "offset": 1}, {"event_id_lo": 1, "lsn": 5, "offset": 2})
     kept.store.write_telemetry(texts("7", "7"), twice)
