@@ -24,7 +24,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage, Message
 
 from service_kit.settings import KafkaSettings
-from stream_processor.adapters import expired, log_records
+from stream_processor.adapters import commits, expired, log_records
 from stream_processor.adapters.positions import Positions
 from stream_processor.domain.log_records import LogRecord
 
@@ -66,6 +66,7 @@ class ReadCommittedThread(driver.AIOKafkaConsumerThread):
         transport = cast(BatchTransport, self.transport)
         log_records.install(self._consumer, transport.batched_topic)
         expired.install(self._consumer, transport.positioned_topics, transport.lost)
+        commits.install(self._consumer)
 
 
 class BatchConsumer(driver.Consumer):

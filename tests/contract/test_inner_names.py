@@ -35,6 +35,9 @@ DIGESTS = {
     "faust.tables.manager:TableManager.on_start": "365dd25fbc0e",
     "faust.tables.manager:TableManager._update_channels": "88e3941facc9",
     "aiokafka.consumer.consumer:AIOKafkaConsumer.start": "2f1ba7044332",
+    "aiokafka.consumer.consumer:AIOKafkaConsumer.seek_to_committed": "f6cd85c8b70a",
+    "aiokafka.consumer.group_coordinator:GroupCoordinator.commit_offsets": "5cbe31af28d6",
+    "aiokafka.consumer.group_coordinator:GroupCoordinator._do_commit_offsets": "c3a3ea5613f3",
     "aiokafka.consumer.group_coordinator:GroupCoordinator.__init__": "9e729f077efc",
     "aiokafka.consumer.fetcher:PartitionRecords.__init__": "8ec1c2ae6ea1",
     "aiokafka.consumer.fetcher:PartitionRecords._consumer_record": "e668541600b0",
@@ -43,7 +46,7 @@ DIGESTS = {
     "aiokafka.consumer.fetcher:FetchResult.__init__": "126a3e45763b",
     "aiokafka.consumer.fetcher:PartitionRecords._unpack_records": "b803e6d46480",
 }
-ON_INNER_NAMES = ("adapters/expired.py", "adapters/kafka_transport.py", "adapters/log_records.py", "app.py")
+ON_INNER_NAMES = ("adapters/commits.py", "adapters/expired.py", "adapters/kafka_transport.py", "adapters/log_records.py", "app.py")
 
 
 def digest(name: str) -> str:

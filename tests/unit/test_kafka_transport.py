@@ -6,8 +6,11 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+from aiokafka.errors import RebalanceInProgressError
 from faust.types import TP
 
+from stream_processor.adapters import commits
 from stream_processor.adapters.kafka_transport import BatchConsumer
 from stream_processor.adapters.positions import Positions
 
@@ -121,6 +124,24 @@ async def test_a_partition_whose_group_was_set_back_to_zero_is_sought_there() ->
     consumer = Rebalanced({LOG: 0, CRM: 70})
     await consumer.perform_seek()
     assert consumer.sought_to == {LOG: 0}
+
+
+async def test_no_commit_is_sent_while_the_group_is_joined_anew() -> None:
+    """Behind a JoinGroup it would be answered as one of a generation that is over, and cost the new membership."""
+    sent: list[Any] = []
+
+    async def send(_assignment: Any, offsets: Any) -> None:
+        sent.append(offsets)
+
+    subscription = SimpleNamespace(reassignment_in_progress=True)
+    coordinator = SimpleNamespace(group_id="g", _do_commit_offsets=send)
+    commits.install(SimpleNamespace(_coordinator=coordinator, _subscription=subscription))
+    with pytest.raises(RebalanceInProgressError):
+        await coordinator._do_commit_offsets(None, {LOG: 1})
+    assert sent == []
+    subscription.reassignment_in_progress = False
+    await coordinator._do_commit_offsets(None, {LOG: 2})
+    assert sent == [{LOG: 2}]
 
 
 async def test_what_the_directory_has_acknowledged_is_committed_though_each_record_stands_in_a_transaction_of_its_own() -> None:

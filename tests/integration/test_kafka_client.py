@@ -1,20 +1,24 @@
-"""Where the processor's consumer stands after it was sought, with Kafka's own client and a real broker under it."""
+"""What the processor's consumer makes of the client under it, with a real broker: where it stands after it was sought, and commits while its group is joined anew."""
 
 from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import CommitFailedError
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # its stubs do not mark re-exports
 from faust.types import TP
 
 from cli.broker import Broker
+from stream_processor.adapters import commits
 from stream_processor.adapters.kafka_transport import BatchConsumer
 from stream_processor.adapters.positions import Positions
 from tests.support.endpoints import KafkaEndpoint
@@ -54,26 +58,31 @@ class Consumer(BatchConsumer):
 
 @pytest.fixture
 def topic(kafka: KafkaEndpoint) -> Iterator[str]:
-    """With RECORDS records in its one partition."""
+    """With RECORDS records in the first of its two partitions."""
     name = f"test-{secrets.token_hex(4)}"
     admin = AdminClient({**kafka.client(), "log_level": 0})
-    admin.create_topics([NewTopic(name, 1, 1)])[name].result(timeout=PATIENCE_S)
+    admin.create_topics([NewTopic(name, 2, 1)])[name].result(timeout=PATIENCE_S)
     producer = Producer({**kafka.client(), "log_level": 0})
     for number in range(RECORDS):
-        producer.produce(name, str(number).encode())
+        producer.produce(name, str(number).encode(), partition=0)
     assert producer.flush(PATIENCE_S) == 0
     yield name
     admin.delete_topics([name])[name].result(timeout=PATIENCE_S)
 
 
 @asynccontextmanager
-async def client_of(kafka: KafkaEndpoint, group: str, at: TP) -> AsyncIterator[AIOKafkaConsumer]:
+async def client_of(kafka: KafkaEndpoint, group: str, of: TP | str, **settings: Any) -> AsyncIterator[AIOKafkaConsumer]:
+    """Of a partition, or as a member of the group that shares a topic."""
     account = kafka.accounts["kafka"]
     client = AIOKafkaConsumer(
         bootstrap_servers=kafka.bootstrap_servers, group_id=group, enable_auto_commit=False, auto_offset_reset="earliest",
         security_protocol="SASL_PLAINTEXT", sasl_mechanism="PLAIN", sasl_plain_username=account.user, sasl_plain_password=account.password,
+        **settings,
     )  # fmt: skip
-    client.assign([at])
+    if isinstance(of, TP):
+        client.assign([of])
+    else:
+        client.subscribe([of])
     await client.start()
     try:
         yield client
@@ -93,3 +102,36 @@ async def test_what_was_fetched_and_dropped_before_a_seek_is_fetched_again(kafka
         await Consumer(client, at).perform_seek()
         again = await client.getmany(timeout_ms=int(AGAIN_S * 1000))
     assert [record.offset for record in again.get(at, [])] == list(range(committed or 0, RECORDS))
+
+
+SLOW = {"heartbeat_interval_ms": 2_000, "session_timeout_ms": 10_000}
+"""A member that learns only with its next heartbeat that the group is joined anew: until then the others' joining waits for it."""
+
+
+async def test_a_commit_while_the_group_is_joined_anew_costs_no_membership(kafka: KafkaEndpoint, topic: str) -> None:
+    group = f"test-{secrets.token_hex(4)}"
+    async with client_of(kafka, group, topic) as one, client_of(kafka, group, topic, **SLOW) as other:
+        commits.install(one)
+        await joined(one, other)
+        generation = one._coordinator.generation
+        one._coordinator.request_rejoin()
+        until = time.monotonic() + PATIENCE_S
+        while not one._subscription.reassignment_in_progress:
+            assert time.monotonic() < until, "it does not join again"
+            await asyncio.sleep(0.01)
+        with pytest.raises(CommitFailedError, match="already rebalanced"):
+            await one.commit(dict.fromkeys(one.assignment(), 1))
+        await joined(one, other)
+        assert one._coordinator.generation == generation + 1
+
+
+async def joined(*clients: AIOKafkaConsumer) -> None:
+    """Until all of them are in one generation, and stay in it for longer than a heartbeat."""
+    since, until = time.monotonic(), time.monotonic() + PATIENCE_S
+    last: list[int] = []
+    while time.monotonic() - since < 2 * SLOW["heartbeat_interval_ms"] / 1000:
+        now = [client._coordinator.generation for client in clients]
+        if now != last or len({*now}) > 1 or any(client._subscription.reassignment_in_progress for client in clients):
+            last, since = now, time.monotonic()
+        assert time.monotonic() < until, f"the group does not come to rest: {now}"
+        await asyncio.sleep(0.05)
