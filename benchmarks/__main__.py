@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
-from benchmarks import debezium, endtoend, frontend, growth, large_day, processor, recovery, reports, verification
+from benchmarks import corrections, debezium, directory, endtoend, frontend, growth, large_day, processor, recovery, reports, verification
 from benchmarks.results import Failure, Result, WrongResultsError, table
 from benchmarks.servers import progress
 from benchmarks.worker import SubjectFailedError
@@ -40,6 +40,14 @@ BENCHES: dict[str, tuple[str, Bench]] = {
     "large-day": (
         "another prosthesis's freshness while a day of two million events is computed anew",
         lambda options: large_day.run(options.events),
+    ),
+    "corrections": (
+        "an event of today deleted, of a new prosthesis and of one with two million events",
+        lambda options: corrections.run(options.events),
+    ),
+    "directory": (
+        "a CRM of 8,000 customers that comes at once, and one change of a customer after the other",
+        lambda options: directory.run(options.events),
     ),
     "verify": (
         "the audit over ten million events of 50,000 customers, and what was altered is named",

@@ -9,7 +9,7 @@ from threading import Event, Thread
 
 from clickhouse_driver import Client
 
-from benchmarks.endtoend import user_of
+from benchmarks.mart import LIMIT_S, counted, until_counted
 from benchmarks.results import Failure, Result, versions_of
 from benchmarks.servers import Servers, progress, started
 from benchmarks.source import Connection, Fleet, Generator, connected, insert, insert_many, make_owners
@@ -26,8 +26,6 @@ BENCH = "large-day"
 EVENTS = 2_000_000
 QUIET_S = 20.0
 RATE = 50.0  # of the large prosthesis, while its day is computed anew
-LIMIT_S = 900.0
-LOOK_S = 0.002
 
 
 def _elsewhere(prosthesis: int) -> int:
@@ -48,12 +46,12 @@ def run(events: int | None) -> Iterator[Result | Failure]:
             make_owners(servers, fleet)
         progress(f"inserting {count:,} events of one prosthesis")
         insert_many(servers, LARGE, count)
-        _until(client, count)
+        until_counted(client, LARGE, count, 0.2)
         yield _watched(servers, "alone", count, lambda: time.sleep(QUIET_S))
         yield _watched(servers, "beside the recompute", count, lambda: _computed_anew(servers, client))
         with Generator(servers, LARGE, RATE) as generator:
             yield _watched(servers, f"beside it, and {RATE:.0f} events/s of its own", count, lambda: _computed_anew(servers, client))
-        _until(client, count + generator.inserted)  # every event is counted once
+        until_counted(client, LARGE, count + generator.inserted, 0.2)  # every event is counted once
 
 
 def _watched(servers: Servers, subject: str, count: int, work: Callable[[], object]) -> Result:
@@ -96,14 +94,9 @@ def _watched(servers: Servers, subject: str, count: int, work: Callable[[], obje
 
 def _seen(telemetry: Connection, client: Client) -> float:
     """Seconds from the commit of an event of WATCHED until its report counts it."""
-    expected = _counted(client, WATCHED) + 1
+    expected = counted(client, WATCHED) + 1
     insert(telemetry, WATCHED, 1)
-    began = time.monotonic()
-    while _counted(client, WATCHED) < expected:
-        if time.monotonic() - began > LIMIT_S:
-            raise SubjectFailedError(f"an event was not in the mart within {LIMIT_S:.0f} s")
-        time.sleep(LOOK_S)
-    return time.monotonic() - began
+    return until_counted(client, WATCHED, expected)
 
 
 def _computed_anew(servers: Servers, client: Client) -> None:
@@ -117,17 +110,3 @@ def _computed_anew(servers: Servers, client: Client) -> None:
             if time.monotonic() > until:
                 raise SubjectFailedError(f"the day was not computed anew within {LIMIT_S:.0f} s")
             time.sleep(0.05)
-
-
-def _until(client: Client, count: int) -> None:
-    """Until the reports of LARGE have *count* events."""
-    until = time.monotonic() + LIMIT_S
-    while (counted := _counted(client, LARGE)) != count:
-        if time.monotonic() > until:
-            raise SubjectFailedError(f"the reports count {counted} of {count} events after {LIMIT_S:.0f} s")
-        time.sleep(0.2)
-
-
-def _counted(client: Client, fleet: Fleet) -> int:
-    query = "SELECT sum(event_count) FROM bionicpro.user_daily_reports WHERE user_id = %(user)s"
-    return int(client.execute(query, {"user": user_of(fleet.first)})[0][0])
