@@ -92,7 +92,7 @@ class Directory:
             # What is known of a row that has gone is whole, whatever the table's replica identity.
             known = self._table.row(table, row_id) if one.is_delete else None
             row = self._reader.read(table, known or one.row or {})
-            concerned |= self._concerned(row)
+            concerned |= self._concerned(row) | self._table.prostheses_before(table, one)
             if one.is_delete and isinstance(row, Customer) and not key_changed:
                 erasures = erase(self._table, row, offset, one.committed_us, CUSTOMER_DELETED)
                 self._table.forget_what_was(row_id)

@@ -176,6 +176,17 @@ class DirectoryTable:
                 yield msgspec.structs.replace(change, op="u", before=None, after=last)
         yield change
 
+    def prostheses_before(self, table: CrmTable, change: CrmEnvelope) -> set[str]:
+        """Of which prostheses a contract may have been before its update, by what the update itself tells, and by what is remembered of both customers.
+
+        What the table knew of it is gone where the update was taken in and a crash came before anything was sent; and compaction may have taken the change before.
+        """
+        if table is not CrmTable.CONTRACTS or change.is_delete or change.before is None or not self._is_told(table, change.before):
+            return set()
+        parties = [self.reader.contract(row) for row in (change.before, change.after) if row is not None]
+        found = {one.prosthesis_id for one in parties[:1] if one.prosthesis_id is not None}
+        return found.union(*(self.held_prostheses(one.customer_id) for one in parties if one.customer_id is not None))
+
     def _is_told(self, table: CrmTable, gone: SourceRow) -> bool:
         """Whether *gone* is a row as it went. Where a table's replica identity is its key, all else is null, or invented where it may not be null: zero, empty, 1970."""
         try:

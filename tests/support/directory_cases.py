@@ -26,6 +26,10 @@ def told(table: str, row: dict[str, Any], op: str = "c") -> CrmEnvelope:
     return CrmEnvelope(op, _Source(table, AT_MS), row if op == "d" else None, None if op == "d" else row)
 
 
+def corrected(table: str, before: dict[str, Any], after: dict[str, Any]) -> CrmEnvelope:
+    return CrmEnvelope("u", _Source(table, AT_MS), before, after)
+
+
 def ended(directory: Directory, column: str, row_id: int, at_ms: int = AT_MS) -> CrmEnvelope:
     table = {"contract_id": "contracts", "customer_id": "customers"}[column]
     change = directory.end_of(crm_key(f"crm.{table}", column, row_id), at_ms)

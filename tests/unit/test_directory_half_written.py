@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.directory_cases import AT_MS, CONTRACT, CUSTOMER, begun, ended, told
+from tests.support.directory_cases import AT_MS, CONTRACT, CUSTOMER, begun, corrected, ended, told
 
 
 class Changelog(dict[str, Any]):
@@ -56,3 +56,25 @@ def test_a_worker_that_dies_while_it_notes_a_deleted_contract_leaves_its_prosthe
         assert [document.prosthesis_id for document in successor.handle(ended(successor, "contract_id", 1), 10).documents] == ["3"]
         (erasure,) = successor.handle(told("customers", CUSTOMER, "d"), 11).erasures
         assert erasure.intervals
+
+
+def test_a_worker_that_dies_before_it_sends_what_it_noted_leaves_the_prosthesis_that_a_contract_was_of(known: dict[str, Any]) -> None:
+    """Seed 20001341: the contract's new row was in the changelog, nothing had been sent, and compaction had taken the contract's change before; nobody told its former prosthesis."""
+    changelog = Changelog(known)
+    people = [told("customers", CUSTOMER), told("customers", CUSTOMER | {"customer_id": 8, "user_id": "u8"})]
+    moved = corrected("contracts", CONTRACT, CONTRACT | {"customer_id": 8, "prosthesis_id": 4})
+    begun(changelog, people).handle(moved, 10)
+    for rows in changelog.passed:
+        documents = {document.prosthesis_id: document for document in begun(rows, people).handle(moved, 10).documents}
+        assert documents.keys() == {"3", "4"}
+        assert documents["3"].intervals == ()
+
+
+def test_also_where_the_change_does_not_tell_it_and_the_customer_is_the_same(known: dict[str, Any]) -> None:
+    """A change between was never told, so that the update names another prosthesis as the former one."""
+    changelog = Changelog(known)
+    moved = corrected("contracts", CONTRACT | {"prosthesis_id": 5}, CONTRACT | {"prosthesis_id": 4})
+    begun(changelog, [told("customers", CUSTOMER)]).handle(moved, 10)
+    for rows in changelog.passed:
+        documents = begun(rows, [told("customers", CUSTOMER)]).handle(moved, 10).documents
+        assert {document.prosthesis_id for document in documents} >= {"3", "4", "5"}
