@@ -27,6 +27,10 @@ class Bounds:
     begins_us: int
 
 
+OWNS_NOTHING = Bounds(END_US, END_US, END_US)
+"""What stands for the bounds of a contract that has no time: reports may have been made before it was corrected to that."""
+
+
 def bounds_of(contract: CrmContract, columns: ContractsTable) -> Bounds | None:
     """The bounds of a contract; None where it has no beginning, or none before events end: it owns nothing. Raises UnreadableBounds."""
     begins, ends = _instant(contract.starts_at, columns.starts_at), _instant(contract.ends_at, columns.ends_at)

@@ -9,7 +9,7 @@ from schemas.commands import Erase
 from schemas.erasure import erasure_id, subject_of
 from schemas.ranges import EARLIEST_US
 from stream_processor.domain.calendar import HOUR_US
-from stream_processor.domain.contracts import UnreadableBounds, bounds_or_all, rank
+from stream_processor.domain.contracts import OWNS_NOTHING, UnreadableBounds, bounds_or_all, rank
 from stream_processor.domain.crm import Customer
 from stream_processor.domain.directory_table import DecidedErasure, DirectoryTable, StoredRow, decided_erasures
 from stream_processor.domain.erasure import Claim, erased_intervals
@@ -78,7 +78,8 @@ def _times_of(table: DirectoryTable, customer_id: str, until_us: int) -> dict[st
 def _live_claims(table: DirectoryTable, customer_id: str) -> Iterator[tuple[str, Claim]]:
     for contract in table.contracts_of_customer(customer_id):
         bounds, readable = bounds_or_all(contract, table.reader.contracts)
-        if contract.prosthesis_id is not None and bounds is not None:
+        if contract.prosthesis_id is not None:
+            bounds = bounds or OWNS_NOTHING
             place = rank(bounds.begins_us, contract.id)
             yield contract.prosthesis_id, Claim(place, bounds.starts_us, bounds.ends_us, contends=readable)
 

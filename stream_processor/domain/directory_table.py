@@ -19,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-from stream_processor.domain.contracts import bounds_or_all
+from stream_processor.domain.contracts import OWNS_NOTHING, bounds_or_all
 from stream_processor.domain.crm import (
     CrmContract,
     CrmEnvelope,
@@ -367,11 +367,12 @@ class DirectoryTable:
         return (row_id, user_id) if user_id else None
 
     def _former(self, row: SourceRow, deleted_us: int) -> FormerContract | None:
-        """What is kept of a deleted contract; None where it owned nothing."""
+        """What is kept of a deleted contract; None where it brought nobody together."""
         contract = self.reader.contract(row)
         bounds, readable = bounds_or_all(contract, self.reader.contracts)
-        if bounds is None or contract.prosthesis_id is None or contract.customer_id is None:
+        if contract.prosthesis_id is None or contract.customer_id is None:
             return None
+        bounds = bounds or OWNS_NOTHING
         # One that could not be read contends with nobody's, however soon its customer is deleted too.
         deleted_us = deleted_us if readable else 0
         return FormerContract(
