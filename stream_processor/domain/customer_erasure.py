@@ -32,6 +32,12 @@ def erase(table: DirectoryTable, customer: Customer, offset: int, until_us: int,
     return _commands(customer.id, offset, decided)
 
 
+def decided_at(table: DirectoryTable, customer_id: str, offset: int) -> list[Erase]:
+    """The commands of the erasure that was decided on at *offset*; none where there was none."""
+    decided = table.decided_erasure(customer_id, offset)
+    return [] if decided is None else _commands(customer_id, offset, decided)
+
+
 def all_decided(rows: Mapping[str, StoredRow]) -> Iterator[Erase]:
     """The commands of every erasure that a directory with the table *rows* has decided on."""
     for customer_id, offset, decided in decided_erasures(rows):

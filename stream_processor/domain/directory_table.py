@@ -340,6 +340,11 @@ class DirectoryTable:
         row = self._rows.get(f"{_ERASED}{customer_id}:{offset}")
         return None if row is None else msgspec.convert(row, DecidedErasure)
 
+    def erasures_decided(self) -> Iterator[tuple[str, int]]:
+        """Customer and offset of each."""
+        for customer_id, offset, _ in decided_erasures(self._rows):
+            yield customer_id, offset
+
     def keep_decided(self, customer_id: str, offset: int, decided: DecidedErasure) -> None:
         self._rows[f"{_ERASED}{customer_id}:{offset}"] = msgspec.to_builtins(decided)
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from schemas.mapping import SourceMapping
+from stream_processor.domain.directory import Directory
 from tests.support.directory_cases import AT_MS, CONTRACT, CUSTOMER, begun, corrected, ended, told
 
 
@@ -94,3 +96,16 @@ def test_a_contract_that_was_corrected_to_no_time_at_all_leaves_its_prosthesis_t
         directory.handle(told("contracts", empty, "d"), 10)
     (erasure,) = directory.handle(told("customers", CUSTOMER, "d"), 11).erasures
     assert (erasure.prosthesis_id, erasure.intervals) == ("3", ())
+
+
+def test_an_erasure_that_was_noted_and_not_sent_is_sent_with_what_compaction_has_left_of_its_record(known: dict[str, Any]) -> None:
+    """Seed 21000020: the customer's end had been decided on and its commands had not been sent; compaction took the record, and the tombstone behind it said nothing."""
+    first = begun(known, [told("customers", CUSTOMER), told("contracts", CONTRACT)])
+    decided = first.handle(told("customers", CUSTOMER, "d"), 10).erasures
+    assert first.handle(ended(first, "customer_id", 7), 11).erasures == [], "its record was handled by this worker"
+    left = begun(known, []).handle(ended(first, "customer_id", 7), 11)
+    assert left.erasures == decided != []
+    assert [document.prosthesis_id for document in left.documents] == ["3"]
+    directory = Directory(SourceMapping.read(), known)
+    directory.restore(directory.table_after([]), 11)
+    assert directory.handle(ended(directory, "customer_id", 7), 11).erasures == [], "it was acknowledged"
