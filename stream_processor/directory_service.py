@@ -106,7 +106,7 @@ class DirectoryService:
 
     async def restore(self, offset: int) -> None:
         """Make the directory what the CRM's changes before *offset* make it. Needed at each assignment."""
-        self._directory.restore(await asyncio.to_thread(self._table_before, offset), offset)
+        self._directory.restore(await asyncio.to_thread(self._table_before, offset))
 
     def _table_before(self, offset: int) -> DirectoryTable:
         return self._directory.table_after(self._changes(self._records_before(offset)))

@@ -42,8 +42,8 @@ class Directory:
     def __init__(self, mapping: SourceMapping, rows: MutableMapping[str, StoredRow]) -> None:
         self._reader = CrmReader(mapping.crm)
         self._table = DirectoryTable(self._reader, rows)
-        self._unhandled_erasures: set[tuple[str, int]] = set()
-        """Customer and offset of each erasure that was decided on at a record which this worker had not handled when it began."""
+        self._earlier_erasures: set[tuple[str, int]] = set()
+        """Customer and offset of each erasure that was decided on before this assignment: perhaps by a worker that did not come to send it."""
 
     def table_after(self, changes: Iterable[CrmEnvelope]) -> DirectoryTable:
         """What *changes*, all there were, leave. Touches nothing, so it may run in any thread. What cannot be used was a dead letter and leaves nothing."""
@@ -65,14 +65,14 @@ class Directory:
             # Compaction may have taken the record with the row's last whole content.
             made.keep_known(table, row_id, self._table)
 
-    def restore(self, made: DirectoryTable, begins: int = 0) -> None:
-        """Make the table what *made* is, see ``table_after``. Needed at each assignment. *begins*: the offset of the first record that will be handled.
+    def restore(self, made: DirectoryTable) -> None:
+        """Make the table what *made* is, see ``table_after``. Needed at each assignment.
 
         A changelog alone does not tell: a worker that lost the directory without knowing may have written to it after its successor, and so what is
         recovered may be older than what was said. What the CRM's compacted log may have lost is kept.
         """
         self._table.become(made)
-        self._unhandled_erasures = {(customer_id, at) for customer_id, at in self._table.erasures_decided() if at >= begins}
+        self._earlier_erasures = set(self._table.erasures_decided())
 
     def handle(self, change: CrmEnvelope, offset: int, *, key_changed: bool = False) -> Handled:
         """Take one change in and say what goes out. Handling it again gives documents at least as new, and the same erasures.
@@ -97,6 +97,7 @@ class Directory:
             row = self._reader.read(table, known or one.row or {})
             concerned |= self._concerned(row) | self._table.prostheses_before(table, one)
             if one.is_delete and isinstance(row, Customer) and not key_changed:
+                self._earlier_erasures.discard((row.id, offset))
                 erasures = erase(self._table, row, offset, one.committed_us, CUSTOMER_DELETED) or self._decided_and_not_sent(row.id, offset)
                 self._table.forget_what_was(row_id)
                 # Also where the contracts went before: their documents may have been decided on and never sent, and by now nothing else leads to these prostheses.
@@ -107,8 +108,11 @@ class Directory:
         return Handled(documents, "; ".join(errors) or None, erasures=erasures)
 
     def _decided_and_not_sent(self, customer_id: str, offset: int) -> list[Erase]:
-        """The commands of erasures of the customer that were decided on at records before *offset*, and may not have been sent before a crash: of such a record compaction may have left only this one."""
-        before = sorted(at for customer, at in self._unhandled_erasures if customer == customer_id and at < offset)
+        """The commands of erasures of the customer that were decided on at records before *offset*, and may not have been sent before a crash: of such a record compaction may have left only this one.
+
+        Where they were sent they are sent again, and say nothing new.
+        """
+        before = sorted(at for customer, at in self._earlier_erasures if customer == customer_id and at < offset)
         return [command for at in before for command in decided_at(self._table, customer_id, at)]
 
     def end_of(self, key: bytes | None, at_ms: int) -> CrmEnvelope | None:
