@@ -11,7 +11,8 @@ from schemas.ranges import EARLIEST_US
 from stream_processor.domain.calendar import HOUR_US
 from stream_processor.domain.contracts import OWNS_NOTHING, UnreadableBounds, bounds_or_all, rank
 from stream_processor.domain.crm import Customer
-from stream_processor.domain.directory_table import DecidedErasure, DirectoryTable, StoredRow, decided_erasures
+from stream_processor.domain.directory_facts import DecidedErasure
+from stream_processor.domain.directory_table import DirectoryTable, StoredRow, decided_erasures
 from stream_processor.domain.erasure import Claim, erased_intervals
 from stream_processor.domain.ownership import Contract
 from stream_processor.domain.ownership_documents import joined

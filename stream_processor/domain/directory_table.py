@@ -1,6 +1,6 @@
 """The directory's table: what the CRM's changes have said, and what has to be remembered beyond the rows that the CRM still has.
 
-It lives in any mapping of text to row; in the service that is Faust's table, whose changelog keeps it. This module alone knows the keys and the stored forms:
+It lives in any mapping of text to row; in the service that is Faust's table, whose changelog keeps it. This module alone knows the keys; the stored forms of what is remembered are those of ``directory_facts``:
 
 ===================================  ======================================================================================
 ``customers:7``, ``contracts:5``, …  a row of the CRM: its mapped columns, by the source's names
@@ -31,47 +31,9 @@ from stream_processor.domain.crm import (
     SourceRow,
     UnusableChange,
 )
+from stream_processor.domain.directory_facts import DecidedErasure, FormerContract, FormerUser, HeldProsthesis
 
 StoredRow = dict[str, Any]
-
-
-class FormerContract(msgspec.Struct, frozen=True):
-    """A contract that was deleted while its customer is there, as ids and instants.
-
-    *begins_us*: where it really began; None in rows of an earlier version, which have it in *starts_us*. *deleted_us* 0: its bounds could not be read.
-    """
-
-    customer_id: str
-    prosthesis_id: str
-    starts_us: int
-    ends_us: int | None
-    deleted_us: int
-    begins_us: int | None = None
-
-
-class HeldProsthesis(msgspec.Struct, frozen=True):
-    """The prosthesis was the customer's by a contract that was then corrected to another customer or prosthesis."""
-
-    customer_id: str
-    prosthesis_id: str
-
-
-class FormerUser(msgspec.Struct, frozen=True):
-    """The customer was another user once: reports made then go by that user's id."""
-
-    customer_id: str
-    user_id: str
-
-
-class DecidedErasure(msgspec.Struct, frozen=True):
-    """What an erasure was decided to be, by prosthesis the intervals in microseconds: decided once, because the table moves on."""
-
-    subject: str
-    issued_us: int
-    reason: str
-    times: dict[str, list[tuple[int, int]]]
-    former_subjects: tuple[str, ...] = ()
-
 
 _FORMER, _HELD, _FORMER_USER, _ERASED = "former:", "held:", "former-user:", "erased:"
 _REMEMBERED = (_FORMER, _HELD, _FORMER_USER)
