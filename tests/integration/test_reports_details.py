@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from itertools import accumulate
 
+from tests.support.days import today
 from tests.support.reports_world import Service, new_user, owned, row
 
 pytest_plugins = ["tests.support.reports_fixtures"]
 
-TODAY = datetime.now(UTC).date()
-START = datetime(TODAY.year, TODAY.month, TODAY.day, tzinfo=UTC)
+START = datetime(today().year, today().month, today().day, tzinfo=UTC)
 DAY = timedelta(days=1)
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
@@ -36,16 +36,16 @@ def random_hours(chance: random.Random) -> list[int]:
 
 def test_the_typical_day_is_what_sorting_the_hours_of_the_complete_days_gives(service: Service) -> None:
     user, one, two, chance = new_user(), prosthesis(), prosthesis(), random.Random(16)
-    days = [TODAY - i * DAY for i in range(1, 12)]
+    days = [today() - i * DAY for i in range(1, 12)]
     hours = {(day, of): random_hours(chance) for day in days for of in ((one, two) if chance.random() < 0.5 else (one,))}
     service.mart.put(*(row(user, day, prosthesis_id=of, usage_ms_by_hour=ms, log_partition=50) for (day, of), ms in hours.items()))
-    service.mart.put(row(user, TODAY, prosthesis_id=one, usage_ms_by_hour=[9_999_999] * 24, log_partition=50))
+    service.mart.put(row(user, today(), prosthesis_id=one, usage_ms_by_hour=[9_999_999] * 24, log_partition=50))
     service.mart.progress(START, partition=50)
     for wanted in (None, one, two):
         mine = {key: ms for key, ms in hours.items() if wanted in (None, key[1])}
         summed = {day: [sum(column) for column in zip(*(ms for (d, _), ms in mine.items() if d == day), strict=True)] for day, _ in mine}
         body = service.own(user, "/typical-day", params={"prosthesis_id": wanted} if wanted else None).json()
-        assert (body["days"], body["prosthesis_id"], body["to"]) == (len(summed), wanted, TODAY.isoformat())
+        assert (body["days"], body["prosthesis_id"], body["to"]) == (len(summed), wanted, today().isoformat())
         until = [list(accumulate(ms)) for ms in summed.values()]
         assert body["hours"] == [
             {"hour": i, "ms": quartiles([ms[i] for ms in summed.values()]), "until_ms": quartiles([ms[i] for ms in until])}
@@ -55,7 +55,7 @@ def test_the_typical_day_is_what_sorting_the_hours_of_the_complete_days_gives(se
 
 def test_a_day_on_which_clocks_change_and_one_that_is_not_complete_are_no_typical_ones(service: Service) -> None:
     user = new_user()
-    short, handled, waiting = (TODAY - i * DAY for i in (3, 2, 1))
+    short, handled, waiting = (today() - i * DAY for i in (3, 2, 1))
     begins = START - 3 * DAY
     service.mart.put(
         row(user, short, day_starts_at=begins, day_ends_at=begins + timedelta(hours=23), usage_ms_by_hour=[1] * 23, log_partition=51),
@@ -83,8 +83,8 @@ def test_errors_are_told_with_their_times_and_only_of_the_time_that_the_wearer_o
     service.mart.errors(of, *events)
     service.mart.errors(of, (3, events[2][1], "E3", 1), deleted=True)
     for user in (before, after):
-        service.mart.put(row(user, TODAY, prosthesis_id=of, error_count=2, errors_by_code={"E": 2}))
-    told = {user: service.own(user, f"/errors/{TODAY}").json() for user in (before, after)}
+        service.mart.put(row(user, today(), prosthesis_id=of, error_count=2, errors_by_code={"E": 2}))
+    told = {user: service.own(user, f"/errors/{today()}").json() for user in (before, after)}
     assert [one["code"] for one in told[before]["occurrences"]] == ["E2", "E1"]
     assert [one["code"] for one in told[after]["occurrences"]] == ["E14", "E13"]
     first = told[before]["occurrences"][1]
@@ -96,23 +96,23 @@ def test_what_was_erased_is_told_no_more_before_it_is_removed(service: Service) 
     user, of = new_user(), prosthesis()
     service.mart.own(of, owned(user, LONG_AGO))
     service.mart.errors(of, *((hour, START + timedelta(hours=hour), f"E{hour}", 3) for hour in range(4)))
-    service.mart.put(row(user, TODAY, prosthesis_id=of, error_count=2))
+    service.mart.put(row(user, today(), prosthesis_id=of, error_count=2))
     service.mart.erase(of, START + timedelta(hours=1), START + timedelta(hours=3))
-    assert [one["code"] for one in service.own(user, f"/errors/{TODAY}").json()["occurrences"]] == ["E3", "E0"]
+    assert [one["code"] for one in service.own(user, f"/errors/{today()}").json()["occurrences"]] == ["E3", "E0"]
 
 
 def test_the_newest_500_errors_are_listed_and_all_are_counted(service: Service) -> None:
     user, of = new_user(), prosthesis()
     service.mart.own(of, owned(user, LONG_AGO))
     service.mart.errors(of, *((number, START + timedelta(seconds=number), "E1", 2) for number in range(510)))
-    service.mart.put(row(user, TODAY, prosthesis_id=of, error_count=510, errors_by_code={"E1": 510}))
-    body = service.own(user, f"/errors/{TODAY}").json()
+    service.mart.put(row(user, today(), prosthesis_id=of, error_count=510, errors_by_code={"E1": 510}))
+    body = service.own(user, f"/errors/{today()}").json()
     assert (body["count"], len(body["occurrences"])) == (510, 500)
     assert datetime.fromisoformat(body["occurrences"][-1]["occurred_at"]) == START + timedelta(seconds=10)
 
 
 def test_a_day_without_reports_has_no_errors(service: Service) -> None:
-    body = service.own(new_user(), f"/errors/{TODAY}").json()
+    body = service.own(new_user(), f"/errors/{today()}").json()
     assert (body["count"], body["occurrences"], body["timezone"], body["as_of"]) == (0, [], None, None)
 
 
@@ -121,13 +121,13 @@ def test_a_wearer_sees_present_and_former_prostheses_and_the_newest_document_cou
     service.mart.own(now, owned(other, LONG_AGO), offset=1)
     service.mart.own(now, owned(other, LONG_AGO, LONG_AGO + 300 * DAY), owned(user, LONG_AGO + 400 * DAY, contract_number="C-9"), offset=2)
     service.mart.own(former, owned(user, LONG_AGO, LONG_AGO + 100 * DAY))
-    service.mart.put(row(user, TODAY - 3 * DAY, prosthesis_id=now))
+    service.mart.put(row(user, today() - 3 * DAY, prosthesis_id=now))
     body = service.own(user, "/prostheses").json()
     present, past = body["items"]
     assert (present["prosthesis_id"], present["current"], present["serial_number"]) == (now, True, f"SN-{now}")
     assert datetime.fromisoformat(present["since"]) == LONG_AGO + 400 * DAY
     assert [period["contract_number"] for period in present["periods"]] == ["C-9"]
-    assert present["last_report_date"] == (TODAY - 3 * DAY).isoformat()
+    assert present["last_report_date"] == (today() - 3 * DAY).isoformat()
     assert (past["prosthesis_id"], past["current"], past["last_report_date"]) == (former, False, None)
     assert len(service.own(other, "/prostheses").json()["items"]) == 1
 
@@ -142,7 +142,7 @@ def test_a_wearer_who_has_no_report_yet_has_the_time_zone_of_the_crm(service: Se
 
 def test_where_today_has_no_report_the_last_known_day_is_told(service: Service) -> None:
     user = new_user()
-    last: date = TODAY - 40 * DAY
+    last: date = today() - 40 * DAY
     service.mart.put(row(user, last), row(user, last, prosthesis_id="18"), row(user, last - DAY))
     body = service.own(user, "/today").json()
     assert [(report["report_date"], report["prosthesis_id"]) for report in body["last_known"]] == [

@@ -18,11 +18,11 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from tests.support.days import today
 from tests.support.reports_world import Service, new_user, row
 
 pytest_plugins = ["tests.support.reports_fixtures"]
 
-TODAY = datetime.now(UTC).date()
 MAX_EXAMPLES = 15
 CHECKS = [
     not_a_server_error,
@@ -74,9 +74,9 @@ def test_every_example_is_valid_against_its_own_schema(service: Service) -> None
         ("", "Page"),
         ("/today", "Today"),
         ("/summary", "Summary"),
-        (f"/hours/{TODAY}", "Hours"),
+        (f"/hours/{today()}", "Hours"),
         ("/typical-day", "TypicalDay"),
-        (f"/errors/{TODAY}", "ErrorTimes"),
+        (f"/errors/{today()}", "ErrorTimes"),
         ("/prostheses", "Prostheses"),
         ("/error-texts", "ErrorTexts"),
         ("/nonsense", "Problem"),
@@ -84,7 +84,7 @@ def test_every_example_is_valid_against_its_own_schema(service: Service) -> None
 )
 def test_answers_are_valid_against_the_document(service: Service, rest: str, shape: str) -> None:
     user = new_user()
-    service.mart.put(row(user, TODAY), row(user, TODAY - timedelta(days=1), signal_count=0, battery_count=0, location_lat_cell=None))
+    service.mart.put(row(user, today()), row(user, today() - timedelta(days=1), signal_count=0, battery_count=0, location_lat_cell=None))
     service.mart.progress(datetime.now(UTC))
     validate(document(service), f"#/components/schemas/{shape}", service.own(user, rest).json())
 
@@ -129,7 +129,7 @@ def test_the_document_lists_exactly_the_contracts_paths(service: Service) -> Non
 )
 def test_generated_requests_get_only_documented_answers(service: Service, rest: str, mode: GenerationMode) -> None:
     user = new_user()
-    service.mart.put(row(user, TODAY))
+    service.mart.put(row(user, today()))
     operation = schemathesis.openapi.from_dict(document(service))[f"/reports/{{user_id}}{rest}"]["GET"]
 
     @settings(max_examples=MAX_EXAMPLES, deadline=None, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))

@@ -14,13 +14,12 @@ import pytest
 
 from service_kit.server_sent_events import events
 from service_kit.shares import Share
+from tests.support.days import today
 from tests.support.reports_world import Issuer, Mart, Service, new_user, row, running, wait_for_answer
 from tests.support.tcp_proxy import TcpProxy
 from tests.support.waiting import PATIENCE_S
 
 pytest_plugins = ["tests.support.reports_fixtures"]
-
-TODAY = datetime.now(UTC).date()
 
 
 class Events:
@@ -52,33 +51,33 @@ def listening(service: Service, user: str, token: str | None = None, **headers: 
 
 def test_a_listener_gets_today_as_it_is_and_then_each_change(service: Service) -> None:
     user = new_user()
-    service.mart.put(row(user, TODAY, version=1, usage_ms=1))
+    service.mart.put(row(user, today(), version=1, usage_ms=1))
     with listening(service, user) as events:
         assert events.next("report")["data"]["items"][0]["usage"]["total_ms"] == 1
         for version in (2, 3):
-            service.mart.put(row(user, TODAY, version=version, usage_ms=version))
+            service.mart.put(row(user, today(), version=version, usage_ms=version))
             event = events.next("report")
             assert event["data"]["items"][0]["usage"]["total_ms"] == version
-            assert event["id"] == f"{TODAY}~17:{version}"
+            assert event["id"] == f"{today()}~17:{version}"
 
 
 def test_a_report_that_goes_away_is_an_event_too(service: Service) -> None:
     user = new_user()
-    service.mart.put(row(user, TODAY, version=1))
+    service.mart.put(row(user, today(), version=1))
     with listening(service, user) as events:
         events.next("report")
-        service.mart.put(row(user, TODAY, version=2), deleted=True)
+        service.mart.put(row(user, today(), version=2), deleted=True)
         assert events.next("report")["data"]["items"] == []
 
 
 def test_what_was_seen_is_not_sent_again_after_a_reconnect(service: Service) -> None:
     user = new_user()
-    service.mart.put(row(user, TODAY, version=1))
+    service.mart.put(row(user, today(), version=1))
     with listening(service, user) as events:
         seen = events.next("report")["id"]
     with listening(service, user, **{"Last-Event-ID": seen}) as events:
         assert events.next()["event"] == "heartbeat"
-        service.mart.put(row(user, TODAY, version=2))
+        service.mart.put(row(user, today(), version=2))
         assert events.next("report")["data"]["items"][0]["version"] == 2
     with listening(service, user, **{"Last-Event-ID": seen}) as events:
         assert events.next("report")["data"]["items"][0]["version"] == 2
@@ -86,7 +85,7 @@ def test_what_was_seen_is_not_sent_again_after_a_reconnect(service: Service) -> 
 
 def test_heartbeats_carry_the_watermark_of_the_listeners_own_partitions(service: Service) -> None:
     user, early, late = new_user(), datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
-    service.mart.put(row(user, TODAY, log_partition=50))
+    service.mart.put(row(user, today(), log_partition=50))
     service.mart.progress(early, partition=50)
     with listening(service, user) as events:
         assert datetime.fromisoformat(events.next("heartbeat")["data"]["as_of"]) == early
@@ -98,7 +97,7 @@ def test_heartbeats_carry_the_watermark_of_the_listeners_own_partitions(service:
 
 def test_a_stream_ends_with_its_token(service: Service) -> None:
     user = new_user()
-    service.mart.put(row(user, TODAY))
+    service.mart.put(row(user, today()))
     with listening(service, user, service.issuer.token(user, exp=int(time.time()) + 2)) as events:
         assert events.next("end")["data"] == {"reason": "token-expired"}
         with pytest.raises(StopIteration):
@@ -107,10 +106,10 @@ def test_a_stream_ends_with_its_token(service: Service) -> None:
 
 def test_listeners_of_two_users_get_only_their_own_reports(service: Service) -> None:
     first, second = new_user(), new_user()
-    service.mart.put(row(first, TODAY, version=1), row(second, TODAY, version=1))
+    service.mart.put(row(first, today(), version=1), row(second, today(), version=1))
     with listening(service, first) as one, listening(service, second) as other:
         for version in range(2, 6):
-            service.mart.put(row(first, TODAY, version=version), row(second, TODAY, version=version))
+            service.mart.put(row(first, today(), version=version), row(second, today(), version=version))
             assert one.next("report")["data"]["user_id"] == first
             assert other.next("report")["data"]["user_id"] == second
 
@@ -118,12 +117,12 @@ def test_listeners_of_two_users_get_only_their_own_reports(service: Service) -> 
 def test_thirty_listeners_cost_the_queries_of_one(mart: Mart, issuer: Issuer) -> None:
     with running(mart, issuer, streams=Share(total=100, each=40)) as service, ExitStack() as open_streams:
         user = new_user()
-        mart.put(row(user, TODAY, version=1))
+        mart.put(row(user, today(), version=1))
         streams = [open_streams.enter_context(listening(service, user)) for _ in range(30)]
         for events in streams:
             events.next("report")
         before = len(mart.reads_of(user))
-        mart.put(row(user, TODAY, version=2))
+        mart.put(row(user, today(), version=2))
         for events in streams:
             assert events.next("report")["data"]["items"][0]["version"] == 2
         full_reads = [read for read in mart.reads_of(user)[before:] if read]
@@ -157,7 +156,7 @@ def test_a_stopping_service_says_so_and_stops(mart: Mart, issuer: Issuer) -> Non
 def test_clickhouse_gone_is_a_503_with_retry_after_and_heals_by_itself(mart: Mart, issuer: Issuer, clickhouse_gate: TcpProxy) -> None:
     with running(mart, issuer, port=clickhouse_gate.port, query_deadline_s=2) as service:
         user = new_user()
-        mart.put(row(user, TODAY))
+        mart.put(row(user, today()))
         assert service.own(user, "/today").status_code == 200
         clickhouse_gate.refuse()
         answer = service.own(user, "/today")
@@ -187,11 +186,11 @@ def test_a_silent_clickhouse_is_given_up_at_the_deadline(mart: Mart, issuer: Iss
 def test_an_open_stream_survives_an_outage_of_clickhouse(mart: Mart, issuer: Issuer, clickhouse_gate: TcpProxy) -> None:
     with running(mart, issuer, port=clickhouse_gate.port, query_deadline_s=1) as service:
         user = new_user()
-        mart.put(row(user, TODAY, version=1))
+        mart.put(row(user, today(), version=1))
         with listening(service, user) as events:
             events.next("report")
             clickhouse_gate.refuse()
             assert events.next()["event"] == "heartbeat"
-            mart.put(row(user, TODAY, version=2))
+            mart.put(row(user, today(), version=2))
             clickhouse_gate.open()
             assert events.next("report")["data"]["items"][0]["version"] == 2

@@ -14,12 +14,12 @@ import httpx
 import pytest
 from clickhouse_driver import Client, errors
 
+from tests.support.days import today
 from tests.support.reports_world import Issuer, Mart, Service, new_user, owned, process, row, running
 from tests.support.waiting import PATIENCE_S
 
 pytest_plugins = ["tests.support.reports_fixtures"]
 
-TODAY = datetime.now(UTC).date()
 INJECTIONS = [
     "' OR 1=1 --",
     "x' UNION ALL SELECT * FROM bionicpro.user_daily_reports --",
@@ -47,8 +47,8 @@ def assert_problem(answer: httpx.Response, *statuses: int) -> None:
 def test_26_two_users_in_a_thousand_interleaved_calls_see_no_row_of_each_other(mart: Mart, issuer: Issuer) -> None:
     users = [new_user(), new_user()]
     for user in users:
-        mart.put(*(row(user, TODAY - timedelta(days=i), customer_name=user, version=i + 1) for i in range(3)))
-    paths = ["", "/today", f"/summary?to={TODAY}", f"/hours/{TODAY}", f"/export.csv?to={TODAY}"]
+        mart.put(*(row(user, today() - timedelta(days=i), customer_name=user, version=i + 1) for i in range(3)))
+    paths = ["", "/today", f"/summary?to={today()}", f"/hours/{today()}", f"/export.csv?to={today()}"]
     tokens = {user: issuer.token(user) for user in users}
     # One query a call: watermarks are shared as they are in production.
     with running(mart, issuer, watermark_max_age_s=0.4) as service:
@@ -76,7 +76,7 @@ def test_28_sql_in_a_parameter_is_refused(service: Service, parameter: str, text
 @pytest.mark.parametrize("text", INJECTIONS)
 def test_28_sql_in_a_path_or_a_subject_finds_nothing(service: Service, text: str) -> None:
     user = new_user()
-    service.mart.put(row(user, TODAY))
+    service.mart.put(row(user, today()))
     assert_problem(service.own(user, f"/hours/{quote(text, safe='')}"), 404, 422)
     # Even a subject that the identity provider would vouch for is only ever a value.
     answer = service.with_token(f"/reports/{quote(text, safe='')}", service.issuer.token(text))
@@ -91,7 +91,7 @@ def test_28_a_formula_as_a_name_is_inert_in_every_text_column_of_the_csv(service
     service.mart.put(
         row(
             user,
-            TODAY,
+            today(),
             customer_name=text,
             contract_number=text,
             prosthesis_model=text,
@@ -112,7 +112,7 @@ def test_28_markup_in_a_name_is_drawn_and_not_followed(service: Service) -> None
         trap.listen()
         trap.settimeout(0.5)
         name = f'<img src="http://127.0.0.1:{trap.getsockname()[1]}/x.png"/> <b>Anna</b>'
-        service.mart.put(row(user, TODAY, customer_name=name))
+        service.mart.put(row(user, today(), customer_name=name))
         assert service.own(user, "/export.pdf").content.startswith(b"%PDF")
         with pytest.raises(TimeoutError):
             trap.accept()
@@ -249,10 +249,10 @@ BESIDE = {
 @pytest.mark.parametrize("view", BESIDE)
 def test_21_no_view_beside_reports_gives_a_row_of_anybody_who_was_not_named(mart: Mart, view: str) -> None:
     mine, other, of = new_user(), new_user(), str(time.time_ns())
-    noon = datetime(TODAY.year, TODAY.month, TODAY.day, 12, tzinfo=UTC)
+    noon = datetime(today().year, today().month, today().day, 12, tzinfo=UTC)
     mart.own(of, owned(mine, noon - timedelta(days=99), noon), owned(other, noon))
     mart.errors(of, (1, noon - timedelta(hours=1), "E1", 1), (2, noon + timedelta(hours=1), "E2", 1))
-    mart.put(*(row(user, TODAY, prosthesis_id=of, error_count=1) for user in (mine, other)))
+    mart.put(*(row(user, today(), prosthesis_id=of, error_count=1) for user in (mine, other)))
     reader = Client(**mart.endpoint.client("reader"))
     try:
         for condition in ("1", f"report.1 = '{other}' OR 1"):
@@ -283,7 +283,7 @@ DAYS = "first = '2000-01-01', last = '2299-12-31'"
 )
 def test_21_the_services_account_sees_no_rows_without_naming_their_users(mart: Mart, view: str, asked: str) -> None:
     """The second wall: whatever the service's SQL forgets, the server gives nobody's rows but those of the users named."""
-    mart.put(row(new_user(), TODAY))
+    mart.put(row(new_user(), today()))
     reader = Client(**mart.endpoint.client("reader"))
     try:
         for answer in ("report", "*", "count()"):
@@ -296,7 +296,7 @@ def test_21_the_services_account_sees_no_rows_without_naming_their_users(mart: M
 @pytest.mark.parametrize("view", ["reports_of_users", "report_versions_of_users"])
 def test_21_no_condition_widens_what_the_named_users_own(mart: Mart, view: str) -> None:
     mine, other = new_user(), new_user()
-    mart.put(row(mine, TODAY), row(other, TODAY))
+    mart.put(row(mine, today()), row(other, today()))
     reader = Client(**mart.endpoint.client("reader"))
     try:
         for condition in ("1", f"report.1 = '{other}' OR 1", "report.1 LIKE '%'"):
@@ -309,7 +309,7 @@ def test_21_no_condition_widens_what_the_named_users_own(mart: Mart, view: str) 
 
 def test_30_an_account_without_the_right_to_the_views_does_not_get_past_them(mart: Mart) -> None:
     user = new_user()
-    mart.put(row(user, TODAY))
+    mart.put(row(user, today()))
     writer = Client(**mart.endpoint.client("writer"))
     try:
         for view in ("reports_of_users", "report_versions_of_users"):

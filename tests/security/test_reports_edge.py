@@ -16,7 +16,7 @@ import pytest
 from reports_api.settings import ReportsSettings
 from service_kit import support_access
 from service_kit.shares import Share
-from tests.security.test_reports_cases import TODAY
+from tests.support.days import today
 from tests.support.raw_http import RawAnswer, exchanged, request
 from tests.support.reports_world import Issuer, Mart, Service, new_user, row, running
 from tests.support.tcp_proxy import TcpProxy
@@ -86,7 +86,7 @@ async def test_exports_at_once_are_all_right_and_one_callers_are_few(mart: Mart,
     """Documents used to be made in threads that share their fonts: some failed. And one caller's exports took every place there was."""
     with running(mart, issuer, exports=ReportsSettings().exports) as service:
         greedy, others = new_user(), [new_user() for _ in range(6)]
-        mart.put(*(row(user, TODAY - timedelta(days=n)) for user in (greedy, *others) for n in range(30)))
+        mart.put(*(row(user, today() - timedelta(days=n)) for user in (greedy, *others) for n in range(30)))
         async with httpx.AsyncClient(base_url=service.served.url, timeout=PATIENCE_S, trust_env=False) as client:
 
             async def export(user: str, kind: str = "pdf") -> httpx.Response:
@@ -107,7 +107,7 @@ async def test_exports_at_once_are_all_right_and_one_callers_are_few(mart: Mart,
 def test_the_process_that_makes_exports_is_started_again_when_it_has_ended(mart: Mart, issuer: Issuer) -> None:
     with running(mart, issuer) as service:
         user = new_user()
-        mart.put(row(user, TODAY))
+        mart.put(row(user, today()))
         assert service.own(user, "/export.pdf").status_code == 200
         app: Any = service.served._app
         workshop = app.state.service._exports._workshop

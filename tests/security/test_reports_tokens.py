@@ -7,7 +7,6 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -20,12 +19,12 @@ from service_kit import support_access
 from service_kit.settings import KeycloakSettings
 from tests.support.bff_case import Realm
 from tests.support.bff_servers import KeycloakGate, Served
+from tests.support.days import today
 from tests.support.reports_world import Mart, row, settings_for
 from tests.support.waiting import PATIENCE_S
 
 pytest_plugins = ["tests.support.reports_fixtures"]
 
-TODAY = datetime.now(UTC).date()
 CLIENT = "reports-tests"
 ABOVE_ALL = 10**12  # a version that no row of another test has
 
@@ -100,7 +99,7 @@ def world(bff_realm: Realm, mart: Mart) -> Iterator[BffCase]:
     keycloak = KeycloakSettings(base_url=gate.server.url, public_url=bff_realm.endpoint.public_url, realm=bff_realm.name)
     served = Served(create_app(settings_for(mart.endpoint, keycloak))).start()
     for login in ("anna", "boris"):
-        mart.put(row(bff_realm.users[login].user_id, TODAY, customer_name=f"secret of {login}", version=ABOVE_ALL))
+        mart.put(row(bff_realm.users[login].user_id, today(), customer_name=f"secret of {login}", version=ABOVE_ALL))
     yield BffCase(bff_realm, gate, served.url, mart)
     served.stop()
     gate.server.stop()
@@ -112,7 +111,7 @@ def test_keycloaks_access_token_opens_its_owners_reports(world: BffCase) -> None
     assert answer.json()["items"][0]["customer_name"] == "secret of anna"
 
 
-@pytest.mark.parametrize("rest", ["", "/today", "/summary", f"/hours/{TODAY}", "/stream", "/export.csv", "/export.pdf", "/nonsense"])
+@pytest.mark.parametrize("rest", ["", "/today", "/summary", f"/hours/{today()}", "/stream", "/export.csv", "/export.pdf", "/nonsense"])
 def test_21_a_strangers_reports_an_unknown_user_and_an_unknown_address_look_the_same(world: BffCase, rest: str) -> None:
     token = world.tokens("anna")["access_token"]
     answers = [world.get(f"/{base}/{user}{rest}", token) for base in ("reports", "users") for user in (world.user("boris"), "nobody")]
