@@ -30,7 +30,7 @@ EVENTS = """
 WITH events AS MATERIALIZED (SELECT random() AS chance FROM generate_series(1, %(rows)s)),
      kinds AS MATERIALIZED (SELECT CASE WHEN chance < 0.7 THEN 'signal' WHEN chance < 0.85 THEN 'battery' WHEN chance < 0.95 THEN 'location' ELSE 'error' END AS kind FROM events)
 INSERT INTO telemetry.telemetry_events (prosthesis_id, recorded_at, kind, amplitude_uv, movement_recognised, active_ms, battery_percent, error_code, error_severity, latitude, longitude)
-SELECT %(first)s + floor(random() * %(prostheses)s)::bigint, clock_timestamp() - %(days)s * random() * interval '1 day', kind,
+SELECT %(first)s + floor(random() * %(prostheses)s)::bigint, clock_timestamp() - %(days)s * interval '1 day', kind,
        CASE WHEN kind = 'signal' THEN floor(random() * 20000)::int END, CASE WHEN kind = 'signal' THEN random() < 0.85 END,
        CASE WHEN kind = 'signal' THEN floor(random() * 4000)::int END, CASE WHEN kind = 'battery' THEN floor(random() * 101)::smallint END,
        CASE WHEN kind = 'error' THEN 'E-17' END, CASE WHEN kind = 'error' THEN 'warning' END,
@@ -79,17 +79,17 @@ def make_owners(servers: Servers, fleet: Fleet, zones: Sequence[str] = ("UTC",))
     progress(f"the owners of {fleet.count:,} prostheses are known after {time.monotonic() - began:.1f} s")
 
 
-def insert(telemetry: Connection, fleet: Fleet, rows: int, days: int = 0) -> None:
-    """*rows* events of now, or of the last *days*, in one statement and one commit, made by the server itself: the cheapest load there is."""
+def insert(telemetry: Connection, fleet: Fleet, rows: int, days: float = 0.0) -> None:
+    """*rows* events of now, or of *days* ago, in one statement and one commit, made by the server itself: the cheapest load there is."""
     if rows:
         telemetry.execute(EVENTS.encode(), {"rows": rows, "first": fleet.first, "prostheses": fleet.count, "days": days})
 
 
 def insert_many(servers: Servers, fleet: Fleet, rows: int, days: int = 0) -> None:
-    """*rows* events as fast as PostgreSQL takes them, ROWS_PER_COMMIT at a time."""
+    """*rows* events as fast as PostgreSQL takes them, ROWS_PER_COMMIT at a time: of now, or as they came in the last *days*."""
     with connected(servers, "telemetry", "telemetry_ingest") as telemetry:
         for done in range(0, rows, ROWS_PER_COMMIT):
-            insert(telemetry, fleet, min(ROWS_PER_COMMIT, rows - done), days)
+            insert(telemetry, fleet, min(ROWS_PER_COMMIT, rows - done), days * (1 - done / rows))
 
 
 class Generator:
