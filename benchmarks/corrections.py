@@ -9,10 +9,8 @@ from clickhouse_driver import Client
 
 from benchmarks.mart import counted, until_counted
 from benchmarks.results import Failure, Result, versions_of
-from benchmarks.servers import Servers, progress, started
+from benchmarks.servers import Servers, pipe, progress
 from benchmarks.source import Connection, Fleet, connected, insert_many, make_owners
-from local import supervision
-from local.steps import PIPE
 from service_kit.percentiles import told
 
 BENCH = "corrections"
@@ -26,8 +24,7 @@ DELETE = "DELETE FROM telemetry.telemetry_events WHERE event_id = %s"
 
 def run(events: int | None) -> Iterator[Result | Failure]:
     count = events or EVENTS
-    with started(("postgres", "kafka", "connect", "clickhouse"), PIPE) as servers, servers.clickhouse("auditor") as client:
-        supervision.start_programs(servers.instance, ["processor"])
+    with pipe() as servers, servers.clickhouse("auditor") as client:
         for fleet in (NEW, OLD):
             make_owners(servers, fleet)
         progress(f"inserting {count:,} events of {DAYS} days of one prosthesis")

@@ -8,11 +8,9 @@ from collections.abc import Callable, Iterator
 from clickhouse_driver import Client
 
 from benchmarks.results import Failure, Result, versions_of
-from benchmarks.servers import Servers, started
+from benchmarks.servers import Servers, pipe
 from benchmarks.source import Connection, Fleet, connected, make_owners
 from benchmarks.worker import SubjectFailedError
-from local import supervision
-from local.steps import PIPE
 from service_kit.percentiles import told
 
 BENCH = "directory"
@@ -28,8 +26,7 @@ CHANGED = "SELECT count() FROM bionicpro_g1.ownership WHERE prosthesis_id = %(pr
 def run(events: int | None) -> Iterator[Result | Failure]:
     """*events*: customers, each with a prosthesis and a contract."""
     fleet = Fleet(1, events or CUSTOMERS)
-    with started(("postgres", "kafka", "connect", "clickhouse"), PIPE) as servers:
-        supervision.start_programs(servers.instance, ["processor"])
+    with pipe() as servers:
         yield _counted(servers, "a first copy", 3 * fleet.count, lambda: make_owners(servers, fleet))
         with connected(servers, "crm", "crm_app") as crm, servers.clickhouse("auditor") as client:
             changes = min(CHANGES, fleet.count)

@@ -17,14 +17,12 @@ from clickhouse_driver import Client
 from pydantic import SecretStr
 
 from benchmarks.results import Failure, Result, versions_of
-from benchmarks.servers import LOOPBACK, Servers, progress, started
+from benchmarks.servers import LOOPBACK, Servers, pipe, progress
 from benchmarks.service import ReportsService, TodayObserver, reports_service
 from benchmarks.source import Fleet, Generator, make_owners
 from benchmarks.worker import SubjectFailedError
 from cli.probe.observers import ObserverError
 from cli.probe.run import Outcome, Plan, measure
-from local import supervision
-from local.steps import PIPE
 from schemas.keys import LOG_TOPIC
 from service_kit.percentiles import percentile, told
 from service_kit.settings import PostgresSettings
@@ -152,8 +150,7 @@ def user_of(prosthesis: int) -> str:
 @contextmanager
 def running_system() -> Iterator[tuple[Servers, ReportsService]]:
     """Pipe, processor and reports service, with the owners of FLEET and PROBES known."""
-    with started(("postgres", "kafka", "connect", "clickhouse"), PIPE) as servers:
-        supervision.start_programs(servers.instance, ["processor"])
+    with pipe() as servers:
         for fleet in (FLEET, PROBES):
             make_owners(servers, fleet)
         with reports_service(servers) as service:

@@ -11,11 +11,9 @@ from clickhouse_driver import Client
 
 from benchmarks.mart import LIMIT_S, counted, until_counted
 from benchmarks.results import Failure, Result, versions_of
-from benchmarks.servers import Servers, progress, started
+from benchmarks.servers import Servers, pipe, progress
 from benchmarks.source import Connection, Fleet, Generator, connected, insert, insert_many, make_owners
 from benchmarks.worker import SubjectFailedError
-from local import supervision
-from local.steps import PIPE
 from reconciliation.commands import send_located
 from schemas.commands import Recompute
 from schemas.keys import LOG_TOPIC, partition_of, prosthesis_key
@@ -40,8 +38,7 @@ WATCHED = Fleet(_elsewhere(LARGE.first), 1)
 
 def run(events: int | None) -> Iterator[Result | Failure]:
     count = events or EVENTS
-    with started(("postgres", "kafka", "connect", "clickhouse"), PIPE) as servers, servers.clickhouse("auditor") as client:
-        supervision.start_programs(servers.instance, ["processor"])
+    with pipe() as servers, servers.clickhouse("auditor") as client:
         for fleet in (LARGE, WATCHED):
             make_owners(servers, fleet)
         progress(f"inserting {count:,} events of one prosthesis")

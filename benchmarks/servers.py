@@ -108,6 +108,14 @@ def started(names: Sequence[str], steps: Sequence[Step] = ()) -> Iterator[Server
         _gone(instance)
 
 
+@contextmanager
+def pipe() -> Iterator[Servers]:
+    """From both source databases to the mart, with the processor under the supervisor as in production."""
+    with started(("postgres", "kafka", "connect", "clickhouse"), PIPE) as servers:
+        supervision.start_programs(servers.instance, ["processor"])
+        yield servers
+
+
 def _with_benchmark_account(instance: Instance) -> Instance:
     """*instance* with one more account of ClickHouse, beside those that the system has: peers make tables of any engine, Kafka's too."""
     known = ensure_secrets(instance.folder, [f"clickhouse_{BENCHMARK}"])

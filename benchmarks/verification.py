@@ -21,12 +21,11 @@ from typing import Any
 
 from benchmarks.endtoend import least_as_of
 from benchmarks.results import Failure, Result, WrongResultsError, versions_of
-from benchmarks.servers import Servers, progress, started
+from benchmarks.servers import Servers, pipe, progress
 from benchmarks.source import Fleet, connected, make_owners
 from benchmarks.usage import usage_of
 from benchmarks.worker import SubjectFailedError, last_words
-from local import paths, supervision
-from local.steps import PIPE
+from local import paths
 from service_kit import processes
 
 BENCH = "verify"
@@ -112,8 +111,7 @@ def run(events: int | None) -> Iterator[Result | Failure]:
 @contextmanager
 def filled(fleet: Fleet, count: int) -> Iterator[Servers]:
     """The pipe and the processor, with *count* events of *fleet* in the mart."""
-    with started(("postgres", "kafka", "connect", "clickhouse"), PIPE) as servers:
-        supervision.start_programs(servers.instance, ["processor"])
+    with pipe() as servers:
         make_owners(servers, fleet, ZONES)
         began = time.monotonic()
         _insert(servers, fleet, count)

@@ -212,10 +212,11 @@ class BatchConsumer(driver.Consumer):
     async def _go_back(self) -> None:
         """Kafka's client seeks only offsets above 0. A commit of 0 is one, as whoever sets a group back to the beginning makes it: what has expired from there on is lost, and told."""
         await super().perform_seek()
-        left = {tp: offset for tp, offset in self._committed.items() if self._is_positioned(tp) and (offset is None or offset <= 0)}
-        unknown = [tp for tp, offset in left.items() if offset != 0]
-        beginnings = await self.earliest_offsets(*unknown) if unknown else {}
-        for tp, offset in {**dict.fromkeys(left.keys() - set(unknown), 0), **beginnings}.items():
+        committed = {tp: offset for tp, offset in self._committed.items() if self._is_positioned(tp)}
+        never = [tp for tp, offset in committed.items() if offset is None or offset < 0]
+        places = dict(await self.earliest_offsets(*never)) if never else {}
+        places |= {tp: offset for tp, offset in committed.items() if offset == 0}
+        for tp, offset in places.items():
             await self.seek(tp, offset)
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:

@@ -51,10 +51,14 @@ def means_the_same_in_another_topic(key: str) -> bool:
 
 def decided_erasures(rows: Mapping[str, StoredRow]) -> Iterator[tuple[str, int, DecidedErasure]]:
     """Customer, offset and content of every erasure that was decided on."""
-    for key, row in sorted(rows.items()):
-        if key.startswith(_ERASED):
-            customer_id, _, offset = key.removeprefix(_ERASED).rpartition(":")
-            yield customer_id, int(offset), msgspec.convert(row, DecidedErasure)
+    for key in sorted(key for key in rows if key.startswith(_ERASED)):
+        yield *_asked_at(key), msgspec.convert(rows[key], DecidedErasure)
+
+
+def _asked_at(key: str) -> tuple[str, int]:
+    """The customer and the offset in the key of a decided erasure."""
+    customer_id, _, offset = key.removeprefix(_ERASED).rpartition(":")
+    return customer_id, int(offset)
 
 
 class DirectoryTable:
@@ -304,8 +308,7 @@ class DirectoryTable:
 
     def erasures_decided(self) -> Iterator[tuple[str, int]]:
         """Customer and offset of each."""
-        for customer_id, offset, _ in decided_erasures(self._rows):
-            yield customer_id, offset
+        return (_asked_at(key) for key in self._rows if key.startswith(_ERASED))
 
     def keep_decided(self, customer_id: str, offset: int, decided: DecidedErasure) -> None:
         self._rows[f"{_ERASED}{customer_id}:{offset}"] = msgspec.to_builtins(decided)

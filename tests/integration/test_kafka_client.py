@@ -7,7 +7,6 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,8 +18,7 @@ from faust.types import TP
 
 from cli.broker import Broker
 from stream_processor.adapters import commits
-from stream_processor.adapters.kafka_transport import BatchConsumer
-from stream_processor.adapters.positions import Positions
+from tests.support.bare_consumer import BareConsumer
 from tests.support.endpoints import KafkaEndpoint
 from tests.support.waiting import PATIENCE_S
 
@@ -28,22 +26,12 @@ RECORDS = 5
 AGAIN_S = 30.0
 
 
-class Consumer(BatchConsumer):
-    """The processor's, over *client*; the rest of Faust is not there."""
+class Consumer(BareConsumer):
+    """Over *client*."""
 
     def __init__(self, client: AIOKafkaConsumer, at: TP) -> None:
+        super().__init__([at.topic], client.seek_to_committed)
         self._client, self._at = client, at
-        self._positions = Positions()
-        self._fetching = asyncio.Lock()
-        self._seeks = 0
-        self._sought = {}
-        self._read_offset: dict[TP, int | None] = {}
-        self._committed_offset: dict[TP, int | None] = {}
-        self._committed = {}
-        self._last_batch = None
-        self._thread = SimpleNamespace(seek_to_committed=client.seek_to_committed)
-        self.transport = SimpleNamespace(batched_topic=at.topic, positioned_topics={at.topic})
-        self.log = SimpleNamespace(dev=lambda *_: None)
 
     def assignment(self) -> set[TP]:
         return {self._at}

@@ -13,6 +13,7 @@ from schemas.erasure import ErasureRequest, encode_request, subject_of
 from schemas.mapping import SourceMapping
 from stream_processor.domain.crm import CrmEnvelope, decode_crm
 from stream_processor.domain.directory import Directory, Handled
+from tests.support.directory_cases import CONTRACT, CUSTOMER, begun, corrected, told
 
 DAY = 86_400_000_000
 JUNE = 1_780_272_000_000_000  # 2026-06-01 UTC
@@ -286,3 +287,19 @@ def test_an_operators_request_erases_up_to_its_moment_and_leaves_the_customer(cr
 def test_of_an_unknown_customer_there_is_nothing_to_erase(crm: Crm) -> None:
     request = ErasureRequest(request_id="r", issued_us=day(10), customer_id="77")
     assert crm.directory.request(request, 50) == Handled([])
+
+
+@pytest.mark.parametrize("begins", ["+10000-01-01T00:00:00.000000Z", None])
+@pytest.mark.parametrize("goes_first", [True, False])
+def test_a_contract_that_was_corrected_to_no_time_at_all_leaves_its_prosthesis_to_the_erasure(
+    begins: str | None, *, goes_first: bool
+) -> None:
+    """Seed 89 of `make chaos`: the reports of before had become tombstones, which name the user, and no erasure reached them."""
+    directory = begun({}, [])
+    empty = CONTRACT | {"starts_at": begins}
+    for offset, change in enumerate([told("customers", CUSTOMER), told("contracts", CONTRACT), corrected("contracts", CONTRACT, empty)]):
+        directory.handle(change, offset)
+    if goes_first:
+        directory.handle(told("contracts", empty, "d"), 10)
+    (erasure,) = directory.handle(told("customers", CUSTOMER, "d"), 11).erasures
+    assert (erasure.prosthesis_id, erasure.intervals) == ("3", ())

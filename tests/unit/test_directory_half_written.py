@@ -80,22 +80,6 @@ def test_also_where_the_change_does_not_tell_it_and_the_customer_is_the_same(kno
         assert {document.prosthesis_id for document in documents} >= {"3", "4", "5"}
 
 
-@pytest.mark.parametrize("begins", ["+10000-01-01T00:00:00.000000Z", None])
-@pytest.mark.parametrize("goes_first", [True, False])
-def test_a_contract_that_was_corrected_to_no_time_at_all_leaves_its_prosthesis_to_the_erasure(
-    begins: str | None, *, goes_first: bool
-) -> None:
-    """Seed 89 of `make chaos`: the reports of before had become tombstones, which name the user, and no erasure reached them."""
-    directory = begun({}, [])
-    empty = CONTRACT | {"starts_at": begins}
-    for offset, change in enumerate([told("customers", CUSTOMER), told("contracts", CONTRACT), corrected("contracts", CONTRACT, empty)]):
-        directory.handle(change, offset)
-    if goes_first:
-        directory.handle(told("contracts", empty, "d"), 10)
-    (erasure,) = directory.handle(told("customers", CUSTOMER, "d"), 11).erasures
-    assert (erasure.prosthesis_id, erasure.intervals) == ("3", ())
-
-
 def test_an_erasure_that_was_noted_and_not_sent_is_sent_with_what_compaction_has_left_of_its_record(known: dict[str, Any]) -> None:
     """Seed 21000020: the customer's end had been decided on and its commands had not been sent; compaction took the record, and the tombstone behind it said nothing."""
     first = begun(known, [told("customers", CUSTOMER), told("contracts", CONTRACT)])

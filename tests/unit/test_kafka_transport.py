@@ -13,6 +13,7 @@ from faust.types import TP
 from stream_processor.adapters import commits
 from stream_processor.adapters.kafka_transport import BatchConsumer
 from stream_processor.adapters.positions import Positions
+from tests.support.bare_consumer import BareConsumer
 
 CRM, LOG = TP("crm.changes", 0), TP("prosthesis.log", 0)
 
@@ -80,23 +81,13 @@ async def test_without_a_seek_everything_is_delivered_and_noted() -> None:
     assert consumer._read_offset[CRM] == 8
 
 
-class Rebalanced(BatchConsumer):
+class Rebalanced(BareConsumer):
     """A consumer whose partitions are revoked, and given back, while it asks Kafka what is committed."""
 
     def __init__(self, committed: dict[TP, int | None]) -> None:
-        self._positions = Positions()
-        self._fetching = asyncio.Lock()
-        self._seeks = 0
-        self._sought = {}
-        self._read_offset: dict[TP, int | None] = {}
-        self._committed_offset: dict[TP, int | None] = {}
-        self._committed = {}
-        self._thread = SimpleNamespace(seek_to_committed=self._answer)
-        self._last_batch = None
+        super().__init__([LOG.topic, CRM.topic], self._answer)
         self.answered = committed
         self.sought_to: dict[TP, int] = {}
-        self.transport = SimpleNamespace(batched_topic=LOG.topic, positioned_topics={LOG.topic, CRM.topic})
-        self.log = SimpleNamespace(dev=lambda *_: None)
 
     def assignment(self) -> set[TP]:
         self._read_offset.clear()  # as on_partitions_revoked does
