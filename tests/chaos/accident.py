@@ -67,6 +67,7 @@ class Accident:
             self._status = load(StatusSettings)
         self._backed_up: datetime | None = None
         self._handled: dict[int, int] = {}
+        self._expired: dict[int, int] = {}
         self._lost_at: float | None = None
         self._restored = False
         self._rules: list[tuple[Any, ...]] = []
@@ -148,11 +149,16 @@ class Accident:
         if not unread or (lagging and not self._workers.all_frozen):
             self._workers.resume()
             raise NotYetError(f"unread partitions: {unread}")
-        expire(self._broker, LOG_TOPIC)
+        self._expired = expire(self._broker, LOG_TOPIC)
         if not lagging:
             self._workers.resume()
         elif not self._workers.all_frozen:
             raise NotYetError("a worker went on too early: it may have had what expired")
+
+    def _records_came_back(self) -> bool:
+        """Kafka notes once a minute where a log begins (log.flush.start.offset.checkpoint.interval.ms): killed before that it has again what had been deleted."""
+        starts = self._broker.topics([LOG_TOPIC])[LOG_TOPIC].starts
+        return any(starts[partition] < start for partition, start in self._expired.items())
 
     def _restore_clickhouse(self) -> None:
         if self.loss.workers == "down":
@@ -238,6 +244,8 @@ class Accident:
     def _see(self) -> None:
         """`status` names it, where there is something to be decided; and whoever writes reports has stopped, where going on would be wrong."""
         if self.loss.stops and not self._workers.down:
+            if self._records_came_back():
+                self._lose()
             raise NotYetError("no worker stays down")
         lines = self._problems()
         if not self.loss.heals:

@@ -29,7 +29,9 @@ def lose_slot(system: System, name: str) -> None:
     until(lambda: drop_slot(dict(system.postgres.conninfo(name.removeprefix("bionicpro_"))), name), f"{name} is dropped")
 
 
-def expire(broker: Broker, topic: str) -> None:
-    """Retention takes all that stands in *topic* now, read or not. Raises KafkaException."""
-    for partition, end in broker.topics([topic])[topic].ends.items():
+def expire(broker: Broker, topic: str) -> dict[int, int]:
+    """Retention takes all that stands in *topic* now, read or not. Returns where each partition begins then. Raises KafkaException."""
+    ends: dict[int, int] = dict(broker.topics([topic])[topic].ends)
+    for partition, end in ends.items():
         broker.delete_before(topic, partition, end)
+    return ends
