@@ -95,7 +95,7 @@ class Directory:
             # What is known of a row that has gone is whole, whatever the table's replica identity.
             known = self._table.row(table, row_id) if one.is_delete else None
             row = self._reader.read(table, known or one.row or {})
-            concerned |= self._concerned(row) | self._table.prostheses_before(table, one)
+            concerned |= self._concerned(row) | self._table.prostheses_before(table, row_id, one)
             if one.is_delete and isinstance(row, Customer) and not key_changed:
                 self._earlier_erasures.discard((row.id, offset))
                 erasures = erase(self._table, row, offset, one.committed_us, CUSTOMER_DELETED) or self._decided_and_not_sent(row.id, offset)

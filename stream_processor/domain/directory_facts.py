@@ -20,10 +20,14 @@ class FormerContract(msgspec.Struct, frozen=True):
 
 
 class HeldProsthesis(msgspec.Struct, frozen=True):
-    """The prosthesis was the customer's by a contract that was then corrected to another customer or prosthesis."""
+    """The prosthesis was the customer's by a contract that was then corrected to another customer or prosthesis.
+
+    *contract_id*: that contract, of several the one that was corrected last; None in rows of an earlier version.
+    """
 
     customer_id: str
     prosthesis_id: str
+    contract_id: str | None = None
 
 
 class FormerUser(msgspec.Struct, frozen=True):

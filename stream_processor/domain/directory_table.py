@@ -70,18 +70,19 @@ class DirectoryTable:
         self._contracts_of_customer: defaultdict[str | None, set[str]] = defaultdict(set)
         self._contracts_of_prosthesis: defaultdict[str, set[str]] = defaultdict(set)
         self._remembered_of_customer: defaultdict[str, set[str]] = defaultdict(set)
+        self._held_by_contract: defaultdict[str, set[str]] = defaultdict(set)
         self._gone: set[str] = set()
         """Customers whose end the CRM has told, and who did not come again."""
 
     def index(self, without: Collection[str] = ()) -> None:
         """Build the indexes anew from the rows; contracts that are only remembered are in none."""
-        for index in (self._contracts_of_customer, self._contracts_of_prosthesis, self._remembered_of_customer):
+        for index in (self._contracts_of_customer, self._contracts_of_prosthesis, self._remembered_of_customer, self._held_by_contract):
             index.clear()
         for key, row in self._rows.items():
             if key.startswith(f"{CrmTable.CONTRACTS}:") and key not in without:
                 self._link(self.reader.contract(row))
             elif key.startswith(_REMEMBERED):
-                self._remembered_of_customer[row["customer_id"]].add(key)
+                self._index_fact(key, row)
 
     # -- the CRM's rows ---------------------------------------------------------------------------------------------------
 
@@ -142,16 +143,17 @@ class DirectoryTable:
                 yield msgspec.structs.replace(change, op="u", before=None, after=last)
         yield change
 
-    def prostheses_before(self, table: CrmTable, change: CrmEnvelope) -> set[str]:
-        """Of which prostheses a contract may have been before its update, by what the update itself tells, and by what is remembered of both customers.
+    def prostheses_before(self, table: CrmTable, row_id: str, change: CrmEnvelope) -> set[str]:
+        """Of which prostheses a contract was before *change*, by what the change itself tells, and by what is remembered of the contract.
 
-        What the table knew of it is gone where the update was taken in and a crash came before anything was sent; and compaction may have taken the change before.
+        What the table knew of it is gone where the change was taken in and a crash came before anything was sent; and compaction may have taken the change before.
         """
-        if table is not CrmTable.CONTRACTS or change.is_delete or change.before is None or not self._is_told(table, change.before):
+        if table is not CrmTable.CONTRACTS:
             return set()
-        parties = [self.reader.contract(row) for row in (change.before, change.after) if row is not None]
-        found = {one.prosthesis_id for one in parties[:1] if one.prosthesis_id is not None}
-        return found.union(*(self.held_prostheses(one.customer_id) for one in parties if one.customer_id is not None))
+        found = {self._rows[key]["prosthesis_id"] for key in self._held_by_contract.get(row_id, ()) if key in self._rows}
+        if change.before is not None and self._is_told(table, change.before):
+            found.add(str(self.reader.contract(change.before).prosthesis_id))
+        return found
 
     def _is_told(self, table: CrmTable, gone: SourceRow) -> bool:
         """Whether *gone* is a row as it went. Where a table's replica identity is its key, all else is null, or invented where it may not be null: zero, empty, 1970."""
@@ -237,7 +239,7 @@ class DirectoryTable:
             else:
                 continue
             if before is not None and before[0] not in other._gone and before != other._parties_now(table, row_id):
-                fact_key, fact = _fact_of(table, before)
+                fact_key, fact = _fact_of(table, row_id, before)
                 facts[fact_key] = msgspec.to_builtins(fact)
         return facts
 
@@ -326,7 +328,7 @@ class DirectoryTable:
         if table is CrmTable.CONTRACTS:
             before.append(self._parties_of_former(row_id))
         for parties in sorted({former for former in before if former is not None} - {now}):
-            yield _fact_of(table, parties)
+            yield _fact_of(table, row_id, parties)
 
     def _parties(self, table: CrmTable, row_id: str, row: SourceRow) -> tuple[str, str] | None:
         """Whom a row brings together: a customer with a prosthesis, or with a user. None where it does not."""
@@ -352,8 +354,13 @@ class DirectoryTable:
     def _remember(self, key: str, fact: msgspec.Struct) -> str:
         row = msgspec.to_builtins(fact)
         self._rows[key] = row
-        self._remembered_of_customer[row["customer_id"]].add(key)
+        self._index_fact(key, row)
         return key
+
+    def _index_fact(self, key: str, row: StoredRow) -> None:
+        self._remembered_of_customer[row["customer_id"]].add(key)
+        if row.get("contract_id") is not None:
+            self._held_by_contract[row["contract_id"]].add(key)
 
     def _forget(self, key: str) -> None:
         row = self._rows.pop(key, None)
@@ -374,9 +381,9 @@ class DirectoryTable:
                 self._contracts_of_prosthesis[contract.prosthesis_id].discard(contract_id)
 
 
-def _fact_of(table: CrmTable, parties: tuple[str, str]) -> tuple[str, HeldProsthesis | FormerUser]:
-    """What is remembered of a contract's or a customer's former parties, and under which key."""
+def _fact_of(table: CrmTable, row_id: str, parties: tuple[str, str]) -> tuple[str, HeldProsthesis | FormerUser]:
+    """What is remembered of the former parties of the contract or the customer *row_id*, and under which key."""
     party, other = parties
     if table is CrmTable.CONTRACTS:
-        return f"{_HELD}{party}:{other}", HeldProsthesis(party, other)
+        return f"{_HELD}{party}:{other}", HeldProsthesis(party, other, row_id)
     return f"{_FORMER_USER}{party}:{other}", FormerUser(party, other)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from stream_processor.domain.crm import CrmEnvelope
 from tests.support.directory_cases import AT_MS, CONTRACT, CUSTOMER, begun, corrected, ended, told
 
 
@@ -68,6 +69,34 @@ def test_a_worker_that_dies_before_it_sends_what_it_noted_leaves_the_prosthesis_
         documents = {document.prosthesis_id: document for document in begun(rows, people).handle(moved, 10).documents}
         assert documents.keys() == {"3", "4"}
         assert documents["3"].intervals == ()
+
+
+LOST = CONTRACT | {"customer_id": 8, "prosthesis_id": 5}
+"""What the contract was by a change that nobody was told of."""
+
+
+@pytest.mark.parametrize(
+    "then",
+    [corrected("contracts", LOST, CONTRACT | {"customer_id": 9, "prosthesis_id": 4}), told("contracts", LOST, "d")],
+    ids=["corrected", "deleted"],
+)
+def test_also_between_customers_none_of_whom_the_change_names(known: dict[str, Any], then: CrmEnvelope) -> None:
+    """The contract was another customer's by a change that was never told, and by the next one nobody's of whom its former prosthesis had heard."""
+    changelog = Changelog(known)
+    people = [told("customers", CUSTOMER | {"customer_id": n, "user_id": f"u{n}"}) for n in (7, 8, 9)]
+    expected = {document.prosthesis_id for document in begun(changelog, people).handle(then, 10).documents}
+    assert expected >= {"3", "5"}
+    for rows in changelog.passed:
+        documents = {document.prosthesis_id: document for document in begun(rows, people).handle(then, 10).documents}
+        assert documents.keys() == expected
+        assert documents["3"].intervals == documents["5"].intervals == ()
+
+
+def test_also_where_compaction_has_left_the_tombstone_alone(known: dict[str, Any]) -> None:
+    people = [told("customers", CUSTOMER | {"customer_id": n, "user_id": f"u{n}"}) for n in (7, 8)]
+    begun(known, people).handle(told("contracts", LOST, "d"), 10)
+    successor = begun(known, people)
+    assert {document.prosthesis_id for document in successor.handle(ended(successor, "contract_id", 1), 11).documents} == {"3", "5"}
 
 
 def test_also_where_the_change_does_not_tell_it_and_the_customer_is_the_same(known: dict[str, Any]) -> None:
