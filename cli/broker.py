@@ -5,7 +5,7 @@ Every call ends within the time-out; KafkaException tells what the broker refuse
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TypeVar
@@ -20,6 +20,7 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # its type hints do not mark re-exports
 
+from service_kit.group_coordinator import admin_of_group, committed_offsets
 from service_kit.settings import KafkaSettings
 
 TIMEOUT_S = 10.0
@@ -50,6 +51,7 @@ class Broker:
     def __init__(self, kafka: KafkaSettings, timeout_s: float = TIMEOUT_S) -> None:
         # librdkafka would print its own connection complaints beside our one error.
         self._admin = AdminClient({**kafka.librdkafka(), "log_level": 0})
+        self._kafka = kafka
         self._timeout_s = timeout_s
 
     def brokers(self) -> tuple[str, int]:
@@ -88,7 +90,7 @@ class Broker:
     def group(self, name: str) -> Group:
         """The group; one that never was is ``DEAD`` without members."""
         try:
-            description = self._result(self._admin.describe_consumer_groups([name], request_timeout=self._timeout_s)[name])
+            description = self._of_group(name, lambda admin: admin.describe_consumer_groups([name], request_timeout=self._timeout_s))
         except KafkaException as error:
             if error.args[0].code() != KafkaError.GROUP_ID_NOT_FOUND:
                 raise
@@ -101,14 +103,7 @@ class Broker:
 
     def committed(self, group: str, topic: str, partitions: Iterable[int]) -> Offsets:
         """The group's committed offsets by partition; those never committed are left out."""
-        request = [ConsumerGroupTopicPartitions(group, [TopicPartition(topic, partition) for partition in partitions])]
-        try:
-            answer = self._result(self._admin.list_consumer_group_offsets(request, request_timeout=self._timeout_s)[group])
-        except KafkaException as error:
-            if error.args[0].code() != KafkaError.GROUP_ID_NOT_FOUND:
-                raise
-            return {}
-        return {at.partition: at.offset for at in answer.topic_partitions if at.offset >= 0}
+        return committed_offsets(self._kafka, group, topic, partitions, self._timeout_s)
 
     def commit(self, group: str, topic: str, offsets: Mapping[int, int]) -> None:
         """Set the committed offsets of a group without members. Idempotent; refused by the broker while somebody is in the group."""
@@ -116,7 +111,7 @@ class Broker:
             return
         partitions = [TopicPartition(topic, partition, offset) for partition, offset in offsets.items()]
         request = [ConsumerGroupTopicPartitions(group, partitions)]
-        answer = self._result(self._admin.alter_consumer_group_offsets(request, request_timeout=self._timeout_s)[group])
+        answer = self._of_group(group, lambda admin: admin.alter_consumer_group_offsets(request, request_timeout=self._timeout_s))
         for at in answer.topic_partitions:
             if at.error is not None:
                 raise KafkaException(at.error)
@@ -130,7 +125,7 @@ class Broker:
     def forget_group(self, name: str) -> None:
         """Delete a group without members, with its offsets. Idempotent."""
         try:
-            self._result(self._admin.delete_consumer_groups([name], request_timeout=self._timeout_s)[name])
+            self._of_group(name, lambda admin: admin.delete_consumer_groups([name], request_timeout=self._timeout_s))
         except KafkaException as error:
             if error.args[0].code() != KafkaError.GROUP_ID_NOT_FOUND:
                 raise
@@ -149,6 +144,10 @@ class Broker:
         asked = {TopicPartition(topic, partition): spec for partition in partitions}
         futures = self._admin.list_offsets(asked, isolation_level=isolation, request_timeout=self._timeout_s)
         return {at.partition: self._result(future).offset for at, future in futures.items()}
+
+    def _of_group(self, group: str, ask: Callable[[AdminClient], Mapping[str, Future[T]]]) -> T:
+        admin = admin_of_group(self._kafka, group, self._timeout_s)
+        return self._result(ask(admin)[group])
 
     def _result(self, future: Future[T]) -> T:
         return future.result(timeout=2 * self._timeout_s)

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from confluent_kafka import ConsumerGroupState, KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient
 
+from service_kit.group_coordinator import admin_of_group
 from service_kit.settings import KafkaSettings
 
 TIMEOUT_S = 5.0
@@ -31,7 +31,7 @@ class Membership:
 
 def membership(settings: KafkaSettings, group: str, topic: str) -> Membership:
     """Raises confluent_kafka.KafkaException or TimeoutError where the broker does not answer."""
-    admin = AdminClient({**settings.librdkafka(), "log_level": 0})
+    admin = admin_of_group(settings, group, TIMEOUT_S)
     try:
         found = admin.describe_consumer_groups([group], request_timeout=TIMEOUT_S)[group].result(TIMEOUT_S)
     except KafkaException as error:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from confluent_kafka import ConsumerGroupTopicPartitions, TopicCollection, TopicPartition
+from confluent_kafka import TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from schemas.partition_progress import PartitionProgress, misfit
+from service_kit.group_coordinator import committed_offsets
 from service_kit.settings import KafkaSettings
 
 TIMEOUT_S = 15.0
@@ -88,8 +89,4 @@ def _bounds(settings: KafkaSettings, identity: TopicIdentity) -> tuple[list[int]
 
 def committed(settings: KafkaSettings, group: str, identity: TopicIdentity) -> dict[int, int]:
     """The group's committed offsets of the topic, by partition; those never committed are left out."""
-    admin = AdminClient(settings.librdkafka())
-    partitions = [TopicPartition(identity.topic, p) for p in range(identity.partitions)]
-    request = [ConsumerGroupTopicPartitions(group, partitions)]
-    answer = admin.list_consumer_group_offsets(request, request_timeout=TIMEOUT_S)[group].result(TIMEOUT_S)
-    return {tp.partition: tp.offset for tp in answer.topic_partitions if tp.offset >= 0}
+    return committed_offsets(settings, group, identity.topic, range(identity.partitions), TIMEOUT_S)
