@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 NIGHT_S = 5.0
+READ_AGAIN_S = 10.0
 OUTAGES_S = (0.5, 3.0, 30.0)
 
 
@@ -76,18 +77,30 @@ class Operations:
             self._world.crm.put("customers", plan.customer(chance, number, customers[number]["user_id"]))
 
     def _do_user(self, chance: Random) -> None:
-        """A customer is another user from now on, once or twice at once; sometimes one that he was before."""
+        """A customer is another user from now on, once or twice at once; sometimes one that he was before, or none."""
         number, crm = chance.randrange(plan.CUSTOMERS), self._world.crm
         for _ in range(chance.choice((1, 1, 2))):
             if number in crm.tables["customers"]:
                 was = sorted(crm.users[number])
                 user_id = chance.choice(was) if chance.random() < 0.2 else f"user-{number}-{len(was)}"
-                crm.put("customers", crm.tables["customers"][number] | {"user_id": user_id})
+                crm.put("customers", crm.tables["customers"][number] | {"user_id": None if chance.random() < 0.1 else user_id})
 
     def _do_contract(self, chance: Random) -> None:
         there = sorted(self._world.crm.tables["customers"])
         if there:
             self._world.crm.put("contracts", plan.contract(chance, chance.randrange(6), there))
+
+    def _do_lose_crm(self, chance: Random) -> None:
+        """The CRM's slot was dropped: changes that nobody is told of. Every row is read again a while later, as `bionicpro connectors resnapshot crm` has it done."""
+        crm = self._world.crm
+        for _ in range(chance.choice((1, 1, 2))):
+            contracts, customers = (sorted(crm.tables[table]) for table in ("contracts", "customers"))
+            if customers and contracts and chance.random() < 0.8:
+                crm.lose("contracts", plan.contract(chance, chance.choice(contracts), customers))
+            elif customers:
+                number = chance.choice(customers)
+                crm.lose("customers", plan.customer(chance, number, f"user-{number}-{len(crm.users[number])}"))
+        self._world.later(chance.random() * READ_AGAIN_S, "the CRM is read again", crm.snapshot)
 
     def _do_drop_contract(self, chance: Random) -> None:
         there = sorted(self._world.crm.tables["contracts"])

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
+from schemas.ranges import END_US, OUTERMOST_US
 from tests.simulation.store import EFFECTS, READS, Fault
 from tests.support.log_model import iso, micro
 
@@ -29,6 +30,12 @@ LOSSES = (
 )  # fmt: skip
 FROM_BACKUP = {"restore", "go back", "fail over", "crm goes back"}
 UUIDS = 0.15  # the part of the schedules whose event ids are UUIDs
+ODD = 0.06  # the part of the contracts whose bounds or parties are odd
+ODD_BOUNDS = (
+    (-OUTERMOST_US, "-infinity"), (-99_000_259_200_000_000, "-1168-10-21T16:00:00Z"), (END_US, "2100-01-01T00:00:00Z"),
+    (253_402_300_800_000_000, "10000-01-01T00:00:00Z"), (OUTERMOST_US, "infinity"),
+)  # fmt: skip
+"""Instants no event can have, as they are told."""
 
 FAULTY = (*((effect, fault) for effect in EFFECTS for fault in Fault), *((read, Fault.BEFORE) for read in READS),
           *((edge, fault) for edge in ("send", "changelog", "commit") for fault in (Fault.BEFORE, Fault.PART, Fault.AFTER, Fault.LATE)
@@ -72,6 +79,7 @@ class Mix:
 
 
 OF_ERASURES = {"write_erasures", "erasures", "remove", "write_receipt", "eraser's read"}
+OF_DIRECTORY = {"changelog", "send", "commit"}
 MIXES = {
     "usual": Mix(),
     "erasures": Mix(
@@ -79,6 +87,10 @@ MIXES = {
         tuple(pair for pair in FAULTY if pair[0] in OF_ERASURES),
     ),
     "losses": Mix(losses=1.0),
+    "directory": Mix(
+        {"contract": 3, "customer": 2, "drop contract": 3, "user": 2, "lose crm": 4, "night": 4, "compact": 4, "kill": 2, "store fault": 3},
+        tuple(pair for pair in FAULTY if pair[0] in OF_DIRECTORY),
+    ),
 }
 
 
@@ -163,10 +175,20 @@ def customer(chance: Random, number: int, user_id: str) -> dict[str, Any]:
 def contract(chance: Random, number: int, customers: list[int]) -> dict[str, Any]:
     begins = micro(BEGIN - timedelta(days=FAR_DAYS + 9)) if chance.random() < 0.4 else instant(chance)
     ends = instant(chance) if chance.random() < 0.3 else None
-    return {
+    row = {
         "contract_id": number, "number": f"N-{number}", "customer_id": chance.choice(customers), "prosthesis_id": chance.choice(PROSTHESES),
         "starts_us": begins, "ends_us": ends, "starts_at": iso(begins), "ends_at": None if ends is None else iso(ends),
     }  # fmt: skip
+    return row | _oddity(chance) if chance.random() < ODD else row
+
+
+def _oddity(chance: Random) -> dict[str, Any]:
+    """A bound that no event can have, or one of the parties missing."""
+    at, told = chance.choice(ODD_BOUNDS)
+    return chance.choice((
+        {"starts_us": at, "starts_at": told}, {"ends_us": at, "ends_at": told}, {"starts_us": None, "starts_at": None},
+        {"customer_id": None}, {"prosthesis_id": None},
+    ))  # fmt: skip
 
 
 def prosthesis(chance: Random, number: int) -> dict[str, Any]:

@@ -114,9 +114,9 @@ class Crm:
         self.owed: dict[int, Owed] = {}
         """By contract that was deleted, whatever of it goes with its customer."""
         self._untold: set[int] = set()
-        """Contracts that are what nobody was told, since the CRM went back."""
+        """Contracts that are what nobody was told, since the CRM went back or a change was lost."""
         self._believed: dict[int, Row] = {}
-        """What is still believed of contracts since the CRM went back: by that it is decided what is another's."""
+        """What is still believed of such contracts: by that it is decided what is another's."""
 
     def put(self, table: str, row: Row) -> None:
         of = self.tables[table]
@@ -128,8 +128,22 @@ class Crm:
             self._untold.discard(identity)
             self._believed.pop(identity, None)
         if table == "customers":
-            self.users.setdefault(identity, set()).add(row["user_id"])
+            self._note_user(row)
         self._say(table, "c" if before is None else "u", before, row)
+
+    def _note_user(self, customer: Row) -> None:
+        if customer["user_id"] is not None:
+            self.users.setdefault(customer["customer_id"], set()).add(customer["user_id"])
+
+    def lose(self, table: str, row: Row) -> None:
+        """A row that is there becomes *row*, and nobody is told."""
+        identity = row[self.id_of(table)]
+        before, self.tables[table][identity] = self.tables[table][identity], row
+        if table == "contracts":
+            self._untold.add(identity)
+            self._believed.setdefault(identity, before)
+        else:
+            self._note_user(row)
 
     def drop(self, table: str, identity: int) -> None:
         before = self.tables[table].pop(identity, None)
@@ -155,11 +169,13 @@ class Crm:
                 owed.times = self._without_others(owed.contract, customer)
 
     def _without_others(self, contract: Row, customer: int) -> list[tuple[int, int]]:
+        if contract["starts_us"] is None or contract["prosthesis_id"] is None:
+            return []
         begin, end = contract["starts_us"], min(contract["ends_us"] or self.now_us, self.now_us)
         others = [
             (c["starts_us"], c["ends_us"] or self.now_us)
             for c in (*self.tables["contracts"].values(), *self._believed.values())
-            if c["prosthesis_id"] == contract["prosthesis_id"] and c["customer_id"] != customer
+            if c["prosthesis_id"] == contract["prosthesis_id"] and c["customer_id"] != customer and c["starts_us"] is not None
         ]
         bounds = sorted({begin, end, *(at for other in others for at in other if begin < at < end)})
         pieces = itertools.pairwise(bounds) if begin < end else ()
@@ -214,7 +230,7 @@ class Crm:
 
     def go_back(self, backup: tuple[dict[str, dict[int, Row]], dict[int, Owed]]) -> None:
         """As the CRM restored to an earlier point: nobody is told."""
-        now = self.tables["contracts"]
+        now = {**self.tables["contracts"], **self._believed}
         self.tables, owed = copy.deepcopy(backup)
         # What was given to somebody else after the backup counts as a correction, whether or not that is still so. Who is there again owes nothing yet.
         there = self.tables["customers"]
@@ -247,7 +263,7 @@ class Crm:
 
     def documents(self) -> dict[str, OwnershipDocument]:
         """Who owned what when, by the most direct reading of docs/metrics.md."""
-        prostheses = {row["prosthesis_id"] for row in self.tables["contracts"].values()}
+        prostheses = {row["prosthesis_id"] for row in self.tables["contracts"].values()} - {None}
         return {str(prosthesis): self._document(prosthesis) for prosthesis in prostheses}
 
     def _document(self, prosthesis: int) -> OwnershipDocument:
@@ -255,7 +271,7 @@ class Crm:
         contracts = [
             c
             for c in self.tables["contracts"].values()
-            if c["prosthesis_id"] == prosthesis and c["customer_id"] in self.tables["customers"]
+            if c["prosthesis_id"] == prosthesis and c["starts_us"] is not None and self._has_login(c["customer_id"])
         ]
         bounds = sorted({c["starts_us"] for c in contracts} | {c["ends_us"] for c in contracts if c["ends_us"] is not None})
         pieces: list[Ownership] = []
@@ -267,6 +283,9 @@ class Crm:
                     begin = pieces.pop().starts_us  # noqa: PLW2901 - the joined piece begins where its first part did
                 pieces.append(self._piece(winner, begin, end))
         return OwnershipDocument(str(prosthesis), 0, row.get("model", ""), row.get("serial_number", ""), tuple(pieces))
+
+    def _has_login(self, customer: int | None) -> bool:
+        return self.tables["customers"].get(customer, {"user_id": None})["user_id"] is not None  # type: ignore[call-overload, no-any-return]
 
     def _piece(self, contract: Row, begin: int, end: int | None) -> Ownership:
         customer = self.tables["customers"][contract["customer_id"]]
