@@ -14,6 +14,7 @@ from typing import Any
 
 HASH_SEED = "0"  # sets of texts are walked through in the order of their hashes
 SHOWN = 80  # lines of a trace
+PROGRESS_S = 30.0
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -30,6 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     first = secrets.randbelow(1 << 40) if options.seed is None else options.seed
     print(f"seeds {first} to {first + options.schedules - 1}", flush=True)
     began, met, steps, failed = time.monotonic(), Counter[tuple[str, str]](), 0, 0
+    said = began
     with running.replaced_edges():
         for seed in range(first, first + options.schedules):
             verdict = running.run(schedule.schedule(seed, options.mix))
@@ -45,6 +47,9 @@ def main(arguments: list[str] | None = None) -> int:
                     _show(running.run(left, keep=True), [str(operation) for operation in left.operations])
                 if failed > options.more:
                     break
+            if time.monotonic() - said > PROGRESS_S:
+                said = time.monotonic()
+                print(f"{seed - first + 1} of {options.schedules} schedules, {failed} failed", file=sys.stderr, flush=True)
     seconds = time.monotonic() - began
     print(f"{seed - first + 1} schedules, {steps} steps, {seconds:.1f} s, {failed} failed")
     if options.coverage:
