@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient  # type: ignore[attr-defined]  # its type hints do not mark re-exports
+from confluent_kafka.admin import AdminClient
 
 from schemas.keys import LOG_TOPIC
 from service_kit.settings import KafkaSettings
