@@ -79,6 +79,7 @@ class Mix:
 
 
 OF_ERASURES = {"write_erasures", "erasures", "remove", "write_receipt", "eraser's read"}
+OF_REPORTS = {"write_telemetry", "write_reports", "write_states", "write_progress", "commit"}
 OF_DIRECTORY = {"changelog", "send", "commit"}
 MIXES = {
     "usual": Mix(),
@@ -87,6 +88,10 @@ MIXES = {
         tuple(pair for pair in FAULTY if pair[0] in OF_ERASURES),
     ),
     "losses": Mix(losses=1.0),
+    "snapshots": Mix(
+        {"lose": 6, "snapshot": 4, "window": 4, "move": 3, "hand over": 3, "withdraw": 3, "kill": 3, "rebalance": 2, "store fault": 3},
+        tuple(pair for pair in FAULTY if pair[0] in OF_REPORTS),
+    ),
     "directory": Mix(
         {"contract": 3, "customer": 2, "drop contract": 3, "user": 2, "lose crm": 4, "night": 4, "compact": 4, "kill": 2, "store fault": 3},
         tuple(pair for pair in FAULTY if pair[0] in OF_DIRECTORY),
