@@ -90,6 +90,9 @@ class Tables(Protocol):
     def keep(self, receipt: Receipt) -> Receipt:
         """Write how far it is; returns it as written."""
 
+    def changed_at(self) -> datetime:
+        """When a generation was last handed over or retired; the epoch where none ever was."""
+
     def generations(self, rule: ErasureRule) -> list[Generation]:
         """Every generation whose tables exist, and how far it is in the rule's partition."""
 

@@ -87,11 +87,11 @@ class Phase(Enum):
     REST = "finished"
 
 
-def phase(receipt: Receipt, now: datetime, settle_s: float, sweep_s: float) -> Phase:
-    """Where the removal stands."""
+def phase(receipt: Receipt, now: datetime, settle_s: float, sweep_s: float, tables_changed: datetime = EPOCH) -> Phase:
+    """Where the removal stands. *tables_changed*: when a generation was last handed over or retired: what is erased may be in it again."""
     if receipt.finished_at is not None:
         looked = receipt.checked_at or receipt.finished_at
-        return Phase.SWEEP if now - looked >= timedelta(seconds=sweep_s) else Phase.REST
+        return Phase.SWEEP if now - looked >= timedelta(seconds=sweep_s) or tables_changed >= looked else Phase.REST
     if receipt.removed_at is None:
         return Phase.REMOVE
     return Phase.FINISH if now - receipt.removed_at >= timedelta(seconds=settle_s) else Phase.SETTLE

@@ -62,6 +62,11 @@ class ClickHouseTables:
 
     # -- generations ----------------------------------------------------------------------------------------------------
 
+    def changed_at(self) -> datetime:
+        """When a generation was last handed over or retired; the epoch where none ever was. Of one that is being built each step is a change, and none counts."""
+        query = f"SELECT max(changed_at) FROM {self.shared}.generations FINAL WHERE state IN ('serving', 'retired')"
+        return _aware(self.client.execute(query)[0][0])
+
     def generations(self, rule: ErasureRule) -> list[Generation]:
         """Every generation whose tables exist, and how far it is in the rule's partition."""
         states = {one.number: one.state for one in read_generations(self.client, self.shared)}

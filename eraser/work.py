@@ -35,12 +35,13 @@ class Work:
         rules = self.tables.rules()
         receipts = self.tables.receipts(rules)
         now = self.tables.now()
-        return sum(not self._one(rule, receipts.get(rule.key), now) for rule in rules)
+        changed = self.tables.changed_at()
+        return sum(not self._one(rule, receipts.get(rule.key), now, changed) for rule in rules)
 
-    def _one(self, rule: ErasureRule, known: Receipt | None, now: datetime) -> bool:
+    def _one(self, rule: ErasureRule, known: Receipt | None, now: datetime, changed: datetime) -> bool:
         """Returns whether the rule is finished."""
         receipt = known or self.tables.keep(Receipt(rule, started_at=now))
-        match phase(receipt, now, self.settings.settle_s, self.settings.sweep_s):
+        match phase(receipt, now, self.settings.settle_s, self.settings.sweep_s, changed):
             case Phase.REST:
                 return True
             case Phase.SETTLE:
@@ -49,7 +50,7 @@ class Work:
                 self._remove(receipt, now)
                 return False
             case Phase.FINISH:
-                return self._finish(receipt)
+                return self._finish(receipt, now)
             case Phase.SWEEP:
                 self._sweep(receipt, now)
                 return True
@@ -64,7 +65,7 @@ class Work:
         if not removed and not waiting and self._files_are_gone(rule, generations):
             self.tables.keep(replace(receipt, removed_at=now))
 
-    def _finish(self, receipt: Receipt) -> bool:
+    def _finish(self, receipt: Receipt, now: datetime) -> bool:
         """After nobody can write any more what they held: nothing may be left, not even what is empty."""
         rule, generations = receipt.rule, self.tables.generations(receipt.rule)
         removed = self._clean(rule, generations, final=True)
@@ -73,8 +74,8 @@ class Work:
             return False
         if not self._files_are_gone(rule, generations):
             return False
-        now = self.tables.now()
-        self.tables.keep(replace(receipt, checked_at=now, finished_at=now))
+        # What became of the tables since *now* has not been looked at.
+        self.tables.keep(replace(receipt, checked_at=now, finished_at=self.tables.now()))
         log.info("erased", erasure_id=rule.erasure_id, prosthesis_id=rule.prosthesis_id, rows=dict(receipt.removed))
         return True
 

@@ -90,10 +90,9 @@ class Mart:
         """The erasure rules in force now; all generations share them."""
         return read_erased(self.client, self.database.rpartition("_g")[0])
 
-    def days(self) -> DayRange | None:
-        """First and last day that has a report; None where there is none."""
-        count, first, last = self.client.execute("SELECT count(), min(report_date), max(report_date) FROM user_daily_reports FINAL")[0]
-        return DayRange(first, last) if count else None
+    def days(self) -> set[date]:
+        """The days that have a report."""
+        return {_date(day) for (day,) in self.client.execute("SELECT DISTINCT toInt32(report_date) FROM user_daily_reports FINAL")}
 
     def each_report(self, days: DayRange) -> Iterator[Report]:
         """All reports of *days*, in the order of keys. Nothing else may be asked of the client until all have been taken: some at a time are held here."""
@@ -139,11 +138,10 @@ class Mart:
         for (document,) in self.client.execute_iter("SELECT document FROM ownership FINAL"):
             yield decode_document(document.encode())
 
-    def raw_days(self) -> DayRange | None:
-        """First and last UTC day that raw telemetry was recorded in; None where there is none."""
-        query = "SELECT count(), toDate32(min(recorded_at)), toDate32(max(recorded_at)) FROM telemetry_events FINAL WHERE deleted = 0"
-        count, first, last = self.client.execute(query)[0]
-        return DayRange(first, last) if count else None
+    def raw_days(self) -> set[date]:
+        """The UTC days that raw telemetry was recorded in."""
+        query = "SELECT DISTINCT toInt32(toDate32(recorded_at)) FROM telemetry_events FINAL WHERE deleted = 0"
+        return {_date(day) for (day,) in self.client.execute(query)}
 
     def raw_digests(self, first_us: int, end_us: int, id_type: IdType) -> Iterator[DayDigest]:
         """Raw telemetry recorded in [first_us, end_us) that is not deleted, by prosthesis and UTC day, in their order. As with ``each_report``, the client is busy meanwhile."""

@@ -13,7 +13,7 @@ from reconciliation.erasures import is_erased
 from reconciliation.mart import Mart
 from reconciliation.raw import Content, EventKey, RawDifference, RawEvent, compare_raw, event_key, settled, source_id
 from reconciliation.settings import ReconciliationSettings
-from reconciliation.windows import span, windows
+from reconciliation.windows import days_with_data, windows
 
 _DAY_US = 86_400_000_000
 BY_ID_AT_ONCE = 200_000
@@ -36,17 +36,15 @@ class RawComparison:
         """
         kept_since = self.mart.retention.first_verifiable(datetime.now(UTC).date())
         first = max(filter(None, (first, kept_since)), default=None)
-        days = span(events, self.mart.raw_days(), first, last)
+        days = days_with_data(events, self.mart.raw_days(), first, last)
         found = RawDifference({}, {}, {})
-        if days is None:
-            return found
         limits = self.settings.reconciliation
         for window in windows(days, events, limits.window_events, limits.window_days):
             found = found.joined(self._window(window))
             self.progress(
                 f"raw telemetry {window.first} … {window.last}: {len(found)} events differ so far, {len(found.gaps)} days of prostheses are missing"
             )
-            if len(found) >= limits.repair_rows and window.last < days.last:
+            if len(found) >= limits.repair_rows and window.last < days[-1]:
                 found = replace(found, cut_after=window.last)
                 break
         # An event may have another time on the other side, in another window or outside them all: only the id tells.

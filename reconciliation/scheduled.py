@@ -20,7 +20,7 @@ from reconciliation.oracle import Oracle
 from reconciliation.outcomes import FOUND, LEFT, Outcome, Outcomes, unsound
 from reconciliation.settings import ReconciliationSettings
 from reconciliation.verify import StateCheck
-from reconciliation.windows import span, windows
+from reconciliation.windows import days_with_data, windows
 from schemas.keys import LOG_TOPIC
 from schemas.mapping import SourceMapping
 from service_kit.clickhouse_errors import Trouble, trouble_of
@@ -71,15 +71,13 @@ class Reconciliation:
         ):
             oracle = Oracle(SourceMapping.read(limits.mapping), mart.erased())
             events = oracle.event_days(telemetry, asked)
-            days = span(events, mart.days(), first, last)
-        if days is None:
-            return []
+            days = days_with_data(events, mart.days(), first, last)
         found = [
             Window(first=str(window.first), last=str(window.last))
             for window in windows(days, events, limits.window_events, limits.window_days)
         ]
         if len(found) > MOST_WINDOWS:
-            raise UnequalError(f"{days.first} … {days.last} are {len(found)} windows, more than {MOST_WINDOWS}: ask for fewer days at once")
+            raise UnequalError(f"{days[0]} … {days[-1]} are {len(found)} windows, more than {MOST_WINDOWS}: ask for fewer days at once")
         return found
 
     def _plan(self, days: DayRange) -> repairs.Plan:

@@ -23,7 +23,7 @@ from reconciliation.raw import NO_DIFFERENCE, RawDifference
 from reconciliation.raw_comparison import RawComparison
 from reconciliation.settings import ReconciliationSettings
 from reconciliation.verification import Beyond, Verification
-from reconciliation.windows import span, windows
+from reconciliation.windows import days_with_data, windows
 from schemas.mapping import SourceMapping
 from schemas.ranges import FIRST_DAY, LAST_DAY
 
@@ -141,10 +141,11 @@ class Verifier:
     ) -> None:
         """The first round: every row of every day, window by window. *events*: by UTC day."""
         limits = self.settings.reconciliation
-        state.days = span(events, self.mart.days(), first, last)
-        if state.days is None:
+        days = days_with_data(events, self.mart.days(), first, last)
+        if not days:
             return
-        for window in windows(state.days, events, limits.window_events, limits.window_days):
+        state.days = DayRange(days[0], days[-1])
+        for window in windows(days, events, limits.window_events, limits.window_days):
             found = compare(snapshot.oracle.each_report(snapshot.telemetry, snapshot.intervals, window), self.mart.each_report(window))
             if self.states is not None:
                 state.states |= self.states(self.mart, window, snapshot.barrier)
@@ -165,8 +166,15 @@ class Verifier:
 
     def _again(self, snapshot: ConsistentSnapshot, previous: Mapping[int, int], state: _State) -> None:
         """A later round: only the rows that differed."""
-        keys = state.pending.unequal_keys
-        days = DayRange(min(key.report_date for key in keys), max(key.report_date for key in keys))
+        keys, state.pending = state.pending.unequal_keys, NOTHING
+        for days in windows(sorted({key.report_date for key in keys}), {}, 0, self.settings.reconciliation.window_days):
+            among = frozenset(key for key in keys if days.first <= key.report_date <= days.last)
+            state.pending = _joined(state.pending, self._again_within(days, among, snapshot, previous, state.confirmed))
+
+    def _again_within(
+        self, days: DayRange, keys: frozenset[Key], snapshot: ConsistentSnapshot, previous: Mapping[int, int], confirmed: dict[Key, int]
+    ) -> Comparison:
+        """Compare *keys*, all of *days*, and count in *confirmed* how often each has been found unmoved and different."""
         prostheses = sorted({key.prosthesis_id for key in keys})
         # The mart first: the snapshot stands still while the mart moves on.
         actual = {key: (values, position) for key, values, position in self.mart.reports_of(prostheses, days) if key in keys}
@@ -175,10 +183,11 @@ class Verifier:
         named = frozenset(prostheses)
         intervals = [interval for interval in snapshot.intervals if interval["prosthesis_id"] in named]
         expected = snapshot.oracle.each_report(snapshot.telemetry, intervals, days, prostheses)
-        state.pending = compare((report for report in expected if report[0] in keys), ((key, actual[key][0]) for key in sorted(actual)))
-        for key in state.pending.unequal_keys:
+        found = compare((report for report in expected if report[0] in keys), ((key, actual[key][0]) for key in sorted(actual)))
+        for key in found.unequal_keys:
             unmoved = is_unmoved(positions.get(key), previous, ends)
-            state.confirmed[key] = state.confirmed.get(key, 0) + 1 if unmoved else 0
+            confirmed[key] = confirmed.get(key, 0) + 1 if unmoved else 0
+        return found
 
 
 def is_unmoved(position: Position | None, previous: Mapping[int, int], ends: Mapping[int, int]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 
 from reconciliation.day_range import DayRange
@@ -10,28 +10,28 @@ from reconciliation.day_range import DayRange
 _DAY = timedelta(days=1)
 
 
-def span(events: Mapping[date, int], mart: DayRange | None, first: date | None, last: date | None) -> DayRange | None:
-    """The days to compare: those asked for, within those that either side has anything in. None where there are none.
+def days_with_data(events: Mapping[date, int], mart: Collection[date], first: date | None, last: date | None) -> list[date]:
+    """The days to compare, in order: those from *first* to *last* (None: without that bound) that either side has anything in.
 
     *events* are counted by UTC day; a local day begins or ends up to a day before or after.
     """
-    starts = [*([min(events) - _DAY] if events else []), *([mart.first] if mart else [])]
-    ends = [*([max(events) + _DAY] if events else []), *([mart.last] if mart else [])]
-    if not starts:
-        return None
-    begin, end = max(filter(None, (first, min(starts)))), min(filter(None, (last, max(ends))))
-    return DayRange(begin, end) if begin <= end else None
+    either = {day + reach for day in events for reach in (-_DAY, timedelta(), _DAY)}.union(mart)
+    return sorted(day for day in either if (first is None or day >= first) and (last is None or day <= last))
 
 
-def windows(days: DayRange, events: Mapping[date, int], most_events: int, most_days: int) -> Iterator[DayRange]:
-    """Consecutive ranges that cover *days*, each of at most *most_days* days and *most_events* events, or of one day where that has more."""
-    begin, held = days.first, 0
-    day = days.first
-    while day <= days.last:
+def windows(days: Sequence[date], events: Mapping[date, int], most_events: int, most_days: int) -> Iterator[DayRange]:
+    """Consecutive ranges that hold all *days*, which are in order; each of at most *most_days* days and *most_events* events, or of one day where that has more.
+
+    Days between them that nobody has anything in may be in none: a device's clock that once stood at 2001 costs a window, not one for each quarter since.
+    """
+    within: list[date] = []
+    held = 0
+    for day in days:
         count = events.get(day, 0)
-        if day > begin and (held + count > most_events or (day - begin).days >= most_days):
-            yield DayRange(begin, day - _DAY)
-            begin, held = day, 0
+        if within and (held + count > most_events or (day - within[0]).days >= most_days):
+            yield DayRange(within[0], within[-1])
+            within, held = [], 0
+        within.append(day)
         held += count
-        day += _DAY
-    yield DayRange(begin, days.last)
+    if within:
+        yield DayRange(within[0], within[-1])

@@ -9,7 +9,7 @@ from typing import Any
 
 from eraser.ports import KEYS_AT_ONCE, Documents, Empty, EmptyRow, EventId, Events, Intervals, Part, Remains, Rows
 from eraser.rules import Generation, Receipt, State
-from schemas.erasure_rules import ErasureRule
+from schemas.erasure_rules import EPOCH, ErasureRule
 from schemas.keys import LOG_TOPIC
 from schemas.ownership import decode
 from tests.support.memory_store import MemoryStore
@@ -45,6 +45,9 @@ class MemoryTables:
         if known is None or kept.version >= known.version:
             self._kept[receipt.rule.key] = kept
         return kept
+
+    def changed_at(self) -> datetime:
+        return EPOCH
 
     def generations(self, rule: ErasureRule) -> list[Generation]:
         rows = {partition: row for (topic, partition), row in self.store.positions.items() if topic == LOG_TOPIC}

@@ -58,6 +58,13 @@ def test_the_receipt_comes_only_after_a_second_look_when_nobody_can_write_any_mo
     assert phase(finished, NOW + timedelta(seconds=3600), 60, 3600) is Phase.SWEEP
 
 
+def test_a_finished_erasure_is_looked_for_again_once_other_tables_are_served() -> None:
+    finished = Receipt(RULE, started_at=NOW, removed_at=NOW, finished_at=NOW + timedelta(seconds=9), checked_at=NOW)
+    soon = NOW + timedelta(seconds=10)
+    assert phase(finished, soon, 60, 3600, tables_changed=NOW + timedelta(seconds=1)) is Phase.SWEEP  # while the receipt was written
+    assert phase(finished, soon, 60, 3600, tables_changed=NOW - timedelta(seconds=1)) is Phase.REST
+
+
 def test_removed_rows_add_up_over_restarts() -> None:
     receipt = Receipt(RULE, started_at=NOW).having({"g1.a": 2}).having({"g1.a": 3, "g2.a": 1})
     assert receipt.removed == {"g1.a": 5, "g2.a": 1}

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from datetime import date, timedelta
+from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from reconciliation.barrier import BarrierError, await_handled
 from reconciliation.commands import signal
@@ -21,7 +24,7 @@ from reconciliation.raw import EventKey, RawDifference, RawEvent, compare_raw, e
 from reconciliation.repair import IDS_PER_DELETE, Plan, deletes, recomputes
 from reconciliation.verification import Verification
 from reconciliation.verify import NOTHING, is_unmoved
-from reconciliation.windows import span, windows
+from reconciliation.windows import days_with_data, windows
 from schemas.commands import Delete, Recompute, decode_command, encode_command
 from schemas.mapping import SourceMapping
 from schemas.ownership import Ownership, OwnershipDocument
@@ -40,34 +43,54 @@ def verdict(found: Comparison, unverified: Comparison = NOTHING, allow: bool = F
     return Verification("g", days(0, 0), 1, found, unverified, 0, 0.0, allow).ok
 
 
-def test_windows_cover_every_day_once() -> None:
-    events = {DAY + timedelta(days=n): 40 * (n % 3) for n in range(30)}
-    found = list(windows(days(-3, 35), events, most_events=100, most_days=7))
-    covered = [w.first + timedelta(days=n) for w in found for n in range((w.last - w.first).days + 1)]
-    assert covered == [DAY + timedelta(days=n) for n in range(-3, 36)]
-    assert max((w.last - w.first).days for w in found) == 6
+def dates(*numbers: int) -> list[date]:
+    return [DAY + timedelta(days=n) for n in numbers]
 
 
-def test_a_window_holds_no_more_events_than_allowed_unless_one_day_has_more() -> None:
-    events = {DAY: 60, DAY + timedelta(days=1): 50, DAY + timedelta(days=2): 500, DAY + timedelta(days=3): 10}
-    assert list(windows(days(0, 3), events, most_events=100, most_days=90)) == [days(0, 0), days(1, 1), days(2, 2), days(3, 3)]
+@settings(max_examples=300)
+@given(
+    found=st.dictionaries(st.integers(-20_000, 20_000), st.integers(0, 200), max_size=40),
+    near=st.dictionaries(st.integers(-20, 20), st.integers(0, 200), max_size=40),
+    most_events=st.integers(1, 300),
+    most_days=st.integers(1, 50),
+)
+def test_windows_hold_every_day_with_data_once_within_their_bounds(
+    found: dict[int, int], near: dict[int, int], most_events: int, most_days: int
+) -> None:
+    events = {DAY + timedelta(days=n): count for n, count in (found | near).items()}
+    among = sorted(events)
+    cut = list(windows(among, events, most_events, most_days))
+    held = [[day for day in among if window.first <= day <= window.last] for window in cut]
+    assert [day for of_window in held for day in of_window] == among
+    for window, of_window in zip(cut, held, strict=True):
+        assert (window.first, window.last) == (of_window[0], of_window[-1])
+        assert (window.last - window.first).days < most_days
+        assert len(of_window) == 1 or sum(events[day] for day in of_window) <= most_events
+    # No two could have been one.
+    for one, other in pairwise(held):
+        assert (other[0] - one[0]).days >= most_days or sum(events[day] for day in one) + events[other[0]] > most_events
+
+
+def test_a_clock_that_once_stood_at_2001_costs_one_window() -> None:
+    among = [date(2001, 1, 1), *dates(*range(-91, 1))]
+    assert list(windows(among, {}, most_events=100, most_days=92)) == [DayRange(among[0], among[0]), days(-91, 0)]
 
 
 @pytest.mark.parametrize(
     ("events", "mart", "first", "last", "wanted"),
     [
-        ({}, None, None, None, None),
-        ({DAY: 1}, None, None, None, days(-1, 1)),
-        ({}, days(-5, 5), None, None, days(-5, 5)),
-        ({DAY: 1}, days(4, 5), None, None, days(-1, 5)),
-        ({DAY: 1}, days(4, 5), DAY, DAY + timedelta(days=2), days(0, 2)),
-        ({DAY: 1}, None, DAY + timedelta(days=9), None, None),
+        ({}, (), None, None, ()),
+        ({DAY: 1}, (), None, None, (-1, 0, 1)),
+        ({}, (-5, 5), None, None, (-5, 5)),
+        ({DAY: 1}, (1, 4, 5), None, None, (-1, 0, 1, 4, 5)),
+        ({DAY: 1}, (-9, 4, 5), DAY, DAY + timedelta(days=4), (0, 1, 4)),
+        ({DAY: 1}, (), DAY + timedelta(days=9), None, ()),
     ],
 )
 def test_the_days_compared_are_those_that_either_side_has(
-    events: dict[date, int], mart: DayRange | None, first: date | None, last: date | None, wanted: DayRange | None
+    events: dict[date, int], mart: tuple[int, ...], first: date | None, last: date | None, wanted: tuple[int, ...]
 ) -> None:
-    assert span(events, mart, first, last) == wanted
+    assert days_with_data(events, dates(*mart), first, last) == dates(*wanted)
 
 
 def test_a_row_has_moved_if_its_version_is_above_the_earlier_barrier_of_its_partition() -> None:
