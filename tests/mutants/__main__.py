@@ -78,8 +78,8 @@ def mutated(mutation: Mutation, text: str) -> str:
     return text.replace(mutation.old, mutation.new)
 
 
-def killer(mutation: Mutation, copy: Path, schedules: int = 0) -> str | None:
-    """The test that failed under the mutation, None where all passed; with *schedules* so many of each of the simulation's mixes, from seed 0, instead of tests. *copy* is as before afterwards."""
+def killer(mutation: Mutation, copy: Path, schedules: int = 0, mixes: Sequence[str] = tuple(MIXES)) -> str | None:
+    """The test that failed under the mutation, None where all passed; with *schedules* so many of each of the simulation's *mixes*, from seed 0, instead of tests. *copy* is as before afterwards."""
     file = copy / mutation.file
     original = file.read_text(encoding="utf-8")
     file.write_text(mutated(mutation, original), encoding="utf-8")
@@ -87,7 +87,7 @@ def killer(mutation: Mutation, copy: Path, schedules: int = 0) -> str | None:
         tests = [["pytest", "-x", "-q", "-p", "no:cacheprovider", "--timeout", "900", *mutation.tests]]
         # Most of those that are killed are killed soon: a tenth of each mix goes first.
         first = max(1, schedules // 10)
-        parts = [(seed, count, mix) for seed, count in ((0, first), (first, schedules - first)) if count for mix in MIXES]
+        parts = [(seed, count, mix) for seed, count in ((0, first), (first, schedules - first)) if count for mix in mixes]
         simulated = [
             ["tests.simulation", "--seed", str(seed), "--schedules", str(count), "--whole", "--mix", mix] for seed, count, mix in parts
         ]
@@ -124,16 +124,18 @@ def main(arguments: list[str] | None = None) -> int:
             found = reached(chosen, _copied(Path(folder)), options.reach)
             print("\n".join(f"{mutation.name:65} {'reached' if mutation.name in found else 'not reached'}" for mutation in chosen))
             return 0
-        return max([_judge(mutation, _copied(Path(folder)), options.simulate) for mutation in chosen], default=0)
+        return max(
+            [_judge(mutation, _copied(Path(folder)), options.simulate, options.mix or tuple(MIXES)) for mutation in chosen], default=0
+        )
 
 
-def _judge(mutation: Mutation, copy: Path, schedules: int) -> int:
+def _judge(mutation: Mutation, copy: Path, schedules: int, mixes: Sequence[str]) -> int:
     began = time.monotonic()
     try:
         mutated(mutation, (copy / mutation.file).read_text(encoding="utf-8"))
         if mutation.equivalent:
             return _say(mutation, began, "equivalent: " + " ".join(mutation.equivalent.split())[:100] + " …", 0)
-        found = killer(mutation, copy, schedules)
+        found = killer(mutation, copy, schedules, mixes)
     except MutationError as error:
         return _say(mutation, began, f"ERROR {error}", EXIT_GONE)
     if found is None:
@@ -176,6 +178,9 @@ def _parser() -> argparse.ArgumentParser:
         default=0,
         metavar="SCHEDULES",
         help="say to which of them so many schedules of each of the simulation's mixes come at all, run nothing else",
+    )
+    parser.add_argument(
+        "--mix", action="append", choices=MIXES, help="with --simulate: of this mix alone; may be given again (default: all)"
     )
     parser.add_argument("--list", action="store_true", help="name them, run nothing")
     return parser

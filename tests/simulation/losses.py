@@ -146,7 +146,6 @@ class Losses:
 
     def _expect(self, what: str, *, certain: bool = True) -> None:
         self.expected, self.certain = what, certain
-        self._world.watch.garbage = 0  # it may be among what was lost
         self._world.faults.met["loss", what] += 1
         self._world.say(f"lost: {what}")
 
@@ -192,11 +191,11 @@ class Losses:
         world = self._world
         world.say("rebuild")
         world.rebuilt_at = world.loop.time()
-        world.watch.garbage = 0  # it begins at the log's end, and garbage comes in no snapshot
         self._finish_transactions()
         new, identity = MemoryStore(), world.broker.ids[LOG_TOPIC]
         new.rules = world.store.rules
         ends = {number: place.end for number, place in enumerate(world.broker.topics[LOG_TOPIC])}
+        world.watch.begins = ends  # what is unusable before comes in no snapshot
         new.write_progress([PartitionProgress(LOG_TOPIC, n, identity, PARTITIONS, end - 1, 0) for n, end in ends.items() if end])
         world.serving = ServingConfiguration(world.serving.generation + 1, world.serving.retention)
         world.directory_before = world.directory_reached

@@ -33,6 +33,7 @@ SETTINGS = ProcessorSettings(
     ),
 )
 
+GIVEN_UP_S = 3.0
 LATE_COMMIT_S = 12.0  # longer than a session: by then the group has moved on
 
 
@@ -106,7 +107,8 @@ class Machine(Process):
         return self._acknowledgement(refused=fault in {Fault.BEFORE, Fault.AFTER})
 
     async def _acknowledgement(self, *, refused: bool) -> None:
-        await asyncio.sleep(self.chance.random() * 0.02)
+        # A broker that does not answer is given up after a while, in which the worker goes on.
+        await asyncio.sleep(self.chance.random() * (GIVEN_UP_S if refused else 0.02))
         if refused:
             raise TimeoutError("simulated: the broker did not answer")
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from schemas.keys import CRM_TOPIC, LOG_TOPIC
 from tests.simulation import schedule as plan
+from tests.support.log_model import PARTITIONS
 
 if TYPE_CHECKING:
     from tests.simulation.erasing import EraserMachine
@@ -26,6 +27,7 @@ class Operations:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self._width = world.schedule.width
 
     def carry_out(self, operation: Operation) -> None:
         self._world.say(f"-- {operation.what}")
@@ -33,12 +35,12 @@ class Operations:
 
     def _some_event(self, chance: Random) -> int | None:
         ids = sorted(self._world.telemetry.rows)
-        recent = ids[-12:] if chance.random() < 0.7 else ids
+        recent = ids[-self._width.recent :] if chance.random() < 0.7 else ids
         return chance.choice(recent) if recent else None
 
     def _do_insert(self, chance: Random) -> None:
         for _ in range(chance.choice((1, 1, 3, 8))):
-            self._world.telemetry.insert(plan.event(chance))
+            self._world.telemetry.insert(plan.event(chance, self._width))
 
     def _do_update(self, chance: Random) -> None:
         if (found := self._some_event(chance)) is not None:
@@ -46,11 +48,11 @@ class Operations:
 
     def _do_move(self, chance: Random) -> None:
         if (found := self._some_event(chance)) is not None:
-            self._world.telemetry.update(found, {"recorded_us": plan.instant(chance)})
+            self._world.telemetry.update(found, {"recorded_us": plan.instant(chance, self._width)})
 
     def _do_hand_over(self, chance: Random) -> None:
         if (found := self._some_event(chance)) is not None:
-            self._world.telemetry.update(found, {"prosthesis_id": chance.choice(plan.PROSTHESES)})
+            self._world.telemetry.update(found, {"prosthesis_id": chance.choice(self._width.prostheses)})
 
     def _do_delete(self, chance: Random) -> None:
         if (found := self._some_event(chance)) is not None:
@@ -63,22 +65,28 @@ class Operations:
             self._world.telemetry.withdraw(found)
 
     def _do_garbage(self, chance: Random) -> None:
-        self._world.watch.garbage += 1
-        self._world.telemetry.garbage(
-            chance.choice(plan.PROSTHESES), chance.choice((b"", b"{", b'{"op":"c"}', b'{"type":"ownership"}', None))
-        )
+        self._world.telemetry.garbage(chance.choice(self._width.prostheses), chance.choice(plan.GARBAGE))
+
+    def _do_misplace(self, chance: Random) -> None:
+        """Somebody's producer sends a record once more, to a partition that is not its key's."""
+        broker = self._world.broker
+        there = [record for record in broker.values(LOG_TOPIC) if record.value and b'"op": "c"' in record.value]
+        if there:
+            record = chance.choice(there)
+            wrong = (record.partition + chance.randrange(1, PARTITIONS)) % PARTITIONS
+            broker.append(LOG_TOPIC, wrong, record.key, record.value)
 
     def _do_recompute(self, chance: Random) -> None:
-        self._world.telemetry.recompute(chance.choice(plan.PROSTHESES))
+        self._world.telemetry.recompute(chance.choice(self._width.prostheses))
 
     def _do_customer(self, chance: Random) -> None:
-        number, customers = chance.randrange(plan.CUSTOMERS), self._world.crm.tables["customers"]
+        number, customers = chance.randrange(self._width.customers), self._world.crm.tables["customers"]
         if number in customers:
             self._world.crm.put("customers", plan.customer(chance, number, customers[number]["user_id"]))
 
     def _do_user(self, chance: Random) -> None:
         """A customer is another user from now on, once or twice at once; sometimes one that he was before, or none."""
-        number, crm = chance.randrange(plan.CUSTOMERS), self._world.crm
+        number, crm = chance.randrange(self._width.customers), self._world.crm
         for _ in range(chance.choice((1, 1, 2))):
             if number in crm.tables["customers"]:
                 was = sorted(crm.users[number])
@@ -88,7 +96,7 @@ class Operations:
     def _do_contract(self, chance: Random) -> None:
         there = sorted(self._world.crm.tables["customers"])
         if there:
-            self._world.crm.put("contracts", plan.contract(chance, chance.randrange(6), there))
+            self._world.crm.put("contracts", plan.contract(chance, chance.randrange(self._width.contracts), there, self._width))
 
     def _do_lose_crm(self, chance: Random) -> None:
         """The CRM's slot was dropped: changes that nobody is told of. Every row is read again a while later, as `bionicpro connectors resnapshot crm` has it done."""
@@ -96,7 +104,7 @@ class Operations:
         for _ in range(chance.choice((1, 1, 2))):
             contracts, customers = (sorted(crm.tables[table]) for table in ("contracts", "customers"))
             if customers and contracts and chance.random() < 0.8:
-                crm.lose("contracts", plan.contract(chance, chance.choice(contracts), customers))
+                crm.lose("contracts", plan.contract(chance, chance.choice(contracts), customers, self._width))
             elif customers:
                 number = chance.choice(customers)
                 crm.lose("customers", plan.customer(chance, number, f"user-{number}-{len(crm.users[number])}"))
@@ -108,23 +116,27 @@ class Operations:
             self._world.crm.drop("contracts", chance.choice(there))
 
     def _do_prosthesis(self, chance: Random) -> None:
-        self._world.crm.put("prostheses", plan.prosthesis(chance, chance.choice(plan.PROSTHESES)))
+        self._world.crm.put("prostheses", plan.prosthesis(chance, chance.choice(self._width.prostheses)))
 
     def _do_forget_customer(self, chance: Random) -> None:
-        self._world.crm.drop_customer(chance.randrange(plan.CUSTOMERS))
+        self._world.crm.drop_customer(chance.randrange(self._width.customers))
 
     def _do_erase(self, chance: Random) -> None:
         """An operator's request, of a customer who stays."""
         crm = self._world.crm
         if crm.tables["customers"]:
-            until_us = crm.now_us if chance.random() < 0.3 else plan.instant(chance)
+            until_us = crm.now_us if chance.random() < 0.3 else plan.instant(chance, self._width)
             crm.request_erasure(chance.choice(sorted(crm.tables["customers"])), until_us)
 
     def _do_lose(self, chance: Random) -> None:
         """The slot was dropped: changes that nobody is told of, healed by a snapshot that is asked for at once."""
         self._world.telemetry.end_window()
         for _ in range(chance.randrange(1, 4)):
-            self._world.telemetry.lose(chance.randrange(100), plan.event(chance))
+            found = self._some_event(chance)
+            if found is not None and chance.random() < 0.5:
+                self._world.telemetry.lose_update(found, plan.event(chance, self._width))
+            else:
+                self._world.telemetry.lose_insert(plan.event(chance, self._width))
         self._world.telemetry.begin_window() if chance.random() < 0.7 else self._world.telemetry.snapshot()
 
     def _do_snapshot(self, _chance: Random) -> None:

@@ -16,14 +16,13 @@ from tests.support.log_model import iso, micro
 
 SECONDS = 30.0
 OPERATIONS = 45
-PROSTHESES = (1, 2, 10)
-CUSTOMERS = 4
 WORKERS = ("a", "b", "c", "d")
 ZONES = ("America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "UTC", "Pacific/Apia")
 # Around the end of summer time in New York and in Lord Howe, whose clocks move by half an hour.
 BEGIN = datetime(2026, 10, 30, tzinfo=UTC)
-DAYS = 4
 FAR_DAYS = 40
+REST = "rest"
+HALF = 0.5
 LOSS = 0.15  # the part of the schedules in which something loses data
 LOSSES = (
     "expire", "expire while they run", "make anew", "restore", "go back", "fail over", "crm goes back", "make the crms topic anew", "rebuild",
@@ -37,6 +36,8 @@ ODD_BOUNDS = (
 )  # fmt: skip
 """Instants no event can have, as they are told."""
 
+GARBAGE = (b"", b"{", b'{"op":"c"}', b'{"type":"ownership"}', None)
+
 FAULTY = (*((effect, fault) for effect in EFFECTS for fault in Fault), *((read, Fault.BEFORE) for read in READS),
           *((edge, fault) for edge in ("send", "changelog", "commit") for fault in (Fault.BEFORE, Fault.PART, Fault.AFTER, Fault.LATE)
             if (edge, fault) not in {("send", Fault.LATE), ("changelog", Fault.LATE), ("commit", Fault.PART), ("commit", Fault.AFTER)}),
@@ -44,7 +45,7 @@ FAULTY = (*((effect, fault) for effect in EFFECTS for fault in Fault), *((read, 
           ("eraser's read", Fault.BEFORE))  # fmt: skip
 
 WORK = {
-    "insert": 26, "update": 8, "move": 6, "hand over": 3, "delete": 4, "withdraw": 1, "garbage": 1, "recompute": 1, "customer": 3, "contract": 6,
+    "insert": 26, "update": 8, "move": 6, "hand over": 3, "delete": 4, "withdraw": 1, "garbage": 1, "misplace": 0.5, "recompute": 1, "customer": 3, "contract": 6,
     "drop contract": 1, "prosthesis": 2, "user": 1.5, "forget customer": 0.8, "erase": 0.6, "lose": 2, "snapshot": 0.5, "window": 2, "merge": 2,
 }  # fmt: skip
 FAULTS = {
@@ -70,12 +71,34 @@ class Operation:
 
 
 @dataclass(frozen=True)
+class Width:
+    """How much there is of everything, and over how many days: the less, the more often things meet. *on_the_hour*: the part of the instants that are, and so may be the same; *recent*: of how many newest events most changes are."""
+
+    prostheses: tuple[int, ...] = (1, 2, 10)
+    customers: int = 4
+    contracts: int = 6
+    days: int = 4
+    on_the_hour: float = 0.3
+    recent: int = 12
+
+
+WIDE = Width()
+NARROW = Width(prostheses=(1, 2), customers=3, contracts=3, days=1, on_the_hour=0.6, recent=3)
+
+
+@dataclass(frozen=True)
 class Mix:
-    """What schedules have more of. *more*: by how much what is done comes more often; *faulty*: what goes wrong (effect, fault); *losses*: the part of the schedules that lose data."""
+    """What schedules have more of. *more*: by how much what is done comes more often; *faulty*: what goes wrong (effect, fault); *losses*: the part of the schedules that lose data; *operations*: about how many; *rests*: how often all is handled, and compared, before the end;
+    *swarm*: each schedule leaves out half of all kinds at random, so that what is left comes together more often (Groce et al., "Swarm testing", ISSTA 2012).
+    """
 
     more: dict[str, float] = field(default_factory=dict)
     faulty: tuple[tuple[str, Fault], ...] = FAULTY
     losses: float = LOSS
+    operations: int = OPERATIONS
+    rests: int = 0
+    swarm: bool = False
+    width: Width = WIDE
 
 
 OF_ERASURES = {"write_erasures", "erasures", "remove", "write_receipt", "eraser's read"}
@@ -96,6 +119,7 @@ MIXES = {
         {"contract": 3, "customer": 2, "drop contract": 3, "user": 2, "lose crm": 4, "night": 4, "compact": 4, "kill": 2, "store fault": 3},
         tuple(pair for pair in FAULTY if pair[0] in OF_DIRECTORY),
     ),
+    "dense": Mix({"store fault": 4, "kill": 2, "outage": 0.5}, operations=OPERATIONS * 3, rests=6, swarm=True, width=NARROW),
 }
 
 
@@ -108,6 +132,7 @@ class Schedule:
     operations: tuple[Operation, ...]
     uuids: bool = False
     faulty: tuple[tuple[str, Fault], ...] = FAULTY
+    width: Width = WIDE
 
 
 def schedule(seed: int, mix: str = "usual") -> Schedule:
@@ -119,13 +144,18 @@ def schedule(seed: int, mix: str = "usual") -> Schedule:
     faults[favourite] *= 4
     pool = {**WORK, **{name: weight * 0.7 for name, weight in faults.items()}}
     pool = {name: weight * of.more.get(name, 1) for name, weight in pool.items()}
+    faulty = of.faulty
+    if of.swarm:
+        pool = {name: weight for name, weight in pool.items() if name == "insert" or chance.random() < HALF}
+        faulty = tuple(pair for pair in faulty if chance.random() < HALF) or faulty
     names, weights = list(pool), list(pool.values())
-    count = chance.randrange(OPERATIONS // 3, OPERATIONS * 3 // 2)
+    count = chance.randrange(of.operations // 3, of.operations * 3 // 2)
     operations = [Operation(round(chance.random() * SECONDS, 3), chance.choices(names, weights)[0], f"{seed}/{i}") for i in range(count)]
+    operations += [Operation(round(chance.random() * SECONDS, 3), REST, f"{seed}/rest") for _ in range(of.rests)]
     if chance.random() < of.losses:
         operations += _loss(chance, seed)
     workers, uuids = chance.choice((1, 1, 2, 2, 3)), chance.random() < UUIDS
-    return Schedule(seed, workers, tuple(sorted(operations, key=lambda operation: operation.at_s)), uuids, of.faulty)
+    return Schedule(seed, workers, tuple(sorted(operations, key=lambda operation: operation.at_s)), uuids, faulty, of.width)
 
 
 def _loss(chance: Random, seed: int) -> list[Operation]:
@@ -141,12 +171,12 @@ def _loss(chance: Random, seed: int) -> list[Operation]:
 # -- content, drawn by an operation
 
 
-def instant(chance: Random) -> int:
+def instant(chance: Random, width: Width) -> int:
     if chance.random() < 0.1:
         return micro(BEGIN - timedelta(seconds=chance.randrange(FAR_DAYS * 86_400)))
-    if chance.random() < 0.3:
-        return micro(BEGIN + timedelta(hours=chance.randrange(DAYS * 24)))
-    return micro(BEGIN) + chance.randrange(DAYS * 86_400_000_000)
+    if chance.random() < width.on_the_hour:
+        return micro(BEGIN + timedelta(hours=chance.randrange(width.days * 24)))
+    return micro(BEGIN) + chance.randrange(width.days * 86_400_000_000)
 
 
 def reading(chance: Random) -> dict[str, Any]:
@@ -164,8 +194,8 @@ def reading(chance: Random) -> dict[str, Any]:
                     "active_ms": chance.randrange(5_000)}  # fmt: skip
 
 
-def event(chance: Random) -> dict[str, Any]:
-    return reading(chance) | {"prosthesis_id": chance.choice(PROSTHESES), "recorded_us": instant(chance)}
+def event(chance: Random, width: Width) -> dict[str, Any]:
+    return reading(chance) | {"prosthesis_id": chance.choice(width.prostheses), "recorded_us": instant(chance, width)}
 
 
 def customer(chance: Random, number: int, user_id: str) -> dict[str, Any]:
@@ -177,11 +207,11 @@ def customer(chance: Random, number: int, user_id: str) -> dict[str, Any]:
     }
 
 
-def contract(chance: Random, number: int, customers: list[int]) -> dict[str, Any]:
-    begins = micro(BEGIN - timedelta(days=FAR_DAYS + 9)) if chance.random() < 0.4 else instant(chance)
-    ends = instant(chance) if chance.random() < 0.3 else None
+def contract(chance: Random, number: int, customers: list[int], width: Width) -> dict[str, Any]:
+    begins = micro(BEGIN - timedelta(days=FAR_DAYS + 9)) if chance.random() < 0.4 else instant(chance, width)
+    ends = instant(chance, width) if chance.random() < 0.3 else None
     row = {
-        "contract_id": number, "number": f"N-{number}", "customer_id": chance.choice(customers), "prosthesis_id": chance.choice(PROSTHESES),
+        "contract_id": number, "number": f"N-{number}", "customer_id": chance.choice(customers), "prosthesis_id": chance.choice(width.prostheses),
         "starts_us": begins, "ends_us": ends, "starts_at": iso(begins), "ends_at": None if ends is None else iso(ends),
     }  # fmt: skip
     return row | _oddity(chance) if chance.random() < ODD else row

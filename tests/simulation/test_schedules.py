@@ -30,7 +30,7 @@ def test_fixed_schedules_hold_every_invariant() -> None:
     assert f"{FIXED} schedules" in simulate("--seed", "0", "--schedules", str(FIXED))
 
 
-@pytest.mark.parametrize("mix", ["erasures", "losses", "snapshots", "directory"])
+@pytest.mark.parametrize("mix", ["erasures", "losses", "snapshots", "directory", "dense"])
 def test_fixed_schedules_of_a_mix_hold_every_invariant(mix: str) -> None:
     assert f"{OF_A_MIX} schedules" in simulate("--seed", "0", "--schedules", str(OF_A_MIX), "--mix", mix)
 

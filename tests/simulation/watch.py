@@ -8,9 +8,11 @@ from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from schemas.erasure import subject_of
-from schemas.keys import DEAD_LETTER_TOPIC, LOG_TOPIC
+from schemas.keys import DEAD_LETTER_TOPIC, LOG_TOPIC, partition_of
 from schemas.ownership import decode
 from tests.simulation.group import TP
+from tests.simulation.schedule import GARBAGE
+from tests.support.log_model import PARTITIONS
 
 if TYPE_CHECKING:
     from schemas.erasure_rules import ErasureRule
@@ -41,7 +43,8 @@ class Watch:
     def __init__(self, world: World) -> None:
         self._world = world
         self._contents: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-        self.garbage = 0
+        self.begins: dict[int, int] = {}
+        """Where the present generation begins to read the log."""
         self.broken: Broken | None = None
 
     def raise_if_broken(self) -> None:
@@ -71,13 +74,15 @@ class Watch:
                 self._as_of(row)
 
     def _reports(self, columns: Any) -> None:
-        """One version has one content, and one more with each rule that was decided after it: whoever handles its records again knows the rule.
+        """A version is a place in the log. One version has one content, and one more with each rule that was decided after it: whoever handles its records again knows the rule.
 
         Of a tombstone readers see nothing: whose day it was may be known to one writer and not to the other. Nor do they of a row below what the report has already.
         """
         for values in zip(*columns.values(), strict=True):
             row = dict(zip(columns, map(copy, values), strict=True))  # codes of errors are counted on in the writer's cache
             key = (row["user_id"], row["report_date"], row["prosthesis_id"], row["version"])
+            if not 0 <= row["version"] < (end := self._end_of_log(row)):
+                self.fail("versions", f"report {key[0]} {key[1]} {key[2]} has version {key[3]}, the log ends at {end}")
             seen = self._world.store.reports.get(key[:3])
             if seen is not None and seen["version"] > row["version"]:
                 continue
@@ -91,6 +96,9 @@ class Watch:
                     "versions",
                     f"report {key[0]} {key[1]} {key[2]} has two contents at version {key[3]}: {_difference(known[0], content)}",
                 )
+
+    def _end_of_log(self, row: dict[str, Any]) -> int:
+        return self._world.broker.topics[LOG_TOPIC][row["log_partition"]].end
 
     def _rules_after(self, prosthesis_id: str, version: int) -> int:
         return sum(rule.prosthesis_id == prosthesis_id and rule.offset > version for rule in self._world.store.rules.values())
@@ -107,7 +115,8 @@ class Watch:
         if row.as_of_ms > latest:
             self.fail("as_of", f"{row.topic}/{row.partition} claims {row.as_of_ms} at {row.handled_offset}, it is {latest}")
 
-    def at_the_end(self) -> None:
+    def at_rest(self) -> None:
+        """All is handled: every report is what the sources make it."""
         self.raise_if_broken()
         world = self._world
         world.telemetry.documents = world.crm.documents()
@@ -115,9 +124,24 @@ class Watch:
         expected, found = world.telemetry.mart(), world.store.live_reports()
         if expected != found:
             self._tell_difference(expected, found)
+        self._dead_letters()
+
+    def _dead_letters(self) -> None:
+        """What cannot be used, or stands in another partition than its key's, has left a letter that names its place."""
+        broker = self._world.broker
+        named = {
+            (at["bionicpro-dead-partition"], at["bionicpro-dead-offset"])
+            for at in (dict(r.headers) for r in broker.values(DEAD_LETTER_TOPIC))
+        }
+        for record in broker.values(LOG_TOPIC):
+            unusable = record.value in GARBAGE or partition_of(record.key or b"", PARTITIONS) != record.partition
+            place = str(record.partition).encode(), str(record.offset).encode()
+            if unusable and record.offset >= self.begins.get(record.partition, 0) and place not in named:
+                raise Broken("dead letters", f"{record.value!r} at {record.partition}@{record.offset} left none")
+
+    def at_the_end(self) -> None:
+        self.at_rest()
         self._erasures()
-        if self.garbage and not world.broker.topics[DEAD_LETTER_TOPIC][0].records:
-            raise Broken("dead letters", "garbage left no dead letter")
 
     def _erasures(self) -> None:
         """Nothing erased is anywhere, in no version: not what a rule covers, and nothing under any user that a deleted customer ever was."""

@@ -183,23 +183,38 @@ class World:
 
     async def _run(self) -> None:
         chance = Random(f"setup {self.schedule.seed}")
-        for number in plan.PROSTHESES:
+        width = self.schedule.width
+        for number in width.prostheses:
             self.crm.put("prostheses", plan.prosthesis(chance, number))
-        for number in range(plan.CUSTOMERS):
+        for number in range(width.customers):
             self.crm.put("customers", plan.customer(chance, number, f"user-{number}"))
         for number in range(2):
-            self.crm.put("contracts", plan.contract(chance, number, list(range(plan.CUSTOMERS))))
+            self.crm.put("contracts", plan.contract(chance, number, list(range(width.customers)), width))
         self.wanted = list(plan.WORKERS[: self.schedule.workers])
         for name in (*self.wanted, erasing.NAME):
             self.start_later(name)
         keepers = [self.loop.spawn(WORLD, make) for make in (self._connect, self._coordinate)]
         operations = Operations(self)
+        rested_s = 0.0
         for operation in self.schedule.operations:
-            await asyncio.sleep(max(0.0, operation.at_s - self.loop.time()))
-            operations.carry_out(operation)
+            await asyncio.sleep(max(0.0, operation.at_s + rested_s - self.loop.time()))
+            if operation.what == plan.REST:
+                rested_s += await self._rest_and_compare(keepers)
+            else:
+                operations.carry_out(operation)
             self._look_at(keepers)
         await self._settle(keepers)
         self.watch.at_the_end()
+
+    async def _rest_and_compare(self, keepers: list[asyncio.Task[None]]) -> float:
+        """Nothing new is done until all is handled; what later work would mend shows now. Returns how long it took."""
+        began = self.loop.time()
+        self.telemetry.end_window()
+        while not self._is_settled():
+            await self._wait(keepers, began + SETTLE_S)
+        self.say("all is handled for now")
+        self.watch.at_rest()
+        return self.loop.time() - began
 
     def _look_at(self, keepers: list[asyncio.Task[None]]) -> None:
         self.watch.raise_if_broken()

@@ -83,13 +83,19 @@ class Sources:
     def lose(self, which: int, row: dict[str, Any]) -> None:
         """An insert, or an update within the prosthesis, that nobody is told of."""
         ids = sorted(self.rows)
-        self.lsn += 10
         if ids and which % 2:
-            event_id = ids[which % len(ids)]
-            self.rows[event_id] |= row | {"prosthesis_id": self.rows[event_id]["prosthesis_id"]}
+            self.lose_update(ids[which % len(ids)], row)
         else:
-            self.last_id += 1
-            self.rows[self.last_id] = {**BLANK, **row, "event_id": self.last_id}
+            self.lose_insert(row)
+
+    def lose_update(self, event_id: int, row: dict[str, Any]) -> None:
+        self.lsn += 10
+        self.rows[event_id] |= row | {"prosthesis_id": self.rows[event_id]["prosthesis_id"]}
+
+    def lose_insert(self, row: dict[str, Any]) -> None:
+        self.lsn += 10
+        self.last_id += 1
+        self.rows[self.last_id] = {**BLANK, **row, "event_id": self.last_id}
 
     def withdraw(self, event_id: int) -> None:
         """A row goes without a record (a lost delete), and a repair's command says so."""

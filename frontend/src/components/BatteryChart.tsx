@@ -17,16 +17,13 @@ interface ChartProps {
 export function BatteryChart({ hours, battery, now, timeZone }: ChartProps) {
   const { t, locale } = useLanguage();
   const setting = { now, timeZone, locale, t };
+  const levels = ({ first_percent, last_percent }: HourOfBattery) => {
+    const [from, to] = [formatPercent(first_percent, locale), formatPercent(last_percent, locale)];
+    return from === to ? from : t("chart.fromTo", { from, to });
+  };
   const slots = hours.map((hour, index) => {
     const reading = battery.find(({ starts_at }) => starts_at === hour.starts_at);
-    const text =
-      reading === undefined
-        ? t("chart.noReading")
-        : t("chart.fromTo", {
-            from: formatPercent(reading.first_percent, locale),
-            to: formatPercent(reading.last_percent, locale),
-          });
-    return hourSlot(hour, index, text, setting);
+    return hourSlot(hour, index, reading === undefined ? t("chart.noReading") : levels(reading), setting);
   });
   return (
     <Plot

@@ -15,9 +15,10 @@ interface Shape {
   version?: number;
 }
 
-/** Readings of two hours, 100 % to 80 %. */
+/** Readings of three hours, 100 % to 80 %; within the first nothing is used. */
 function batteryHours(start: number) {
   return [
+    { starts_at: new Date(start + 7 * HOUR).toISOString(), first_percent: 100, last_percent: 99.9 },
     { starts_at: new Date(start + 8 * HOUR).toISOString(), first_percent: 100, last_percent: 90 },
     { starts_at: new Date(start + 9 * HOUR).toISOString(), first_percent: 89, last_percent: 80 },
   ];
