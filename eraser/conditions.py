@@ -20,13 +20,13 @@ def inside(prosthesis_id: str, intervals: Intervals) -> dict[str, Any]:
     return {"p": prosthesis_id, "begins": [begin for begin, _ in intervals], "ends": [end for _, end in intervals]}
 
 
-def condition(what: Remains) -> Condition:
-    """The rows of *what*."""
+def condition(what: Remains, database: str) -> Condition:
+    """The rows of *what* in *database*."""
     match what:
         case Events():
             return _events(what)
         case Rows():
-            return _rows(what)
+            return _rows(what, database)
         case Empty():
             return _empty(what)
         case Documents():
@@ -40,13 +40,21 @@ def _events(what: Events) -> Condition:
     return f"prosthesis_id = %(p)s AND ({INSIDE} OR (event_id_hi, event_id_lo) IN %(moved)s)", parameters | {"moved": what.moved}
 
 
-def _rows(what: Rows) -> Condition:
+def _rows(what: Rows, database: str) -> Condition:
     mine, parameters = "prosthesis_id = %(p)s AND user_id = %(u)s", {"p": what.prosthesis_id, "u": what.user_id}
     if what.before is None:
         return mine, parameters
     # A state has the next offset where a report has the last one.
     older = "version < %(before)s" if what.table == "user_daily_reports" else "next_offset <= %(before)s"
-    return f"{mine} AND {older}", parameters | {"before": what.before}
+    kept = _but_empty(what.table, database, mine) if what.but_empty else ""
+    return f"{mine} AND {older}{kept}", parameters | {"before": what.before}
+
+
+def _but_empty(table: str, database: str, mine: str) -> str:
+    if table == "user_daily_reports":
+        return " AND is_deleted = 0"
+    empty = f"SELECT report_date, max(version) + 1 FROM {database}.user_daily_reports WHERE {mine} GROUP BY report_date HAVING argMax(is_deleted, version) = 1"
+    return f" AND (report_date, next_offset) NOT IN ({empty})"
 
 
 def _empty(what: Empty) -> Condition:

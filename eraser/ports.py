@@ -42,12 +42,16 @@ class Events:
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of a user's reports or states of one prosthesis; *before*: only what includes nothing at or beyond that offset of the log."""
+    """Rows of a user's reports or states of one prosthesis; *before*: only what includes nothing at or beyond that offset of the log.
+
+    *but_empty*: tombstones stay, each with its state: they hide what a writer that should be dead still brings of before them.
+    """
 
     table: str
     prosthesis_id: str
     user_id: str
     before: int | None
+    but_empty: bool = False
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ def remains(tables: Tables, rule: ErasureRule, generation: Generation, *, final:
     """What to delete. *final*: reports that are empty and their states go too; earlier they would still hide what a zombie writes below them."""
     yield from _telemetry(tables, rule, generation)
     for user in users(tables, rule, generation):
-        yield from _reports(rule, generation, user.user_id)
+        yield from _reports(rule, generation, user.user_id, final=final)
         if final:
             yield from _empty(tables, rule, generation, user)
         yield from _documents(tables, rule, generation, user)
@@ -48,8 +48,8 @@ def users(tables: Tables, rule: ErasureRule, generation: Generation) -> list[Era
     ]
 
 
-def _reports(rule: ErasureRule, generation: Generation, user_id: str) -> Iterator[Remains]:
-    """Reports of the user and their states from before the rule."""
+def _reports(rule: ErasureRule, generation: Generation, user_id: str, *, final: bool) -> Iterator[Remains]:
+    """Reports of the user and their states from before the rule. What an earlier rule left empty has no newer row above it, and stays until nobody can write below it."""
     match older(rule, generation):
         case Older.BY_VERSION:
             before: int | None = rule.offset
@@ -58,7 +58,7 @@ def _reports(rule: ErasureRule, generation: Generation, user_id: str) -> Iterato
         case Older.NONE:
             return
     for table in BY_USER:
-        yield Rows(table, rule.prosthesis_id, user_id, before)
+        yield Rows(table, rule.prosthesis_id, user_id, before, but_empty=before is not None and not final)
 
 
 def _empty(tables: Tables, rule: ErasureRule, generation: Generation, user: ErasedUser) -> Iterator[Remains]:

@@ -118,12 +118,12 @@ class ClickHouseTables:
         return list(self.client.execute(query, _of(user_id, prosthesis_id)))
 
     def count(self, database: str, what: Remains) -> int:
-        text, parameters = condition(what)
+        text, parameters = condition(what, database)
         return int(self.client.execute(f"SELECT count() FROM {database}.{what.table} WHERE {text}", parameters)[0][0])
 
     def delete(self, database: str, what: Remains, deadline_s: float) -> None:
         """Rewrite the parts that hold such rows, and wait until it is done."""
-        text, parameters = condition(what)
+        text, parameters = condition(what, database)
         self.client.execute(f"ALTER TABLE {database}.{what.table} DELETE WHERE {text} SETTINGS mutations_sync = 0", parameters)
         self._await(lambda: self._unfinished(database, what.table), deadline_s)
 

@@ -225,6 +225,19 @@ def test_a_tombstone_hides_what_a_zombie_may_write_until_the_last_look(world: Ca
     assert (world.reports(), world.states()) == ([], [])
 
 
+def test_a_tombstone_of_an_earlier_erasure_hides_it_too(world: Case) -> None:
+    """The second command finds an empty report, and nothing that it would write anew."""
+    world.report(ME, 12, 60)
+    world.report(ME, 12, 80, deleted=True)
+    world.remove(rule_of())
+    assert (world.reports(), world.states()) == ([(ME, 12, 80, 1)], [(ME, 12, 81)])
+    world.report(ME, 12, 70)
+    world.remove(rule_of())
+    assert (world.reports(), world.states()) == ([(ME, 12, 80, 1)], [(ME, 12, 81)])
+    world.remove(rule_of(), final=True)
+    assert (world.reports(), world.states()) == ([], [])
+
+
 def test_a_day_that_may_still_get_events_keeps_its_empty_report_where_the_customer_stays(world: Case) -> None:
     world.report(ME, 19, 100, deleted=True)
     world.report(ME, 17, 100, deleted=True)

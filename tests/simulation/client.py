@@ -18,6 +18,7 @@ from stream_processor.ending import records_are_lost
 from tests.simulation.broker import Stored
 from tests.simulation.group import TP, Heartbeat
 from tests.simulation.store import Fault
+from tests.simulation.virtual import Unanswered
 
 if TYPE_CHECKING:
     from tests.simulation.machine import Machine
@@ -117,7 +118,7 @@ class Table(MutableMapping[str, Any]):
         self.send()
         await asyncio.sleep(self._chance.random() * SENT_WITHIN_S)
         if fault:
-            raise TimeoutError("simulated: the broker did not take the changelog's rows")
+            raise Unanswered("simulated: the broker did not take the changelog's rows")
 
     def __getitem__(self, key: str) -> Any:
         return self._rows[key]

@@ -20,7 +20,7 @@ from stream_processor.worker import Worker
 from tests.simulation.client import Client
 from tests.simulation.group import SESSION_S
 from tests.simulation.store import Fault, SimulatedStore
-from tests.simulation.virtual import PROCESS, Ended, Process, give_way
+from tests.simulation.virtual import PROCESS, Ended, Process, Unanswered, give_way
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -54,7 +54,7 @@ class SimulatedProcessor(Processor):
 
     def _make_worker(self) -> Worker:
         worker = super()._make_worker()
-        if self._machine.chance.random() < 0.5:  # recomputes go on in parts, beside later records
+        if self._machine.chance.random() < 0.5 or self._machine.world.schedule.in_parts:  # recomputes go on in parts, beside later records
             worker._engine._settings = replace(worker._engine._settings, recompute_events=0)
         worker._clock = asyncio.get_running_loop().time
         worker._erasures_read = worker._clock()
@@ -110,7 +110,7 @@ class Machine(Process):
         # A broker that does not answer is given up after a while, in which the worker goes on.
         await asyncio.sleep(self.chance.random() * (GIVEN_UP_S if refused else 0.02))
         if refused:
-            raise TimeoutError("simulated: the broker did not answer")
+            raise Unanswered("simulated: the broker did not answer")
 
 
 # -- what the product asks the broker, by the module's name that it is looked up under

@@ -82,7 +82,7 @@ def run(of: Schedule, *, keep: bool = False) -> Verdict:
     world = World(of, keep=keep)
     error: Exception | None = None
     try:
-        part = Random(f"part {of.seed}").choice(PARTS)
+        part = PARTS[0] if of.in_parts else Random(f"part {of.seed}").choice(PARTS)
         with patch("service_kit.retries.random", Random(f"jitter {of.seed}")), patch("stream_processor.ports.TELEMETRY_AT_ONCE", part):
             world.run()
     except Exception as raised:

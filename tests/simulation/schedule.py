@@ -5,7 +5,7 @@ Each operation draws its own chances from its own seed, so that a schedule with 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
@@ -23,6 +23,7 @@ BEGIN = datetime(2026, 10, 30, tzinfo=UTC)
 FAR_DAYS = 40
 REST = "rest"
 HALF = 0.5
+EVERY = 1_000  # more events than there are
 LOSS = 0.15  # the part of the schedules in which something loses data
 LOSSES = (
     "expire", "expire while they run", "make anew", "restore", "go back", "fail over", "crm goes back", "make the crms topic anew", "rebuild",
@@ -125,7 +126,7 @@ MIXES = {
 
 @dataclass(frozen=True)
 class Schedule:
-    """*seed* chooses order, latencies and shares of partitions; *operations* are what is done, *faulty* what may go wrong at a store fault. *uuids*: event ids have no order."""
+    """*seed* chooses order, latencies and shares of partitions; *operations* are what is done, *faulty* what may go wrong at a store fault. *uuids*: event ids have no order; *in_parts*: raw is read event by event, and each recompute is left in between."""
 
     seed: int
     workers: int
@@ -133,6 +134,7 @@ class Schedule:
     uuids: bool = False
     faulty: tuple[tuple[str, Fault], ...] = FAULTY
     width: Width = WIDE
+    in_parts: bool = False
 
 
 def schedule(seed: int, mix: str = "usual") -> Schedule:
@@ -144,10 +146,12 @@ def schedule(seed: int, mix: str = "usual") -> Schedule:
     faults[favourite] *= 4
     pool = {**WORK, **{name: weight * 0.7 for name, weight in faults.items()}}
     pool = {name: weight * of.more.get(name, 1) for name, weight in pool.items()}
-    faulty = of.faulty
+    faulty, width, in_parts = of.faulty, of.width, False
     if of.swarm:
         pool = {name: weight for name, weight in pool.items() if name == "insert" or chance.random() < HALF}
         faulty = tuple(pair for pair in faulty if chance.random() < HALF) or faulty
+        width = replace(width, recent=chance.choice((width.recent, EVERY)))
+        in_parts = chance.random() < HALF
     names, weights = list(pool), list(pool.values())
     count = chance.randrange(of.operations // 3, of.operations * 3 // 2)
     operations = [Operation(round(chance.random() * SECONDS, 3), chance.choices(names, weights)[0], f"{seed}/{i}") for i in range(count)]
@@ -155,7 +159,7 @@ def schedule(seed: int, mix: str = "usual") -> Schedule:
     if chance.random() < of.losses:
         operations += _loss(chance, seed)
     workers, uuids = chance.choice((1, 1, 2, 2, 3)), chance.random() < UUIDS
-    return Schedule(seed, workers, tuple(sorted(operations, key=lambda operation: operation.at_s)), uuids, faulty, of.width)
+    return Schedule(seed, workers, tuple(sorted(operations, key=lambda operation: operation.at_s)), uuids, faulty, width, in_parts)
 
 
 def _loss(chance: Random, seed: int) -> list[Operation]:

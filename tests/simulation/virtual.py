@@ -47,6 +47,10 @@ WORLD = Process("world")
 PROCESS: ContextVar[Process] = ContextVar("process", default=WORLD)
 
 
+class Unanswered(TimeoutError):  # noqa: N818 - named for what it is
+    """A broker gave no answer. Whoever waited for it may be killed by then."""
+
+
 class Ended(BaseException):
     """A process ended itself."""
 
@@ -67,9 +71,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self.errors: list[BaseException] = []
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """What a task raised and nobody awaits: a process that ended itself, or a defect."""
+        """What a task raised and nobody awaits: a process that ended itself, an answer to one that was killed while it waited, or a defect."""
         error = context.get("exception")
-        if error is not None and not isinstance(error, Ended):
+        if error is not None and not isinstance(error, Ended | Unanswered):
             self.errors.append(error)
 
     def _asyncgen_finalizer_hook(self, agen: Any) -> None:

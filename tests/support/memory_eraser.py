@@ -151,13 +151,24 @@ class MemoryTables:
                 return {
                     key
                     for key in self._keys(what.table)
-                    if key[:2] == (what.user_id, what.prosthesis_id) and (before is None or key[3] < before)
+                    if key[:2] == (what.user_id, what.prosthesis_id)
+                    and (before is None or key[3] < before)
+                    and not (what.but_empty and self._is_empty(what.table, key))
                 }
             case Empty():
                 upto = {(p, day): version for p, day, version in what.keys}
                 return {key for key in self._keys(what.table) if key[0] == what.user_id and key[3] <= upto.get(key[1:3], -1)}
             case Documents():
                 return {key for key, row in self.store.document_rows.items() if _goes(what, key, row.document)}
+
+    def _is_empty(self, table: str, key: tuple[str, str, int, int]) -> bool:
+        """Whether the row is a tombstone, or the state of one that is its report's newest row."""
+        user, prosthesis, day, version = key
+        place = user, FIRST_DAY + timedelta(days=day), prosthesis
+        if table == "user_daily_reports":
+            return bool(self.store.report_rows[*place, version]["is_deleted"])
+        newest = self.store.reports.get(place)
+        return newest is not None and bool(newest["is_deleted"]) and version == newest["version"] + 1
 
     # -- files
 
