@@ -8,11 +8,11 @@ Ends with code 75 (try again) when the deadline passes; the supervisor then star
 from __future__ import annotations
 
 import argparse
+import http.client
 import os
 import socket
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -34,7 +34,7 @@ def answers(target: str, timeout_s: float = 2.0) -> bool:
         host, _, port = target.rpartition(":")
         with socket.create_connection((host, int(port)), timeout=timeout_s):
             return True
-    except (OSError, urllib.error.URLError):
+    except (OSError, http.client.HTTPException):  # nobody, or somebody who speaks something else
         return False
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import signal
 import stat
@@ -25,7 +26,8 @@ from service_kit.settings import EXIT_BAD_SETTINGS
 
 STOP_LIMIT_S = 600  # more than all programs together may take to stop
 LAST_WORDS = 400
-UNREACHABLE = (OSError, xmlrpc.client.Error)
+# Killed in the middle of an answer it leaves half of one.
+UNREACHABLE = (OSError, xmlrpc.client.Error, http.client.HTTPException)
 ACTIVE = {"RUNNING", "STARTING", "BACKOFF"}
 
 

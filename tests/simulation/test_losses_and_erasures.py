@@ -110,7 +110,7 @@ STAY = [(8.0 + i / 10, "erase") for i in range(8)]
 
 @pytest.mark.parametrize(("forgotten", "asked"), [("_telemetry", GONE), ("_reports", STAY), ("_empty", GONE), ("_documents", GONE)])
 def test_an_eraser_that_leaves_something_behind_would_be_seen(forgotten: str, asked: list[tuple[float, str]]) -> None:
-    with patch(f"eraser.removal.{forgotten}", lambda *_: iter(())):
+    with patch(f"eraser.removal.{forgotten}", lambda *_, **__: iter(())):
         assert kind(run(*asked)) == "erasures"
 
 
