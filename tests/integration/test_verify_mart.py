@@ -177,9 +177,11 @@ def test_a_missing_and_a_surplus_row_are_found(case: Case) -> None:
     assert case.verify().ok
     case.change_mart(0, "1 AS is_deleted")
     case.change_mart(1, "report_date + 20 AS report_date")
-    found = case.verify().found
-    assert [key.report_date for key in found.missing] == [case.first]
-    assert [key.report_date for key in found.surplus] == [case.first + timedelta(days=21)]
+    # In one window, and looked at again in two that are far apart.
+    for window_days in (92, 2):
+        found = case.verify(window_days=window_days).found
+        assert [key.report_date for key in found.missing] == [case.first]
+        assert [key.report_date for key in found.surplus] == [case.first + timedelta(days=21)]
 
 
 def test_both_databases_write_an_event_id_alike_before_they_hash_it(clickhouse: ClickHouseEndpoint) -> None:
