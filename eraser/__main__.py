@@ -17,6 +17,7 @@ from clickhouse_driver.errors import Error as DriverError
 
 from eraser.ports import EraserError, Tables
 from eraser.settings import EraserSettings
+from eraser.standing import Standing
 from eraser.tables import ClickHouseTables
 from eraser.work import Work
 from service_kit.clickhouse import connected
@@ -46,10 +47,11 @@ Connect = Callable[[], AbstractContextManager[Tables]]
 def run(settings: EraserSettings, stop: Stop, connect: Connect, clock: Callable[[], float] = time.monotonic) -> int:
     """Look at the rules every while until *stop*; returns the exit code. *connect* gives the tables for a block, and is called anew after each failure."""
     back_off = BackOff(first_s=FIRST_BACKOFF_S, most_s=MAX_BACKOFF_S, clock=clock)
+    standing = Standing(settings.eraser.settle_s)
     while not stop.is_set():
         try:
             with connect() as tables:
-                work = Work(tables, settings.eraser, clock)
+                work = Work(tables, settings.eraser, standing, clock)
                 while not stop.is_set():
                     work.look()
                     back_off.succeeded()

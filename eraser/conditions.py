@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from eraser.ports import Documents, Empty, Events, Intervals, Remains, Rows
+from eraser.ports import Documents, Empty, Events, Intervals, Moved, Remains, Rows
 
 Condition = tuple[str, dict[str, Any]]
 """Text and parameters."""
@@ -24,7 +24,9 @@ def condition(what: Remains, database: str) -> Condition:
     """The rows of *what* in *database*."""
     match what:
         case Events():
-            return _events(what)
+            return _events(what, database)
+        case Moved():
+            return _moved(what)
         case Rows():
             return _rows(what, database)
         case Empty():
@@ -33,11 +35,29 @@ def condition(what: Remains, database: str) -> Condition:
             return _documents(what)
 
 
-def _events(what: Events) -> Condition:
-    parameters = inside(what.prosthesis_id, what.intervals)
-    if not what.moved:
-        return f"prosthesis_id = %(p)s AND {INSIDE}", parameters
-    return f"prosthesis_id = %(p)s AND ({INSIDE} OR (event_id_hi, event_id_lo) IN %(moved)s)", parameters | {"moved": what.moved}
+def moved_ids(database: str) -> str:
+    """The query of the events whose newest version lies in the intervals and another one elsewhere, with that version."""
+    return (
+        f"SELECT event_id_hi, event_id_lo, max(lsn) FROM {database}.telemetry_events WHERE prosthesis_id = %(p)s GROUP BY 1, 2"
+        f" HAVING argMax({INSIDE}, (lsn, log_offset)) AND countIf(NOT {INSIDE}) > 0"
+    )
+
+
+def _events(what: Events, database: str) -> Condition:
+    # Parts are rewritten one after the other: the events that are spared must not depend on those that go.
+    moved = f"SELECT event_id_hi, event_id_lo FROM ({moved_ids(database)})"
+    text = f"prosthesis_id = %(p)s AND {INSIDE} AND (event_id_hi, event_id_lo) NOT IN ({moved})"
+    return text, inside(what.prosthesis_id, what.intervals)
+
+
+def _moved(what: Moved) -> Condition:
+    high, low, versions = (list(column) for column in zip(*what.keys, strict=True))
+    text = (
+        "prosthesis_id = %(p)s AND (event_id_hi, event_id_lo) IN %(ids)s"
+        " AND arrayExists((h, l, v) -> event_id_hi = h AND event_id_lo = l AND lsn <= v, %(high)s, %(low)s, %(versions)s)"
+    )
+    ids = [key[:2] for key in what.keys]
+    return text, {"p": what.prosthesis_id, "ids": ids, "high": high, "low": low, "versions": versions}
 
 
 def _rows(what: Rows, database: str) -> Condition:
@@ -51,10 +71,9 @@ def _rows(what: Rows, database: str) -> Condition:
 
 
 def _but_empty(table: str, database: str, mine: str) -> str:
-    if table == "user_daily_reports":
-        return " AND is_deleted = 0"
-    empty = f"SELECT report_date, max(version) + 1 FROM {database}.user_daily_reports WHERE {mine} GROUP BY report_date HAVING argMax(is_deleted, version) = 1"
-    return f" AND (report_date, next_offset) NOT IN ({empty})"
+    newest = "max(version)" if table == "user_daily_reports" else "max(version) + 1"
+    empty = f"SELECT report_date, {newest} FROM {database}.user_daily_reports WHERE {mine} GROUP BY report_date HAVING argMax(is_deleted, version) = 1"
+    return f" AND (report_date, {VERSIONS[table]}) NOT IN ({empty})"
 
 
 def _empty(what: Empty) -> Condition:

@@ -17,8 +17,8 @@ Part = tuple[str, str, str]
 """Database, table, name."""
 Intervals = tuple[tuple[int, int], ...]
 """Microseconds since the epoch, half-open."""
-EventId = tuple[int, int]
-"""High and low half."""
+MovedEvent = tuple[int, int, int]
+"""High and low half of its id, and the LSN of its newest version."""
 EmptyRow = tuple[str, int, int]
 """Prosthesis, day (since 1970-01-01), and the highest version of what is there."""
 
@@ -29,11 +29,22 @@ class EraserError(RuntimeError):
 
 @dataclass(frozen=True)
 class Events:
-    """All that was recorded of the prosthesis in *intervals*, in whatever version; and of the events *moved* all versions wherever they lie."""
+    """All that was recorded of the prosthesis in *intervals*, in whatever version; only an event whose newest version lies there and hides one elsewhere stays (``Moved``)."""
 
     prosthesis_id: str
     intervals: Intervals
-    moved: tuple[EventId, ...] = ()
+
+    @property
+    def table(self) -> str:
+        return "telemetry_events"
+
+
+@dataclass(frozen=True)
+class Moved:
+    """Of the prosthesis's events of *keys* all versions up to that one, wherever they lie."""
+
+    prosthesis_id: str
+    keys: tuple[MovedEvent, ...]
 
     @property
     def table(self) -> str:
@@ -44,7 +55,7 @@ class Events:
 class Rows:
     """Rows of a user's reports or states of one prosthesis; *before*: only what includes nothing at or beyond that offset of the log.
 
-    *but_empty*: tombstones stay, each with its state: they hide what a writer that should be dead still brings of before them.
+    *but_empty*: of a day whose report is a tombstone that and its state stay: they hide what a writer that should be dead still brings of before them.
     """
 
     table: str
@@ -64,6 +75,14 @@ class Empty:
 
 
 @dataclass(frozen=True)
+class Before:
+    """A report is before this if its day is, or if it includes nothing at or beyond that offset of the log; 0: none is by the offset."""
+
+    day: int
+    offset: int
+
+
+@dataclass(frozen=True)
 class Documents:
     """Ownership documents that name the user. *below*: by prosthesis, only those made below that offset of the CRM's changes, and no other prosthesis's. None: all of *prosthesis_id*, or of any where that is None."""
 
@@ -76,7 +95,7 @@ class Documents:
         return "ownership"
 
 
-Remains = Events | Rows | Empty | Documents
+Remains = Events | Moved | Rows | Empty | Documents
 """Rows of one table that have to go. Removing them again is harmless."""
 
 
@@ -100,14 +119,14 @@ class Tables(Protocol):
     def generations(self, rule: ErasureRule) -> list[Generation]:
         """Every generation whose tables exist, and how far it is in the rule's partition."""
 
-    def moved_events(self, database: str, prosthesis_id: str, intervals: Intervals) -> list[EventId]:
+    def moved_events(self, database: str, prosthesis_id: str, intervals: Intervals) -> list[MovedEvent]:
         """Events whose newest version lies in *intervals* and another outside; up to ``KEYS_AT_ONCE``."""
 
     def user_ids(self, database: str, prosthesis_id: str, *, anywhere: bool) -> list[str]:
         """Whom reports, states and the prosthesis's ownership documents name. *anywhere*: reports and states of every prosthesis."""
 
-    def empty_rows(self, database: str, table: str, user_id: str, prosthesis_id: str | None, before_day: int) -> list[EmptyRow]:
-        """The user's days before *before_day* that have rows in *table* and no live report; up to ``KEYS_AT_ONCE``."""
+    def empty_rows(self, database: str, table: str, user_id: str, prosthesis_id: str | None, before: Before) -> list[EmptyRow]:
+        """The user's days that have rows in *table* and no live report, as far as they are *before* something."""
 
     def newest_documents(self, database: str, user_id: str, prosthesis_id: str | None) -> list[tuple[str, int]]:
         """By prosthesis, the CRM offset of the newest document, where any names the user; up to ``KEYS_AT_ONCE``."""

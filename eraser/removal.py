@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from eraser.ports import Documents, Empty, Events, Remains, Rows, Tables
+from eraser.ports import KEYS_AT_ONCE, Before, Documents, Empty, Events, Moved, Remains, Rows, Tables
 from eraser.rules import Generation, Older, State, last_day, older
 from schemas.erasure import subject_of
 from schemas.erasure_rules import EPOCH, ErasureRule
@@ -23,20 +23,39 @@ class ErasedUser:
 
 
 def remains(tables: Tables, rule: ErasureRule, generation: Generation, *, final: bool) -> Iterator[Remains]:
-    """What to delete. *final*: reports that are empty and their states go too; earlier they would still hide what a zombie writes below them."""
-    yield from _telemetry(tables, rule, generation)
+    """What to delete, but for ``empty_rows``. *final*: nobody can write any more what he held before the rule."""
+    yield from _telemetry(tables, rule, generation, final=final)
     for user in users(tables, rule, generation):
-        yield from _reports(rule, generation, user.user_id, final=final)
-        if final:
-            yield from _empty(tables, rule, generation, user)
+        yield from _reports(rule, generation, user.user_id)
         yield from _documents(tables, rule, generation, user)
 
 
-def _telemetry(tables: Tables, rule: ErasureRule, generation: Generation) -> Iterator[Remains]:
-    """All that was recorded in an erased time; and of what had been moved there, also the former versions elsewhere, lest they come to light."""
-    if rule.intervals:
-        moved = tables.moved_events(generation.database, rule.prosthesis_id, rule.intervals)
-        yield Events(rule.prosthesis_id, rule.intervals, tuple(moved))
+def empty_rows(tables: Tables, rule: ErasureRule, generation: Generation) -> Iterator[Empty]:
+    """Tombstones and empty states: they hold a user id and a day, and hide what a writer that should be dead brings below them (``Standing`` tells when they may go).
+
+    Of a customer who stays, only of days that can have no more events, and what is from before the rule.
+    """
+    day = ANY_DAY if rule.customer_gone else (last_day(rule) - EPOCH.date()).days
+    before = Before(day, rule.offset if older(rule, generation) is Older.BY_VERSION else 0)
+    for user in users(tables, rule, generation):
+        where = None if user.anywhere else rule.prosthesis_id
+        for table in BY_USER:
+            keys = tables.empty_rows(generation.database, table, user.user_id, where, before)
+            for at in range(0, len(keys), KEYS_AT_ONCE):
+                yield Empty(table, user.user_id, tuple(keys[at : at + KEYS_AT_ONCE]))
+
+
+def _telemetry(tables: Tables, rule: ErasureRule, generation: Generation, *, final: bool) -> Iterator[Remains]:
+    """All that was recorded in an erased time; at last also what had been moved there, with the former versions elsewhere, lest they come to light.
+
+    Earlier it would come to light all the same, where a former version's write is still on its way.
+    """
+    if not rule.intervals:
+        return
+    yield Events(rule.prosthesis_id, rule.intervals)
+    moved = tables.moved_events(generation.database, rule.prosthesis_id, rule.intervals) if final else []
+    if moved:
+        yield Moved(rule.prosthesis_id, tuple(moved))
 
 
 def users(tables: Tables, rule: ErasureRule, generation: Generation) -> list[ErasedUser]:
@@ -48,8 +67,8 @@ def users(tables: Tables, rule: ErasureRule, generation: Generation) -> list[Era
     ]
 
 
-def _reports(rule: ErasureRule, generation: Generation, user_id: str, *, final: bool) -> Iterator[Remains]:
-    """Reports of the user and their states from before the rule. What an earlier rule left empty has no newer row above it, and stays until nobody can write below it."""
+def _reports(rule: ErasureRule, generation: Generation, user_id: str) -> Iterator[Remains]:
+    """Reports of the user and their states from before the rule. What is empty stays: it may be all that hides what somebody still writes below it."""
     match older(rule, generation):
         case Older.BY_VERSION:
             before: int | None = rule.offset
@@ -58,17 +77,7 @@ def _reports(rule: ErasureRule, generation: Generation, user_id: str, *, final: 
         case Older.NONE:
             return
     for table in BY_USER:
-        yield Rows(table, rule.prosthesis_id, user_id, before, but_empty=before is not None and not final)
-
-
-def _empty(tables: Tables, rule: ErasureRule, generation: Generation, user: ErasedUser) -> Iterator[Remains]:
-    """Tombstones and empty states: they hold a user id and a day. Of a customer who stays, only of days that can have no more events."""
-    before_day = ANY_DAY if rule.customer_gone else (last_day(rule) - EPOCH.date()).days
-    where = None if user.anywhere else rule.prosthesis_id
-    for table in BY_USER:
-        keys = tables.empty_rows(generation.database, table, user.user_id, where, before_day)
-        if keys:
-            yield Empty(table, user.user_id, tuple(keys))
+        yield Rows(table, rule.prosthesis_id, user_id, before, but_empty=before is not None)
 
 
 def _documents(tables: Tables, rule: ErasureRule, generation: Generation, user: ErasedUser) -> Iterator[Remains]:

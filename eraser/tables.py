@@ -10,8 +10,8 @@ from typing import Any
 
 from clickhouse_driver import Client
 
-from eraser.conditions import INSIDE, NAMED, VERSIONS, condition, inside
-from eraser.ports import KEYS_AT_ONCE, EmptyRow, EraserError, EventId, Intervals, Part, Remains
+from eraser.conditions import NAMED, VERSIONS, condition, inside, moved_ids
+from eraser.ports import KEYS_AT_ONCE, Before, EmptyRow, EraserError, Intervals, MovedEvent, Part, Remains
 from eraser.rules import Generation, Receipt, State
 from schemas.erasure_rules import EPOCH, ErasureRule, from_row, select_rules
 from schemas.keys import LOG_TOPIC
@@ -82,12 +82,8 @@ class ClickHouseTables:
 
     # -- removal --------------------------------------------------------------------------------------------------------
 
-    def moved_events(self, database: str, prosthesis_id: str, intervals: Intervals) -> list[EventId]:
-        query = (
-            f"SELECT event_id_hi, event_id_lo FROM {database}.telemetry_events WHERE prosthesis_id = %(p)s GROUP BY 1, 2"
-            f" HAVING argMax({INSIDE}, (lsn, log_offset)) AND countIf(NOT {INSIDE}) > 0 LIMIT {KEYS_AT_ONCE}"
-        )
-        return list(self.client.execute(query, inside(prosthesis_id, intervals)))
+    def moved_events(self, database: str, prosthesis_id: str, intervals: Intervals) -> list[MovedEvent]:
+        return list(self.client.execute(f"{moved_ids(database)} LIMIT {KEYS_AT_ONCE}", inside(prosthesis_id, intervals)))
 
     def user_ids(self, database: str, prosthesis_id: str, *, anywhere: bool) -> list[str]:
         query = (
@@ -98,17 +94,19 @@ class ClickHouseTables:
         )
         return [user_id for (user_id,) in self.client.execute(query, {"p": prosthesis_id, "anywhere": int(anywhere)})]
 
-    def empty_rows(self, database: str, table: str, user_id: str, prosthesis_id: str | None, before_day: int) -> list[EmptyRow]:
+    def empty_rows(self, database: str, table: str, user_id: str, prosthesis_id: str | None, before: Before) -> list[EmptyRow]:
         live = (
             f"SELECT prosthesis_id, toInt32(report_date) FROM {database}.user_daily_reports"
             " WHERE user_id = %(u)s GROUP BY 1, 2 HAVING argMax(is_deleted, version) = 0"
         )
         query = (
             f"SELECT prosthesis_id, toInt32(report_date), max({VERSIONS[table]}) FROM {database}.{table}"
-            " WHERE user_id = %(u)s AND (prosthesis_id = %(p)s OR %(anywhere)s) AND toInt32(report_date) < %(before)s"
-            f" AND (prosthesis_id, toInt32(report_date)) NOT IN ({live}) GROUP BY 1, 2 LIMIT {KEYS_AT_ONCE}"
+            " WHERE user_id = %(u)s AND (prosthesis_id = %(p)s OR %(anywhere)s)"
+            f" AND (prosthesis_id, toInt32(report_date)) NOT IN ({live}) GROUP BY 1, 2 HAVING toInt32(report_date) < %(day)s OR max({VERSIONS[table]}) < %(next)s"
         )
-        return list(self.client.execute(query, _of(user_id, prosthesis_id) | {"before": before_day}))
+        # A state has the next offset where a report has the last one.
+        bounds = {"day": before.day, "next": before.offset if table == "user_daily_reports" else before.offset + 1}
+        return list(self.client.execute(query, _of(user_id, prosthesis_id) | bounds))
 
     def newest_documents(self, database: str, user_id: str, prosthesis_id: str | None) -> list[tuple[str, int]]:
         query = (

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import structlog
 
-from eraser.ports import Part, Tables
-from eraser.removal import remains
+from eraser.ports import Empty, Part, Remains, Tables
+from eraser.removal import empty_rows, remains
 from eraser.rules import Generation, Phase, Receipt, has_handled, phase, to_clean
 from eraser.settings import EraserSection
+from eraser.standing import Standing
 from schemas.erasure_rules import ErasureRule
 
 log = structlog.get_logger()
@@ -26,6 +28,7 @@ class Work:
 
     tables: Tables
     settings: EraserSection
+    standing: Standing
     clock: Callable[[], float] = time.monotonic
     _old: dict[tuple[str, str], set[Part]] = field(default_factory=dict)
     _asked: dict[tuple[str, str], float] = field(default_factory=dict)
@@ -63,16 +66,17 @@ class Work:
             log.info("removed", erasure_id=rule.erasure_id, prosthesis_id=rule.prosthesis_id, rows=removed)
         waiting = [generation.database for generation in generations if not has_handled(rule, generation)]
         if not removed and not waiting and self._files_are_gone(rule, generations):
+            self._ripe(rule, generations, now)
             self.tables.keep(replace(receipt, removed_at=now))
 
     def _finish(self, receipt: Receipt, now: datetime) -> bool:
         """After nobody can write any more what they held: nothing may be left, not even what is empty."""
         rule, generations = receipt.rule, self.tables.generations(receipt.rule)
-        removed = self._clean(rule, generations, final=True)
+        removed, waits = self._clean_wholly(rule, generations, now)
         if removed:
             self.tables.keep(receipt.having(removed))
             return False
-        if not self._files_are_gone(rule, generations):
+        if waits or not self._files_are_gone(rule, generations):
             return False
         # What became of the tables since *now* has not been looked at.
         self.tables.keep(replace(receipt, checked_at=now, finished_at=self.tables.now()))
@@ -80,24 +84,37 @@ class Work:
         return True
 
     def _sweep(self, receipt: Receipt, now: datetime) -> None:
+        """What is empty and not there for long enough is looked for again at the next look."""
         rule = receipt.rule
-        removed = self._clean(rule, self.tables.generations(rule), final=True)
+        removed, waits = self._clean_wholly(rule, self.tables.generations(rule), now)
         if removed:
             log.warning(
                 "something had come back and is removed", erasure_id=rule.erasure_id, prosthesis_id=rule.prosthesis_id, rows=removed
             )
-        self.tables.keep(replace(receipt.having(removed), checked_at=now))
+        if removed or not waits:
+            self.tables.keep(replace(receipt.having(removed), checked_at=receipt.checked_at if waits else now))
 
-    def _clean(self, rule: ErasureRule, generations: Sequence[Generation], *, final: bool) -> dict[str, int]:
+    def _clean_wholly(self, rule: ErasureRule, generations: Sequence[Generation], now: datetime) -> tuple[Counter[str], bool]:
+        """Also what is empty. Returns the rows by table, and whether some of that has to stay for a while."""
+        removed = self._clean(rule, generations, final=True)
+        ripe, waits = self._ripe(rule, generations, now)
+        return removed + self._delete(rule, ripe), waits
+
+    def _clean(self, rule: ErasureRule, generations: Sequence[Generation], *, final: bool) -> Counter[str]:
+        return self._delete(rule, ((one.database, found) for one in generations for found in remains(self.tables, rule, one, final=final)))
+
+    def _ripe(self, rule: ErasureRule, generations: Sequence[Generation], now: datetime) -> tuple[list[tuple[str, Empty]], bool]:
+        empty = ((one.database, found) for one in generations for found in empty_rows(self.tables, rule, one))
+        return self.standing.look(rule.key, empty, now)
+
+    def _delete(self, rule: ErasureRule, what: Iterable[tuple[str, Remains]]) -> Counter[str]:
         """Delete what is there, and wait until ClickHouse has. Returns rows by table, without those that had none."""
-        removed: dict[str, int] = {}
-        for generation in generations:
-            for found in remains(self.tables, rule, generation, final=final):
-                rows = self.tables.count(generation.database, found)
-                if rows:
-                    self.tables.delete(generation.database, found, self.settings.mutation_deadline_s)
-                    name = f"{generation.database}.{found.table}"
-                    removed[name] = removed.get(name, 0) + rows
+        removed = Counter[str]()
+        for database, found in what:
+            rows = self.tables.count(database, found)
+            if rows:
+                self.tables.delete(database, found, self.settings.mutation_deadline_s)
+                removed[f"{database}.{found.table}"] += rows
         if removed:
             self._old.pop(rule.key, None)
         return removed

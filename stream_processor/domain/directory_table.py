@@ -210,7 +210,8 @@ class DirectoryTable:
         """Hold what *other* holds; of what is remembered beyond the CRM's rows nothing is lost. Only rows that differ are written.
 
         A row that *other* has not was deleted, or a later change of it is still to come and compaction has taken the earlier ones. A contract counts for nobody
-        then, but is remembered: which prosthesis it was of is told nowhere else, and that one has to hear of the change too. Which user a customer was here, and
+        then, but is remembered: which prosthesis it was of is told nowhere else, and that one has to hear of the change too. A customer stays what he was: where
+        that change is lost with the topic, a rebuild has to know whom to look for in the CRM. Which user a customer was here, and
         whose a prosthesis was, is remembered where it is not so there: of the changes between perhaps nothing is left. Only the customer's end ends that.
         """
         kept = {key: row for key, row in other._rows.items() if other.is_of_use(key, row)}
@@ -256,8 +257,15 @@ class DirectoryTable:
         return None if former is None else (former["customer_id"], former["prosthesis_id"])
 
     def _may_come_again(self, key: str, row: StoredRow) -> bool:
-        """Whether *row* is a contract of a customer whose end is not told here."""
-        return key.startswith(f"{CrmTable.CONTRACTS}:") and self.reader.contract(row).customer_id not in self._gone
+        """Whether *row* is of a customer whose end is not told here, or is a contract of one."""
+        name, _, row_id = key.partition(":")
+        match name:
+            case CrmTable.CUSTOMERS:
+                return row_id not in self._gone
+            case CrmTable.CONTRACTS:
+                return self.reader.contract(row).customer_id not in self._gone
+            case _:
+                return False
 
     def is_of_use(self, key: str, row: StoredRow) -> bool:
         """What was a customer's counts until the customer's end is told, a deleted contract only while it is deleted."""

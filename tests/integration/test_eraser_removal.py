@@ -6,7 +6,7 @@ import itertools
 import json
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -16,8 +16,8 @@ from clickhouse_driver import Client
 from pydantic import SecretStr
 
 from clickhouse.migrator import Migrator
-from eraser.ports import Tables
-from eraser.removal import remains
+from eraser.ports import KEYS_AT_ONCE, Remains, Tables
+from eraser.removal import empty_rows, remains
 from eraser.rules import Generation, State
 from eraser.tables import ClickHouseTables
 from schemas.erasure import subject_of
@@ -52,15 +52,22 @@ class Case(ABC):
         return Generation(self.database, state, topic_id, COMMAND)
 
     def remove(self, rule: ErasureRule, generation: Generation | None = None, *, final: bool = False) -> None:
-        """One round, as the eraser does it; a second one finds nothing."""
+        """One round, as the eraser does it where all that is empty has stood for long enough; a second one finds nothing."""
         chosen = generation or self.generation()
-        for found in list(remains(self.tables, rule, chosen, final=final)):
+        for found in self._found(rule, chosen, final=final):
             self.tables.delete(self.database, found, 60)
-        left = [r for r in remains(self.tables, rule, chosen, final=final) if self.tables.count(self.database, r)]
-        assert left == []
+        assert [found for found in self._found(rule, chosen, final=final) if self.tables.count(self.database, found)] == []
+
+    def _found(self, rule: ErasureRule, generation: Generation, *, final: bool) -> Iterator[Remains]:
+        yield from remains(self.tables, rule, generation, final=final)
+        if final:
+            yield from empty_rows(self.tables, rule, generation)
+
+    def event(self, number: int, day: int, lsn: int = 1, prosthesis: str = "7") -> None:
+        self.many_events([number], day, lsn, prosthesis)
 
     @abstractmethod
-    def event(self, number: int, day: int, lsn: int = 1, prosthesis: str = "7") -> None: ...
+    def many_events(self, numbers: Sequence[int], day: int, lsn: int = 1, prosthesis: str = "7") -> None: ...
 
     @abstractmethod
     def report(self, user: str, day: int, version: int, *, deleted: bool = False, prosthesis: str = "7") -> None:
@@ -84,17 +91,23 @@ class Case(ABC):
     @abstractmethod
     def documents(self) -> list[int]: ...
 
+    @abstractmethod
+    def hand_over(self) -> None:
+        """Other tables serve."""
+
 
 class MemoryCase(Case):
+    tables: MemoryTables
+
     def __init__(self) -> None:
         self.store = MemoryStore()
         self.tables = MemoryTables(self.store, lambda: datetime.now(UTC))
         self.database = DATABASE
 
-    def event(self, number: int, day: int, lsn: int = 1, prosthesis: str = "7") -> None:
-        columns = TelemetryColumns.blank(1)
-        columns.event_id_lo[:], columns.recorded_us[:], columns.lsn[:], columns.offset[:] = number, day * DAY_US, lsn, lsn
-        self.store.write_telemetry(np.array([prosthesis], dtype=object), columns)
+    def many_events(self, numbers: Sequence[int], day: int, lsn: int = 1, prosthesis: str = "7") -> None:
+        columns = TelemetryColumns.blank(len(numbers))
+        columns.event_id_lo[:], columns.recorded_us[:], columns.lsn[:], columns.offset[:] = numbers, day * DAY_US, lsn, lsn
+        self.store.write_telemetry(np.array([prosthesis] * len(numbers), dtype=object), columns)
 
     def report(self, user: str, day: int, version: int, *, deleted: bool = False, prosthesis: str = "7") -> None:
         row = {"user_id": user, "report_date": _date(day), "prosthesis_id": prosthesis, "version": version, "is_deleted": deleted}
@@ -121,6 +134,9 @@ class MemoryCase(Case):
     def documents(self) -> list[int]:
         return sorted(offset for _, offset in self.store.document_rows)
 
+    def hand_over(self) -> None:
+        self.tables.handed_over_at = self.tables.now()
+
 
 class ClickHouseCase(Case):
     def __init__(self, migrator: Client, tables: Tables, database: str) -> None:
@@ -128,10 +144,10 @@ class ClickHouseCase(Case):
         self.tables = tables
         self.database = database
 
-    def event(self, number: int, day: int, lsn: int = 1, prosthesis: str = "7") -> None:
-        row = (prosthesis, number, EPOCH + timedelta(days=day), lsn, lsn)
+    def many_events(self, numbers: Sequence[int], day: int, lsn: int = 1, prosthesis: str = "7") -> None:
+        rows = [(prosthesis, number, EPOCH + timedelta(days=day), lsn, lsn) for number in numbers]
         self.migrator.execute(
-            f"INSERT INTO {self.database}.telemetry_events (prosthesis_id, event_id_lo, recorded_at, lsn, log_offset) VALUES", [row]
+            f"INSERT INTO {self.database}.telemetry_events (prosthesis_id, event_id_lo, recorded_at, lsn, log_offset) VALUES", rows
         )
 
     def report(self, user: str, day: int, version: int, *, deleted: bool = False, prosthesis: str = "7") -> None:
@@ -162,6 +178,11 @@ class ClickHouseCase(Case):
 
     def documents(self) -> list[int]:
         return [row[0] for row in self.migrator.execute(f"SELECT crm_offset FROM {self.database}.ownership ORDER BY ALL")]
+
+    def hand_over(self) -> None:
+        number = int(self.database.removeprefix("bionicpro_g"))
+        for state in ("building", "retired"):
+            self.migrator.execute("INSERT INTO bionicpro.generations (generation, state) VALUES", [(number, state)])
 
 
 def _date(day: int) -> date:
@@ -201,8 +222,42 @@ def test_an_event_that_had_moved_there_leaves_no_former_version_to_come_to_light
     world.event(1, 15, lsn=2)
     world.event(2, 15, lsn=1)
     world.event(2, 30, lsn=2)
-    world.remove(rule_of())
+    world.remove(rule_of(), final=True)
     assert world.events() == [("7", 2, 30, 2)]
+
+
+def test_an_event_that_had_moved_there_hides_its_former_version_until_nobody_can_write_that_any_more(world: Case) -> None:
+    world.event(1, 30, lsn=1)
+    world.event(1, 15, lsn=2)
+    world.event(1, 14, lsn=3)
+    world.remove(rule_of())
+    assert ("7", 1, 14, 3) in world.events()
+    world.event(1, 30, lsn=1)
+    world.remove(rule_of(), final=True)
+    assert world.events() == []
+
+
+def test_however_many_had_moved_there_none_comes_to_light(world: Case) -> None:
+    """More than one removal names."""
+    numbers = range(KEYS_AT_ONCE + 300)
+    world.many_events(numbers, 30, lsn=1)
+    world.many_events(numbers, 15, lsn=2)
+    for final in (False, True, True):
+        for found in remains(world.tables, rule_of(), world.generation(), final=final):
+            world.tables.delete(world.database, found, 60)
+        left = world.events()
+        assert {number for _, number, day, _ in left if day == 30} <= {number for _, number, day, _ in left if day == 15}
+    assert left == []
+
+
+def test_an_event_that_moves_out_again_meanwhile_keeps_its_newest_version(world: Case) -> None:
+    world.event(1, 30, lsn=1)
+    world.event(1, 15, lsn=2)
+    removals = list(remains(world.tables, rule_of(), world.generation(), final=True))
+    world.event(1, 31, lsn=3)
+    for found in removals:
+        world.tables.delete(world.database, found, 60)
+    assert world.events() == [("7", 1, 31, 3)]
 
 
 def test_reports_from_before_the_command_go_and_those_made_under_the_rule_stay(world: Case) -> None:
@@ -247,6 +302,23 @@ def test_a_day_that_may_still_get_events_keeps_its_empty_report_where_the_custom
     assert (world.reports(), world.states()) == ([], [])
 
 
+def test_of_a_customer_who_stays_what_was_empty_before_the_rule_goes_whatever_its_day(world: Case) -> None:
+    world.report(ME, 19, 80, deleted=True)
+    world.report(ME, 30, 99, deleted=True)
+    world.report(ME, 31, 100, deleted=True)
+    world.remove(rule_of())
+    assert [row[1:3] for row in world.reports()] == [(19, 80), (30, 99), (31, 100)]
+    world.remove(rule_of(), final=True)
+    assert (world.reports(), world.states()) == ([(ME, 31, 100, 1)], [(ME, 31, 101)])
+
+
+def test_a_tombstone_from_before_the_rule_goes_where_a_newer_one_hides_the_same(world: Case) -> None:
+    world.report(ME, 19, 80, deleted=True)
+    world.report(ME, 19, 100, deleted=True)
+    world.remove(rule_of())
+    assert (world.reports(), world.states()) == ([(ME, 19, 100, 1)], [(ME, 19, 101)])
+
+
 def test_a_row_below_a_tombstone_is_never_left_without_it(world: Case) -> None:
     """A live row of the rule's own time, deleted at the source later: the tombstone alone must not go."""
     world.report(ME, 12, 110)
@@ -288,3 +360,10 @@ def test_versions_of_another_log_are_not_taken_for_older_ones(world: Case) -> No
     world.report(ME, 25, 3)
     world.remove(rule_of(), world.generation(topic_id="a newer log"))
     assert world.reports() == [(ME, 25, 3, 0)]
+
+
+def test_when_other_tables_were_served_last_is_told_by_the_clock_of_the_receipts(world: Case) -> None:
+    before = world.tables.now()
+    assert world.tables.changed_at() < before
+    world.hand_over()
+    assert before <= world.tables.changed_at() <= world.tables.now()

@@ -48,9 +48,12 @@ class Partition:
         """Where to go on reading when there is nothing at *position*: markers and what was aborted are passed over."""
         return max(position, self.stable())
 
-    def expire(self, before: int) -> None:
+    def expire(self, before: int) -> list[Stored]:
+        """Returns what went."""
         self.start = max(self.start, min(before, self.end))
+        gone = [record for record in self.records if record.offset < self.start]
         self.records = [record for record in self.records if record.offset >= self.start]
+        return gone
 
     def compact(self) -> list[Stored]:
         """Of each key the last record stays. Returns what went."""

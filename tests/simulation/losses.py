@@ -47,8 +47,7 @@ class Losses:
         self._stop_workers()
         self._finish_transactions()
         self._world.erased += self._world.erase_commands()
-        for place in self._world.broker.topics[LOG_TOPIC]:
-            place.expire(place.end)
+        self._world.expire()
         committed = self._world.group.committed
         lost = [
             place
@@ -73,11 +72,9 @@ class Losses:
         """Retention takes what is there from under workers that run: whoever has not read it, or dies before it is acknowledged, finds that it is gone."""
         self._finish_transactions()
         self._world.erased += self._world.erase_commands()
-        places = self._world.broker.topics[LOG_TOPIC]
-        for place in places:
-            place.expire(place.end)
+        self._world.expire()
         committed = self._world.group.committed
-        if any(committed.get((LOG_TOPIC, n), 0) < place.start for n, place in enumerate(places)):
+        if any(committed.get((LOG_TOPIC, n), 0) < place.start for n, place in enumerate(self._world.broker.topics[LOG_TOPIC])):
             self._expect("records expired while they ran", certain=False)
 
     def make_crm_anew(self) -> None:

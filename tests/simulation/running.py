@@ -65,7 +65,9 @@ def replaced_edges() -> Iterator[None]:
         for name, size in SMALL.items():
             stack.enter_context(patch(name, size))
         stack.enter_context(patch.object(SourceMapping, "read", machine.mapping))
-        stack.enter_context(patch("stream_processor.engine.LogDecoder", lambda of: decoders.setdefault(id(of), LogDecoder(of))))
+        stack.enter_context(
+            patch("stream_processor.engine.LogDecoder", lambda of: decoders.get(id(of)) or decoders.setdefault(id(of), LogDecoder(of)))
+        )
         stack.callback(structlog.configure, **structlog.get_config())
         structlog.configure(processors=[_unsaid], wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
         yield

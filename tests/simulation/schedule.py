@@ -89,7 +89,7 @@ NARROW = Width(prostheses=(1, 2), customers=3, contracts=3, days=1, on_the_hour=
 
 @dataclass(frozen=True)
 class Mix:
-    """What schedules have more of. *more*: by how much what is done comes more often; *faulty*: what goes wrong (effect, fault); *losses*: the part of the schedules that lose data; *operations*: about how many; *rests*: how often all is handled, and compared, before the end;
+    """What schedules have more of. *more*: by how much what is done comes more often; *faulty*: what goes wrong (effect, fault); *losses*: the part of the schedules that lose data; *operations*: about how many, within *seconds*; *rests*: how often all is handled, and compared, before the end;
     *swarm*: each schedule leaves out half of all kinds at random, so that what is left comes together more often (Groce et al., "Swarm testing", ISSTA 2012).
     """
 
@@ -97,6 +97,7 @@ class Mix:
     faulty: tuple[tuple[str, Fault], ...] = FAULTY
     losses: float = LOSS
     operations: int = OPERATIONS
+    seconds: float = SECONDS
     rests: int = 0
     swarm: bool = False
     width: Width = WIDE
@@ -121,6 +122,8 @@ MIXES = {
         tuple(pair for pair in FAULTY if pair[0] in OF_DIRECTORY),
     ),
     "dense": Mix({"store fault": 4, "kill": 2, "outage": 0.5}, operations=OPERATIONS * 3, rests=6, swarm=True, width=NARROW),
+    # What a fault is shrunk to has a few operations: many such schedules instead of a long one.
+    "brief": Mix({"store fault": 3, "kill": 2, "outage": 0.5}, operations=9, seconds=10.0, swarm=True, width=NARROW),
 }
 
 
@@ -154,17 +157,17 @@ def schedule(seed: int, mix: str = "usual") -> Schedule:
         in_parts = chance.random() < HALF
     names, weights = list(pool), list(pool.values())
     count = chance.randrange(of.operations // 3, of.operations * 3 // 2)
-    operations = [Operation(round(chance.random() * SECONDS, 3), chance.choices(names, weights)[0], f"{seed}/{i}") for i in range(count)]
-    operations += [Operation(round(chance.random() * SECONDS, 3), REST, f"{seed}/rest") for _ in range(of.rests)]
+    operations = [Operation(round(chance.random() * of.seconds, 3), chance.choices(names, weights)[0], f"{seed}/{i}") for i in range(count)]
+    operations += [Operation(round(chance.random() * of.seconds, 3), REST, f"{seed}/rest") for _ in range(of.rests)]
     if chance.random() < of.losses:
-        operations += _loss(chance, seed)
+        operations += _loss(chance, seed, of.seconds)
     workers, uuids = chance.choice((1, 1, 2, 2, 3)), chance.random() < UUIDS
     return Schedule(seed, workers, tuple(sorted(operations, key=lambda operation: operation.at_s)), uuids, faulty, width, in_parts)
 
 
-def _loss(chance: Random, seed: int) -> list[Operation]:
+def _loss(chance: Random, seed: int, seconds: float) -> list[Operation]:
     """Something that loses data, at some moment after the beginning; a restored backup is from before."""
-    first, second = sorted(round(6 + chance.random() * (SECONDS - 6), 3) for _ in range(2))
+    first, second = sorted(round(6 + chance.random() * (seconds - 6), 3) for _ in range(2))
     what = chance.choice(LOSSES)
     if what == "fail over":  # the standby lacks the last moments
         first = second - 1.5 * chance.random()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Iterable, Sequence
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from schemas.erasure import subject_of
 from schemas.keys import DEAD_LETTER_TOPIC, LOG_TOPIC, partition_of
 from schemas.ownership import decode
+from tests.simulation.broker import Stored
 from tests.simulation.group import TP
 from tests.simulation.schedule import GARBAGE
 from tests.support.log_model import PARTITIONS
@@ -32,6 +34,11 @@ def _source_time(value: bytes) -> int:
     return int(json.loads(value)["source"]["ts_ms"]) if b'"ts_ms"' in value else 0
 
 
+def _latest(records: Iterable[Stored]) -> int:
+    """The latest source's time of *records*, in milliseconds; 0 where none has one."""
+    return max((_source_time(record.value) for record in records if record.value), default=0)
+
+
 def _difference(one: dict[str, Any], other: dict[str, Any]) -> str:
     """The fields of two reports that differ; a tombstone has none."""
     if not one or not other:
@@ -43,6 +50,8 @@ class Watch:
     def __init__(self, world: World) -> None:
         self._world = world
         self._contents: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+        self._expired: dict[int, int] = {}
+        """By partition of the log, the latest source's time of what retention took."""
         self.begins: dict[int, int] = {}
         """Where the present generation begins to read the log."""
         self.broken: Broken | None = None
@@ -108,12 +117,16 @@ class Watch:
         if row.topic != LOG_TOPIC:
             return
         stored = self._world.store.positions.get((row.topic, row.partition))
-        handled, latest = max(row.handled_offset, stored.handled_offset if stored else -1), 0
-        for record in self._world.broker.topics[row.topic][row.partition].records:
-            if record.offset <= handled and record.value:
-                latest = max(latest, _source_time(record.value))
+        handled = max(row.handled_offset, stored.handled_offset if stored else -1)
+        there = [r for r in self._world.broker.topics[row.topic][row.partition].records if r.offset <= handled]
+        latest = max(self._expired.get(row.partition, 0), _latest(there))
         if row.as_of_ms > latest:
             self.fail("as_of", f"{row.topic}/{row.partition} claims {row.as_of_ms} at {row.handled_offset}, it is {latest}")
+
+    def expired(self, gone: Sequence[Stored]) -> None:
+        """Retention took *gone*, the oldest records of a partition of the log."""
+        for record in gone[:1]:
+            self._expired[record.partition] = max(self._expired.get(record.partition, 0), _latest(gone))
 
     def at_rest(self) -> None:
         """All is handled: every report is what the sources make it."""

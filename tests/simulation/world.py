@@ -114,7 +114,13 @@ class World:
 
     def replace_store(self, store: MemoryStore) -> None:
         self.store = self.erased_tables.store = store
+        self.erased_tables.handed_over_at = self.erased_tables.now()
         self.watch.forget_contents()
+
+    def expire(self) -> None:
+        """Retention takes all that is in the log."""
+        for place in self.broker.topics[LOG_TOPIC]:
+            self.watch.expired(place.expire(place.end))
 
     def compact(self) -> None:
         """The CRM's topic, and what nobody can know any more afterwards. It waits for half a day, and after a rebuild the new directory reads all of the topic at once."""

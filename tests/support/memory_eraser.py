@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from eraser.ports import KEYS_AT_ONCE, Documents, Empty, EmptyRow, EventId, Events, Intervals, Part, Remains, Rows
+from eraser.ports import KEYS_AT_ONCE, Before, Documents, Empty, EmptyRow, Events, Intervals, Moved, MovedEvent, Part, Remains, Rows
 from eraser.rules import Generation, Receipt, State
 from schemas.erasure_rules import EPOCH, ErasureRule
 from schemas.keys import LOG_TOPIC
@@ -19,11 +19,12 @@ FIRST_DAY = date(1970, 1, 1)
 
 
 class MemoryTables:
-    """One generation, which serves. *clock* is the time of receipts and of files; a replaced part's files are there until they are asked to go."""
+    """One generation, which serves (*handed_over_at*). *clock* is the time of receipts and of files; a replaced part's files are there until they are asked to go."""
 
     def __init__(self, store: MemoryStore, clock: Callable[[], datetime]) -> None:
         self.store = store
         self._clock = clock
+        self.handed_over_at = EPOCH
         self._kept: dict[tuple[str, str], Receipt] = {}
         self._old: dict[Part, datetime] = {}
         self._removals = 0
@@ -47,7 +48,7 @@ class MemoryTables:
         return kept
 
     def changed_at(self) -> datetime:
-        return EPOCH
+        return self.handed_over_at
 
     def generations(self, rule: ErasureRule) -> list[Generation]:
         rows = {partition: row for (topic, partition), row in self.store.positions.items() if topic == LOG_TOPIC}
@@ -58,7 +59,11 @@ class MemoryTables:
 
     # -- what is there
 
-    def moved_events(self, _database: str, prosthesis_id: str, intervals: Intervals) -> list[EventId]:
+    def moved_events(self, _database: str, prosthesis_id: str, intervals: Intervals) -> list[MovedEvent]:
+        return [(*key[1:], self.store.raw[key]["lsn"]) for key in self._moved(prosthesis_id, intervals)][:KEYS_AT_ONCE]
+
+    def _moved(self, prosthesis_id: str, intervals: Intervals) -> list[tuple[str, int, int]]:
+        """Events whose newest version lies in *intervals* and another one elsewhere."""
         outside = {
             key
             for part in self.store.raw_parts
@@ -66,7 +71,7 @@ class MemoryTables:
             if key[0] == prosthesis_id and not _inside(row["recorded_us"], intervals)
         }
         newest = self.store.raw
-        return [key[1:] for key in sorted(outside) if _inside(newest[key]["recorded_us"], intervals)][:KEYS_AT_ONCE]
+        return [key for key in sorted(outside) if _inside(newest[key]["recorded_us"], intervals)]
 
     def user_ids(self, _database: str, prosthesis_id: str, *, anywhere: bool) -> list[str]:
         store = self.store
@@ -80,13 +85,14 @@ class MemoryTables:
         }
         return sorted(found)
 
-    def empty_rows(self, _database: str, table: str, user_id: str, prosthesis_id: str | None, before_day: int) -> list[EmptyRow]:
+    def empty_rows(self, _database: str, table: str, user_id: str, prosthesis_id: str | None, before: Before) -> list[EmptyRow]:
         live = {(p, day_of(on)) for (user, on, p), row in self.store.reports.items() if user == user_id and not row["is_deleted"]}
         highest: dict[tuple[str, int], int] = {}
         for user, prosthesis, day, version in self._keys(table):
-            if user == user_id and prosthesis_id in {None, prosthesis} and day < before_day and (prosthesis, day) not in live:
+            if user == user_id and prosthesis_id in {None, prosthesis} and (prosthesis, day) not in live:
                 highest[prosthesis, day] = max(version, highest.get((prosthesis, day), version))
-        return [(*key, version) for key, version in sorted(highest.items())][:KEYS_AT_ONCE]
+        bound = before.offset if table == "user_daily_reports" else before.offset + 1
+        return [(*key, version) for key, version in sorted(highest.items()) if key[1] < before.day or version < bound]
 
     def _keys(self, table: str) -> list[tuple[str, str, int, int]]:
         """(user, prosthesis, day, version) of every row; a state's version is its next offset."""
@@ -110,7 +116,7 @@ class MemoryTables:
     def delete(self, database: str, what: Remains, _deadline_s: float) -> None:
         found = self._found(what)
         match what:
-            case Events():
+            case Events() | Moved():
                 self._delete_events(found)
             case Documents():
                 self.store.document_rows = {key: row for key, row in self.store.document_rows.items() if key not in found}
@@ -140,11 +146,20 @@ class MemoryTables:
         """The keys of the rows of *what*, in the form of their table."""
         match what:
             case Events():
+                moved = set(self._moved(what.prosthesis_id, what.intervals))
                 return {
                     (number, key)
                     for number, part in enumerate(self.store.raw_parts)
                     for key, row in part.items()
-                    if key[0] == what.prosthesis_id and (_inside(row["recorded_us"], what.intervals) or key[1:] in what.moved)
+                    if key[0] == what.prosthesis_id and _inside(row["recorded_us"], what.intervals) and key not in moved
+                }
+            case Moved():
+                upto_lsn = {(what.prosthesis_id, high, low): lsn for high, low, lsn in what.keys}
+                return {
+                    (number, key)
+                    for number, part in enumerate(self.store.raw_parts)
+                    for key, row in part.items()
+                    if row["lsn"] <= upto_lsn.get(key, -1)
                 }
             case Rows():
                 before = what.before if what.table == "user_daily_reports" or what.before is None else what.before + 1
@@ -162,13 +177,12 @@ class MemoryTables:
                 return {key for key, row in self.store.document_rows.items() if _goes(what, key, row.document)}
 
     def _is_empty(self, table: str, key: tuple[str, str, int, int]) -> bool:
-        """Whether the row is a tombstone, or the state of one that is its report's newest row."""
+        """Whether the row is a tombstone that is its report's newest row, or the state of one."""
         user, prosthesis, day, version = key
         place = user, FIRST_DAY + timedelta(days=day), prosthesis
-        if table == "user_daily_reports":
-            return bool(self.store.report_rows[*place, version]["is_deleted"])
         newest = self.store.reports.get(place)
-        return newest is not None and bool(newest["is_deleted"]) and version == newest["version"] + 1
+        above = 0 if table == "user_daily_reports" else 1
+        return newest is not None and bool(newest["is_deleted"]) and version == newest["version"] + above
 
     # -- files
 

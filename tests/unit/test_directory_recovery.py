@@ -137,3 +137,21 @@ def test_of_a_customer_whose_end_the_log_tells_nothing_is_kept_that_a_zombie_wro
     directory.restore(directory.table_after([changed("customers", CUSTOMER, "c"), CrmEnvelope("d", _Source("customers"), CUSTOMER, None)]))
     assert "u7" not in str(table)
     assert "u8" not in str(table)
+
+
+def test_a_customer_whose_last_change_is_still_to_come_stays_known() -> None:
+    """Where the topic is lost before that change, a rebuild has nobody else to ask who was there."""
+    table: dict[str, dict[str, Any]] = {}
+    first = Directory(SourceMapping.read(), table)
+    first.restore(first.table_after(BEFORE))
+    second = Directory(SourceMapping.read(), table)
+    second.restore(second.table_after(BEFORE[1:]))
+    assert table["customers:7"] == CUSTOMER
+
+
+@pytest.mark.parametrize("told", [[*BEFORE, changed("customers", CUSTOMER, "d")], [changed("customers", CUSTOMER, "d")]])
+def test_a_customer_whose_end_was_told_does_not(told: list[CrmEnvelope]) -> None:
+    table: dict[str, dict[str, Any]] = {"customers:7": CUSTOMER}
+    directory = Directory(SourceMapping.read(), table)
+    directory.restore(directory.table_after(told))
+    assert "customers:7" not in table
