@@ -14,7 +14,7 @@ from eraser.settings import EraserSection, EraserSettings
 from service_kit.settings import ClickHouseSettings
 from tests.simulation.group import SESSION_S
 from tests.simulation.machine import STORE_DEADLINE_S
-from tests.simulation.store import CALL_S, LATE_S, Fault
+from tests.simulation.store import LATE_S, Fault
 from tests.simulation.virtual import Process, give_way
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class SimulatedTables:
 
     def _call(self, name: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
         machine, world = self._machine, self._machine.world
-        give_way(machine.world.chance.random() * CALL_S)
+        give_way(world.chance.random() * world.schedule.call_s)
         effect = EFFECTS.get(name, READ)
         fault = world.faults.take(effect)
         do = getattr(world.erased_tables, name)
@@ -59,7 +59,7 @@ class SimulatedTables:
         result = do(*arguments, **named)
         if name in EFFECTS:
             machine.say(f"{effect} {arguments[1].table if name == 'delete' else ''}".rstrip())
-        give_way(world.chance.random() * CALL_S)
+        give_way(world.chance.random() * world.schedule.call_s)
         if fault is Fault.AFTER:
             raise EOFError(f"simulated: no answer to {name}")
         return result

@@ -23,6 +23,11 @@ BEGIN = datetime(2026, 10, 30, tzinfo=UTC)
 FAR_DAYS = 40
 REST = "rest"
 HALF = 0.5
+CALL_S = 0.01
+SLOW_S = 0.2
+FEW = 0.7
+MOST_KINDS = 5
+BURST_S = 0.5
 EVERY = 1_000  # more events than there are
 LOSS = 0.15  # the part of the schedules in which something loses data
 LOSSES = (
@@ -90,7 +95,8 @@ NARROW = Width(prostheses=(1, 2), customers=3, contracts=3, days=1, on_the_hour=
 @dataclass(frozen=True)
 class Mix:
     """What schedules have more of. *more*: by how much what is done comes more often; *faulty*: what goes wrong (effect, fault); *losses*: the part of the schedules that lose data; *operations*: about how many, within *seconds*; *rests*: how often all is handled, and compared, before the end;
-    *swarm*: each schedule leaves out half of all kinds at random, so that what is left comes together more often (Groce et al., "Swarm testing", ISSTA 2012).
+    *swarm*: each schedule leaves out half of all kinds at random, so that what is left comes together more often (Groce et al., "Swarm testing", ISSTA 2012);
+    *few*: all but a few, each as often as the other, and what is done is done in bursts.
     """
 
     more: dict[str, float] = field(default_factory=dict)
@@ -100,6 +106,7 @@ class Mix:
     seconds: float = SECONDS
     rests: int = 0
     swarm: bool = False
+    few: bool = False
     width: Width = WIDE
 
 
@@ -123,13 +130,13 @@ MIXES = {
     ),
     "dense": Mix({"store fault": 4, "kill": 2, "outage": 0.5}, operations=OPERATIONS * 3, rests=6, swarm=True, width=NARROW),
     # What a fault is shrunk to has a few operations: many such schedules instead of a long one.
-    "brief": Mix({"store fault": 3, "kill": 2, "outage": 0.5}, operations=9, seconds=10.0, swarm=True, width=NARROW),
+    "brief": Mix({"store fault": 3, "kill": 2, "outage": 0.5}, operations=9, seconds=10.0, swarm=True, few=True, width=NARROW),
 }
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """*seed* chooses order, latencies and shares of partitions; *operations* are what is done, *faulty* what may go wrong at a store fault. *uuids*: event ids have no order; *in_parts*: raw is read event by event, and each recompute is left in between."""
+    """*seed* chooses order, latencies and shares of partitions; *operations* are what is done, *faulty* what may go wrong at a store fault. *uuids*: event ids have no order; *in_parts*: raw is read event by event, and each recompute is left in between. *call_s*: how long the store takes on each side of an effect at most."""
 
     seed: int
     workers: int
@@ -138,6 +145,7 @@ class Schedule:
     faulty: tuple[tuple[str, Fault], ...] = FAULTY
     width: Width = WIDE
     in_parts: bool = False
+    call_s: float = CALL_S
 
 
 def schedule(seed: int, mix: str = "usual") -> Schedule:
@@ -149,20 +157,33 @@ def schedule(seed: int, mix: str = "usual") -> Schedule:
     faults[favourite] *= 4
     pool = {**WORK, **{name: weight * 0.7 for name, weight in faults.items()}}
     pool = {name: weight * of.more.get(name, 1) for name, weight in pool.items()}
-    faulty, width, in_parts = of.faulty, of.width, False
+    faulty, width, in_parts, call_s = of.faulty, of.width, False, CALL_S
     if of.swarm:
         pool = {name: weight for name, weight in pool.items() if name == "insert" or chance.random() < HALF}
         faulty = tuple(pair for pair in faulty if chance.random() < HALF) or faulty
         width = replace(width, recent=chance.choice((width.recent, EVERY)))
         in_parts = chance.random() < HALF
+    few = of.few and chance.random() < FEW
+    if few:
+        call_s = chance.choice((CALL_S, CALL_S, SLOW_S))
+        kinds = {"insert", "store fault", *chance.sample(sorted(pool), chance.randrange(1, MOST_KINDS))}
+        pool = {name: 1.0 for name in pool if name in kinds}
+        faulty = tuple(chance.sample(faulty, min(len(faulty), chance.randrange(1, MOST_KINDS))))
     names, weights = list(pool), list(pool.values())
     count = chance.randrange(of.operations // 3, of.operations * 3 // 2)
-    operations = [Operation(round(chance.random() * of.seconds, 3), chance.choices(names, weights)[0], f"{seed}/{i}") for i in range(count)]
+    bursts = [chance.random() * of.seconds for _ in range(chance.randrange(1, count + 1))] if few else []
+    operations = [
+        Operation(round(_moment(chance, bursts, of.seconds), 3), chance.choices(names, weights)[0], f"{seed}/{i}") for i in range(count)
+    ]
     operations += [Operation(round(chance.random() * of.seconds, 3), REST, f"{seed}/rest") for _ in range(of.rests)]
     if chance.random() < of.losses:
         operations += _loss(chance, seed, of.seconds)
     workers, uuids = chance.choice((1, 1, 2, 2, 3)), chance.random() < UUIDS
-    return Schedule(seed, workers, tuple(sorted(operations, key=lambda operation: operation.at_s)), uuids, faulty, width, in_parts)
+    return Schedule(seed, workers, tuple(sorted(operations, key=lambda operation: operation.at_s)), uuids, faulty, width, in_parts, call_s)
+
+
+def _moment(chance: Random, bursts: list[float], seconds: float) -> float:
+    return chance.choice(bursts) + chance.random() * BURST_S if bursts else chance.random() * seconds
 
 
 def _loss(chance: Random, seed: int, seconds: float) -> list[Operation]:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from tests.simulation.machine import Machine
 from tests.simulation.virtual import give_way
 
-CALL_S = 0.01
 LATE_S = 25.0
 
 
@@ -62,7 +61,7 @@ class SimulatedStore:
 
     def _call(self, name: str, arguments: tuple[Any, ...]) -> Any:
         machine, world = self._machine, self._machine.world
-        give_way(machine.chance.random() * CALL_S)
+        give_way(machine.chance.random() * world.schedule.call_s)
         fault = world.faults.take(name)
         if world.faults.store_is_away or fault is Fault.BEFORE:
             machine.say(f"{name}: unavailable")
@@ -81,7 +80,7 @@ class SimulatedStore:
         result = world.effect(self._store, name, arguments)
         if name in EFFECTS:
             machine.say(name)
-        give_way(machine.chance.random() * CALL_S)
+        give_way(machine.chance.random() * world.schedule.call_s)
         if fault is Fault.AFTER:
             machine.say(f"{name}: done, but no answer came")
             raise StoreUnavailable(f"simulated: no answer to {name}")
