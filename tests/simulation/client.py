@@ -9,7 +9,6 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
 from dataclasses import dataclass
-from random import Random
 from typing import TYPE_CHECKING, Any
 
 from schemas.keys import CRM_TOPIC, LOG_TOPIC
@@ -22,7 +21,6 @@ from tests.simulation.virtual import Unanswered
 
 if TYPE_CHECKING:
     from tests.simulation.machine import Machine
-    from tests.simulation.world import World
 
 HEARTBEAT_S = 3.0
 COMMIT_S = 0.5
@@ -88,11 +86,11 @@ class Signal:
 
 
 class Table(MutableMapping[str, Any]):
-    """The directory's table: its changelog is the world's, and whoever writes last is believed, a zombie too. What is not sent yet is lost with its worker."""
+    """The directory's table: its changelog is its generation's, and whoever writes last is believed, a zombie too. What is not sent yet is lost with its worker."""
 
-    def __init__(self, world: World, chance: Random) -> None:
-        self._changelog, self._faults = world.changelog, world.faults
-        self._chance = chance
+    def __init__(self, machine: Machine) -> None:
+        self._changelog, self._faults = machine.generation.changelog, machine.world.faults
+        self._chance = machine.chance
         self._rows: dict[str, Any] = {}
         self._unsent: list[tuple[str, Any]] = []
 
@@ -162,7 +160,7 @@ class Client:
         self.on_partitions_revoked, self.on_partitions_assigned = Signal(), Signal()
         self.agents: dict[str, Callable[[Any], Awaitable[None]]] = {}
         self.tasks: list[Callable[[], Awaitable[None]]] = []
-        self._table = Table(machine.world, machine.chance)
+        self._table = Table(machine)
         self._fetched: dict[TP, int] = {}
         self._flow = False
         self._joins = 0
@@ -211,7 +209,7 @@ class Client:
             self._throw_away()
 
     async def _join(self) -> None:
-        group = self.machine.world.group
+        group = self.machine.generation.group
         self.member_id, future = group.join(self.member_id, self.machine.name, self._now())
         generation, owned = await future
         self._rejoin.clear()
@@ -227,9 +225,8 @@ class Client:
         await self.on_partitions_assigned.send()
 
     def _begin(self, at: TP) -> int:
-        world = self.machine.world
-        start = world.broker.topics[at[0]][at[1]].start
-        return max(world.group.committed.get(at, start), start)
+        start = self.machine.world.broker.topics[at[0]][at[1]].start
+        return max(self.machine.generation.group.committed.get(at, start), start)
 
     def _throw_away(self) -> None:
         """A rebalance throws away what waits for the agents, or it does not."""
@@ -242,7 +239,7 @@ class Client:
             await asyncio.sleep(HEARTBEAT_S)
             if not self.member_id or self._rejoin.is_set():
                 continue
-            said = self.machine.world.group.heartbeat(self.member_id, self.consumer_generation_id, self._now())
+            said = self.machine.generation.group.heartbeat(self.member_id, self.consumer_generation_id, self._now())
             if said is Heartbeat.UNKNOWN:
                 self.member_id = ""
             if said is not Heartbeat.OK:
@@ -318,7 +315,7 @@ class Client:
         if offsets and (member, generation, offsets) != self._last_commit:
             seconds, lost = self.machine.commit_fault()
             await asyncio.sleep(seconds)
-            if not lost and self.machine.world.group.commit(member, generation, offsets):
+            if not lost and self.machine.generation.group.commit(member, generation, offsets):
                 self._last_commit = member, generation, offsets
 
     def _now(self) -> float:

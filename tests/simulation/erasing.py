@@ -50,7 +50,7 @@ class SimulatedTables:
         give_way(world.chance.random() * world.schedule.call_s)
         effect = EFFECTS.get(name, READ)
         fault = world.faults.take(effect)
-        do = getattr(world.erased_tables, name)
+        do = getattr(world.tables, name)
         if world.faults.store_is_away or fault is Fault.BEFORE:
             raise EOFError(f"simulated: {name}")
         if fault is Fault.LATE:

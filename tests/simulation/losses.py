@@ -6,13 +6,7 @@ import copy
 from random import Random
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from cli.rebuild.directory import not_carried_out
 from schemas.keys import CRM_TOPIC, LOG_TOPIC
-from schemas.partition_progress import PartitionProgress
-from stream_processor.adapters.generations import ServingConfiguration
-from stream_processor.domain.directory_table import means_the_same_in_another_topic
 from tests.simulation.machine import Machine
 from tests.simulation.watch import Broken
 from tests.support.log_model import PARTITIONS
@@ -23,7 +17,6 @@ if TYPE_CHECKING:
 
 NOTICED_S = 15.0
 DOWN_S = 2.0
-SNAPSHOT_S = 3.0
 CRM_ANEW = "the CRM's topic was made anew"
 
 
@@ -99,7 +92,7 @@ class Losses:
             return
         self._stop_workers()
         self._backup.rules = self._world.store.rules
-        self._world.replace_store(self._backup)
+        self._world.restore(self._backup)
         ahead = [
             at
             for at, offset in self._world.group.committed.items()
@@ -127,6 +120,11 @@ class Losses:
         self._world.connectors[CRM_TOPIC].begin_anew()
         self._world.crm.go_back(self._crm_backup)
         self._lose_unseen("the CRM went back")
+
+    def rebuild_beside(self, chance: Random) -> None:
+        """The same, and the reports go on meanwhile."""
+        self._world.faults.met["loss", "nothing, beside"] += 1
+        self._world.rebuilding.beside(chance)
 
     def rebuild_for_nothing(self) -> None:
         """Nothing is lost: an operator wants everything anew."""
@@ -175,47 +173,10 @@ class Losses:
             self._world.say("the group is reset to the beginning of the log")
             self._world.group.forget(LOG_TOPIC)
         else:
-            self._rebuild()
+            self._world.rebuilding.in_place(same_topic=self.expected != CRM_ANEW)
         self.expected = None
         self.down.clear()
         self._start_workers()
-
-    def _rebuild(self) -> None:
-        """As ``bionicpro rebuild --source postgres``: a new generation with a group and a directory of its own begins at the log's end, and snapshots bring every row.
-
-        What the former directory knows goes with it, and what it knows that the CRM has no more is taken back.
-        """
-        world = self._world
-        world.say("rebuild")
-        world.rebuilt_at = world.loop.time()
-        self._finish_transactions()
-        new, identity = MemoryStore(), world.broker.ids[LOG_TOPIC]
-        new.rules = world.store.rules
-        ends = {number: place.end for number, place in enumerate(world.broker.topics[LOG_TOPIC])}
-        world.watch.begins = ends  # what is unusable before comes in no snapshot
-        new.write_progress([PartitionProgress(LOG_TOPIC, n, identity, PARTITIONS, end - 1, 0) for n, end in ends.items() if end])
-        world.serving = ServingConfiguration(world.serving.generation + 1, world.serving.retention)
-        world.directory_before = world.directory_reached
-        world.new_group({(LOG_TOPIC, number): end for number, end in ends.items()})
-        self._hand_over_the_directory()
-        world.replace_store(new)
-        world.crm.snapshot()
-        world.telemetry.end_window()
-        world.telemetry.begin_window()
-        world.later(SNAPSHOT_S, "the snapshot ends", world.telemetry.end_window)
-
-    def _hand_over_the_directory(self) -> None:
-        world, same = self._world, self.expected != CRM_ANEW
-        rows, world.changelog = world.changelog, {}
-        world.changelog |= {key: row for key, row in rows.items() if same or means_the_same_in_another_topic(key)}
-        encoded = {msgspec.json.encode(key): msgspec.json.encode(row) for key, row in rows.items()}
-        for command in not_carried_out(encoded, world.store.rules.values()):
-            world.telemetry.command(command)
-        known = {**rows, **world.crm.told(world.broker.topics[CRM_TOPIC][0].records)}
-        for table in ("contracts", "customers", "prostheses"):
-            there = {f"{table}:{identity}" for identity in world.crm.tables[table]}
-            for key in sorted(key for key in known if key.startswith(f"{table}:") and key not in there):
-                world.crm.take_back(table, known[key])
 
     def _finish_transactions(self) -> None:
         for connector in self._world.connectors.values():

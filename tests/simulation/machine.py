@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from schemas.keys import CRM_TOPIC, LOG_TOPIC
 from schemas.mapping import SourceMapping
+from schemas.retention import Retention
 from service_kit.settings import ClickHouseSettings
 from stream_processor.adapters.compacted_topic import KeptRecord
 from stream_processor.adapters.generations import ServingConfiguration
@@ -23,6 +24,7 @@ from tests.simulation.store import Fault, SimulatedStore
 from tests.simulation.virtual import PROCESS, Ended, Process, Unanswered, give_way
 
 if TYPE_CHECKING:
+    from tests.simulation.rebuilding import Generation
     from tests.simulation.world import World
 
 STORE_DEADLINE_S = 20.0
@@ -33,6 +35,7 @@ SETTINGS = ProcessorSettings(
     ),
 )
 
+RETENTION = Retention(None, None)
 GIVEN_UP_S = 3.0
 LATE_COMMIT_S = 12.0  # longer than a session: by then the group has moved on
 
@@ -44,7 +47,7 @@ class SimulatedProcessor(Processor):
         self._machine = machine
         broker = machine.world.broker
         known = [TopicIdentity(name, broker.ids[name], len(broker.topics[name])) for name in (LOG_TOPIC, CRM_TOPIC)]
-        super().__init__(SETTINGS, machine.world.serving, Topics(*known))
+        super().__init__(machine.settings, machine.serving, Topics(*known))
 
     def _faust_app(self) -> Any:
         return Client(self._machine)
@@ -64,11 +67,19 @@ class SimulatedProcessor(Processor):
 class Machine(Process):
     """A worker by its name, from its start to its end; another start makes another."""
 
-    def __init__(self, world: World, name: str) -> None:
+    def __init__(self, world: World, name: str, building: Generation | None = None) -> None:
+        """*building*: its settings name that generation; None: it writes what readers see."""
         super().__init__(name)
         self.world = world
+        self.generation = building or world.generation
+        processor = SETTINGS.processor.model_copy(update={"generation": building.number if building else None})
+        self.settings = SETTINGS.model_copy(update={"processor": processor}) if building else SETTINGS
         self.chance = world.chance
         self.fetch_records = world.chance.choice((3, 10, 40))
+
+    @property
+    def serving(self) -> ServingConfiguration:
+        return ServingConfiguration(self.generation.number, RETENTION)
 
     def start(self) -> None:
         token = PROCESS.set(self)
@@ -142,7 +153,7 @@ def identify(_settings: Any, topic: str) -> TopicIdentity:
 
 def committed(_settings: Any, _group: str, identity: TopicIdentity) -> dict[int, int]:
     give_way(0.01)
-    return {number: offset for (topic, number), offset in this_machine().world.group.committed.items() if topic == identity.topic}
+    return {number: offset for (topic, number), offset in this_machine().generation.group.committed.items() if topic == identity.topic}
 
 
 def bounds(_settings: Any, identity: TopicIdentity) -> tuple[list[int], list[int]]:
@@ -153,11 +164,11 @@ def bounds(_settings: Any, identity: TopicIdentity) -> tuple[list[int], list[int
 
 def membership(_settings: Any, _group: str, topic: str) -> Membership:
     give_way(0.01)
-    group = this_machine().world.group
+    group = this_machine().generation.group
     owned = {at for member in group.members.values() for at in member.owned if at[0] == topic}
     return Membership(group.sharing_until is None, frozenset(group.members), len(owned))
 
 
-def serving_configuration(_settings: Any, _generation: int | None) -> ServingConfiguration:
+def serving_configuration(_settings: Any, generation: int | None) -> ServingConfiguration:
     give_way(0.01)
-    return this_machine().world.serving
+    return ServingConfiguration(generation or this_machine().world.generation.number, RETENTION)

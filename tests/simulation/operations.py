@@ -143,10 +143,10 @@ class Operations:
         self._world.telemetry.snapshot()
 
     def _do_window(self, _chance: Random) -> None:
-        if self._world.telemetry._window is None:
-            self._world.telemetry.begin_window()
-        else:
+        if self._world.telemetry.is_read_again:
             self._world.telemetry.end_window()
+        else:
+            self._world.telemetry.begin_window()
 
     def _do_merge(self, _chance: Random) -> None:
         self._world.store.merge()
@@ -229,6 +229,9 @@ class Operations:
 
     def _do_make_anew(self, _chance: Random) -> None:
         self._world.losses.make_anew()
+
+    def _do_rebuild_beside(self, chance: Random) -> None:
+        self._world.losses.rebuild_beside(chance)
 
     def _do_back_up(self, _chance: Random) -> None:
         self._world.losses.back_up()

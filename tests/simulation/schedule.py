@@ -31,7 +31,7 @@ BURST_S = 0.5
 EVERY = 1_000  # more events than there are
 LOSS = 0.15  # the part of the schedules in which something loses data
 LOSSES = (
-    "expire", "expire while they run", "make anew", "restore", "go back", "fail over", "crm goes back", "make the crms topic anew", "rebuild",
+    "expire", "expire while they run", "make anew", "restore", "go back", "fail over", "crm goes back", "make the crms topic anew", "rebuild", "rebuild beside",
 )  # fmt: skip
 FROM_BACKUP = {"restore", "go back", "fail over", "crm goes back"}
 UUIDS = 0.15  # the part of the schedules whose event ids are UUIDs

@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
-from schemas.commands import Erase, encode_command
+from schemas.commands import Command, encode_command
 from schemas.erasure import ErasureRequest, encode_request, request_key
 from schemas.keys import CRM_TOPIC, LOG_TOPIC, crm_key, heartbeat_key, partition_of
 from schemas.mapping import SourceMapping
@@ -62,6 +62,11 @@ class Telemetry(Sources):
         told = super()._wire(row)
         return told if told is None or not self.uuids else told | {"event_id": str(uuid_of(told["event_id"]))}
 
+    @property
+    def is_read_again(self) -> bool:
+        """Whether an incremental snapshot is at work."""
+        return self._window is not None
+
     def begin_window(self) -> None:
         """An incremental snapshot reads a chunk: rows as they are now. What changes before its window closes is left out of it."""
         if self._window is None:
@@ -81,7 +86,7 @@ class Telemetry(Sources):
         self.rows = {event_id: dict(row) for event_id, row in rows.items()}
         self._window = None
 
-    def command(self, command: Erase) -> None:
+    def command(self, command: Command) -> None:
         """An operator's, straight to the log."""
         self._append(command.prosthesis_id.encode(), encode_command(command))
 

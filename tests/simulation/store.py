@@ -49,7 +49,7 @@ class SimulatedStore:
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
-        self._store = machine.world.store
+        self._store = machine.generation.store
 
     def close(self) -> None:
         """Nothing is open."""

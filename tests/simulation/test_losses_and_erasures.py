@@ -138,7 +138,7 @@ def test_what_a_contract_brought_that_was_deleted_before_a_rebuild_goes_with_its
 
 
 def test_a_rebuild_that_leaves_behind_what_the_directory_knows_would_be_seen() -> None:
-    with patch("tests.simulation.losses.Losses._hand_over_the_directory", lambda of: of._world.changelog.clear()):
+    with patch("tests.simulation.rebuilding.Rebuilding._take_over_the_directory", lambda *_, **__: None):
         assert kind(run(*FORMER)) == "erasures"
 
 

@@ -18,7 +18,9 @@ from tests.support.log_model import PARTITIONS
 
 if TYPE_CHECKING:
     from schemas.erasure_rules import ErasureRule
+    from tests.simulation.rebuilding import Generation
     from tests.simulation.world import World
+    from tests.support.memory_store import MemoryStore
 
 
 class Broken(AssertionError):  # noqa: N818 - named for what it is
@@ -64,11 +66,11 @@ class Watch:
         """The tables are others now."""
         self._contents.clear()
 
-    def committed(self, at: TP, offset: int) -> None:
+    def committed(self, generation: Generation, at: TP, offset: int) -> None:
         """Nothing acknowledged is missing: what is committed is in the tables, up to the last record before it."""
         if at[0] != LOG_TOPIC or self._world.losses.expected is not None:
             return
-        handled = self._world.store.positions.get(at)
+        handled = generation.store.positions.get(at)
         records = [r.offset for r in self._world.broker.topics[at[0]][at[1]].records if r.offset < offset]
         if records and (handled is None or handled.handled_offset < records[-1]):
             self.fail("acknowledged", f"{at[0]}/{at[1]}: {offset} is committed, handled is {handled and handled.handled_offset}")
@@ -157,8 +159,13 @@ class Watch:
         self._erasures()
 
     def _erasures(self) -> None:
-        """Nothing erased is anywhere, in no version: not what a rule covers, and nothing under any user that a deleted customer ever was."""
-        crm, store = self._world.crm, self._world.store
+        """Nothing erased is anywhere, in no version and no generation: not what a rule covers, and nothing under any user that a deleted customer ever was."""
+        left = [what for generation in self._world.generations for what in self._left_in(generation.store)]
+        if left:
+            raise Broken("erasures", f"{len(left)} rows are left, among them {sorted(left)[0]}")
+
+    def _left_in(self, store: MemoryStore) -> list[str]:
+        crm = self._world.crm
         gone = {user for customer, users in crm.users.items() if customer not in crm.tables["customers"] for user in users}
         left = [f"report of {user}, {prosthesis}" for user, _, prosthesis, _ in store.report_rows if user in gone]
         left += [f"state of {user}, {prosthesis}" for _, prosthesis, user, _ in store.state_rows if user in gone]
@@ -169,24 +176,22 @@ class Watch:
             if interval.user_id in gone
         ]
         for rule in store.rules.values():
-            left += self._covered(rule)
-        left += self._owed()
-        if left:
-            raise Broken("erasures", f"{len(left)} rows are left, among them {sorted(left)[0]}")
+            left += self._covered(store, rule)
+        return [*left, *self._owed(store)]
 
-    def _owed(self) -> list[str]:
+    def _owed(self, store: MemoryStore) -> list[str]:
         """What is left of the time of contracts that were deleted, when or before their customers went, and that nobody else had."""
         return [
             f"event {key} of contract {number}"
             for number, owed in self._world.crm.owed.items()
-            for part in self._world.store.raw_parts
+            for part in store.raw_parts
             for key, row in part.items()
             if key[0] == str(owed.contract["prosthesis_id"]) and any(begin <= row["recorded_us"] < end for begin, end in owed.times or ())
         ]
 
-    def _covered(self, rule: ErasureRule) -> list[str]:
+    def _covered(self, store: MemoryStore, rule: ErasureRule) -> list[str]:
         """What is left of what *rule* covers. What was written by another log than the rule's was written under it."""
-        store, subjects = self._world.store, {rule.subject, *rule.former_subjects}
+        subjects = {rule.subject, *rule.former_subjects}
         older = {
             user
             for user, _, prosthesis, version in store.report_rows

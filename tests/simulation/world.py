@@ -12,19 +12,19 @@ from typing import Any
 
 import msgspec
 
+from eraser.rules import State
 from schemas.commands import Erase
 from schemas.keys import CRM_TOPIC, DEAD_LETTER_TOPIC, LOG_TOPIC
-from schemas.retention import Retention
-from stream_processor.adapters.generations import ServingConfiguration
 from tests.simulation import erasing
 from tests.simulation import schedule as plan
 from tests.simulation.broker import Broker, Stored
 from tests.simulation.erasing import EraserMachine
 from tests.simulation.faults import Faults
-from tests.simulation.group import LOOK_S, TP, Group
+from tests.simulation.group import LOOK_S, Group
 from tests.simulation.losses import CRM_ANEW, Losses
 from tests.simulation.machine import Machine
 from tests.simulation.operations import Operations
+from tests.simulation.rebuilding import OWN_WORKER, Generation, Rebuilding
 from tests.simulation.schedule import Schedule
 from tests.simulation.sources import TOPICS, Connector, Crm, Telemetry
 from tests.simulation.virtual import WORLD, VirtualLoop
@@ -49,9 +49,6 @@ class World:
         self.broker = Broker()
         for topic, partitions in (*TOPICS.items(), (DEAD_LETTER_TOPIC, 1)):
             self.broker.make(topic, partitions)
-        self.store = MemoryStore()
-        self.erased_tables = MemoryTables(self.store, erasing.clock(self))
-        self.changelog: dict[str, Any] = {}
         self.faults = Faults()
         self.broker.on_news = self._tell_news
         self.telemetry, self.crm = Telemetry(uuids=of.uuids), Crm()
@@ -61,8 +58,11 @@ class World:
             CRM_TOPIC: Connector(self.broker, self.crm.wal, CRM_TOPIC),
         }
         self.watch = Watch(self)
-        self.serving = ServingConfiguration(1, Retention(None, None))
-        self.group = self._make_group()
+        self.generation = Generation(self, 1)
+        """The one that readers see."""
+        self.former: list[Generation] = []
+        self.tables = MemoryTables(self.store, erasing.clock(self))
+        self.rebuilding = Rebuilding(self)
         self.losses = Losses(self)
         self.machines: dict[str, Machine | EraserMachine] = {}
         self.wanted: list[str] = []
@@ -77,6 +77,20 @@ class World:
         self.trace: list[str] | None = [] if keep else None
 
     # -- what the parts tell and ask
+
+    @property
+    def store(self) -> MemoryStore:
+        return self.generation.store
+
+    @property
+    def group(self) -> Group:
+        return self.generation.group
+
+    @property
+    def generations(self) -> list[Generation]:
+        """All that anybody works on or worked on."""
+        building = self.rebuilding.building
+        return [*self.former, self.generation, *([building] if building else [])]
 
     def say(self, text: str) -> None:
         line = f"{self.loop.time():9.4f} {text}"
@@ -96,7 +110,10 @@ class World:
             self.say(text)
             do()
 
-        self.loop.call_later(seconds, happen, context=WORLD_CONTEXT)
+        self.soon(seconds, happen)
+
+    def soon(self, seconds: float, do: Callable[[], Any]) -> None:
+        self.loop.call_later(seconds, do, context=WORLD_CONTEXT)
 
     def effect(self, store: MemoryStore, name: str, arguments: tuple[Any, ...]) -> Any:
         """On *store*: what arrives late may be for tables that nobody reads any more."""
@@ -104,17 +121,17 @@ class World:
             self.watch.before(name, arguments)
         return getattr(store, name)(*arguments)
 
-    def _make_group(self) -> Group:
-        return Group(self.broker, (LOG_TOPIC, CRM_TOPIC), self.chance, self.watch.committed)
+    def serve(self, new: Generation) -> None:
+        """Readers see *new*; workers that start from now on write it."""
+        self.former.append(self.generation)
+        self.generation = new
+        self.tables.hand_over(new.database, new.store)
+        self.watch.forget_contents()
 
-    def new_group(self, committed: dict[TP, int]) -> None:
-        """Workers that start from now on are of another group."""
-        self.group = self._make_group()
-        self.group.committed = committed
-
-    def replace_store(self, store: MemoryStore) -> None:
-        self.store = self.erased_tables.store = store
-        self.erased_tables.handed_over_at = self.erased_tables.now()
+    def restore(self, store: MemoryStore) -> None:
+        """The tables become those of a backup."""
+        self.generation.store = store
+        self.tables.put(self.generation.database, State.SERVING, store)
         self.watch.forget_contents()
 
     def expire(self) -> None:
@@ -166,13 +183,18 @@ class World:
 
     def _start(self, name: str) -> None:
         if (
-            name in (*self.wanted, erasing.NAME)
+            (name in (*self.wanted, erasing.NAME) or (name == OWN_WORKER and self.rebuilding.building is not None))
             and name not in self.losses.down
             and (name not in self.machines or not self.machines[name].alive)
         ):
-            self.machines[name] = EraserMachine(self) if name == erasing.NAME else Machine(self, name)
+            building = self.rebuilding.building if name == OWN_WORKER else None
+            self.machines[name] = EraserMachine(self) if name == erasing.NAME else Machine(self, name, building)
             self.say(f"{name} starts")
             self.machines[name].start()
+
+    def stop(self, name: str) -> None:
+        if name in self.machines:
+            self.machines[name].kill()
 
     # -- running
 
@@ -251,7 +273,7 @@ class World:
         self._look_at(keepers)
         if self.loop.time() > deadline:
             self.losses.look()
-            behind = self._behind() or "erasures without a receipt"
+            behind = self.behind(self.group) or "erasures without a receipt"
             raise Broken("progress", f"not at rest {SETTLE_S:.0f} s after the last fault: {behind}")
 
     def _rest(self) -> None:
@@ -263,7 +285,7 @@ class World:
     def _is_erased(self, quiet_since: datetime) -> bool:
         """Whether every rule has its receipt, and was looked for again after all was quiet."""
         rules = list(self.store.rules.values())
-        receipts = self.erased_tables.receipts(rules)
+        receipts = self.tables.receipts(rules)
         looked = [receipts[rule.key].checked_at for rule in rules if rule.key in receipts and receipts[rule.key].finished_at is not None]
         return len(looked) == len(rules) and all(at is not None and at >= quiet_since for at in looked)
 
@@ -271,18 +293,22 @@ class World:
         return (
             self._pending_late == 0
             and not self.losses.is_waited_for
-            and all(connector.is_done for connector in self.connectors.values())
-            and not self._behind()
+            and self.rebuilding.building is None
+            and not self.is_behind_the_sources(self.group)
         )
 
-    def _behind(self) -> list[str]:
-        """Partitions that have records beyond what is committed."""
+    def is_behind_the_sources(self, group: Group) -> bool:
+        """Whether there is a change that *group* has not acknowledged."""
+        return not all(connector.is_done for connector in self.connectors.values()) or bool(self.behind(group))
+
+    def behind(self, group: Group) -> list[str]:
+        """Partitions that have records beyond what *group* has committed."""
         behind = []
         for topic in TOPICS:
             for number, place in enumerate(self.broker.topics[topic]):
                 last = place.records[-1].offset if place.records else -1
-                if place.open or (last >= place.start and self.group.committed.get((topic, number), 0) <= last):
-                    behind.append(f"{topic}/{number} at {self.group.committed.get((topic, number))} of {last + 1}")
+                if place.open or (last >= place.start and group.committed.get((topic, number), 0) <= last):
+                    behind.append(f"{topic}/{number} at {group.committed.get((topic, number))} of {last + 1}")
         return behind
 
     async def _connect(self) -> None:
@@ -302,7 +328,8 @@ class World:
     async def _coordinate(self) -> None:
         while True:
             await asyncio.sleep(LOOK_S)
-            self.group.look(self.loop.time())
+            for generation in self.generations:
+                generation.group.look(self.loop.time())
 
     # -- what the naive recomputation needs
 
