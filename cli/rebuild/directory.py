@@ -18,7 +18,7 @@ from service_kit.settings import KafkaSettings
 from stream_processor.adapters.compacted_topic import records_before
 from stream_processor.domain.crm import CrmTable
 from stream_processor.domain.customer_erasure import all_decided
-from stream_processor.domain.directory_table import means_the_same_in_another_topic
+from stream_processor.domain.directory_facts import means_the_same_in_another_topic
 
 _WAIT_S = 30.0
 _END = b'"end"'

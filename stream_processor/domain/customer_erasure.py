@@ -11,8 +11,8 @@ from schemas.ranges import EARLIEST_US
 from stream_processor.domain.calendar import HOUR_US
 from stream_processor.domain.contracts import OWNS_NOTHING, UnreadableBounds, bounds_or_all, rank
 from stream_processor.domain.crm import Customer
-from stream_processor.domain.directory_facts import DecidedErasure
-from stream_processor.domain.directory_table import DirectoryTable, StoredRow, decided_erasures
+from stream_processor.domain.directory_facts import DecidedErasure, FormerContract, StoredRow, decided_erasures
+from stream_processor.domain.directory_table import DirectoryTable
 from stream_processor.domain.erasure import Claim, erased_intervals
 from stream_processor.domain.ownership import Contract
 from stream_processor.domain.ownership_documents import joined
@@ -31,6 +31,34 @@ def erase(table: DirectoryTable, customer: Customer, offset: int, until_us: int,
             return []
         table.keep_decided(customer.id, offset, decided)
     return _commands(customer.id, offset, decided)
+
+
+def erase_contract(table: DirectoryTable, contract: FormerContract, contract_id: str, offset: int) -> list[Erase]:
+    """The commands that erase what a deleted *contract* gave to a customer whose end was told before; none where his erasure has all of that, or there was none.
+
+    A contract is deleted before its customer, or with him, when it is known by then. But where a topic was lost between the two, only a rebuild tells of it.
+    """
+    customer_id = contract.customer_id
+    decided = table.decided_erasure(customer_id, offset)
+    if decided is None:
+        decided = _decide_contract(table, contract, contract_id)
+        if decided is None:
+            return []
+        table.keep_decided(customer_id, offset, decided)
+    return _commands(customer_id, offset, decided)
+
+
+def _decide_contract(table: DirectoryTable, contract: FormerContract, contract_id: str) -> DecidedErasure | None:
+    ended = [erasure for erasure in table.erasures_of(contract.customer_id) if erasure.reason == CUSTOMER_DELETED]
+    if not ended or table.customer(contract.customer_id) is not None:
+        return None
+    last, prosthesis_id = ended[-1], contract.prosthesis_id
+    claim = _former_claim(contract, contract_id, last.issued_us)
+    times = erased_intervals([claim], _others(table, prosthesis_id, contract.customer_id), last.issued_us)
+    known = [interval for erasure in ended for interval in erasure.times.get(prosthesis_id, ())]
+    if all(any(begin <= first and until <= end for begin, end in known) for first, until in times):
+        return None
+    return DecidedErasure(last.subject, last.issued_us, CUSTOMER_DELETED, {prosthesis_id: list(times)}, last.former_subjects)
 
 
 def decided_at(table: DirectoryTable, customer_id: str, offset: int) -> list[Erase]:
@@ -93,10 +121,13 @@ def _live_claims(table: DirectoryTable, customer_id: str) -> Iterator[tuple[str,
 
 def _former_claims(table: DirectoryTable, customer_id: str, until_us: int) -> Iterator[tuple[str, Claim]]:
     for contract_id, former in table.former_contracts(customer_id):
-        begins = former.starts_us if former.begins_us is None else former.begins_us
-        together = until_us - former.deleted_us <= TOGETHER_US
-        place = rank(begins, contract_id)
-        yield former.prosthesis_id, Claim(place, max(former.starts_us, EARLIEST_US), former.ends_us, contends=together)
+        yield former.prosthesis_id, _former_claim(former, contract_id, until_us)
+
+
+def _former_claim(former: FormerContract, contract_id: str, until_us: int) -> Claim:
+    begins = former.starts_us if former.begins_us is None else former.begins_us
+    together = until_us - former.deleted_us <= TOGETHER_US
+    return Claim(rank(begins, contract_id), max(former.starts_us, EARLIEST_US), former.ends_us, contends=together)
 
 
 def _others(table: DirectoryTable, prosthesis_id: str, customer_id: str) -> Iterator[Contract]:

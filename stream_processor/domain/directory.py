@@ -21,8 +21,9 @@ from schemas.keys import prosthesis_key
 from schemas.mapping import SourceMapping
 from schemas.ownership import OwnershipDocument
 from stream_processor.domain.crm import CrmContract, CrmEnvelope, CrmReader, CrmRow, CrmTable, Customer, UnusableChange
-from stream_processor.domain.customer_erasure import CUSTOMER_DELETED, OPERATOR, decided_at, erase
-from stream_processor.domain.directory_table import DirectoryTable, StoredRow
+from stream_processor.domain.customer_erasure import CUSTOMER_DELETED, OPERATOR, decided_at, erase, erase_contract
+from stream_processor.domain.directory_facts import StoredRow
+from stream_processor.domain.directory_table import DirectoryTable
 from stream_processor.domain.ownership_documents import document
 
 
@@ -102,6 +103,9 @@ class Directory:
                 self._table.forget_what_was(row_id)
                 # Also where the contracts went before: their documents may have been decided on and never sent, and by now nothing else leads to these prostheses.
                 concerned |= {erasure.prosthesis_id for erasure in erasures}
+            if one.is_delete and isinstance(row, CrmContract) and not key_changed:
+                former = self._table.former(known or one.row or {}, one.committed_us)
+                erasures = [] if former is None else erase_contract(self._table, former, row.id, offset)
             self._table.forget_useless(self._table.record(table, row_id, one, key_changed=key_changed))
             concerned |= self._concerned(row)
         documents, errors = self._documents(concerned, offset)

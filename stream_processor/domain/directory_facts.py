@@ -1,8 +1,13 @@
-"""What the directory remembers beyond the rows that the CRM still has, as it is stored in its table."""
+"""What the directory remembers beyond the rows that the CRM still has, as it is stored in its table, and under which keys."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
 import msgspec
+
+from stream_processor.domain.crm import CrmTable
 
 
 class FormerContract(msgspec.Struct, frozen=True):
@@ -45,3 +50,39 @@ class DecidedErasure(msgspec.Struct, frozen=True):
     reason: str
     times: dict[str, list[tuple[int, int]]]
     former_subjects: tuple[str, ...] = ()
+
+
+StoredRow = dict[str, Any]
+
+FORMER, HELD, FORMER_USER, ERASED = "former:", "held:", "former-user:", "erased:"
+REMEMBERED = (FORMER, HELD, FORMER_USER)
+READ_AS: dict[str, type[FormerContract] | type[HeldProsthesis] | type[FormerUser]] = {
+    FORMER: FormerContract,
+    HELD: HeldProsthesis,
+    FORMER_USER: FormerUser,
+}
+
+
+def means_the_same_in_another_topic(key: str) -> bool:
+    """Whether the row under *key* is as true where ``crm.changes`` was made anew: what was decided at an offset is of one topic."""
+    return not key.startswith(ERASED)
+
+
+def decided_erasures(rows: Mapping[str, StoredRow]) -> Iterator[tuple[str, int, DecidedErasure]]:
+    """Customer, offset and content of every erasure that was decided on."""
+    for key in sorted(key for key in rows if key.startswith(ERASED)):
+        yield *asked_at(key), msgspec.convert(rows[key], DecidedErasure)
+
+
+def asked_at(key: str) -> tuple[str, int]:
+    """The customer and the offset in the key of a decided erasure."""
+    customer_id, _, offset = key.removeprefix(ERASED).rpartition(":")
+    return customer_id, int(offset)
+
+
+def fact_of(table: CrmTable, row_id: str, parties: tuple[str, str]) -> tuple[str, HeldProsthesis | FormerUser]:
+    """What is remembered of the former parties of the contract or the customer *row_id*, and under which key."""
+    party, other = parties
+    if table is CrmTable.CONTRACTS:
+        return f"{HELD}{party}:{other}", HeldProsthesis(party, other, row_id)
+    return f"{FORMER_USER}{party}:{other}", FormerUser(party, other)

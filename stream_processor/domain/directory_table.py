@@ -1,6 +1,6 @@
 """The directory's table: what the CRM's changes have said, and what has to be remembered beyond the rows that the CRM still has.
 
-It lives in any mapping of text to row; in the service that is Faust's table, whose changelog keeps it. This module alone knows the keys; the stored forms of what is remembered are those of ``directory_facts``:
+It lives in any mapping of text to row; in the service that is Faust's table, whose changelog keeps it. The stored forms of what is remembered, and their keys, are those of ``directory_facts``:
 
 ===================================  ======================================================================================
 ``customers:7``, ``contracts:5``, …  a row of the CRM: its mapped columns, by the source's names
@@ -14,8 +14,7 @@ It lives in any mapping of text to row; in the service that is Faust's table, wh
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, MutableMapping
-from typing import Any
+from collections.abc import Collection, Iterator, MutableMapping
 
 import msgspec
 
@@ -31,34 +30,21 @@ from stream_processor.domain.crm import (
     SourceRow,
     UnusableChange,
 )
-from stream_processor.domain.directory_facts import DecidedErasure, FormerContract, FormerUser, HeldProsthesis
-
-StoredRow = dict[str, Any]
-
-_FORMER, _HELD, _FORMER_USER, _ERASED = "former:", "held:", "former-user:", "erased:"
-_REMEMBERED = (_FORMER, _HELD, _FORMER_USER)
-_READ_AS: dict[str, type[FormerContract] | type[HeldProsthesis] | type[FormerUser]] = {
-    _FORMER: FormerContract,
-    _HELD: HeldProsthesis,
-    _FORMER_USER: FormerUser,
-}
-
-
-def means_the_same_in_another_topic(key: str) -> bool:
-    """Whether the row under *key* is as true where ``crm.changes`` was made anew: what was decided at an offset is of one topic."""
-    return not key.startswith(_ERASED)
-
-
-def decided_erasures(rows: Mapping[str, StoredRow]) -> Iterator[tuple[str, int, DecidedErasure]]:
-    """Customer, offset and content of every erasure that was decided on."""
-    for key in sorted(key for key in rows if key.startswith(_ERASED)):
-        yield *_asked_at(key), msgspec.convert(rows[key], DecidedErasure)
-
-
-def _asked_at(key: str) -> tuple[str, int]:
-    """The customer and the offset in the key of a decided erasure."""
-    customer_id, _, offset = key.removeprefix(_ERASED).rpartition(":")
-    return customer_id, int(offset)
+from stream_processor.domain.directory_facts import (
+    ERASED,
+    FORMER,
+    FORMER_USER,
+    HELD,
+    READ_AS,
+    REMEMBERED,
+    DecidedErasure,
+    FormerContract,
+    FormerUser,
+    HeldProsthesis,
+    StoredRow,
+    asked_at,
+    fact_of,
+)
 
 
 class DirectoryTable:
@@ -71,18 +57,28 @@ class DirectoryTable:
         self._contracts_of_prosthesis: defaultdict[str, set[str]] = defaultdict(set)
         self._remembered_of_customer: defaultdict[str, set[str]] = defaultdict(set)
         self._held_by_contract: defaultdict[str, set[str]] = defaultdict(set)
+        self._erased: defaultdict[str, set[str]] = defaultdict(set)
         self._gone: set[str] = set()
         """Customers whose end the CRM has told, and who did not come again."""
 
     def index(self, without: Collection[str] = ()) -> None:
         """Build the indexes anew from the rows; contracts that are only remembered are in none."""
-        for index in (self._contracts_of_customer, self._contracts_of_prosthesis, self._remembered_of_customer, self._held_by_contract):
+        indexes = (
+            self._contracts_of_customer,
+            self._contracts_of_prosthesis,
+            self._remembered_of_customer,
+            self._held_by_contract,
+            self._erased,
+        )
+        for index in indexes:
             index.clear()
         for key, row in self._rows.items():
             if key.startswith(f"{CrmTable.CONTRACTS}:") and key not in without:
                 self._link(self.reader.contract(row))
-            elif key.startswith(_REMEMBERED):
+            elif key.startswith(REMEMBERED):
                 self._index_fact(key, row)
+            elif key.startswith(ERASED):
+                self._erased[asked_at(key)[0]].add(key)
 
     # -- the CRM's rows ---------------------------------------------------------------------------------------------------
 
@@ -179,7 +175,7 @@ class DirectoryTable:
         if change.is_delete:
             self._gone |= {row_id} if table is CrmTable.CUSTOMERS else set()
             gone = known or change.before or {}
-            former = self._former(gone, change.committed_us) if table is CrmTable.CONTRACTS and not key_changed else None
+            former = self.former(gone, change.committed_us) if table is CrmTable.CONTRACTS and not key_changed else None
             return self._remove(table, row_id, former)
         after = change.after or {}
         self.reader.read(table, after)
@@ -187,7 +183,7 @@ class DirectoryTable:
         if table is CrmTable.CONTRACTS:
             self._unlink(row_id)
             self._link(self.reader.contract(after))
-            self._forget(_FORMER + row_id)
+            self._forget(FORMER + row_id)
         if table is CrmTable.CUSTOMERS:
             self._gone.discard(row_id)
         self._rows[f"{table}:{row_id}"] = self.reader.stored(table, after)
@@ -196,7 +192,7 @@ class DirectoryTable:
     def _remove(self, table: CrmTable, row_id: str, former: FormerContract | None) -> list[str]:
         if table is CrmTable.CONTRACTS:
             self._unlink(row_id)
-        remembered = [] if former is None else [self._remember(_FORMER + row_id, former)]
+        remembered = [] if former is None else [self._remember(FORMER + row_id, former)]
         self._rows.pop(f"{table}:{row_id}", None)
         return remembered
 
@@ -222,7 +218,7 @@ class DirectoryTable:
             if self._rows.get(key) != row:
                 self._rows[key] = row
         for key, row in list(self._rows.items()):
-            if key not in kept and key not in gone and not (key.startswith((*_REMEMBERED, _ERASED)) and other.is_of_use(key, row)):
+            if key not in kept and key not in gone and not (key.startswith((*REMEMBERED, ERASED)) and other.is_of_use(key, row)):
                 self._rows.pop(key, None)
         self._gone = set(other._gone)
         self.index(without=gone)
@@ -235,12 +231,12 @@ class DirectoryTable:
             if name in (CrmTable.CUSTOMERS, CrmTable.CONTRACTS):
                 table = CrmTable(name)
                 before = self._parties(table, row_id, row)
-            elif key.startswith(_FORMER) and other.row(CrmTable.CONTRACTS, row_id) is not None:
+            elif key.startswith(FORMER) and other.row(CrmTable.CONTRACTS, row_id) is not None:
                 table, before = CrmTable.CONTRACTS, self._parties_of_former(row_id)
             else:
                 continue
             if before is not None and before[0] not in other._gone and before != other._parties_now(table, row_id):
-                fact_key, fact = _fact_of(table, row_id, before)
+                fact_key, fact = fact_of(table, row_id, before)
                 facts[fact_key] = msgspec.to_builtins(fact)
         return facts
 
@@ -253,7 +249,7 @@ class DirectoryTable:
 
     def _parties_of_former(self, contract_id: str) -> tuple[str, str] | None:
         """Whom the contract brought together until it was deleted; None where it was not."""
-        former = self._rows.get(_FORMER + contract_id)
+        former = self._rows.get(FORMER + contract_id)
         return None if former is None else (former["customer_id"], former["prosthesis_id"])
 
     def _may_come_again(self, key: str, row: StoredRow) -> bool:
@@ -269,9 +265,9 @@ class DirectoryTable:
 
     def is_of_use(self, key: str, row: StoredRow) -> bool:
         """What was a customer's counts until the customer's end is told, a deleted contract only while it is deleted."""
-        if not key.startswith(_REMEMBERED):
+        if not key.startswith(REMEMBERED):
             return True
-        back = key.startswith(_FORMER) and f"{CrmTable.CONTRACTS}:{key.removeprefix(_FORMER)}" in self._rows
+        back = key.startswith(FORMER) and f"{CrmTable.CONTRACTS}:{key.removeprefix(FORMER)}" in self._rows
         return row["customer_id"] not in self._gone and not back
 
     # -- what is remembered beyond the rows -------------------------------------------------------------------------------
@@ -293,35 +289,41 @@ class DirectoryTable:
 
     def former_contracts(self, customer_id: str) -> Iterator[tuple[str, FormerContract]]:
         """With the id of each."""
-        for key, fact in self._facts(customer_id, _FORMER):
+        for key, fact in self._facts(customer_id, FORMER):
             if isinstance(fact, FormerContract):
-                yield key.removeprefix(_FORMER), fact
+                yield key.removeprefix(FORMER), fact
 
     def held_prostheses(self, customer_id: str) -> Iterator[str]:
-        for _, fact in self._facts(customer_id, _HELD):
+        for _, fact in self._facts(customer_id, HELD):
             if isinstance(fact, HeldProsthesis):
                 yield fact.prosthesis_id
 
     def former_users(self, customer_id: str) -> Iterator[str]:
-        for _, fact in self._facts(customer_id, _FORMER_USER):
+        for _, fact in self._facts(customer_id, FORMER_USER):
             if isinstance(fact, FormerUser):
                 yield fact.user_id
 
     def _facts(self, customer_id: str, prefix: str) -> Iterator[tuple[str, FormerContract | HeldProsthesis | FormerUser]]:
         for key in sorted(self._remembered_of_customer.get(customer_id, ())):
             if key.startswith(prefix):
-                yield key, msgspec.convert(self._rows[key], _READ_AS[prefix])
+                yield key, msgspec.convert(self._rows[key], READ_AS[prefix])
 
     def decided_erasure(self, customer_id: str, offset: int) -> DecidedErasure | None:
-        row = self._rows.get(f"{_ERASED}{customer_id}:{offset}")
+        row = self._rows.get(f"{ERASED}{customer_id}:{offset}")
         return None if row is None else msgspec.convert(row, DecidedErasure)
 
     def erasures_decided(self) -> Iterator[tuple[str, int]]:
         """Customer and offset of each."""
-        return (_asked_at(key) for key in self._rows if key.startswith(_ERASED))
+        return (asked_at(key) for key in self._rows if key.startswith(ERASED))
+
+    def erasures_of(self, customer_id: str) -> list[DecidedErasure]:
+        """All that were decided on of the customer, in the order of their offsets."""
+        return [msgspec.convert(self._rows[key], DecidedErasure) for key in sorted(self._erased.get(customer_id, ()), key=asked_at)]
 
     def keep_decided(self, customer_id: str, offset: int, decided: DecidedErasure) -> None:
-        self._rows[f"{_ERASED}{customer_id}:{offset}"] = msgspec.to_builtins(decided)
+        key = f"{ERASED}{customer_id}:{offset}"
+        self._rows[key] = msgspec.to_builtins(decided)
+        self._erased[customer_id].add(key)
 
     def _superseded(
         self, table: CrmTable, row_id: str, known: SourceRow | None, change: CrmEnvelope
@@ -336,7 +338,7 @@ class DirectoryTable:
         if table is CrmTable.CONTRACTS:
             before.append(self._parties_of_former(row_id))
         for parties in sorted({former for former in before if former is not None} - {now}):
-            yield _fact_of(table, row_id, parties)
+            yield fact_of(table, row_id, parties)
 
     def _parties(self, table: CrmTable, row_id: str, row: SourceRow) -> tuple[str, str] | None:
         """Whom a row brings together: a customer with a prosthesis, or with a user. None where it does not."""
@@ -346,7 +348,7 @@ class DirectoryTable:
         user_id = self.reader.user_id(row)
         return (row_id, user_id) if user_id else None
 
-    def _former(self, row: SourceRow, deleted_us: int) -> FormerContract | None:
+    def former(self, row: SourceRow, deleted_us: int) -> FormerContract | None:
         """What is kept of a deleted contract; None where it brought nobody together."""
         contract = self.reader.contract(row)
         bounds, readable = bounds_or_all(contract, self.reader.contracts)
@@ -387,11 +389,3 @@ class DirectoryTable:
             self._contracts_of_customer[contract.customer_id].discard(contract_id)
             if contract.prosthesis_id is not None:
                 self._contracts_of_prosthesis[contract.prosthesis_id].discard(contract_id)
-
-
-def _fact_of(table: CrmTable, row_id: str, parties: tuple[str, str]) -> tuple[str, HeldProsthesis | FormerUser]:
-    """What is remembered of the former parties of the contract or the customer *row_id*, and under which key."""
-    party, other = parties
-    if table is CrmTable.CONTRACTS:
-        return f"{_HELD}{party}:{other}", HeldProsthesis(party, other, row_id)
-    return f"{_FORMER_USER}{party}:{other}", FormerUser(party, other)

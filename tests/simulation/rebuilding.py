@@ -14,7 +14,7 @@ from cli.rebuild.source import recomputes
 from eraser.rules import State
 from schemas.keys import CRM_TOPIC, LOG_TOPIC
 from schemas.partition_progress import PartitionProgress
-from stream_processor.domain.directory_table import means_the_same_in_another_topic
+from stream_processor.domain.directory_facts import means_the_same_in_another_topic
 from tests.simulation.group import TP, Group
 from tests.support.log_model import PARTITIONS
 from tests.support.memory_eraser import database_of

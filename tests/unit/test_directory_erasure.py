@@ -303,3 +303,52 @@ def test_a_contract_that_was_corrected_to_no_time_at_all_leaves_its_prosthesis_t
         directory.handle(told("contracts", empty, "d"), 10)
     (erasure,) = directory.handle(told("customers", CUSTOMER, "d"), 11).erasures
     assert (erasure.prosthesis_id, erasure.intervals) == ("3", ())
+
+
+def in_another_topic(crm: Crm) -> Crm:
+    """The CRM's topic was made anew: a directory begins with what is known, and with nothing that is told."""
+    other = Crm()
+    other.table = crm.table
+    other.restart(0)
+    return other
+
+
+def test_a_contract_whose_end_is_told_after_its_customers_is_erased_too(crm: Crm) -> None:
+    """Its delete was lost with the topic, the customer's came in the next one, and a rebuild told the contract's at last."""
+    anna = crm.customer(1, ANNA)
+    contract = crm.contract(5, 1, 3, begin=0)
+    crm = in_another_topic(crm)
+    assert times(crm.change("customers", "d", anna, at=9).erasures) == {"3": ()}
+    (late,) = crm.change("contracts", "d", contract, at=12).erasures
+    assert (late.prosthesis_id, late.intervals, late.subject, late.customer_gone) == ("3", ((day(0), day(9)),), subject_of(ANNA), True)
+    assert crm.handle(1).erasures == [late]
+    crm.restart(1)
+    assert crm.handle(1).erasures == [late]
+
+
+def test_what_is_another_customers_by_then_is_not(crm: Crm) -> None:
+    anna = crm.customer(1, ANNA)
+    contract = crm.contract(5, 1, 3, begin=0)
+    crm = in_another_topic(crm)
+    crm.change("customers", "d", anna, at=9)
+    crm.customer(2, BORIS)
+    crm.contract(6, 2, 3, begin=4)
+    assert times(crm.change("contracts", "d", contract, at=12).erasures) == {"3": ((day(0), day(4)),)}
+
+
+def test_a_contract_that_goes_behind_its_customer_is_erased_once(crm: Crm) -> None:
+    """As ``ON DELETE CASCADE`` tells it."""
+    anna = crm.customer(1, ANNA)
+    contract = crm.contract(5, 1, 3, begin=0)
+    assert times(crm.change("customers", "d", anna, at=9).erasures) == {"3": ((day(0), day(9)),)}
+    assert crm.change("contracts", "d", contract, at=9).erasures == []
+    crm.restart(3)
+    assert crm.handle(3).erasures == []
+
+
+def test_a_contract_of_nobody_who_was_erased_erases_nothing(crm: Crm) -> None:
+    contract = crm.contract(5, 1, 3, begin=0)
+    assert crm.change("contracts", "d", contract, at=9).erasures == []
+    crm.customer(1, ANNA)
+    crm.contract(5, 1, 3, begin=0)
+    assert crm.change("contracts", "d", contract, at=9).erasures == []
