@@ -23,8 +23,11 @@ class Standing:
     _since: dict[tuple[str, str], dict[Place, datetime]] = field(default_factory=dict)
 
     def look(self, rule: tuple[str, str], found: Iterable[tuple[str, Empty]], now: datetime) -> tuple[list[tuple[str, Empty]], bool]:
-        """Of all that is *found* for the rule of that key, by database: what may go, and whether anything has to stay for a while."""
-        known, seen = self._since.pop(rule, {}), dict[Place, datetime]()
+        """Of all that is *found* for the rule of that key, by database: what may go, and whether anything has to stay for a while.
+
+        Raises what *found* raises, and has forgotten nothing then.
+        """
+        known, seen = self._since.get(rule, {}), dict[Place, datetime]()
         ripe: list[tuple[str, Empty]] = []
         for database, empty in found:
             rows = []
@@ -35,6 +38,7 @@ class Standing:
                     rows.append(row)
             if rows:
                 ripe.append((database, replace(empty, keys=tuple(rows))))
-        if seen:
-            self._since[rule] = seen
+        self._since[rule] = seen
+        if not seen:
+            del self._since[rule]
         return ripe, sum(len(empty.keys) for _, empty in ripe) < len(seen)

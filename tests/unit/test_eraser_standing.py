@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+
+import pytest
 
 from eraser.ports import Empty, EmptyRow
 from eraser.standing import Standing
@@ -48,6 +51,18 @@ def test_generations_and_rules_are_told_apart() -> None:
     assert standing.look(("8", "e"), seen(("7", 12, 100)), after(180)) == ([], True)
     both = [*seen(("7", 12, 100)), *seen(("7", 12, 100), database="g2")]
     assert standing.look(RULE, both, after(180)) == (seen(("7", 12, 100)), True)
+
+
+def test_a_look_that_breaks_off_forgets_nothing() -> None:
+    def away() -> Iterator[tuple[str, Empty]]:
+        yield from seen(("7", 12, 100))
+        raise EOFError
+
+    standing = Standing(180)
+    standing.look(RULE, seen(("7", 12, 100)), NOW)
+    with pytest.raises(EOFError):
+        standing.look(RULE, away(), after(100))
+    assert standing.look(RULE, seen(("7", 12, 100)), after(180)) == (seen(("7", 12, 100)), False)
 
 
 def test_without_a_time_to_wait_for_it_goes_at_once() -> None:
