@@ -92,7 +92,7 @@ def test_after_postgresql_went_back_a_rebuild_makes_all_right() -> None:
 
 
 def test_without_the_rebuild_it_would_be_seen() -> None:
-    with patch("tests.simulation.losses.Losses._rebuild", lambda _: None):
+    with patch("tests.simulation.rebuilding.Rebuilding.in_place", lambda *_, **__: None):
         assert kind(run((BEGIN_S + 1, "back up"), (LOSS_S, "go back"), (LOSS_S + 1, "insert"))) == "mart"
 
 
