@@ -52,7 +52,7 @@ FAULTY = (*((effect, fault) for effect in EFFECTS for fault in Fault), *((read, 
 
 WORK = {
     "insert": 26, "update": 8, "move": 6, "hand over": 3, "delete": 4, "withdraw": 1, "garbage": 1, "misplace": 0.5, "recompute": 1, "customer": 3, "contract": 6,
-    "drop contract": 1, "prosthesis": 2, "user": 1.5, "forget customer": 0.8, "erase": 0.6, "lose": 2, "snapshot": 0.5, "window": 2, "merge": 2,
+    "drop contract": 1, "prosthesis": 2, "user": 1.5, "forget customer": 0.8, "erase": 0.6, "lose": 2, "lose crm": 0.5, "snapshot": 0.5, "window": 2, "merge": 2,
 }  # fmt: skip
 FAULTS = {
     "store fault": 12, "outage": 1, "kill": 3, "pause": 2, "join": 1, "leave": 1, "rebalance": 2, "repeat": 4, "repeat crm": 1, "abort": 2, "hold transaction": 1,
@@ -96,7 +96,7 @@ NARROW = Width(prostheses=(1, 2), customers=3, contracts=3, days=1, on_the_hour=
 class Mix:
     """What schedules have more of. *more*: by how much what is done comes more often; *faulty*: what goes wrong (effect, fault); *losses*: the part of the schedules that lose data; *operations*: about how many, within *seconds*; *rests*: how often all is handled, and compared, before the end;
     *swarm*: each schedule leaves out half of all kinds at random, so that what is left comes together more often (Groce et al., "Swarm testing", ISSTA 2012);
-    *few*: all but a few, each as often as the other, and what is done is done in bursts.
+    *few*: all but a few, of one of THEMES or of all, each as often as the other, and what is done is done in bursts.
     """
 
     more: dict[str, float] = field(default_factory=dict)
@@ -113,20 +113,48 @@ class Mix:
 OF_ERASURES = {"write_erasures", "erasures", "remove", "write_receipt", "eraser's read"}
 OF_REPORTS = {"write_telemetry", "write_reports", "write_states", "write_progress", "commit"}
 OF_DIRECTORY = {"changelog", "send", "commit"}
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Kinds that have to do with each other, and what goes wrong with them."""
+
+    kinds: frozenset[str]
+    faulty: tuple[tuple[str, Fault], ...]
+
+
+def _faults_of(effects: set[str]) -> tuple[tuple[str, Fault], ...]:
+    return tuple(pair for pair in FAULTY if pair[0] in effects)
+
+
+THEMES = (
+    Theme(
+        frozenset({"customer", "contract", "drop contract", "prosthesis", "user", "forget customer", "erase", "night", "compact", "kill",
+                   "pause", "repeat crm", "rebalance", "lose crm"}),
+        _faults_of(OF_DIRECTORY),
+    ),
+    Theme(
+        frozenset({"update", "move", "hand over", "delete", "withdraw", "garbage", "recompute", "contract", "lose", "snapshot", "window", "merge", "kill",
+                   "pause", "repeat", "rebalance"}),
+        _faults_of(OF_REPORTS),
+    ),
+    Theme(frozenset({"erase", "forget customer", "user", "contract", "move", "hand over", "lose", "window", "merge", "kill", "pause"}), _faults_of(OF_ERASURES | OF_REPORTS)),
+)  # fmt: skip
+
 MIXES = {
     "usual": Mix(),
     "erasures": Mix(
         {"erase": 12, "forget customer": 6, "user": 3, "drop contract": 3, "night": 3, "store fault": 2},
-        tuple(pair for pair in FAULTY if pair[0] in OF_ERASURES),
+        _faults_of(OF_ERASURES),
     ),
     "losses": Mix(losses=1.0),
     "snapshots": Mix(
         {"lose": 6, "snapshot": 4, "window": 4, "move": 3, "hand over": 3, "withdraw": 3, "kill": 3, "rebalance": 2, "store fault": 3},
-        tuple(pair for pair in FAULTY if pair[0] in OF_REPORTS),
+        _faults_of(OF_REPORTS),
     ),
     "directory": Mix(
         {"contract": 3, "customer": 2, "drop contract": 3, "user": 2, "lose crm": 4, "night": 4, "compact": 4, "kill": 2, "store fault": 3},
-        tuple(pair for pair in FAULTY if pair[0] in OF_DIRECTORY),
+        _faults_of(OF_DIRECTORY),
     ),
     "dense": Mix({"store fault": 4, "kill": 2, "outage": 0.5}, operations=OPERATIONS * 3, rests=6, swarm=True, width=NARROW),
     # What a fault is shrunk to has a few operations: many such schedules instead of a long one.
@@ -166,9 +194,10 @@ def schedule(seed: int, mix: str = "usual") -> Schedule:
     few = of.few and chance.random() < FEW
     if few:
         call_s = chance.choice((CALL_S, CALL_S, SLOW_S))
-        kinds = {"insert", "store fault", *chance.sample(sorted(pool), chance.randrange(1, MOST_KINDS))}
-        pool = {name: 1.0 for name in pool if name in kinds}
-        faulty = tuple(chance.sample(faulty, min(len(faulty), chance.randrange(1, MOST_KINDS))))
+        theme = chance.choice((Theme(frozenset(pool), faulty), *THEMES))
+        kinds = {"insert", "store fault", *chance.sample(sorted(theme.kinds), chance.randrange(1, MOST_KINDS))}
+        pool = dict.fromkeys(sorted(kinds), 1.0)
+        faulty = tuple(chance.sample(theme.faulty, min(len(theme.faulty), chance.randrange(1, MOST_KINDS))))
     names, weights = list(pool), list(pool.values())
     count = chance.randrange(of.operations // 3, of.operations * 3 // 2)
     bursts = [chance.random() * of.seconds for _ in range(chance.randrange(1, count + 1))] if few else []

@@ -10,6 +10,8 @@ import pytest
 
 from tests.simulation.broker import Broker, Transaction
 from tests.simulation.group import REBALANCE_S, SESSION_S, TP, Group, Heartbeat
+from tests.simulation.operations import Operations
+from tests.simulation.schedule import FAULTS, LOSSES, MIXES, THEMES, WORK
 from tests.simulation.virtual import Process, VirtualLoop, give_way
 
 
@@ -126,3 +128,13 @@ def test_of_a_killed_process_no_step_is_run_any_more() -> None:
     loop.run_until_complete(main())
     loop.close()
     assert len(said) == 3
+
+
+def test_every_operation_comes_in_schedules_and_every_mix_names_what_there_is() -> None:
+    kinds, losses = {*WORK, *FAULTS}, {*LOSSES, "back up"}
+    assert {name.removeprefix("_do_").replace("_", " ") for name in dir(Operations) if name.startswith("_do_")} == kinds | losses
+    for mix in MIXES.values():
+        assert set(mix.more) <= kinds
+    for theme in THEMES:
+        assert theme.kinds <= kinds
+        assert theme.faulty
