@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
 import numpy as np
@@ -78,13 +78,17 @@ class Recompute:
             _leave_closed(pending, first_open_day)
         begun = list(_begun(pending))
         of_begun = [device for fold in begun for device in fold.up_to]
-        ready = pending if budget is None else self._ready(pending, reached)
-        # What was left within a window has a budget of its own: neither it nor the others wait for each other.
-        written = self._compute(self._new_folds(ready.keys() - of_begun, pending), pending, handled, budget)
-        return written + self._compute(chain(begun, self._new_folds(of_begun, pending)), pending, handled, budget)
 
-    def _ready(self, pending: Mapping[int, PendingRecompute], reached: Mapping[int, int]) -> Mapping[int, PendingRecompute]:
-        """Those of *pending* of which raw has nothing from ahead.
+        def ahead(devices: Collection[int]) -> set[int]:
+            return set() if budget is None else self._ahead({device: pending[device] for device in devices}, reached)
+
+        ready = pending.keys() - ahead(pending.keys())
+        # What was left within a window has a budget of its own: neither it nor the others wait for each other.
+        written = self._compute(self._new_folds(ready - set(of_begun), pending), pending, handled, ahead, budget)
+        return written + self._compute(chain(begun, self._new_folds(of_begun, pending)), pending, handled, ahead, budget)
+
+    def _ahead(self, pending: Mapping[int, PendingRecompute], reached: Mapping[int, int]) -> set[int]:
+        """The devices of *pending* of which raw has something from ahead.
 
         Raw has an event's newest content alone. Where a crash came between raw and the reports, the records before it are handled again without what raw had of the event at their time:
         a report that is computed anew by then would lack it, for as long as it takes to come to that record.
@@ -93,13 +97,21 @@ class Recompute:
             self._devices[device].prosthesis_id: max(work.offset, reached.get(self._devices[device].partition, -1))
             for device, work in pending.items()
         }
-        ahead = self._store.from_ahead(reach)
-        return {device: work for device, work in pending.items() if self._devices[device].prosthesis_id not in ahead}
+        ahead = self._store.from_ahead(reach) if reach else set()
+        return {device for device in pending if self._devices[device].prosthesis_id in ahead}
 
     def _compute(
-        self, folds: Iterable[WindowFold], pending: Mapping[int, PendingRecompute], handled: Mapping[int, int], budget: int | None
+        self,
+        folds: Iterable[WindowFold],
+        pending: Mapping[int, PendingRecompute],
+        handled: Mapping[int, int],
+        ahead: Callable[[Collection[int]], set[int]],
+        budget: int | None,
     ) -> int:
-        """Fold and write window by window until the budget is spent, which may leave the last one within it. Returns how many reports were written."""
+        """Fold and write window by window until the budget is spent, which may leave the last one within it. Returns how many reports were written.
+
+        Raw is asked once more after a window was read: who has taken the partition over may have written meanwhile, and what was read may lack an event by then.
+        """
         written = self._read_events = 0
         for fold in folds:
             works = [pending[device] for device in fold.up_to]
@@ -107,6 +119,10 @@ class Recompute:
                 for work in works:
                     work.fold = fold
                 break
+            if ahead(fold.up_to.keys()):
+                for work in works:
+                    work.fold = None
+                continue
             written += self._reports.write(self._finish(fold, pending, handled))
             for device, day in fold.pages:
                 pending[device].days.discard(day)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -104,6 +104,35 @@ def test_one_version_of_a_report_has_one_content_though_its_event_has_moved_away
     assert successor.process(case.news[:1], epoch=1, whole=False).unfinished
     assert (case.counts, [key[3] for key in case.store.report_rows if key[3] == version]) == ([3], [version])
     assert not successor.process(case.news[1:], epoch=1, whole=False).unfinished
+    assert case.store.live_reports() == case.sources.mart()
+
+
+class OvertakenAfterItAsked(MemoryStore):
+    """Between the question whether raw has anything from ahead and the read another worker writes there."""
+
+    overtake: Callable[[], None] | None = None
+
+    def from_ahead(self, reach: Mapping[str, int]) -> set[str]:
+        found = super().from_ahead(reach)
+        if self.overtake is not None:
+            once, self.overtake = self.overtake, None
+            once()
+        return found
+
+
+@pytest.mark.parametrize("said", [read_again, corrected])
+def test_what_was_read_while_another_worker_wrote_from_ahead_is_not_written(said: Callable[[Sources], None]) -> None:
+    """Seed 6002311: a worker that had lost the partition in the middle of its batch took the report away, until its successor wrote it."""
+    case = Case()
+    said(case.sources)
+    overtaken = OvertakenAfterItAsked()
+    overtaken.__dict__.update(case.store.__dict__)
+    overtaken.overtake = case.dies_behind_raw
+    outcome = case.engine(overtaken).process(case.news[:1], epoch=1, whole=False)
+    assert outcome.unfinished
+    assert case.counts == [2]
+    successor = case.engine()
+    successor.process(case.news, epoch=2)
     assert case.store.live_reports() == case.sources.mart()
 
 
