@@ -41,15 +41,16 @@ def erase_contract(table: DirectoryTable, contract: FormerContract, contract_id:
     customer_id = contract.customer_id
     decided = table.decided_erasure(customer_id, offset)
     if decided is None:
-        decided = _decide_contract(table, contract, contract_id)
+        decided = _decide_contract(table, contract, contract_id, offset)
         if decided is None:
             return []
         table.keep_decided(customer_id, offset, decided)
     return _commands(customer_id, offset, decided)
 
 
-def _decide_contract(table: DirectoryTable, contract: FormerContract, contract_id: str) -> DecidedErasure | None:
-    ended = [erasure for erasure in table.erasures_of(contract.customer_id) if erasure.reason == CUSTOMER_DELETED]
+def _decide_contract(table: DirectoryTable, contract: FormerContract, contract_id: str, offset: int) -> DecidedErasure | None:
+    # One that was told before his end was known by then, whenever it is handled again: what it gave was decided once.
+    ended = [erasure for erasure in table.erasures_of(contract.customer_id, offset) if erasure.reason == CUSTOMER_DELETED]
     if not ended or table.customer(contract.customer_id) is not None:
         return None
     last, prosthesis_id = ended[-1], contract.prosthesis_id

@@ -316,9 +316,10 @@ class DirectoryTable:
         """Customer and offset of each."""
         return (asked_at(key) for key in self._rows if key.startswith(ERASED))
 
-    def erasures_of(self, customer_id: str) -> list[DecidedErasure]:
-        """All that were decided on of the customer, in the order of their offsets."""
-        return [msgspec.convert(self._rows[key], DecidedErasure) for key in sorted(self._erased.get(customer_id, ()), key=asked_at)]
+    def erasures_of(self, customer_id: str, before: int) -> list[DecidedErasure]:
+        """All that were decided on of the customer at records *before* that offset, in their order."""
+        keys = sorted((key for key in self._erased.get(customer_id, ()) if asked_at(key)[1] < before), key=asked_at)
+        return [msgspec.convert(self._rows[key], DecidedErasure) for key in keys]
 
     def keep_decided(self, customer_id: str, offset: int, decided: DecidedErasure) -> None:
         key = f"{ERASED}{customer_id}:{offset}"

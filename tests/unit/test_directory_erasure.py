@@ -352,3 +352,15 @@ def test_a_contract_of_nobody_who_was_erased_erases_nothing(crm: Crm) -> None:
     crm.customer(1, ANNA)
     crm.contract(5, 1, 3, begin=0)
     assert crm.change("contracts", "d", contract, at=9).erasures == []
+
+
+def test_a_contract_that_is_handled_again_after_its_customers_end_erases_what_was_decided_then_and_no_more(crm: Crm) -> None:
+    """It had been taken back long before him, and another's contract, which is no more either, had its time."""
+    anna = crm.customer(1, ANNA)
+    contract = crm.contract(5, 1, 3, begin=0)
+    crm.customer(2, BORIS)
+    other = crm.contract(6, 2, 3, begin=0)
+    crm.change("contracts", "d", contract, at=2)
+    assert times(crm.change("customers", "d", anna, at=9).erasures) == {"3": ()}
+    crm.change("contracts", "d", other, at=10)
+    assert crm.handle(4).erasures == []
