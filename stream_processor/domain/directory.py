@@ -99,7 +99,8 @@ class Directory:
             concerned |= self._concerned(row) | self._table.prostheses_before(table, row_id, one)
             if one.is_delete and isinstance(row, Customer) and not key_changed:
                 self._earlier_erasures.discard((row.id, offset))
-                erasures = erase(self._table, row, offset, one.committed_us, CUSTOMER_DELETED) or self._decided_and_not_sent(row.id, offset)
+                erasures = erase(self._table, row, offset, one.committed_us, CUSTOMER_DELETED)
+                erasures += self._decided_and_not_sent(row.id, offset)
                 self._table.forget_what_was(row_id)
                 # Also where the contracts went before: their documents may have been decided on and never sent, and by now nothing else leads to these prostheses.
                 concerned |= {erasure.prosthesis_id for erasure in erasures}
@@ -113,6 +114,8 @@ class Directory:
 
     def _decided_and_not_sent(self, customer_id: str, offset: int) -> list[Erase]:
         """The commands of erasures of the customer that were decided on at records before *offset*, and may not have been sent before a crash: of such a record compaction may have left only this one.
+
+        They may know more than what is decided on now: what a customer was is forgotten with his end, row by row, and the crash may have come in the middle.
 
         Where they were sent they are sent again, and say nothing new.
         """

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from schemas.erasure import subject_of
 from stream_processor.domain.crm import CrmEnvelope
 from tests.support.directory_cases import AT_MS, CONTRACT, CUSTOMER, begun, corrected, ended, told
 
@@ -120,3 +121,18 @@ def test_an_erasure_that_was_noted_and_not_sent_is_sent_with_what_compaction_has
     left = begun(known, []).handle(ended(first, "customer_id", 7), 11)
     assert left.erasures == decided != []
     assert [document.prosthesis_id for document in left.documents] == ["3"]
+
+
+def test_a_worker_that_dies_while_it_notes_an_end_leaves_every_user_whom_the_customer_was(known: dict[str, Any]) -> None:
+    """Seed 9005860: the erasure was in the changelog, former users were gone from it and the customer's row was not, when the worker ended; compaction left the tombstone alone."""
+    another = CUSTOMER | {"user_id": "u8"}
+    before = [told("customers", CUSTOMER), told("contracts", CONTRACT), corrected("customers", CUSTOMER, another)]
+    changelog = Changelog(known)
+    first = begun(changelog, before)
+    changelog.passed.clear()
+    first.handle(told("customers", another, "d"), 20)
+    assert len(changelog.passed) > 2
+    for rows in changelog.passed:
+        successor = begun(rows, [told("contracts", CONTRACT)])
+        erasures = successor.handle(ended(successor, "customer_id", 7), 21).erasures
+        assert {subject for one in erasures for subject in (one.subject, *one.former_subjects)} == {subject_of("u7"), subject_of("u8")}
