@@ -59,7 +59,7 @@ def _decide_contract(table: DirectoryTable, contract: FormerContract, contract_i
     known = [interval for erasure in ended for interval in erasure.times.get(prosthesis_id, ())]
     if all(any(begin <= first and until <= end for begin, end in known) for first, until in times):
         return None
-    return DecidedErasure(last.subject, last.issued_us, CUSTOMER_DELETED, {prosthesis_id: list(times)}, last.former_subjects)
+    return DecidedErasure(last.subject, last.issued_us, CUSTOMER_DELETED, {prosthesis_id: list(times)}, last.former_subjects, contract_id)
 
 
 def decided_at(table: DirectoryTable, customer_id: str, offset: int) -> list[Erase]:

@@ -43,8 +43,8 @@ class Directory:
     def __init__(self, mapping: SourceMapping, rows: MutableMapping[str, StoredRow]) -> None:
         self._reader = CrmReader(mapping.crm)
         self._table = DirectoryTable(self._reader, rows)
-        self._earlier_erasures: set[tuple[str, int]] = set()
-        """Customer and offset of each erasure that was decided on before this assignment: perhaps by a worker that did not come to send it."""
+        self._earlier_erasures: set[tuple[str, str, int]] = set()
+        """What was decided on before this assignment, perhaps by a worker that did not come to send it, see ``DirectoryTable.erasures_decided``."""
 
     def table_after(self, changes: Iterable[CrmEnvelope]) -> DirectoryTable:
         """What *changes*, all there were, leave. Touches nothing, so it may run in any thread. What cannot be used was a dead letter and leaves nothing."""
@@ -98,29 +98,30 @@ class Directory:
             row = self._reader.read(table, known or one.row or {})
             concerned |= self._concerned(row) | self._table.prostheses_before(table, row_id, one)
             if one.is_delete and isinstance(row, Customer) and not key_changed:
-                self._earlier_erasures.discard((row.id, offset))
                 erasures = erase(self._table, row, offset, one.committed_us, CUSTOMER_DELETED)
-                erasures += self._decided_and_not_sent(row.id, offset)
                 self._table.forget_what_was(row_id)
-                # Also where the contracts went before: their documents may have been decided on and never sent, and by now nothing else leads to these prostheses.
-                concerned |= {erasure.prosthesis_id for erasure in erasures}
             if one.is_delete and isinstance(row, CrmContract) and not key_changed:
                 former = self._table.former(known or one.row or {}, one.committed_us)
                 erasures = [] if former is None else erase_contract(self._table, former, row.id, offset)
+            if one.is_delete and not key_changed:
+                erasures += self._decided_and_not_sent(f"{table}:{row.id}", offset)
             self._table.forget_useless(self._table.record(table, row_id, one, key_changed=key_changed))
             concerned |= self._concerned(row)
+        # Also where the contracts went before: their documents may have been decided on and never sent, and by now nothing else leads to these prostheses.
+        concerned |= {erasure.prosthesis_id for erasure in erasures}
         documents, errors = self._documents(concerned, offset)
         return Handled(documents, "; ".join(errors) or None, erasures=erasures)
 
-    def _decided_and_not_sent(self, customer_id: str, offset: int) -> list[Erase]:
-        """The commands of erasures of the customer that were decided on at records before *offset*, and may not have been sent before a crash: of such a record compaction may have left only this one.
+    def _decided_and_not_sent(self, ended: str, offset: int) -> list[Erase]:
+        """The commands of erasures of the row *ended* that were decided on at records before *offset*, and may not have been sent before a crash: of such a record compaction may have left only this one.
 
         They may know more than what is decided on now: what a customer was is forgotten with his end, row by row, and the crash may have come in the middle.
 
         Where they were sent they are sent again, and say nothing new.
         """
-        before = sorted(at for customer, at in self._earlier_erasures if customer == customer_id and at < offset)
-        return [command for at in before for command in decided_at(self._table, customer_id, at)]
+        of_the_row = {earlier for earlier in self._earlier_erasures if earlier[0] == ended and earlier[2] <= offset}
+        self._earlier_erasures -= {earlier for earlier in of_the_row if earlier[2] == offset}
+        return [command for _, customer_id, at in sorted(of_the_row) if at < offset for command in decided_at(self._table, customer_id, at)]
 
     def end_of(self, key: bytes | None, at_ms: int) -> CrmEnvelope | None:
         """What a tombstone of the CRM's topic, written at *at_ms*, tells: the end of the row under *key*. None where it is no row of a table that counts.

@@ -43,13 +43,17 @@ class FormerUser(msgspec.Struct, frozen=True):
 
 
 class DecidedErasure(msgspec.Struct, frozen=True):
-    """What an erasure was decided to be, by prosthesis the intervals in microseconds: decided once, because the table moves on."""
+    """What an erasure was decided to be, by prosthesis the intervals in microseconds: decided once, because the table moves on.
+
+    *contract_id*: the contract whose end asked for it, behind its customer's; None where the customer's end did, or an operator.
+    """
 
     subject: str
     issued_us: int
     reason: str
     times: dict[str, list[tuple[int, int]]]
     former_subjects: tuple[str, ...] = ()
+    contract_id: str | None = None
 
 
 StoredRow = dict[str, Any]

@@ -59,7 +59,7 @@ class DirectoryTable:
         self._held_by_contract: defaultdict[str, set[str]] = defaultdict(set)
         self._erased: defaultdict[str, set[str]] = defaultdict(set)
         self._gone: set[str] = set()
-        """Customers whose end the CRM has told, and who did not come again."""
+        """Keys of the customers and contracts whose end the CRM has told, and that did not come again."""
 
     def index(self, without: Collection[str] = ()) -> None:
         """Build the indexes anew from the rows; contracts that are only remembered are in none."""
@@ -173,7 +173,7 @@ class DirectoryTable:
         """
         known = self.row(table, row_id)
         if change.is_delete:
-            self._gone |= {row_id} if table is CrmTable.CUSTOMERS else set()
+            self._gone |= {f"{table}:{row_id}"} if table is not CrmTable.PROSTHESES else set()
             gone = known or change.before or {}
             former = self.former(gone, change.committed_us) if table is CrmTable.CONTRACTS and not key_changed else None
             return self._remove(table, row_id, former)
@@ -184,8 +184,7 @@ class DirectoryTable:
             self._unlink(row_id)
             self._link(self.reader.contract(after))
             self._forget(FORMER + row_id)
-        if table is CrmTable.CUSTOMERS:
-            self._gone.discard(row_id)
+        self._gone.discard(f"{table}:{row_id}")
         self._rows[f"{table}:{row_id}"] = self.reader.stored(table, after)
         return remembered
 
@@ -235,7 +234,7 @@ class DirectoryTable:
                 table, before = CrmTable.CONTRACTS, self._parties_of_former(row_id)
             else:
                 continue
-            if before is not None and before[0] not in other._gone and before != other._parties_now(table, row_id):
+            if before is not None and not other._is_gone(before[0]) and before != other._parties_now(table, row_id):
                 fact_key, fact = fact_of(table, row_id, before)
                 facts[fact_key] = msgspec.to_builtins(fact)
         return facts
@@ -253,22 +252,24 @@ class DirectoryTable:
         return None if former is None else (former["customer_id"], former["prosthesis_id"])
 
     def _may_come_again(self, key: str, row: StoredRow) -> bool:
-        """Whether *row* is of a customer whose end is not told here, or is a contract of one."""
-        name, _, row_id = key.partition(":")
-        match name:
+        """Whether *row* is a customer or a contract whose end is not told here, or a contract of such a customer."""
+        match key.partition(":")[0]:
             case CrmTable.CUSTOMERS:
-                return row_id not in self._gone
+                return key not in self._gone
             case CrmTable.CONTRACTS:
-                return self.reader.contract(row).customer_id not in self._gone
+                return key not in self._gone or not self._is_gone(self.reader.contract(row).customer_id)
             case _:
                 return False
+
+    def _is_gone(self, customer_id: str | None) -> bool:
+        return f"{CrmTable.CUSTOMERS}:{customer_id}" in self._gone
 
     def is_of_use(self, key: str, row: StoredRow) -> bool:
         """What was a customer's counts until the customer's end is told, a deleted contract only while it is deleted."""
         if not key.startswith(REMEMBERED):
             return True
         back = key.startswith(FORMER) and f"{CrmTable.CONTRACTS}:{key.removeprefix(FORMER)}" in self._rows
-        return row["customer_id"] not in self._gone and not back
+        return not self._is_gone(row["customer_id"]) and not back
 
     # -- what is remembered beyond the rows -------------------------------------------------------------------------------
 
@@ -312,9 +313,13 @@ class DirectoryTable:
         row = self._rows.get(f"{ERASED}{customer_id}:{offset}")
         return None if row is None else msgspec.convert(row, DecidedErasure)
 
-    def erasures_decided(self) -> Iterator[tuple[str, int]]:
-        """Customer and offset of each."""
-        return (asked_at(key) for key in self._rows if key.startswith(ERASED))
+    def erasures_decided(self) -> Iterator[tuple[str, str, int]]:
+        """Of each the key of the row that it is of, a customer's or that of a contract that was erased by itself, and customer and offset."""
+        for key in filter(lambda key: key.startswith(ERASED), self._rows):
+            customer_id, offset = asked_at(key)
+            contract_id = self._rows[key].get("contract_id")
+            table, row_id = (CrmTable.CUSTOMERS, customer_id) if contract_id is None else (CrmTable.CONTRACTS, contract_id)
+            yield f"{table}:{row_id}", customer_id, offset
 
     def erasures_of(self, customer_id: str, before: int) -> list[DecidedErasure]:
         """All that were decided on of the customer at records *before* that offset, in their order."""

@@ -9,6 +9,7 @@ import pytest
 
 from schemas.erasure import subject_of
 from stream_processor.domain.crm import CrmEnvelope
+from stream_processor.domain.directory import Directory
 from tests.support.directory_cases import AT_MS, CONTRACT, CUSTOMER, begun, corrected, ended, told
 
 
@@ -136,3 +137,30 @@ def test_a_worker_that_dies_while_it_notes_an_end_leaves_every_user_whom_the_cus
         successor = begun(rows, [told("contracts", CONTRACT)])
         erasures = successor.handle(ended(successor, "customer_id", 7), 21).erasures
         assert {subject for one in erasures for subject in (one.subject, *one.former_subjects)} == {subject_of("u7"), subject_of("u8")}
+
+
+def test_the_erasure_of_a_contract_that_was_noted_and_not_sent_is_sent_with_what_compaction_has_left_of_its_record(
+    known: dict[str, Any],
+) -> None:
+    """The contract's end, told behind its customer's, was an erasure by itself, of which nothing went out before a crash; the tombstone behind it said nothing.
+
+    Nor did it where the worker ended before that record, and compaction took it then: the contract had gone from the table with its customer's end.
+    """
+    first = begun(known, [])
+    end_of_customer = ended(first, "customer_id", 7)
+    assert [one.intervals for one in first.handle(end_of_customer, 5).erasures] == [()], "nobody knows of the contract by then"
+    changelog = Changelog(known)
+    second = begun(changelog, [end_of_customer])
+    decided = erased_by_the_contract(second, told("contracts", CONTRACT, "d"), 20)
+    assert decided
+    assert erased_by_the_contract(second, ended(second, "contract_id", 1), 21) == set(), "its record was handled by this worker"
+    for rows in changelog.passed:
+        successor = begun(rows, [end_of_customer])
+        assert erased_by_the_contract(successor, ended(successor, "contract_id", 1), 21) == decided
+
+
+def erased_by_the_contract(directory: Directory, end: CrmEnvelope, offset: int) -> set[tuple[str, str, tuple[tuple[int, int], ...]]]:
+    """Prosthesis, subject and times of what the contract's *end* erases; the documents of these prostheses go out too."""
+    handled = directory.handle(end, offset)
+    assert {one.prosthesis_id for one in handled.erasures} <= {document.prosthesis_id for document in handled.documents}
+    return {(one.prosthesis_id, one.subject, one.intervals) for one in handled.erasures}

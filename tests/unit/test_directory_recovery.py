@@ -117,6 +117,11 @@ def test_a_customer_who_was_two_others_is_erased_under_all_ids_though_compaction
     assert erased_subjects(told_apart(BEFORE, *begun), "u9") == {subject_of(user) for user in ("u7", "u8", "u9")}
 
 
+def test_what_is_remembered_of_a_customer_whose_last_change_is_still_to_come_stays() -> None:
+    directory = told_apart([*BEFORE, became("u8", "u7")], ([BEFORE[1]], NOTHING))
+    assert erased_subjects(directory, "u8") == {subject_of("u7"), subject_of("u8")}
+
+
 def test_the_prosthesis_of_a_contract_hears_of_its_change_though_compaction_took_its_customers_former_row_too() -> None:
     moved = CONTRACT | {"prosthesis_id": 4}
     directory = told_apart(BEFORE, ([], NOTHING), ([], NOTHING))
