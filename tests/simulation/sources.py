@@ -122,6 +122,8 @@ class Crm:
         """Contracts that are what nobody was told, since the CRM went back or a change was lost."""
         self._believed: dict[int, Row] = {}
         """What is still believed of such contracts: by that it is decided what is another's."""
+        self.has_untold_changes = False
+        """Changes were lost, and the rows have not been read again since."""
 
     def put(self, table: str, row: Row) -> None:
         of = self.tables[table]
@@ -142,6 +144,7 @@ class Crm:
 
     def lose(self, table: str, row: Row) -> None:
         """A row that is there becomes *row*, and nobody is told."""
+        self.has_untold_changes = True
         identity = row[self.id_of(table)]
         before, self.tables[table][identity] = self.tables[table][identity], row
         if table == "contracts":
@@ -198,6 +201,7 @@ class Crm:
 
     def snapshot(self) -> None:
         """All rows once more, as an incremental snapshot tells them."""
+        self.has_untold_changes = False
         self._untold.clear()
         self._believed.clear()
         for table, rows in self.tables.items():

@@ -41,6 +41,14 @@ def test_readers_see_it_once_it_is_equal(source: str) -> None:
     assert said(verdict, "readers see generation 2") == 1
 
 
+def test_what_nobody_was_told_of_the_crm_is_waited_for(source: str) -> None:
+    """Seed 20015558 of the mix brief: nobody can have it before the rows are read again."""
+    lost = [(LOSS_S + 2 + i / 10, "lose crm") for i in range(4)]
+    with patch("tests.simulation.operations.READ_AGAIN_S", 60.0):
+        verdict = run(BESIDE, *MEANWHILE, *lost)
+    assert verdict.error is None, source
+
+
 def test_what_is_erased_meanwhile_is_in_neither(source: str) -> None:
     verdict = run(BESIDE, *MEANWHILE, *GONE)
     assert verdict.error is None

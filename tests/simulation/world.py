@@ -299,7 +299,8 @@ class World:
 
     def is_behind_the_sources(self, group: Group) -> bool:
         """Whether there is a change that *group* has not acknowledged."""
-        return not all(connector.is_done for connector in self.connectors.values()) or bool(self.behind(group))
+        all_told = not self.crm.has_untold_changes and all(connector.is_done for connector in self.connectors.values())
+        return not all_told or bool(self.behind(group))
 
     def behind(self, group: Group) -> list[str]:
         """Partitions that have records beyond what *group* has committed."""
