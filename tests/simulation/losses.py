@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 NOTICED_S = 15.0
 DOWN_S = 2.0
 CRM_ANEW = "the CRM's topic was made anew"
+EMPTIED = "tables were emptied by hand"
 
 
 class Losses:
@@ -121,6 +122,11 @@ class Losses:
         self._world.crm.go_back(self._crm_backup)
         self._lose_unseen("the CRM went back")
 
+    def empty_tables(self, chance: Random) -> None:
+        """Somebody emptied reports, states or both by hand. The log is whole, so that the operator has it read again."""
+        self._world.store.empty(*chance.choice((("reports",), ("states",), ("reports", "states"))))
+        self._lose_unseen(EMPTIED)
+
     def rebuild_beside(self, chance: Random) -> None:
         """The same, and the reports go on meanwhile."""
         self._world.faults.met["loss", "nothing, beside"] += 1
@@ -169,7 +175,7 @@ class Losses:
 
     def _heal(self) -> None:
         self._stop_workers()
-        if self.expected == "the tables are older than the commits" and self._chance.random() < 0.5:
+        if self.expected == EMPTIED or (self.expected == "the tables are older than the commits" and self._chance.random() < 0.5):
             self._world.say("the group is reset to the beginning of the log")
             self._world.group.forget(LOG_TOPIC)
         else:

@@ -35,6 +35,7 @@ SETTINGS = ProcessorSettings(
     ),
 )
 
+SMALL = SETTINGS.model_copy(update={"processor": SETTINGS.processor.model_copy(update={"batch_records": 5, "cached_states": 2})})
 RETENTION = Retention(None, None)
 GIVEN_UP_S = 3.0
 LATE_COMMIT_S = 12.0  # longer than a session: by then the group has moved on
@@ -72,8 +73,9 @@ class Machine(Process):
         super().__init__(name)
         self.world = world
         self.generation = building or world.generation
-        processor = SETTINGS.processor.model_copy(update={"generation": building.number if building else None})
-        self.settings = SETTINGS.model_copy(update={"processor": processor}) if building else SETTINGS
+        settings = SMALL if world.schedule.small else SETTINGS
+        processor = settings.processor.model_copy(update={"generation": building.number if building else None})
+        self.settings = settings.model_copy(update={"processor": processor}) if building else settings
         self.chance = world.chance
         self.fetch_records = world.chance.choice((3, 10, 40))
 

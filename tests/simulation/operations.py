@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from schemas.keys import CRM_TOPIC, LOG_TOPIC
 from tests.simulation import schedule as plan
+from tests.simulation.client import HEARTBEAT_S
+from tests.simulation.group import SESSION_S
 from tests.support.log_model import PARTITIONS
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ class Operations:
 
     def _do_update(self, chance: Random) -> None:
         if (found := self._some_event(chance)) is not None:
-            self._world.telemetry.update(found, plan.reading(chance))
+            self._world.telemetry.update(found, plan.reading(chance, self._width))
 
     def _do_move(self, chance: Random) -> None:
         if (found := self._some_event(chance)) is not None:
@@ -121,6 +123,16 @@ class Operations:
     def _do_forget_customer(self, chance: Random) -> None:
         self._world.crm.drop_customer(chance.randrange(self._width.customers))
 
+    def _do_come_again(self, chance: Random) -> None:
+        """A customer who was deleted is entered again under his number, as whom he was or as another user, with a contract."""
+        crm = self._world.crm
+        gone = sorted(crm.users.keys() - crm.tables["customers"].keys())
+        if gone:
+            number = chance.choice(gone)
+            was = sorted(crm.users[number])
+            crm.put("customers", plan.customer(chance, number, chance.choice([*was, f"user-{number}-{len(was)}"])))
+            crm.put("contracts", plan.contract(chance, chance.randrange(self._width.contracts), [number], self._width))
+
     def _do_erase(self, chance: Random) -> None:
         """An operator's request, of a customer who stays."""
         crm = self._world.crm
@@ -173,7 +185,9 @@ class Operations:
         if (machine := self._machine(chance)) is not None:
             machine.say("stands still")
             machine.paused = True
-            self._world.loop.call_later(chance.choice((1.0, 8.0, 9.5, 12.0, 40.0)), setattr, machine, "paused", False)
+            self._world.loop.call_later(
+                chance.choice((1.0, 8.0, SESSION_S - chance.random() * HEARTBEAT_S, 12.0, 40.0)), setattr, machine, "paused", False
+            )
 
     def _do_night(self, chance: Random) -> None:
         """Nobody has the directory for longer than compaction waits, while the CRM goes on."""
@@ -253,6 +267,9 @@ class Operations:
 
     def _do_expire_while_they_run(self, _chance: Random) -> None:
         self._world.losses.expire_while_they_run()
+
+    def _do_empty_tables(self, chance: Random) -> None:
+        self._world.losses.empty_tables(chance)
 
     def _do_rebuild(self, _chance: Random) -> None:
         self._world.losses.rebuild_for_nothing()

@@ -17,6 +17,7 @@ import structlog
 from schemas.mapping import SourceMapping
 from stream_processor import ports
 from stream_processor.domain.decode import LogDecoder
+from stream_processor.worker import REPORTS_AT_ONCE
 from tests.simulation import machine
 from tests.simulation.schedule import Schedule
 from tests.simulation.world import World
@@ -85,7 +86,11 @@ def run(of: Schedule, *, keep: bool = False) -> Verdict:
     error: Exception | None = None
     try:
         part = PARTS[0] if of.in_parts else Random(f"part {of.seed}").choice(PARTS)
-        with patch("service_kit.retries.random", Random(f"jitter {of.seed}")), patch("stream_processor.ports.TELEMETRY_AT_ONCE", part):
+        with (
+            patch("service_kit.retries.random", Random(f"jitter {of.seed}")),
+            patch("stream_processor.ports.TELEMETRY_AT_ONCE", part),
+            patch("stream_processor.worker.REPORTS_AT_ONCE", 3 if of.small else REPORTS_AT_ONCE),
+        ):
             world.run()
     except Exception as raised:
         error = raised

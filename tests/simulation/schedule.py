@@ -25,13 +25,14 @@ REST = "rest"
 HALF = 0.5
 CALL_S = 0.01
 SLOW_S = 0.2
+INVALID = 1 / 9
 FEW = 0.7
 MOST_KINDS = 5
 BURST_S = 0.5
 EVERY = 1_000  # more events than there are
 LOSS = 0.15  # the part of the schedules in which something loses data
 LOSSES = (
-    "expire", "expire while they run", "make anew", "restore", "go back", "fail over", "crm goes back", "make the crms topic anew", "rebuild", "rebuild beside",
+    "empty tables", "expire", "expire while they run", "make anew", "restore", "go back", "fail over", "crm goes back", "make the crms topic anew", "rebuild", "rebuild beside",
 )  # fmt: skip
 FROM_BACKUP = {"restore", "go back", "fail over", "crm goes back"}
 UUIDS = 0.15  # the part of the schedules whose event ids are UUIDs
@@ -52,7 +53,7 @@ FAULTY = (*((effect, fault) for effect in EFFECTS for fault in Fault), *((read, 
 
 WORK = {
     "insert": 26, "update": 8, "move": 6, "hand over": 3, "delete": 4, "withdraw": 1, "garbage": 1, "misplace": 0.5, "recompute": 1, "customer": 3, "contract": 6,
-    "drop contract": 1, "prosthesis": 2, "user": 1.5, "forget customer": 0.8, "erase": 0.6, "lose": 2, "lose crm": 0.5, "snapshot": 0.5, "window": 2, "merge": 2,
+    "drop contract": 1, "prosthesis": 2, "user": 1.5, "forget customer": 0.8, "come again": 0.4, "erase": 0.6, "lose": 2, "lose crm": 0.5, "snapshot": 0.5, "window": 2, "merge": 2,
 }  # fmt: skip
 FAULTS = {
     "store fault": 12, "outage": 1, "kill": 3, "pause": 2, "join": 1, "leave": 1, "rebalance": 2, "repeat": 4, "repeat crm": 1, "abort": 2, "hold transaction": 1,
@@ -78,7 +79,7 @@ class Operation:
 
 @dataclass(frozen=True)
 class Width:
-    """How much there is of everything, and over how many days: the less, the more often things meet. *on_the_hour*: the part of the instants that are, and so may be the same; *recent*: of how many newest events most changes are."""
+    """How much there is of everything, and over how many days: the less, the more often things meet. *on_the_hour*: the part of the instants that are, and so may be the same; *recent*: of how many newest events most changes are; *invalid*: the part of the readings that are."""
 
     prostheses: tuple[int, ...] = (1, 2, 10)
     customers: int = 4
@@ -86,6 +87,7 @@ class Width:
     days: int = 4
     on_the_hour: float = 0.3
     recent: int = 12
+    invalid: float = INVALID
 
 
 WIDE = Width()
@@ -129,7 +131,7 @@ def _faults_of(effects: set[str]) -> tuple[tuple[str, Fault], ...]:
 
 THEMES = (
     Theme(
-        frozenset({"customer", "contract", "drop contract", "prosthesis", "user", "forget customer", "erase", "night", "compact", "kill",
+        frozenset({"customer", "contract", "drop contract", "prosthesis", "user", "forget customer", "come again", "erase", "night", "compact", "kill",
                    "pause", "repeat crm", "rebalance", "lose crm"}),
         _faults_of(OF_DIRECTORY),
     ),
@@ -138,7 +140,8 @@ THEMES = (
                    "pause", "repeat", "rebalance"}),
         _faults_of(OF_REPORTS),
     ),
-    Theme(frozenset({"erase", "forget customer", "user", "contract", "move", "hand over", "lose", "window", "merge", "kill", "pause"}), _faults_of(OF_ERASURES | OF_REPORTS)),
+    Theme(frozenset({"update", "lose", "snapshot", "window", "repeat", "kill"}), _faults_of(OF_REPORTS)),
+    Theme(frozenset({"erase", "forget customer", "come again", "user", "contract", "move", "hand over", "lose", "window", "merge", "kill", "pause"}), _faults_of(OF_ERASURES | OF_REPORTS)),
 )  # fmt: skip
 
 MIXES = {
@@ -164,7 +167,7 @@ MIXES = {
 
 @dataclass(frozen=True)
 class Schedule:
-    """*seed* chooses order, latencies and shares of partitions; *operations* are what is done, *faulty* what may go wrong at a store fault. *uuids*: event ids have no order; *in_parts*: raw is read event by event, and each recompute is left in between. *call_s*: how long the store takes on each side of an effect at most."""
+    """*seed* chooses order, latencies and shares of partitions; *operations* are what is done, *faulty* what may go wrong at a store fault. *uuids*: event ids have no order; *in_parts*: raw is read event by event, and each recompute is left in between. *call_s*: how long the store takes on each side of an effect at most; *small*: workers take and remember little at once."""
 
     seed: int
     workers: int
@@ -174,6 +177,7 @@ class Schedule:
     width: Width = WIDE
     in_parts: bool = False
     call_s: float = CALL_S
+    small: bool = False
 
 
 def schedule(seed: int, mix: str = "usual") -> Schedule:
@@ -185,12 +189,12 @@ def schedule(seed: int, mix: str = "usual") -> Schedule:
     faults[favourite] *= 4
     pool = {**WORK, **{name: weight * 0.7 for name, weight in faults.items()}}
     pool = {name: weight * of.more.get(name, 1) for name, weight in pool.items()}
-    faulty, width, in_parts, call_s = of.faulty, of.width, False, CALL_S
+    faulty, width, in_parts, call_s, small = of.faulty, of.width, False, CALL_S, False
     if of.swarm:
         pool = {name: weight for name, weight in pool.items() if name == "insert" or chance.random() < HALF}
         faulty = tuple(pair for pair in faulty if chance.random() < HALF) or faulty
-        width = replace(width, recent=chance.choice((width.recent, EVERY)))
-        in_parts = chance.random() < HALF
+        width = replace(width, recent=chance.choice((width.recent, EVERY)), invalid=chance.choice((INVALID, INVALID, HALF)))
+        in_parts, small = chance.random() < HALF, chance.random() < HALF
     few = of.few and chance.random() < FEW
     if few:
         call_s = chance.choice((CALL_S, CALL_S, SLOW_S))
@@ -208,7 +212,9 @@ def schedule(seed: int, mix: str = "usual") -> Schedule:
     if chance.random() < of.losses:
         operations += _loss(chance, seed, of.seconds)
     workers, uuids = chance.choice((1, 1, 2, 2, 3)), chance.random() < UUIDS
-    return Schedule(seed, workers, tuple(sorted(operations, key=lambda operation: operation.at_s)), uuids, faulty, width, in_parts, call_s)
+    return Schedule(
+        seed, workers, tuple(sorted(operations, key=lambda operation: operation.at_s)), uuids, faulty, width, in_parts, call_s, small
+    )
 
 
 def _moment(chance: Random, bursts: list[float], seconds: float) -> float:
@@ -236,23 +242,23 @@ def instant(chance: Random, width: Width) -> int:
     return micro(BEGIN) + chance.randrange(width.days * 86_400_000_000)
 
 
-def reading(chance: Random) -> dict[str, Any]:
-    match chance.randrange(9):
+def reading(chance: Random, width: Width) -> dict[str, Any]:
+    if chance.random() < width.invalid:
+        return {"kind": "battery", "battery_percent": 101}
+    match chance.randrange(8):
         case 0 | 1:
             return {"kind": "battery", "battery_percent": chance.randrange(101)}
         case 2:
             return {"kind": "error", "error_code": f"E{chance.randrange(3)}", "error_severity": chance.choice(("info", "critical"))}
         case 3:
             return {"kind": "location", "latitude": chance.uniform(-90, 90), "longitude": chance.uniform(-180, 180)}
-        case 4:
-            return {"kind": "battery", "battery_percent": 101}
         case _:
             return {"kind": "signal", "amplitude_uv": chance.randrange(40_000), "movement_recognised": chance.random() < 0.8,
                     "active_ms": chance.randrange(5_000)}  # fmt: skip
 
 
 def event(chance: Random, width: Width) -> dict[str, Any]:
-    return reading(chance) | {"prosthesis_id": chance.choice(width.prostheses), "recorded_us": instant(chance, width)}
+    return reading(chance, width) | {"prosthesis_id": chance.choice(width.prostheses), "recorded_us": instant(chance, width)}
 
 
 def customer(chance: Random, number: int, user_id: str) -> dict[str, Any]:

@@ -115,13 +115,15 @@ class Watch:
         return sum(rule.prosthesis_id == prosthesis_id and rule.offset > version for rule in self._world.store.rules.values())
 
     def _as_of(self, row: Any) -> None:
-        """``as_of`` never claims more than is there."""
+        """``as_of`` never claims more than is there, and never goes back."""
         if row.topic != LOG_TOPIC:
             return
         stored = self._world.store.positions.get((row.topic, row.partition))
         handled = max(row.handled_offset, stored.handled_offset if stored else -1)
         there = [r for r in self._world.broker.topics[row.topic][row.partition].records if r.offset <= handled]
         latest = max(self._expired.get(row.partition, 0), _latest(there))
+        if stored is not None and row.handled_offset >= stored.handled_offset and row.as_of_ms < stored.as_of_ms:
+            self.fail("as_of", f"{row.topic}/{row.partition} goes back from {stored.as_of_ms} to {row.as_of_ms} at {row.handled_offset}")
         if row.as_of_ms > latest:
             self.fail("as_of", f"{row.topic}/{row.partition} claims {row.as_of_ms} at {row.handled_offset}, it is {latest}")
 

@@ -126,6 +126,13 @@ class MemoryStore:
                     place[key] = row
         self.raw_parts.append(part)
 
+    def empty(self, *tables: str) -> None:
+        """As ``TRUNCATE`` of the reports or the states."""
+        if "reports" in tables:
+            self.reports, self.report_rows = {}, {}
+        if "states" in tables:
+            self.state, self.state_rows = {}, {}
+
     def merge(self) -> None:
         """Replaced rows are gone, as after a merge of all parts."""
         self.raw_parts = [dict(self.raw)]

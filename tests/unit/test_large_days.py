@@ -170,6 +170,25 @@ def test_news_do_not_disturb_a_fold_and_are_read_at_the_end() -> None:
     assert case.store.read.count(1) == 1, "the fold was begun again"
 
 
+def test_a_state_from_ahead_does_not_prove_that_a_record_is_news_to_a_fold() -> None:
+    """The group was set back to the beginning of the log, in which the record of an event had come twice."""
+    case = Case()
+    case.go_on(partial(case.sources.recompute, LARGE))
+    case.finish()
+    begun = len(case.sources.log[HOME])
+    first = next(record for record in case.sources.log[HOME] if b'"c"' in (record.value or b""))
+    case.go_on(lambda: case.sources._append(first.key or b"", first.value))
+    case.go_on(partial(case.sources.insert, battery(30)))
+    ahead = case.sources.log[HOME][begun:]
+    del case.sources.log[HOME][begun:]
+    case.worker, case.handled = case.another(), [0] * PARTITIONS
+    case.go_on(epoch=2)
+    assert case.worker.unfinished == {HOME}
+    case.sources.log[HOME] += ahead
+    case.finish(epoch=2)
+    assert case.is_right()
+
+
 FIRST = {"battery_percent": 5}
 
 
