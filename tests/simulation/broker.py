@@ -35,6 +35,7 @@ class Partition:
         self.end = 0
         self.records: list[Stored] = []
         self.open: set[int] = set()
+        self.last_expired = -1
 
     def stable(self) -> int:
         """The last stable offset: where readers stop."""
@@ -53,6 +54,7 @@ class Partition:
         self.start = max(self.start, min(before, self.end))
         gone = [record for record in self.records if record.offset < self.start]
         self.records = [record for record in self.records if record.offset >= self.start]
+        self.last_expired = max(self.last_expired, *(record.offset for record in gone[-1:]), -1)
         return gone
 
     def compact(self) -> list[Stored]:

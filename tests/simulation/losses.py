@@ -46,7 +46,7 @@ class Losses:
         lost = [
             place
             for n, place in enumerate(self._world.broker.topics[LOG_TOPIC])
-            if committed.get((LOG_TOPIC, n), self._handled((LOG_TOPIC, n)) + 1) < place.start
+            if committed.get((LOG_TOPIC, n), self.handled((LOG_TOPIC, n)) + 1) < place.start
         ]
         if lost:
             self._expect("records expired before they were read")
@@ -97,7 +97,7 @@ class Losses:
         ahead = [
             at
             for at, offset in self._world.group.committed.items()
-            if at[0] == LOG_TOPIC and offset > max(self._handled(at) + 1, self._world.broker.topics[LOG_TOPIC][at[1]].start)
+            if at[0] == LOG_TOPIC and offset > max(self.handled(at) + 1, self._world.broker.topics[LOG_TOPIC][at[1]].start)
         ]
         if ahead:
             self._expect("the tables are older than the commits")
@@ -141,7 +141,7 @@ class Losses:
         self._expect(what)
         self._world.later(NOTICED_S, "the operator acts", self._heal)
 
-    def _handled(self, at: tuple[str, int]) -> int:
+    def handled(self, at: tuple[str, int]) -> int:
         row = self._world.store.positions.get(at)
         return -1 if row is None else row.handled_offset
 

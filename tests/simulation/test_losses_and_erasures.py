@@ -64,6 +64,16 @@ def test_a_worker_that_went_on_after_a_loss_would_be_seen(loss: str) -> None:
         assert kind(run(*LOSSES[loss])) == "losses"
 
 
+@pytest.mark.parametrize("seed", [0, 3, 6, 8])
+def test_a_worker_at_work_on_what_has_expired_since_is_waited_for(seed: int) -> None:
+    """Seed 10028835 of the mix brief: over a slow store it takes longer than until the simulation looks whether all is handled."""
+    work = [Operation(5.0 + i / 50, "insert", str(i)) for i in range(14)]
+    work += [Operation(7.8 + i / 50, what, str(i)) for i in range(5) for what in ("contract", "move", "hand over")]
+    slow = Schedule(seed, 1, (*work, Operation(9.0, "expire while they run", "x")), in_parts=True, call_s=0.2)
+    with patch("tests.simulation.world.AWAKE_S", 0.1):
+        assert running.run(slow).error is None
+
+
 # The store is away from the beginning until after the loss.
 AWAY = next(seed for seed in map(str, range(99)) if Random(seed).choice(OUTAGES_S) == max(OUTAGES_S))
 NEVER_HANDLED = (

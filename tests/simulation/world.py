@@ -303,13 +303,15 @@ class World:
         return not all_told or bool(self.behind(group))
 
     def behind(self, group: Group) -> list[str]:
-        """Partitions that have records beyond what *group* has committed."""
+        """Partitions that have records beyond what *group* has committed, or had: a worker may be at work on what retention has taken since."""
         behind = []
         for topic in TOPICS:
             for number, place in enumerate(self.broker.topics[topic]):
                 last = place.records[-1].offset if place.records else -1
-                if place.open or (last >= place.start and group.committed.get((topic, number), 0) <= last):
-                    behind.append(f"{topic}/{number} at {group.committed.get((topic, number))} of {last + 1}")
+                committed = group.committed.get((topic, number), 0)
+                is_at_work = max(committed, self.losses.handled((topic, number)) + 1) <= place.last_expired
+                if place.open or is_at_work or committed <= last:
+                    behind.append(f"{topic}/{number} at {committed} of {last + 1}")
         return behind
 
     async def _connect(self) -> None:
