@@ -241,7 +241,9 @@ class Processor:
                 if now != known:
                     raise WrongTopic(f"{known.topic} changed while the worker ran: it was {known}, it is {now}")
                 progress = partial(store.progress, known.topic)
-                check_positions(kafka, self._group, now, progress, progress_first=known.topic == LOG_TOPIC)
+                handled = check_positions(kafka, self._group, now, progress, progress_first=known.topic == LOG_TOPIC)
+                if known.topic == LOG_TOPIC:
+                    self._worker.expect(handled)
         finally:
             store.close()
 

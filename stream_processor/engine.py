@@ -6,7 +6,7 @@ assignment's (``assignment.py``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -58,6 +58,11 @@ class Engine:
         self._decoder = LogDecoder(mapping)
         self._assignment: Assignment | None = None
         self._stored: dict[int, int] = {}  # the highest offset of each partition that this engine has stored as handled
+        self._expected: Mapping[int, int] = {}
+
+    def expect(self, handled: Mapping[int, int]) -> None:
+        """By partition the offset up to which the tables had it when the positions of an assignment were looked at, whoever stored it. May be called from any thread."""
+        self._expected = handled
 
     @property
     def unfinished(self) -> frozenset[int]:
@@ -127,15 +132,13 @@ class Engine:
         return outcome
 
     def _refuse_older_tables(self, assignment: Assignment) -> None:
-        """Raises StoreUnusable where the tables know less than this engine has stored: a backup was put back under it, and what lies between would be missing for good.
+        """Raises StoreUnusable where the tables know less than this engine has stored, or than was found there when it was assigned what it reads: a backup was put back under it, and what lies between would be missing for good.
 
         Whoever is started again then finds the commits ahead of the tables, and stays down (`adapters/topics.py`).
         """
-        for partition, offset in self._stored.items():
+        for partition, offset in (*self._stored.items(), *self._expected.items()):
             if (handled := assignment.handled.get(partition, -1)) < offset:
-                raise StoreUnusable(
-                    f"the tables went back: they hold partition {partition} up to {handled}, and it was stored up to {offset}"
-                )
+                raise StoreUnusable(f"the tables went back: they hold partition {partition} up to {handled}, and held it up to {offset}")
 
     def _is_for_us(self, command: Command) -> bool:
         """A recompute may be meant for one generation: the one being built, while another serves."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -73,6 +73,10 @@ class Worker:
         self._held: list[Delivery] = []  # of partitions with a recompute that goes on: handled, not to be acknowledged yet
         self._erasures_read = clock()
         self._reports_a_record = 1.0  # of the last batch: what comes next is like it; of the first one nothing is known
+
+    def expect(self, handled: Mapping[int, int]) -> None:
+        """See ``Engine.expect``."""
+        self._engine.expect(handled)
 
     async def run(self) -> None:
         """Until cancelled. Raises what stops the processor: StoreUnavailable after the deadline, StoreUnusable, TooManyDeadLetters."""

@@ -41,8 +41,8 @@ def check_positions(
     progress: Callable[[], Iterable[PartitionProgress]],
     *,
     progress_first: bool,
-) -> None:
-    """Raises WrongTopic where the topic was made anew, its partitions changed, a stored position lies beyond its end, or a committed offset before its start.
+) -> dict[int, int]:
+    """By partition the offset up to which these tables have it. Raises WrongTopic where the topic was made anew, its partitions changed, a stored position lies beyond its end, or a committed offset before its start.
 
     *progress* reads the stored positions. *progress_first*: progress of this topic is stored before offsets are committed, so that a commit beyond it is refused too.
     """
@@ -73,6 +73,7 @@ def check_positions(
                 f"{where}: committed {offset}, but these tables hold the log up to {handled.get(partition)}: records would be skipped. "
                 f"Reset the group {group} to the beginning of the log with Kafka's tools (docs/operations.md)"
             )
+    return handled
 
 
 def _bounds(settings: KafkaSettings, identity: TopicIdentity) -> tuple[list[int], list[int]]:

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 NOTICED_S = 15.0
 DOWN_S = 2.0
+BEAT_S = 5.0
 CRM_ANEW = "the CRM's topic was made anew"
+OLDER = "the tables are older than the commits"
 EMPTIED = "tables were emptied by hand"
 
 
@@ -87,21 +89,25 @@ class Losses:
         self._sources_backup = self._world.telemetry.backup()
         self._crm_backup = self._world.crm.backup()
 
-    def restore(self) -> None:
-        """The tables are as they were at the backup, but for the rules of erasures, which the operator brings back (docs/erasure.md)."""
+    def restore(self, *, under_them: bool) -> None:
+        """The tables are as they were at the backup, but for the rules of erasures, which the operator brings back (docs/erasure.md). The workers are stopped before, or go on: *under_them*."""
         if self._backup is None:
             return
-        self._stop_workers()
+        if not under_them:
+            self._stop_workers()
+        reached = {at: offset for at, offset in self._world.group.committed.items() if at[0] == LOG_TOPIC}
+        if under_them:  # what is written is committed a moment later
+            reached |= {
+                at: max(row.handled_offset + 1, reached.get(at, 0)) for at, row in self._world.store.positions.items() if at[0] == LOG_TOPIC
+            }
         self._backup.rules = self._world.store.rules
         self._world.restore(self._backup)
-        ahead = [
-            at
-            for at, offset in self._world.group.committed.items()
-            if at[0] == LOG_TOPIC and offset > max(self.handled(at) + 1, self._world.broker.topics[LOG_TOPIC][at[1]].start)
-        ]
-        if ahead:
-            self._expect("the tables are older than the commits")
-        self._start_workers()
+        places = self._world.broker.topics[LOG_TOPIC]
+        if any(offset > max(self.handled(at) + 1, places[at[1]].start) for at, offset in reached.items()):
+            self._expect(OLDER, certain=not under_them)
+        if not under_them:
+            self._start_workers()
+        self._world.later(BEAT_S, "heartbeats", self._world.telemetry.beat)
 
     def go_back(self) -> None:
         """PostgreSQL is restored to an earlier point. No worker can know it; `bionicpro status` compares LSNs and tells the operator."""
@@ -125,6 +131,7 @@ class Losses:
     def empty_tables(self, chance: Random) -> None:
         """Somebody emptied reports, states or both by hand. The log is whole, so that the operator has it read again."""
         self._world.store.empty(*chance.choice((("reports",), ("states",), ("reports", "states"))))
+        self._world.watch.forget_contents()
         self._lose_unseen(EMPTIED)
 
     def rebuild_beside(self, chance: Random) -> None:
@@ -175,7 +182,7 @@ class Losses:
 
     def _heal(self) -> None:
         self._stop_workers()
-        if self.expected == EMPTIED or (self.expected == "the tables are older than the commits" and self._chance.random() < 0.5):
+        if self.expected == EMPTIED or (self.expected == OLDER and self._chance.random() < 0.5):
             self._world.say("the group is reset to the beginning of the log")
             self._world.group.forget(LOG_TOPIC)
         else:

@@ -250,8 +250,8 @@ class Operations:
     def _do_back_up(self, _chance: Random) -> None:
         self._world.losses.back_up()
 
-    def _do_restore(self, _chance: Random) -> None:
-        self._world.losses.restore()
+    def _do_restore(self, chance: Random) -> None:
+        self._world.losses.restore(under_them=chance.random() < 0.5)
 
     def _do_go_back(self, _chance: Random) -> None:
         self._world.losses.go_back()

@@ -161,7 +161,7 @@ MIXES = {
     ),
     "dense": Mix({"store fault": 4, "kill": 2, "outage": 0.5}, operations=OPERATIONS * 3, rests=6, swarm=True, width=NARROW),
     # What a fault is shrunk to has a few operations: many such schedules instead of a long one.
-    "brief": Mix({"store fault": 3, "kill": 2, "outage": 0.5}, operations=9, seconds=10.0, swarm=True, few=True, width=NARROW),
+    "brief": Mix({"store fault": 3, "kill": 2, "outage": 0.5}, losses=0.3, operations=9, seconds=10.0, swarm=True, few=True, width=NARROW),
 }
 
 

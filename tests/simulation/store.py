@@ -63,14 +63,14 @@ class SimulatedStore:
         machine, world = self._machine, self._machine.world
         give_way(machine.chance.random() * world.schedule.call_s)
         fault = world.faults.take(name)
-        if world.faults.store_is_away or fault is Fault.BEFORE:
+        put_back, self._store = self._store is not machine.generation.store, machine.generation.store
+        store = self._store  # what is on its way when tables are put back is lost with those that were there
+        if world.faults.store_is_away or fault is Fault.BEFORE or put_back:  # tables that are put back are not there for a moment
             machine.say(f"{name}: unavailable")
             raise StoreUnavailable(f"simulated: {name}")
         if fault is Fault.LATE:
             late = copy.deepcopy(arguments)
-            world.later(
-                machine.chance.random() * LATE_S, f"{machine.name}'s {name} arrives late", lambda: world.effect(self._store, name, late)
-            )
+            world.later(machine.chance.random() * LATE_S, f"{machine.name}'s {name} arrives late", lambda: world.effect(store, name, late))
             machine.say(f"{name}: no answer, it will arrive late")
             raise StoreUnavailable(f"simulated: {name} did not answer")
         if fault is Fault.PART:

@@ -57,7 +57,7 @@ def test_what_was_lost_ends_with_78_and_is_healed_by_the_operator(loss: str) -> 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_a_worker_that_went_on_after_a_loss_would_be_seen(loss: str) -> None:
     with (
-        patch("stream_processor.app.check_positions", lambda *_, **__: None),
+        patch("stream_processor.app.check_positions", lambda *_, **__: {}),
         patch("stream_processor.app.Processor._check_positions", lambda _: None),
         patch("stream_processor.watchdog.Watchdog.check_identities", lambda _: None),
     ):
@@ -91,7 +91,7 @@ def test_records_that_expire_before_anything_was_ever_committed_end_it_too() -> 
 
 
 def test_a_worker_that_begins_at_what_is_left_would_be_seen() -> None:
-    with patch("stream_processor.app.check_positions", lambda *_, **__: None):
+    with patch("stream_processor.app.check_positions", lambda *_, **__: {}):
         assert kind(running.run(Schedule(1, 1, NEVER_HANDLED))) == "losses"
 
 
@@ -190,7 +190,7 @@ def test_records_that_expire_under_a_worker_that_lags_end_it() -> None:
 def test_a_worker_that_goes_on_behind_expired_records_would_be_seen() -> None:
     with (
         patch("tests.simulation.client.records_are_lost", lambda *_: None),
-        patch("stream_processor.app.check_positions", lambda *_, **__: None),
+        patch("stream_processor.app.check_positions", lambda *_, **__: {}),
     ):
         assert kind(run(*EXPIRED)) == "mart"
 

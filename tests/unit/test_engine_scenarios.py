@@ -428,3 +428,18 @@ def test_tables_that_went_back_under_a_worker_end_it_before_it_writes_anything(e
     with pytest.raises(StoreUnusable, match="went back"):
         working.process(records(sources)[known:], epoch)
     assert store.__dict__ == backup | {"away": False}
+
+
+def test_so_they_do_before_it_has_stored_anything_of_what_it_was_assigned() -> None:
+    """Its positions were looked at, and after that the backup was put back: what lies between had been stored by the worker before it."""
+    sources, store = owned(), MemoryStore()
+    backup = copy.deepcopy(store.__dict__)
+    engine(store).process(records(sources), epoch=1)
+    known = len(records(sources))
+    successor = engine(store)
+    successor.expect({row.partition: row.handled_offset for row in store.progress("log")})
+    store.__dict__.update(copy.deepcopy(backup))
+    sources.insert(BATTERY)
+    with pytest.raises(StoreUnusable, match="went back"):
+        successor.process(records(sources)[known:], epoch=2)
+    assert store.__dict__ == backup
