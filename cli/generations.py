@@ -6,7 +6,7 @@ import time
 
 from cli.broker import Broker
 from clickhouse.migrator import Migrator, SchemaError
-from schemas.generations import FIRST_GENERATION, changelog_of, group_of
+from schemas.generations import FIRST_GENERATION, begins_of, changelog_of, group_of
 from service_kit.generations import Generation, serving
 from service_kit.settings import ClickHouseSettings, KafkaSettings
 
@@ -26,6 +26,13 @@ def generations(settings: ClickHouseSettings) -> list[Generation]:
 def serving_group(settings: ClickHouseSettings, base: str) -> str:
     """The consumer group of the workers that write what readers see. *base*: ``BIONICPRO_PROCESSOR__GROUP``."""
     return group_of(base, serving(generations(settings)) or FIRST_GENERATION)
+
+
+def serving_begins(settings: ClickHouseSettings) -> dict[int, int]:
+    """Where in the log the tables that readers see begin, see ``begins_of``."""
+    found = generations(settings)
+    number = serving(found)
+    return begins_of(next((one.detail for one in found if one.number == number), ""))
 
 
 def drop(migrator: Migrator, kafka: KafkaSettings, base: str, generation: int) -> None:

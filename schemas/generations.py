@@ -2,8 +2,22 @@
 
 from __future__ import annotations
 
+import msgspec
+
 FIRST_GENERATION = 1
 BUILDING, SERVING, RETIRED, DROPPED = "building", "serving", "retired", "dropped"
+
+
+class _Detail(msgspec.Struct, frozen=True):
+    begins: dict[int, int] = {}
+
+
+def begins_of(detail: str) -> dict[int, int]:
+    """By partition the first offset of the log that a generation handles, from what its builder noted (``cli/rebuild/progress.py``); empty where it was not made by a rebuild.
+
+    What lies before belongs to what it was built from: it may be of another timeline of the source, or of another topic of the CRM.
+    """
+    return msgspec.json.decode(detail, type=_Detail).begins if detail else {}
 
 
 def database_of(shared: str, generation: int) -> str:

@@ -241,8 +241,10 @@ class Processor:
                 if now != known:
                     raise WrongTopic(f"{known.topic} changed while the worker ran: it was {known}, it is {now}")
                 progress = partial(store.progress, known.topic)
-                handled = check_positions(kafka, self._group, now, progress, progress_first=known.topic == LOG_TOPIC)
-                if known.topic == LOG_TOPIC:
+                of_log = known.topic == LOG_TOPIC
+                begins = self._serving.begins if of_log else {}
+                handled = check_positions(kafka, self._group, now, progress, progress_first=of_log, begins=begins)
+                if of_log:
                     self._worker.expect(handled)
         finally:
             store.close()

@@ -11,7 +11,7 @@ import typer
 
 from cli.broker import Broker
 from cli.failures import explained
-from cli.generations import serving_group
+from cli.generations import serving_begins, serving_group
 from cli.replay.rewind import RewindRefusedError, carry_out, plan
 from reconciliation.commands import CommandError, send
 from schemas.commands import Recompute
@@ -34,7 +34,10 @@ def replay(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document instead of text.")] = False,
 ) -> None:
-    """Let the processor read the log again from a moment on (its workers must be stopped), or recompute one prosthesis. Changes no correct report."""
+    """Let the processor read the log again from a moment on (its workers must be stopped), or recompute one prosthesis. Changes no correct report.
+
+    It goes back as far as the last rebuild at most: what lies before is not the present tables'.
+    """
     settings = load(Settings)
     moment = None if since is None else parse_moment(since)
     if prosthesis is not None:
@@ -53,7 +56,7 @@ def _rewind(settings: Settings, moment: datetime, yes: bool, as_json: bool) -> N
     broker = Broker(settings.kafka)
     with explained(RewindRefusedError):
         group = serving_group(settings.clickhouse, settings.processor.group)
-        planned = plan(broker, group, moment)
+        planned = plan(broker, group, moment, serving_begins(settings.clickhouse))
         if planned.offsets and not yes:
             question = f"Let {group} read at most {planned.records} records of {len(planned.offsets)} partitions again, from {moment.isoformat()} on?"
             typer.confirm(question, abort=True, err=True)

@@ -31,20 +31,21 @@ def refuse_while_read(group: Group) -> None:
         raise RewindRefusedError(f"the group {group.name} is {group.state}: stop its workers first ({members})")
 
 
-def rewind(committed: Mapping[int, int], at_time: Mapping[int, int]) -> Rewind:
-    """What takes *committed* back to the offsets *at_time*. A partition without a committed offset begins at its start anyway."""
-    back = {partition: at_time[partition] for partition, offset in committed.items() if at_time[partition] < offset}
+def rewind(committed: Mapping[int, int], at_time: Mapping[int, int], begins: Mapping[int, int]) -> Rewind:
+    """What takes *committed* back to the offsets *at_time*, but not to before *begins*. A partition without a committed offset begins at its start anyway."""
+    wanted = {partition: max(at_time[partition], begins.get(partition, 0)) for partition in committed}
+    back = {partition: wanted[partition] for partition, offset in committed.items() if wanted[partition] < offset}
     return Rewind(back, sum(committed[partition] - offset for partition, offset in back.items()))
 
 
-def plan(broker: Broker, group: str, since: datetime) -> Rewind:
-    """What is to be done for *since* (aware). Raises RewindRefusedError while the group has members or where the log is not there, KafkaException."""
+def plan(broker: Broker, group: str, since: datetime, begins: Mapping[int, int]) -> Rewind:
+    """What is to be done for *since* (aware). *begins*: by partition the first offset of the tables that are served. Raises RewindRefusedError while the group has members or where the log is not there, KafkaException."""
     refuse_while_read(broker.group(group))
     topic = broker.topics([LOG_TOPIC]).get(LOG_TOPIC)
     if topic is None:
         raise RewindRefusedError(f"topic {LOG_TOPIC} does not exist: `bionicpro topics apply`")
     at_time = broker.offsets_at(LOG_TOPIC, topic.ends, int(since.timestamp() * 1000))
-    return rewind(broker.committed(group, LOG_TOPIC, topic.ends), at_time)
+    return rewind(broker.committed(group, LOG_TOPIC, topic.ends), at_time, begins)
 
 
 def carry_out(broker: Broker, group: str, planned: Rewind) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from clickhouse_driver.errors import Error as DriverError
 
-from schemas.generations import FIRST_GENERATION
+from schemas.generations import FIRST_GENERATION, begins_of
 from schemas.retention import QUERY, Retention
 from service_kit.clickhouse import connected
 from service_kit.generations import read_generations, serving
@@ -16,10 +17,11 @@ from stream_processor.ports import StoreUnavailable
 
 @dataclass(frozen=True, slots=True)
 class ServingConfiguration:
-    """*generation*: the one to write; *retention*: how long telemetry is kept."""
+    """*generation*: the one to write; *retention*: how long telemetry is kept; *begins*: see ``begins_of``."""
 
     generation: int
     retention: Retention
+    begins: Mapping[int, int] = field(default_factory=dict)
 
 
 def serving_configuration(settings: ClickHouseSettings, generation: int | None) -> ServingConfiguration:
@@ -30,11 +32,12 @@ def serving_configuration(settings: ClickHouseSettings, generation: int | None) 
     try:
         with connected(settings, settings.database) as client:
             retention = Retention.of(client.execute(QUERY))
-            seen = serving(read_generations(client, settings.database)) if generation is None else None
+            found = read_generations(client, settings.database)
     except (DriverError, OSError, EOFError) as error:
         raise StoreUnavailable(f"ClickHouse at {settings.host}:{settings.port}: {_first_line(error)}") from error
-    number = generation or seen or FIRST_GENERATION
-    return ServingConfiguration(number, retention)
+    number = generation or serving(found) or FIRST_GENERATION
+    detail = next((one.detail for one in found if one.number == number), "")
+    return ServingConfiguration(number, retention, begins_of(detail))
 
 
 def _first_line(error: BaseException) -> str:

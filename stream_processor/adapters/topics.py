@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from confluent_kafka import TopicCollection, TopicPartition
@@ -41,10 +41,12 @@ def check_positions(
     progress: Callable[[], Iterable[PartitionProgress]],
     *,
     progress_first: bool,
+    begins: Mapping[int, int],
 ) -> dict[int, int]:
     """By partition the offset up to which these tables have it. Raises WrongTopic where the topic was made anew, its partitions changed, a stored position lies beyond its end, or a committed offset before its start.
 
     *progress* reads the stored positions. *progress_first*: progress of this topic is stored before offsets are committed, so that a commit beyond it is refused too.
+    *begins*: by partition the first offset that these tables handle, so that a position before it is refused.
     """
     # In this order: whatever is handled meanwhile moves progress beyond the commit, and the log's end beyond both.
     commits = committed(settings, group, identity)
@@ -55,6 +57,11 @@ def check_positions(
     handled = {row.partition: row.handled_offset for row in rows}
     for partition, start in enumerate(starts):
         where = f"{identity.topic}/{partition}"
+        if max(commits.get(partition, start), start) < (begin := begins.get(partition, 0)):
+            raise WrongTopic(
+                f"{where}: {commits.get(partition, 'nothing')} is committed, but these tables begin at {begin}: what lies before belongs to what they were rebuilt from. "
+                f"Set the group {group} to {begin} or later with Kafka's tools, or `bionicpro replay`, which goes back as far as that"
+            )
         # Where nothing was ever committed it is read from the log's beginning.
         if progress_first and partition not in commits and start > handled.get(partition, -1) + 1:
             raise WrongTopic(
@@ -71,7 +78,7 @@ def check_positions(
         if progress_first and offset > max(handled.get(partition, -1) + 1, starts[partition]):
             raise WrongTopic(
                 f"{where}: committed {offset}, but these tables hold the log up to {handled.get(partition)}: records would be skipped. "
-                f"Reset the group {group} to the beginning of the log with Kafka's tools (docs/operations.md)"
+                f"Set the group {group} back: `bionicpro replay --from` a moment before the backup, or `bionicpro rebuild`"
             )
     return handled
 

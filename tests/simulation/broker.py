@@ -71,13 +71,15 @@ class Broker:
     def __init__(self) -> None:
         self.topics: dict[str, list[Partition]] = {}
         self.ids: dict[str, str] = {}
+        self.made = 0
         self.on_news: Callable[[], None] = lambda: None
         """Called when there may be something new to read."""
         self.clock_ms: Callable[[], int] = lambda: 0
 
     def make(self, topic: str, partitions: int) -> None:
         self.topics[topic] = [Partition() for _ in range(partitions)]
-        self.ids[topic] = f"{topic}-{len(self.ids)}"
+        self.made += 1
+        self.ids[topic] = f"{topic}-{self.made}"
 
     def append(self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]] = ()) -> int:
         offset = self._append(topic, partition, key, value, headers)

@@ -86,8 +86,13 @@ class Group:
         return True
 
     def forget(self, topic: str) -> None:
-        """What was committed of *topic*, as when it is deleted or reset to its beginning."""
+        """What was committed of *topic*, as when it is deleted."""
         self.committed = {at: offset for at, offset in self.committed.items() if at[0] != topic}
+
+    def set_back(self, topic: str, begins: dict[int, int]) -> None:
+        """To *begins*, as `bionicpro replay` does."""
+        self.forget(topic)
+        self.committed |= {(topic, number): offset for number, offset in begins.items() if offset}
 
     def look(self, now: float) -> None:
         """Called now and then: members that were silent for too long, and rebalances that wait for them."""

@@ -24,7 +24,7 @@ EMPTIED = "tables were emptied by hand"
 
 
 class Losses:
-    """At most one a schedule. *expected*: what was lost, from then until the operator has healed it; workers may end with 78 only then."""
+    """One after the other. *expected*: what was lost, from then until the operator has healed it; workers may end with 78 only then."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -182,12 +182,14 @@ class Losses:
 
     def _heal(self) -> None:
         self._stop_workers()
-        if self.expected == EMPTIED or (self.expected == OLDER and self._chance.random() < 0.5):
-            self._world.say("the group is reset to the beginning of the log")
-            self._world.group.forget(LOG_TOPIC)
+        begins = self._world.generation.begins
+        # What was emptied is only filled by all of the log that there ever was.
+        if (self.expected == EMPTIED and not begins) or (self.expected == OLDER and self._chance.random() < 0.5):
+            self._world.say("the group is set back to where its tables begin")
+            self._world.group.set_back(LOG_TOPIC, begins)
         else:
             self._world.rebuilding.in_place(same_topic=self.expected != CRM_ANEW)
-        self.expected = None
+        self.expected = self._backup = None
         self.down.clear()
         self._start_workers()
 

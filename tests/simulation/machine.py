@@ -81,7 +81,7 @@ class Machine(Process):
 
     @property
     def serving(self) -> ServingConfiguration:
-        return ServingConfiguration(self.generation.number, RETENTION)
+        return ServingConfiguration(self.generation.number, RETENTION, self.generation.begins)
 
     def start(self) -> None:
         token = PROCESS.set(self)
@@ -173,4 +173,6 @@ def membership(_settings: Any, _group: str, topic: str) -> Membership:
 
 def serving_configuration(_settings: Any, generation: int | None) -> ServingConfiguration:
     give_way(0.01)
-    return ServingConfiguration(generation or this_machine().world.generation.number, RETENTION)
+    machine = this_machine()
+    serving = machine.generation if generation else machine.world.generation
+    return ServingConfiguration(serving.number, RETENTION, serving.begins)

@@ -32,6 +32,8 @@ class Operations:
         self._width = world.schedule.width
 
     def carry_out(self, operation: Operation) -> None:
+        if operation.what in plan.LOSSES and (self._world.losses.expected is not None or self._world.rebuilding.building is not None):
+            return  # what was lost before is not healed yet
         self._world.say(f"-- {operation.what}")
         getattr(self, f"_do_{operation.what.replace(' ', '_')}")(operation.chance)
 

@@ -39,6 +39,7 @@ class Generation:
     number: int
     store: MemoryStore = field(default_factory=MemoryStore)
     changelog: dict[str, Any] = field(default_factory=dict)
+    begins: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.group = Group(self.world.broker, (LOG_TOPIC, CRM_TOPIC), self.world.chance, partial(self.world.watch.committed, self))
@@ -114,7 +115,7 @@ class Rebuilding:
         world.rebuilt_at = world.loop.time()
         for connector in world.connectors.values():
             connector.finish(commit=True)
-        new, identity = Generation(world, world.generation.number + 1), world.broker.ids[LOG_TOPIC]
+        new, identity = Generation(world, world.generation.number + 1, begins=begins), world.broker.ids[LOG_TOPIC]
         new.store.rules = world.store.rules
         new.store.write_progress([PartitionProgress(LOG_TOPIC, n, identity, PARTITIONS, end - 1, 0) for n, end in begins.items() if end])
         committed: dict[TP, int] = {(LOG_TOPIC, number): end for number, end in begins.items()}

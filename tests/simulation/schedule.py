@@ -29,6 +29,7 @@ INVALID = 1 / 9
 FEW = 0.7
 MOST_KINDS = 5
 BURST_S = 0.5
+AGAIN_S = 50.0  # by then a loss is healed
 EVERY = 1_000  # more events than there are
 LOSS = 0.15  # the part of the schedules in which something loses data
 LOSSES = (
@@ -210,7 +211,11 @@ def schedule(seed: int, mix: str = "usual") -> Schedule:
     ]
     operations += [Operation(round(chance.random() * of.seconds, 3), REST, f"{seed}/rest") for _ in range(of.rests)]
     if chance.random() < of.losses:
-        operations += _loss(chance, seed, of.seconds)
+        operations += _loss(chance, f"{seed}", 0.0, of.seconds)
+        if few and chance.random() < HALF:
+            moments = [round(AGAIN_S + chance.random() * of.seconds, 3) for _ in range(count)]
+            operations += [Operation(at, chance.choices(names, weights)[0], f"{seed}/again/{i}") for i, at in enumerate(moments)]
+            operations += _loss(chance, f"{seed}/again", AGAIN_S, of.seconds)
     workers, uuids = chance.choice((1, 1, 2, 2, 3)), chance.random() < UUIDS
     return Schedule(
         seed, workers, tuple(sorted(operations, key=lambda operation: operation.at_s)), uuids, faulty, width, in_parts, call_s, small
@@ -221,9 +226,9 @@ def _moment(chance: Random, bursts: list[float], seconds: float) -> float:
     return chance.choice(bursts) + chance.random() * BURST_S if bursts else chance.random() * seconds
 
 
-def _loss(chance: Random, seed: int, seconds: float) -> list[Operation]:
+def _loss(chance: Random, seed: str, begins_s: float, seconds: float) -> list[Operation]:
     """Something that loses data, at some moment after the beginning; a restored backup is from before."""
-    first, second = sorted(round(6 + chance.random() * (seconds - 6), 3) for _ in range(2))
+    first, second = sorted(round(begins_s + 6 + chance.random() * (seconds - 6), 3) for _ in range(2))
     what = chance.choice(LOSSES)
     if what == "fail over":  # the standby lacks the last moments
         first = second - 1.5 * chance.random()

@@ -194,6 +194,12 @@ class Crm:
         if contract in self.owed:
             self.owed[contract].times = []
 
+    def end_told_by_nobody(self, customer: int) -> None:
+        """The customer was entered again under his number, and nobody can know that he had gone."""
+        for owed in self.owed.values():
+            if owed.contract["customer_id"] == customer and owed.times is not None:
+                owed.times = []
+
     def tell_nobody(self, contract: int) -> None:
         """What the contract is was told in a topic that is no more."""
         if contract in self.tables["contracts"]:

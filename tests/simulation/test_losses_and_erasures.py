@@ -51,7 +51,7 @@ def test_what_was_lost_ends_with_78_and_is_healed_by_the_operator(loss: str) -> 
     assert verdict.error is None
     assert said(verdict, "lost: ") == 1
     assert said(verdict, "ends with 78") == 1
-    assert said(verdict, "rebuild") + said(verdict, "is reset") == 1
+    assert said(verdict, "rebuild") + said(verdict, "is set back") == 1
 
 
 @pytest.mark.parametrize("loss", LOSSES)

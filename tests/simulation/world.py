@@ -152,6 +152,8 @@ class World:
         """
         for record in gone:
             key = json.loads(record.key or b"{}")
+            if record.value is None and key.get("customer_id") in self.crm.tables["customers"] and record.offset >= self.directory_reached:
+                self.crm.end_told_by_nobody(key["customer_id"])
             if "contract_id" in key and record.offset >= self.directory_reached and record.value:
                 owed = self.crm.owed.get(key["contract_id"])
                 if b'"op": "d"' not in record.value or (owed is not None and not owed.told):

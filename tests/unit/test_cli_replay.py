@@ -13,9 +13,15 @@ from cli.replay.rewind import RewindRefusedError, refuse_while_read, rewind
 
 
 def test_a_replay_goes_back_and_never_forward() -> None:
-    planned = rewind({0: 100, 1: 50, 2: 7}, {0: 40, 1: 50, 2: 9, 3: 5})
+    planned = rewind({0: 100, 1: 50, 2: 7}, {0: 40, 1: 50, 2: 9, 3: 5}, {})
     assert planned.offsets == {0: 40}
     assert planned.records == 60
+
+
+def test_a_replay_goes_back_as_far_as_the_tables_begin() -> None:
+    planned = rewind({0: 100, 1: 50, 2: 7}, {0: 40, 1: 10, 2: 1}, {0: 30, 1: 20, 2: 7})
+    assert planned.offsets == {0: 40, 1: 20}
+    assert planned.records == 90
 
 
 @pytest.mark.parametrize("group", [Group("g", "STABLE", ("worker-1@host (3 partitions)",)), Group("g", "PREPARING_REBALANCING", ())])
