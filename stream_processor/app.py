@@ -36,7 +36,7 @@ from stream_processor.adapters.generations import ServingConfiguration, serving_
 from stream_processor.adapters.intake import Delivery, Intake
 from stream_processor.adapters.kafka_transport import BatchConsumer, BatchTransport, PromptTableManager, credentials
 from stream_processor.adapters.membership import Watch, membership
-from stream_processor.adapters.topics import TopicIdentity, WrongTopic, check_positions, identify
+from stream_processor.adapters.topics import TopicIdentity, check_positions, identify, require_same
 from stream_processor.directory_service import CrmRecord, Decided, DirectoryService, Sent
 from stream_processor.domain.calendar import day_number
 from stream_processor.domain.directory import Directory
@@ -238,8 +238,7 @@ class Processor:
         try:
             for known in (self._topics.log, self._topics.crm):
                 now = identify(kafka, known.topic)
-                if now != known:
-                    raise WrongTopic(f"{known.topic} changed while the worker ran: it was {known}, it is {now}")
+                require_same(known, now)
                 progress = partial(store.progress, known.topic)
                 of_log = known.topic == LOG_TOPIC
                 begins = self._serving.begins if of_log else {}

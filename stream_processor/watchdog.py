@@ -10,7 +10,7 @@ import structlog
 from confluent_kafka import KafkaException
 
 from stream_processor.adapters.generations import ServingConfiguration
-from stream_processor.adapters.topics import TopicIdentity, WrongTopic
+from stream_processor.adapters.topics import TopicIdentity, require_same
 from stream_processor.ending import EXIT_AGAIN, end, fatal
 from stream_processor.ports import StoreUnavailable
 
@@ -61,11 +61,7 @@ class Watchdog:
             except KafkaException as error:
                 log.warning("the topic cannot be asked for its identity", topic=known.topic, error=str(error))
                 continue
-            if now != known:
-                raise WrongTopic(
-                    f"{known.topic} was made anew or changed while the worker ran: it was {known}, it is {now}. "
-                    "A rebuild has to go on from there (`bionicpro rebuild`)"
-                )
+            require_same(known, now)
 
     def _check_group(self) -> None:
         try:

@@ -34,6 +34,14 @@ def identify(settings: KafkaSettings, topic: str) -> TopicIdentity:
     return TopicIdentity(topic, str(described.topic_id), len(described.partitions))
 
 
+def require_same(known: TopicIdentity, now: TopicIdentity) -> None:
+    """Raises WrongTopic where the topic was made anew, or has other partitions, since a worker began: its records would pass for ones that were handled before."""
+    if now != known:
+        raise WrongTopic(
+            f"{known.topic} was made anew or changed while the worker ran: it was {known}, it is {now}. A rebuild has to go on from there (`bionicpro rebuild`)"
+        )
+
+
 def check_positions(
     settings: KafkaSettings,
     group: str,
