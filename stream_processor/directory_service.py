@@ -183,8 +183,8 @@ class DirectoryService:
     def _direct(self, change: CrmEnvelope | ErasureRequest, record: CrmRecord) -> Handled:
         if isinstance(change, ErasureRequest):
             return self._directory.request(change, record.offset)
-        key_changed = any(name == KEY_CHANGED for name, _ in record.headers)
-        return self._directory.handle(change, record.offset, key_changed=key_changed)
+        headers = dict(record.headers)
+        return self._directory.handle(change, record.offset, key_changed=KEY_CHANGED in headers, new_key=headers.get(KEY_CHANGED))
 
     async def write_progress(self) -> None:
         """Write how far the directory is, a few times a second at most, until cancelled. While the store is away it waits: the reports' own writes decide when to stop."""

@@ -146,6 +146,14 @@ class CrmReader:
                 return CrmEnvelope("d", _Source(bare(columns.table), at_ms), dict.fromkeys(columns.columns) | named)
         return None
 
+    def new_number(self, key: bytes | None) -> str | None:
+        """A customer's id in *key*, the new one of a row whose key changed; None where it is no such key."""
+        try:
+            named = msgspec.json.decode(key or b"", type=dict[str, Any])
+        except ValueError:
+            return None
+        return _optional(named.get(self._crm.customers.id))
+
     def row_id(self, table: CrmTable, change: CrmEnvelope) -> str:
         """The id of the row that *change* is about. Raises UnusableChange where it tells none."""
         row, column = change.row, self._tables[table].id

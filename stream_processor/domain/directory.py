@@ -25,6 +25,7 @@ from stream_processor.domain.customer_erasure import CUSTOMER_DELETED, OPERATOR,
 from stream_processor.domain.directory_facts import StoredRow
 from stream_processor.domain.directory_table import DirectoryTable
 from stream_processor.domain.ownership_documents import document
+from stream_processor.domain.renumbering import renumber
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,20 +76,20 @@ class Directory:
         self._table.become(made)
         self._earlier_erasures = set(self._table.erasures_decided())
 
-    def handle(self, change: CrmEnvelope, offset: int, *, key_changed: bool = False) -> Handled:
+    def handle(self, change: CrmEnvelope, offset: int, *, key_changed: bool = False, new_key: bytes | None = None) -> Handled:
         """Take one change in and say what goes out. Handling it again gives documents at least as new, and the same erasures.
 
-        *key_changed*: the delete is the first half of a changed primary key, so nothing has gone.
+        *key_changed*: the delete is the first half of a changed primary key, so nothing has gone. *new_key*: the row's key from now on, as the header tells it.
         """
         table = self._reader.table_of(change)
         if table is None:
             return Handled([])
         try:
-            return self._handle(table, change, offset, key_changed)
+            return self._handle(table, change, offset, key_changed, self._reader.new_number(new_key))
         except UnusableChange as error:
             return Handled([], str(error), reason=error.reason)
 
-    def _handle(self, table: CrmTable, change: CrmEnvelope, offset: int, key_changed: bool) -> Handled:
+    def _handle(self, table: CrmTable, change: CrmEnvelope, offset: int, key_changed: bool, number: str | None) -> Handled:
         row_id = self._reader.row_id(table, change)
         concerned: set[str] = set()
         erasures: list[Erase] = []
@@ -97,6 +98,8 @@ class Directory:
             known = self._table.row(table, row_id) if one.is_delete else None
             row = self._reader.read(table, known or one.row or {})
             concerned |= self._concerned(row) | self._table.prostheses_before(table, row_id, one)
+            if one.is_delete and isinstance(row, Customer) and key_changed and number is not None:
+                renumber(self._table, row, number)
             if one.is_delete and isinstance(row, Customer) and not key_changed:
                 erasures = erase(self._table, row, offset, one.committed_us, CUSTOMER_DELETED)
                 self._table.forget_what_was(row_id)

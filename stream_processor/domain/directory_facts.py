@@ -84,9 +84,13 @@ def asked_at(key: str) -> tuple[str, int]:
     return customer_id, int(offset)
 
 
+def fact_key(fact: HeldProsthesis | FormerUser) -> str:
+    if isinstance(fact, HeldProsthesis):
+        return f"{HELD}{fact.customer_id}:{fact.prosthesis_id}"
+    return f"{FORMER_USER}{fact.customer_id}:{fact.user_id}"
+
+
 def fact_of(table: CrmTable, row_id: str, parties: tuple[str, str]) -> tuple[str, HeldProsthesis | FormerUser]:
     """What is remembered of the former parties of the contract or the customer *row_id*, and under which key."""
-    party, other = parties
-    if table is CrmTable.CONTRACTS:
-        return f"{HELD}{party}:{other}", HeldProsthesis(party, other, row_id)
-    return f"{FORMER_USER}{party}:{other}", FormerUser(party, other)
+    fact = HeldProsthesis(*parties, row_id) if table is CrmTable.CONTRACTS else FormerUser(*parties)
+    return fact_key(fact), fact

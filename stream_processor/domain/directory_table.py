@@ -33,8 +33,6 @@ from stream_processor.domain.crm import (
 from stream_processor.domain.directory_facts import (
     ERASED,
     FORMER,
-    FORMER_USER,
-    HELD,
     READ_AS,
     REMEMBERED,
     DecidedErasure,
@@ -179,7 +177,7 @@ class DirectoryTable:
             return self._remove(table, row_id, former)
         after = change.after or {}
         self.reader.read(table, after)
-        remembered = [self._remember(key, fact) for key, fact in self._superseded(table, row_id, known, change)]
+        remembered = [self.remember(key, fact) for key, fact in self._superseded(table, row_id, known, change)]
         if table is CrmTable.CONTRACTS:
             self._unlink(row_id)
             self._link(self.reader.contract(after))
@@ -191,7 +189,7 @@ class DirectoryTable:
     def _remove(self, table: CrmTable, row_id: str, former: FormerContract | None) -> list[str]:
         if table is CrmTable.CONTRACTS:
             self._unlink(row_id)
-        remembered = [] if former is None else [self._remember(FORMER + row_id, former)]
+        remembered = [] if former is None else [self.remember(FORMER + row_id, former)]
         self._rows.pop(f"{table}:{row_id}", None)
         return remembered
 
@@ -290,24 +288,19 @@ class DirectoryTable:
 
     def former_contracts(self, customer_id: str) -> Iterator[tuple[str, FormerContract]]:
         """With the id of each."""
-        for key, fact in self._facts(customer_id, FORMER):
-            if isinstance(fact, FormerContract):
-                yield key.removeprefix(FORMER), fact
+        return ((key.removeprefix(FORMER), fact) for key, fact in self.remembered(customer_id) if isinstance(fact, FormerContract))
 
     def held_prostheses(self, customer_id: str) -> Iterator[str]:
-        for _, fact in self._facts(customer_id, HELD):
-            if isinstance(fact, HeldProsthesis):
-                yield fact.prosthesis_id
+        return (fact.prosthesis_id for _, fact in self.remembered(customer_id) if isinstance(fact, HeldProsthesis))
 
     def former_users(self, customer_id: str) -> Iterator[str]:
-        for _, fact in self._facts(customer_id, FORMER_USER):
-            if isinstance(fact, FormerUser):
-                yield fact.user_id
+        return (fact.user_id for _, fact in self.remembered(customer_id) if isinstance(fact, FormerUser))
 
-    def _facts(self, customer_id: str, prefix: str) -> Iterator[tuple[str, FormerContract | HeldProsthesis | FormerUser]]:
+    def remembered(self, customer_id: str) -> Iterator[tuple[str, FormerContract | HeldProsthesis | FormerUser]]:
+        """Everything that is of the customer, by key."""
         for key in sorted(self._remembered_of_customer.get(customer_id, ())):
-            if key.startswith(prefix):
-                yield key, msgspec.convert(self._rows[key], READ_AS[prefix])
+            prefix = next(filter(key.startswith, REMEMBERED))
+            yield key, msgspec.convert(self._rows[key], READ_AS[prefix])
 
     def decided_erasure(self, customer_id: str, offset: int) -> DecidedErasure | None:
         row = self._rows.get(f"{ERASED}{customer_id}:{offset}")
@@ -367,8 +360,10 @@ class DirectoryTable:
             contract.customer_id, contract.prosthesis_id, bounds.starts_us, bounds.ends_us, deleted_us, begins_us=bounds.begins_us
         )
 
-    def _remember(self, key: str, fact: msgspec.Struct) -> str:
+    def remember(self, key: str, fact: msgspec.Struct) -> str:
         row = msgspec.to_builtins(fact)
+        if (before := self._rows.get(key)) is not None:
+            self._remembered_of_customer[before["customer_id"]].discard(key)
         self._rows[key] = row
         self._index_fact(key, row)
         return key

@@ -163,7 +163,8 @@ def test_nothing_is_left_of_who_was_named_by_mistake_and_nothing_is_taken_from_w
     assert len(before) == 3
 
 
-def test_what_was_made_under_a_former_user_id_goes_with_the_customer(erased: Erased, world: ErasureCase) -> None:
+@pytest.mark.parametrize("renumbered", [False, True], ids=["", "whose number changed since"])
+def test_what_was_made_under_a_former_user_id_goes_with_the_customer(erased: Erased, world: ErasureCase, renumbered: bool) -> None:
     former, prosthesis = world.person(), world.prosthesis()
     world.contract(former, prosthesis, 0)
     world.send(prosthesis, range(3))
@@ -172,6 +173,10 @@ def test_what_was_made_under_a_former_user_id_goes_with_the_customer(erased: Era
     all_equal(world)
     assert (len(world.live_reports(former)), len(world.live_reports(present))) == (0, 3)
     assert world.left_of(former, [], 0, 12) != {}  # tombstones
+    if renumbered:
+        world.renumber(present)
+        all_equal(world)
+        assert len(world.live_reports(present)) == 3
     world.delete(present)
     wait_for_receipt(world, present)
     assert world.left_of(former, [prosthesis], 0, 12) == {}

@@ -53,6 +53,8 @@ class ErasureCase:
         self.system = system
         self.base = 1_000_000 + secrets.randbelow(1 << 40)
         self._made = 0
+        self._numbers: dict[int, int] = {}
+        """Of who was renumbered, by the number before."""
         self.crm = self._connection("crm", "crm_app")
         self.telemetry = self._connection("telemetry", "telemetry_ingest")
         self.clickhouse = Client(**system.clickhouse.client("migrator"), database="bionicpro")
@@ -101,10 +103,26 @@ class ErasureCase:
         self.crm.execute("UPDATE crm.customers SET user_id = %s WHERE customer_id = %s", (changed.user_id, changed.customer_id))
         return changed
 
+    def renumber(self, person: Person) -> None:
+        """The customer's number changes; contracts go before and come again after, for the foreign key does not follow."""
+        with self.crm.transaction():
+            contracts = self.crm.execute(
+                "DELETE FROM crm.contracts WHERE customer_id = %s RETURNING prosthesis_id, starts_at", (person.customer_id,)
+            ).fetchall()
+            number = self._next()
+            self.crm.execute("UPDATE crm.customers SET customer_id = %s WHERE customer_id = %s", (number, person.customer_id))
+            for prosthesis, starts_at in contracts:
+                self.crm.execute(
+                    "INSERT INTO crm.contracts (contract_id, number, customer_id, prosthesis_id, starts_at) VALUES (%s, 'K', %s, %s, %s)",
+                    (self._next(), number, prosthesis, starts_at),
+                )
+        self._numbers[person.customer_id] = number
+
     def delete(self, person: Person) -> None:
         """As foreign keys make a CRM do it: contracts first."""
-        self.crm.execute("DELETE FROM crm.contracts WHERE customer_id = %s", (person.customer_id,))
-        self.crm.execute("DELETE FROM crm.customers WHERE customer_id = %s", (person.customer_id,))
+        number = self._numbers.get(person.customer_id, person.customer_id)
+        self.crm.execute("DELETE FROM crm.contracts WHERE customer_id = %s", (number,))
+        self.crm.execute("DELETE FROM crm.customers WHERE customer_id = %s", (number,))
 
     def send(self, prosthesis: int, days: Sequence[int], number: int = 20) -> list[int]:
         """*number* signals on each of *days*; returns the ids."""

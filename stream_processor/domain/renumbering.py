@@ -1,0 +1,20 @@
+"""A customer whose number changes in the CRM: a delete and a create to Debezium, and one person to an erasure."""
+
+from __future__ import annotations
+
+import msgspec
+
+from stream_processor.domain.crm import Customer
+from stream_processor.domain.directory_facts import FormerContract, FormerUser, fact_key
+from stream_processor.domain.directory_table import DirectoryTable
+
+
+def renumber(table: DirectoryTable, customer: Customer, number: str) -> None:
+    """What is remembered of *customer* is *number*'s from now on, and so is the user whom he is. Idempotent; to be done before his row goes."""
+    if customer.user_id is not None:
+        present = FormerUser(number, customer.user_id)
+        table.remember(fact_key(present), present)
+    for key, fact in list(table.remembered(customer.id)):
+        moved = msgspec.structs.replace(fact, customer_id=number)
+        table.remember(key if isinstance(moved, FormerContract) else fact_key(moved), moved)
+    table.forget_what_was(customer.id)
