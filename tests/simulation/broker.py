@@ -92,12 +92,14 @@ class Broker:
         place.end += 1
         return place.end - 1
 
-    def append_in(self, transaction: Transaction, topic: str, partition: int, key: bytes | None, value: bytes | None) -> None:
+    def append_in(
+        self, transaction: Transaction, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Headers = ()
+    ) -> None:
         place = self.topics[topic][partition]
         if (topic, partition) not in transaction.first:
             transaction.first[topic, partition] = place.end
             place.open.add(place.end)
-        offset = self._append(topic, partition, key, value)
+        offset = self._append(topic, partition, key, value, headers)
         transaction.mine.append((topic, self.topics[topic][partition].records[-1]))
         assert offset == transaction.mine[-1][1].offset
 

@@ -123,7 +123,12 @@ class Operations:
         self._world.crm.put("prostheses", plan.prosthesis(chance, chance.choice(self._width.prostheses)))
 
     def _do_forget_customer(self, chance: Random) -> None:
-        self._world.crm.drop_customer(chance.randrange(self._width.customers))
+        numbers = {*range(self._width.customers), *self._world.crm.tables["customers"]}
+        self._world.crm.drop_customer(chance.choice(sorted(numbers)))
+
+    def _do_renumber(self, chance: Random) -> None:
+        if there := sorted(self._world.crm.tables["customers"]):
+            self._world.crm.renumber(chance.choice(there))
 
     def _do_come_again(self, chance: Random) -> None:
         """A customer who was deleted is entered again under his number, as whom he was or as another user, with a contract."""
@@ -197,7 +202,15 @@ class Operations:
             if machine.alive:
                 machine.kill()
                 self._world.start_later(name, NIGHT_S)
-        changes = (self._do_user, self._do_user, self._do_customer, self._do_contract, self._do_drop_contract, self._do_forget_customer)
+        changes = (
+            self._do_user,
+            self._do_user,
+            self._do_customer,
+            self._do_contract,
+            self._do_drop_contract,
+            self._do_forget_customer,
+            self._do_renumber,
+        )
         for _ in range(chance.randrange(2, 7)):
             do, of = chance.choice(changes), Random(chance.random())
             self._world.later(chance.random() * NIGHT_S * 0.6, f"-- in the night:{do.__name__.replace('_', ' ')[3:]}", partial(do, of))

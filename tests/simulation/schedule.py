@@ -54,7 +54,7 @@ FAULTY = (*((effect, fault) for effect in EFFECTS for fault in Fault), *((read, 
 
 WORK = {
     "insert": 26, "update": 8, "move": 6, "hand over": 3, "delete": 4, "withdraw": 1, "garbage": 1, "misplace": 0.5, "recompute": 1, "customer": 3, "contract": 6,
-    "drop contract": 1, "prosthesis": 2, "user": 1.5, "forget customer": 0.8, "come again": 0.4, "erase": 0.6, "lose": 2, "lose crm": 0.5, "snapshot": 0.5, "window": 2, "merge": 2,
+    "drop contract": 1, "prosthesis": 2, "user": 1.5, "forget customer": 0.8, "come again": 0.4, "renumber": 0.4, "erase": 0.6, "lose": 2, "lose crm": 0.5, "snapshot": 0.5, "window": 2, "merge": 2,
 }  # fmt: skip
 FAULTS = {
     "store fault": 12, "outage": 1, "kill": 3, "pause": 2, "join": 1, "leave": 1, "rebalance": 2, "repeat": 4, "repeat crm": 1, "abort": 2, "hold transaction": 1,
@@ -132,7 +132,7 @@ def _faults_of(effects: set[str]) -> tuple[tuple[str, Fault], ...]:
 
 THEMES = (
     Theme(
-        frozenset({"customer", "contract", "drop contract", "prosthesis", "user", "forget customer", "come again", "erase", "night", "compact", "kill",
+        frozenset({"customer", "contract", "drop contract", "prosthesis", "user", "forget customer", "come again", "renumber", "erase", "night", "compact", "kill",
                    "pause", "repeat crm", "rebalance", "lose crm"}),
         _faults_of(OF_DIRECTORY),
     ),
@@ -142,8 +142,11 @@ THEMES = (
         _faults_of(OF_REPORTS),
     ),
     Theme(frozenset({"update", "lose", "snapshot", "window", "repeat", "kill"}), _faults_of(OF_REPORTS)),
-    Theme(frozenset({"erase", "forget customer", "come again", "user", "contract", "move", "hand over", "lose", "window", "merge", "kill", "pause"}), _faults_of(OF_ERASURES | OF_REPORTS)),
+    Theme(frozenset({"erase", "forget customer", "come again", "renumber", "user", "contract", "move", "hand over", "lose", "window", "merge", "kill", "pause"}), _faults_of(OF_ERASURES | OF_REPORTS)),
 )  # fmt: skip
+
+# What a fault is shrunk to has a few operations: many such schedules instead of a long one.
+BRIEF = Mix({"store fault": 3, "kill": 2, "outage": 0.5}, losses=0.3, operations=9, seconds=10.0, swarm=True, few=True, width=NARROW)
 
 MIXES = {
     "usual": Mix(),
@@ -161,8 +164,8 @@ MIXES = {
         _faults_of(OF_DIRECTORY),
     ),
     "dense": Mix({"store fault": 4, "kill": 2, "outage": 0.5}, operations=OPERATIONS * 3, rests=6, swarm=True, width=NARROW),
-    # What a fault is shrunk to has a few operations: many such schedules instead of a long one.
-    "brief": Mix({"store fault": 3, "kill": 2, "outage": 0.5}, losses=0.3, operations=9, seconds=10.0, swarm=True, few=True, width=NARROW),
+    "brief": BRIEF,
+    "brief losses": replace(BRIEF, losses=1.0),
 }
 
 

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from schemas.commands import Command, encode_command
@@ -16,7 +16,8 @@ from schemas.erasure import ErasureRequest, encode_request, request_key
 from schemas.keys import CRM_TOPIC, LOG_TOPIC, crm_key, heartbeat_key, partition_of
 from schemas.mapping import SourceMapping
 from schemas.ownership import Ownership, OwnershipDocument
-from tests.simulation.broker import Broker, Stored, Transaction
+from stream_processor.directory_service import KEY_CHANGED
+from tests.simulation.broker import Broker, Headers, Stored, Transaction
 from tests.support.log_model import PARTITIONS, Sources, iso
 
 Row = dict[str, Any]
@@ -31,6 +32,15 @@ def uuid_of(event_id: int) -> UUID:
     return UUID(int=Random(event_id).getrandbits(128), version=4)
 
 
+class Entry(NamedTuple):
+    """What a source says. *once*: a row of an incremental snapshot, which is read anew instead of sent again."""
+
+    key: bytes
+    value: bytes | None
+    once: bool = False
+    headers: Headers = ()
+
+
 class Telemetry(Sources):
     """The table of telemetry. What it says waits in *wal* until the connector takes it; rows of an incremental snapshot are never sent again. *uuids*: its ids have no order."""
 
@@ -38,12 +48,12 @@ class Telemetry(Sources):
         super().__init__()
         self.uuids = uuids
         self.mapping = UUIDS if uuids else INTEGERS
-        self.wal: list[tuple[bytes, bytes | None, bool]] = []
+        self.wal: list[Entry] = []
         self._window: dict[int, Row] | None = None
         self._once = False
 
     def _append(self, key: bytes, value: bytes | None) -> None:
-        self.wal.append((key, value, self._once))
+        self.wal.append(Entry(key, value, self._once))
 
     def _emit(self, op: str, before: Row | None, after: Row | None, *, same_lsn: bool = False, lsn: int | None = -1) -> None:
         row = after or before or {}
@@ -112,7 +122,7 @@ class Crm:
 
     def __init__(self) -> None:
         self.tables: dict[str, dict[int, Row]] = {"customers": {}, "contracts": {}, "prostheses": {}}
-        self.wal: list[tuple[bytes, bytes | None, bool]] = []
+        self.wal: list[Entry] = []
         self.users: dict[int, set[str]] = {}
         """Every user whom a customer ever was."""
         self.now_us = TS_BASE_MS * 1000
@@ -157,10 +167,29 @@ class Crm:
         before = self.tables[table].pop(identity, None)
         if before is not None:
             self._say(table, "d", before, None)
-            self.wal.append((self._key(table, before), None, False))
+            self.wal.append(Entry(self._key(table, before), None))
         if before is not None and table == "contracts":
             self._believed.pop(identity, None)
             self.owed[identity] = Owed(before, told=identity not in self._untold)
+
+    def renumber(self, customer: int) -> None:
+        """The customer's number changes, and with it that of his contracts, as ``ON UPDATE CASCADE`` has it."""
+        row, number = self.tables["customers"].pop(customer), max(self.users) + 1
+        now = row | {"customer_id": number}
+        headers = ((KEY_CHANGED, json.dumps({"customer_id": number}).encode()),)
+        self._say("customers", "d", row, None, headers)
+        self.wal.append(Entry(self._key("customers", row), None, headers=headers))
+        self.tables["customers"][number] = now
+        self.users[number] = self.users.pop(customer)
+        self._say("customers", "c", None, now)
+        for contract in [c for c in self.tables["contracts"].values() if c["customer_id"] == customer]:
+            self.put("contracts", contract | {"customer_id": number})
+        for owed in self.owed.values():
+            if owed.contract["customer_id"] == customer:
+                owed.contract = owed.contract | {"customer_id": number}
+        for number_of, believed in self._believed.items():
+            if believed["customer_id"] == customer:
+                self._believed[number_of] = believed | {"customer_id": number}
 
     def drop_customer(self, customer: int) -> None:
         """With his contracts, as foreign keys want it."""
@@ -238,7 +267,7 @@ class Crm:
                     if max(begin, first) < min(end, last)
                 ]
         self._say(table, "d", row, None)
-        self.wal.append((self._key(table, row), None, False))
+        self.wal.append(Entry(self._key(table, row), None))
 
     def backup(self) -> tuple[dict[str, dict[int, Row]], dict[int, Owed]]:
         return copy.deepcopy((self.tables, self.owed))
@@ -249,6 +278,8 @@ class Crm:
         self.tables, owed = copy.deepcopy(backup)
         # What was given to somebody else after the backup counts as a correction, whether or not that is still so. Who is there again owes nothing yet.
         there = self.tables["customers"]
+        for customer in there.values():
+            self._note_user(customer)  # under the number before it changed
         self.owed = {
             contract: owed[contract] if what.contract["customer_id"] in there else what
             for contract, what in self.owed.items()
@@ -260,17 +291,17 @@ class Crm:
     def request_erasure(self, customer: int, until_us: int) -> None:
         """As ``bionicpro erase`` asks for it."""
         request = ErasureRequest(request_id=str(len(self.wal)), issued_us=until_us, customer_id=str(customer))
-        self.wal.append((request_key(request.request_id), encode_request(request), False))
+        self.wal.append(Entry(request_key(request.request_id), encode_request(request)))
 
     @staticmethod
     def id_of(table: str) -> str:
         return {"customers": "customer_id", "contracts": "contract_id", "prostheses": "prosthesis_id"}[table]
 
-    def _say(self, table: str, op: str, before: Row | None, after: Row | None) -> None:
+    def _say(self, table: str, op: str, before: Row | None, after: Row | None, headers: Headers = ()) -> None:
         self.now_us += 1_000_000
         source = {"table": table, "ts_ms": self.now_us // 1000, "ts_us": self.now_us}
         value = json.dumps({"op": op, "before": before, "after": after, "source": source}).encode()
-        self.wal.append((self._key(table, after or before or {}), value, False))
+        self.wal.append(Entry(self._key(table, after or before or {}), value, headers=headers))
 
     def _key(self, table: str, row: Row) -> bytes:
         column = self.id_of(table)
@@ -313,7 +344,7 @@ class Crm:
 class Connector:
     """Takes a source's *wal* to the broker in transactions. After a crash a range may come again, under new offsets."""
 
-    def __init__(self, broker: Broker, wal: list[tuple[bytes, bytes | None, bool]], topic: str) -> None:
+    def __init__(self, broker: Broker, wal: list[Entry], topic: str) -> None:
         self._broker = broker
         self._wal = wal
         self._topic = topic
@@ -331,10 +362,13 @@ class Connector:
         if self._open is not None or self._position == len(self._wal):
             return 0
         self._open, self._reached = Transaction(), min(len(self._wal), self._position + count)
-        for key, value, _ in self._wal[self._position : self._reached]:
-            number = partition_of(key, PARTITIONS) if self._topic == LOG_TOPIC else 0
-            self._broker.append_in(self._open, self._topic, number, key, value)
+        self._append(self._open, self._wal[self._position : self._reached])
         return self._reached - self._position
+
+    def _append(self, transaction: Transaction, entries: Iterable[Entry]) -> None:
+        for key, value, _, headers in entries:
+            number = partition_of(key, PARTITIONS) if self._topic == LOG_TOPIC else 0
+            self._broker.append_in(transaction, self._topic, number, key, value, headers)
 
     def finish(self, *, commit: bool) -> None:
         if self._open is not None:
@@ -358,11 +392,9 @@ class Connector:
         What was begun is aborted: it is a task that begins anew, and its transactional id fences the one before (KIP-618).
         """
         self.finish(commit=False)
-        again = [entry for entry in self._wal[max(self._first, self._position - count) : self._position] if not entry[2]]
+        again = [entry for entry in self._wal[max(self._first, self._position - count) : self._position] if not entry.once]
         transaction = Transaction()
-        for key, value, _ in again:
-            number = partition_of(key, PARTITIONS) if self._topic == LOG_TOPIC else 0
-            self._broker.append_in(transaction, self._topic, number, key, value)
+        self._append(transaction, again)
         self._broker.finish(transaction, commit=True)
         return len(again)
 

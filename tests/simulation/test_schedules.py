@@ -14,7 +14,7 @@ from tests.simulation.schedule import schedule
 
 pytestmark = pytest.mark.timeout(900)
 
-FIXED = {"usual": 100, "erasures": 20, "losses": 20, "snapshots": 20, "directory": 20, "dense": 20, "brief": 400}
+FIXED = {"usual": 100, "erasures": 20, "losses": 20, "snapshots": 20, "directory": 20, "dense": 20, "brief": 400, "brief losses": 20}
 FRESH = {"usual": 50, "brief": 450}
 ALIKE = 5
 

@@ -169,6 +169,7 @@ class Watch:
     def _left_in(self, store: MemoryStore) -> list[str]:
         crm = self._world.crm
         gone = {user for customer, users in crm.users.items() if customer not in crm.tables["customers"] for user in users}
+        gone -= {customer["user_id"] for customer in crm.tables["customers"].values()}  # there again under the number from before
         left = [f"report of {user}, {prosthesis}" for user, _, prosthesis, _ in store.report_rows if user in gone]
         left += [f"state of {user}, {prosthesis}" for _, prosthesis, user, _ in store.state_rows if user in gone]
         left += [
