@@ -42,6 +42,12 @@ class FormerUser(msgspec.Struct, frozen=True):
     user_id: str
 
 
+class Renumbered(msgspec.Struct, frozen=True):
+    """A customer has another number now: what is told of the former one later is *customer_id*'s."""
+
+    customer_id: str
+
+
 class DecidedErasure(msgspec.Struct, frozen=True):
     """What an erasure was decided to be, by prosthesis the intervals in microseconds: decided once, because the table moves on.
 
@@ -58,13 +64,15 @@ class DecidedErasure(msgspec.Struct, frozen=True):
 
 StoredRow = dict[str, Any]
 
-FORMER, HELD, FORMER_USER, ERASED = "former:", "held:", "former-user:", "erased:"
-REMEMBERED = (FORMER, HELD, FORMER_USER)
-READ_AS: dict[str, type[FormerContract] | type[HeldProsthesis] | type[FormerUser]] = {
+Fact = FormerContract | HeldProsthesis | FormerUser | Renumbered
+FORMER, HELD, FORMER_USER, RENUMBERED, ERASED = "former:", "held:", "former-user:", "renumbered:", "erased:"
+READ_AS: dict[str, type[FormerContract] | type[HeldProsthesis] | type[FormerUser] | type[Renumbered]] = {
     FORMER: FormerContract,
     HELD: HeldProsthesis,
     FORMER_USER: FormerUser,
+    RENUMBERED: Renumbered,
 }
+REMEMBERED = tuple(READ_AS)
 
 
 def means_the_same_in_another_topic(key: str) -> bool:

@@ -7,6 +7,7 @@ It lives in any mapping of text to row; in the service that is Faust's table, wh
 ``former:5``                         a contract that was deleted, see ``FormerContract``
 ``held:7:3``                         customer 7 had prosthesis 3 by a contract that was then corrected, see ``HeldProsthesis``
 ``former-user:7:ID``                 customer 7 was the user ID, see ``FormerUser``
+``renumbered:7``                     customer 7 has another number now, see ``Renumbered``
 ``erased:7:120``                     what the erasure that offset 120 asked for was decided to be, see ``DecidedErasure``
 ===================================  ======================================================================================
 """
@@ -35,7 +36,9 @@ from stream_processor.domain.directory_facts import (
     FORMER,
     READ_AS,
     REMEMBERED,
+    RENUMBERED,
     DecidedErasure,
+    Fact,
     FormerContract,
     FormerUser,
     HeldProsthesis,
@@ -182,6 +185,8 @@ class DirectoryTable:
             self._unlink(row_id)
             self._link(self.reader.contract(after))
             self._forget(FORMER + row_id)
+        elif table is CrmTable.CUSTOMERS and RENUMBERED + row_id in self._rows:
+            self._forget(RENUMBERED + row_id)  # the former number is another's now
         self._gone.discard(f"{table}:{row_id}")
         self._rows[f"{table}:{row_id}"] = self.reader.stored(table, after)
         return remembered
@@ -296,7 +301,7 @@ class DirectoryTable:
     def former_users(self, customer_id: str) -> Iterator[str]:
         return (fact.user_id for _, fact in self.remembered(customer_id) if isinstance(fact, FormerUser))
 
-    def remembered(self, customer_id: str) -> Iterator[tuple[str, FormerContract | HeldProsthesis | FormerUser]]:
+    def remembered(self, customer_id: str) -> Iterator[tuple[str, Fact]]:
         """Everything that is of the customer, by key."""
         for key in sorted(self._remembered_of_customer.get(customer_id, ())):
             prefix = next(filter(key.startswith, REMEMBERED))
@@ -311,8 +316,8 @@ class DirectoryTable:
         for key in filter(lambda key: key.startswith(ERASED), self._rows):
             customer_id, offset = asked_at(key)
             contract_id = self._rows[key].get("contract_id")
-            table, row_id = (CrmTable.CUSTOMERS, customer_id) if contract_id is None else (CrmTable.CONTRACTS, contract_id)
-            yield f"{table}:{row_id}", customer_id, offset
+            of = f"{CrmTable.CUSTOMERS}:{customer_id}" if contract_id is None else f"{CrmTable.CONTRACTS}:{contract_id}"
+            yield of, customer_id, offset
 
     def erasures_of(self, customer_id: str, before: int) -> list[DecidedErasure]:
         """All that were decided on of the customer at records *before* that offset, in their order."""
@@ -343,7 +348,8 @@ class DirectoryTable:
         """Whom a row brings together: a customer with a prosthesis, or with a user. None where it does not."""
         if table is CrmTable.CONTRACTS:
             contract = self.reader.contract(row)
-            return (contract.customer_id, contract.prosthesis_id) if contract.customer_id and contract.prosthesis_id else None
+            customer_id = self._number_now(contract.customer_id)
+            return (customer_id, contract.prosthesis_id) if customer_id and contract.prosthesis_id else None
         user_id = self.reader.user_id(row)
         return (row_id, user_id) if user_id else None
 
@@ -351,14 +357,16 @@ class DirectoryTable:
         """What is kept of a deleted contract; None where it brought nobody together."""
         contract = self.reader.contract(row)
         bounds, readable = bounds_or_all(contract, self.reader.contracts)
-        if contract.prosthesis_id is None or contract.customer_id is None:
+        customer_id = self._number_now(contract.customer_id)
+        if contract.prosthesis_id is None or customer_id is None:
             return None
-        bounds = bounds or OWNS_NOTHING
         # One that could not be read contends with nobody's, however soon its customer is deleted too.
-        deleted_us = deleted_us if readable else 0
-        return FormerContract(
-            contract.customer_id, contract.prosthesis_id, bounds.starts_us, bounds.ends_us, deleted_us, begins_us=bounds.begins_us
-        )
+        bounds, until_us = bounds or OWNS_NOTHING, deleted_us if readable else 0
+        return FormerContract(customer_id, contract.prosthesis_id, bounds.starts_us, bounds.ends_us, until_us, bounds.begins_us)
+
+    def _number_now(self, customer_id: str | None) -> str | None:
+        renumbered = self._rows.get(f"{RENUMBERED}{customer_id}")
+        return customer_id if renumbered is None else str(renumbered["customer_id"])
 
     def remember(self, key: str, fact: msgspec.Struct) -> str:
         row = msgspec.to_builtins(fact)

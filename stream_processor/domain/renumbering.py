@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from stream_processor.domain.crm import Customer
-from stream_processor.domain.directory_facts import FormerContract, FormerUser, fact_key
+from stream_processor.domain.directory_facts import RENUMBERED, FormerUser, HeldProsthesis, Renumbered, fact_key
 from stream_processor.domain.directory_table import DirectoryTable
 
 
@@ -16,5 +16,6 @@ def renumber(table: DirectoryTable, customer: Customer, number: str) -> None:
         table.remember(fact_key(present), present)
     for key, fact in list(table.remembered(customer.id)):
         moved = msgspec.structs.replace(fact, customer_id=number)
-        table.remember(key if isinstance(moved, FormerContract) else fact_key(moved), moved)
+        table.remember(fact_key(moved) if isinstance(moved, HeldProsthesis | FormerUser) else key, moved)
+    table.remember(f"{RENUMBERED}{customer.id}", Renumbered(number))
     table.forget_what_was(customer.id)

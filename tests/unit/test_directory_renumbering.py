@@ -84,6 +84,33 @@ def test_a_header_that_does_not_tell_the_number_ends_nobody(new_key: bytes | Non
     assert directory.handle(told("customers", ANOTHER, "d"), 10, key_changed=True, new_key=new_key).erasures == []
 
 
+def test_what_is_told_of_the_former_number_afterwards_is_his_too() -> None:
+    """Seed 28: nobody was told that a contract of his had become another's before his number changed; the row was read again after it."""
+    directory = known({})
+    renumber(directory)
+    other = told("contracts", CONTRACT | {"contract_id": 6, "prosthesis_id": 6})
+    gone = told("contracts", CONTRACT | {"contract_id": 8, "prosthesis_id": 8}, "d")
+    corrections = [
+        other,
+        corrected("contracts", CONTRACT | {"contract_id": 6, "prosthesis_id": 6}, CONTRACT | {"contract_id": 6, "customer_id": 1}),
+        gone,
+    ]
+    for offset, change in enumerate(corrections):
+        directory.handle(change, 20 + offset)
+    assert erased(directory, told("customers", RENUMBERED, "d")) == (ALL[0] | {"6", "8"}, ALL[1])
+
+
+def test_a_number_that_changes_twice() -> None:
+    directory = known({})
+    renumber(directory)
+    last = RENUMBERED | {"customer_id": 11}
+    directory.handle(told("customers", RENUMBERED, "d"), 20, key_changed=True, new_key=b'{"customer_id":11}')
+    directory.handle(told("customers", last), 21)
+    directory.handle(corrected("contracts", CONTRACT | {"customer_id": 9}, CONTRACT | {"customer_id": 11}), 22)
+    directory.handle(told("contracts", CONTRACT | {"contract_id": 8, "prosthesis_id": 8}, "d"), 23)
+    assert erased(directory, told("customers", last, "d")) == (ALL[0] | {"8"}, ALL[1])
+
+
 def test_the_former_number_may_be_given_to_somebody_else() -> None:
     directory = known({})
     renumber(directory)
