@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from schemas import limits
@@ -256,6 +257,20 @@ def test_a_contract_whose_bounds_no_event_can_have_owns_what_they_say(
         lambda: [row["contract_number"] for row in case.reports() if row["prosthesis_id"] == str(prosthesis)] == ["Bounds"] * owns,
         f"the contract owns: {owns}",
     )
+
+
+def test_an_event_whose_id_changes_counts_once_and_under_its_new_id(pipe: System, case: Case, prosthesis: int) -> None:
+    """Debezium tells it as a delete and a create, at one LSN: its key has the id too."""
+    event, _ = case.insert(prosthesis, amplitude_uv=7), case.insert(prosthesis)
+    assert case.verify().ok
+    with psycopg.connect(**dict[str, Any](pipe.postgres.conninfo("telemetry", "postgres")), autocommit=True) as owner:
+        found = owner.execute(
+            "UPDATE telemetry.telemetry_events SET event_id = DEFAULT WHERE event_id = %s RETURNING event_id", (event,)
+        ).fetchone()
+        assert found is not None
+        assert case.verify().ok
+        owner.execute("DELETE FROM telemetry.telemetry_events WHERE event_id = %s", found)
+    assert case.verify().ok
 
 
 def test_after_all_of_it_the_reports_are_those_of_postgresql(case: Case, prosthesis: int) -> None:

@@ -58,6 +58,10 @@ class Operations:
         if (found := self._some_event(chance)) is not None:
             self._world.telemetry.update(found, {"prosthesis_id": chance.choice(self._width.prostheses)})
 
+    def _do_renumber_event(self, chance: Random) -> None:
+        if (found := self._some_event(chance)) is not None:
+            self._world.telemetry.renumber(found)
+
     def _do_delete(self, chance: Random) -> None:
         if (found := self._some_event(chance)) is not None:
             self._world.telemetry.delete(found)
@@ -125,6 +129,10 @@ class Operations:
     def _do_forget_customer(self, chance: Random) -> None:
         numbers = {*range(self._width.customers), *self._world.crm.tables["customers"]}
         self._world.crm.drop_customer(chance.choice(sorted(numbers)))
+
+    def _do_renumber_contract(self, chance: Random) -> None:
+        if there := sorted(self._world.crm.tables["contracts"]):
+            self._world.crm.renumber_contract(chance.choice(there))
 
     def _do_renumber(self, chance: Random) -> None:
         if there := sorted(self._world.crm.tables["customers"]):

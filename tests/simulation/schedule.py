@@ -53,8 +53,8 @@ FAULTY = (*((effect, fault) for effect in EFFECTS for fault in Fault), *((read, 
           ("eraser's read", Fault.BEFORE))  # fmt: skip
 
 WORK = {
-    "insert": 26, "update": 8, "move": 6, "hand over": 3, "delete": 4, "withdraw": 1, "garbage": 1, "misplace": 0.5, "recompute": 1, "customer": 3, "contract": 6,
-    "drop contract": 1, "prosthesis": 2, "user": 1.5, "forget customer": 0.8, "come again": 0.4, "renumber": 0.4, "erase": 0.6, "lose": 2, "lose crm": 0.5, "snapshot": 0.5, "window": 2, "merge": 2,
+    "insert": 26, "update": 8, "move": 6, "hand over": 3, "renumber event": 1, "delete": 4, "withdraw": 1, "garbage": 1, "misplace": 0.5, "recompute": 1, "customer": 3, "contract": 6,
+    "drop contract": 1, "prosthesis": 2, "user": 1.5, "forget customer": 0.8, "come again": 0.4, "renumber": 0.4, "renumber contract": 0.4, "erase": 0.6, "lose": 2, "lose crm": 0.5, "snapshot": 0.5, "window": 2, "merge": 2,
 }  # fmt: skip
 FAULTS = {
     "store fault": 12, "outage": 1, "kill": 3, "pause": 2, "join": 1, "leave": 1, "rebalance": 2, "repeat": 4, "repeat crm": 1, "abort": 2, "hold transaction": 1,
@@ -132,12 +132,12 @@ def _faults_of(effects: set[str]) -> tuple[tuple[str, Fault], ...]:
 
 THEMES = (
     Theme(
-        frozenset({"customer", "contract", "drop contract", "prosthesis", "user", "forget customer", "come again", "renumber", "erase", "night", "compact", "kill",
+        frozenset({"customer", "contract", "drop contract", "prosthesis", "user", "forget customer", "come again", "renumber", "renumber contract", "erase", "night", "compact", "kill",
                    "pause", "repeat crm", "rebalance", "lose crm"}),
         _faults_of(OF_DIRECTORY),
     ),
     Theme(
-        frozenset({"update", "move", "hand over", "delete", "withdraw", "garbage", "recompute", "contract", "lose", "snapshot", "window", "merge", "kill",
+        frozenset({"update", "move", "hand over", "renumber event", "delete", "withdraw", "garbage", "recompute", "contract", "lose", "snapshot", "window", "merge", "kill",
                    "pause", "repeat", "rebalance"}),
         _faults_of(OF_REPORTS),
     ),

@@ -132,6 +132,8 @@ class Crm:
         """Contracts that are what nobody was told, since the CRM went back or a change was lost."""
         self._believed: dict[int, Row] = {}
         """What is still believed of such contracts: by that it is decided what is another's."""
+        self._numbers = 1_000
+        """The last number that a contract was given when its number changed."""
         self.has_untold_changes = False
         """Changes were lost, and the rows have not been read again since."""
 
@@ -190,6 +192,14 @@ class Crm:
         for number_of, believed in self._believed.items():
             if believed["customer_id"] == customer:
                 self._believed[number_of] = believed | {"customer_id": number}
+
+    def renumber_contract(self, contract: int) -> None:
+        row, self._numbers = self.tables["contracts"].pop(contract), self._numbers + 1
+        headers = ((KEY_CHANGED, json.dumps({"contract_id": self._numbers}).encode()),)
+        self._say("contracts", "d", row, None, headers)
+        self.wal.append(Entry(self._key("contracts", row), None, headers=headers))
+        self._believed.pop(contract, None)
+        self.put("contracts", row | {"contract_id": self._numbers})
 
     def drop_customer(self, customer: int) -> None:
         """With his contracts, as foreign keys want it."""

@@ -71,6 +71,14 @@ class Sources:
             self._emit("d", before, None)
             self._emit("c", None, after, same_lsn=True)
 
+    def renumber(self, event_id: int) -> None:
+        """The row gets another id, which is a part of Debezium's key: delete and create, at one LSN."""
+        before = self.rows.pop(event_id)
+        self.last_id += 1
+        self.rows[self.last_id] = before | {"event_id": self.last_id}
+        self._emit("d", before, None)
+        self._emit("c", None, self.rows[self.last_id], same_lsn=True)
+
     def delete(self, event_id: int) -> None:
         self._emit("d", self.rows.pop(event_id), None)
 
