@@ -1,4 +1,4 @@
-"""Sets the processor's committed offsets of the log back to a moment. Never forward: what was not handled yet is not passed over."""
+"""Sets the processor's committed offsets of the log back to a moment. Never forward: what was not handled yet is not passed over. What lies before the present tables is none of that."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class RewindRefusedError(RuntimeError):
 
 @dataclass(frozen=True)
 class Rewind:
-    """*offsets*: what will be committed, by partition, only where it is less than now; *records*: how many will be read again, at most."""
+    """*offsets*: what will be committed, by partition, where it is less than now, or now is before the tables begin; *records*: how many will be read again, at most."""
 
     offsets: Mapping[int, int]
     records: int
@@ -32,10 +32,11 @@ def refuse_while_read(group: Group) -> None:
 
 
 def rewind(committed: Mapping[int, int], at_time: Mapping[int, int], begins: Mapping[int, int]) -> Rewind:
-    """What takes *committed* back to the offsets *at_time*, but not to before *begins*. A partition without a committed offset begins at its start anyway."""
+    """What takes *committed* back to the offsets *at_time*, but not to before *begins*, to where whatever lies before or nowhere is set. Else a partition without a committed offset begins at its start anyway."""
+    too_early = {partition: begin for partition, begin in begins.items() if committed.get(partition, 0) < begin}
     wanted = {partition: max(at_time[partition], begins.get(partition, 0)) for partition in committed}
     back = {partition: wanted[partition] for partition, offset in committed.items() if wanted[partition] < offset}
-    return Rewind(back, sum(committed[partition] - offset for partition, offset in back.items()))
+    return Rewind(back | too_early, sum(committed[partition] - offset for partition, offset in back.items()))
 
 
 def plan(broker: Broker, group: str, since: datetime, begins: Mapping[int, int]) -> Rewind:

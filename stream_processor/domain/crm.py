@@ -130,6 +130,10 @@ class CrmReader:
         """The columns of contracts, with the units of their times."""
         return self._crm.contracts
 
+    @property
+    def customers(self) -> CustomersTable:
+        return self._crm.customers
+
     def table_of(self, change: CrmEnvelope) -> CrmTable | None:
         """The table that *change* is of; None for one that the directory does not read."""
         return self._by_name.get(change.source.table)
@@ -146,13 +150,14 @@ class CrmReader:
                 return CrmEnvelope("d", _Source(bare(columns.table), at_ms), dict.fromkeys(columns.columns) | named)
         return None
 
-    def new_number(self, key: bytes | None) -> str | None:
-        """A customer's id in *key*, the new one of a row whose key changed; None where it is no such key."""
+    def renumbered(self, customer: SourceRow, key: bytes | None) -> SourceRow | None:
+        """The row *customer* under its new *key*; None where that is no customer's."""
         try:
             named = msgspec.json.decode(key or b"", type=dict[str, Any])
         except ValueError:
             return None
-        return _optional(named.get(self._crm.customers.id))
+        number = named.get(self.customers.id)
+        return None if number is None else customer | {self.customers.id: number}
 
     def row_id(self, table: CrmTable, change: CrmEnvelope) -> str:
         """The id of the row that *change* is about. Raises UnusableChange where it tells none."""

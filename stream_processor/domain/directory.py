@@ -85,26 +85,27 @@ class Directory:
         if table is None:
             return Handled([])
         try:
-            return self._handle(table, change, offset, key_changed, self._reader.new_number(new_key))
+            return self._handle(table, change, offset, key_changed, new_key)
         except UnusableChange as error:
             return Handled([], str(error), reason=error.reason)
 
-    def _handle(self, table: CrmTable, change: CrmEnvelope, offset: int, key_changed: bool, number: str | None) -> Handled:
+    def _handle(self, table: CrmTable, change: CrmEnvelope, offset: int, key_changed: bool, new_key: bytes | None) -> Handled:
         row_id = self._reader.row_id(table, change)
         concerned: set[str] = set()
         erasures: list[Erase] = []
         for one in self._table.with_what_was_missed(table, row_id, change):
             # What is known of a row that has gone is whole, whatever the table's replica identity.
             known = self._table.row(table, row_id) if one.is_delete else None
-            row = self._reader.read(table, known or one.row or {})
+            source_row = known or one.row or {}
+            row = self._reader.read(table, source_row)
             concerned |= self._concerned(row) | self._table.prostheses_before(table, row_id, one)
-            if one.is_delete and isinstance(row, Customer) and key_changed and number is not None:
-                renumber(self._table, row, number)
+            if one.is_delete and isinstance(row, Customer) and key_changed and (now := self._reader.renumbered(source_row, new_key)):
+                renumber(self._table, row, one, now)
             if one.is_delete and isinstance(row, Customer) and not key_changed:
                 erasures = erase(self._table, row, offset, one.committed_us, CUSTOMER_DELETED)
                 self._table.forget_what_was(row_id)
             if one.is_delete and isinstance(row, CrmContract) and not key_changed:
-                former = self._table.former(known or one.row or {}, one.committed_us)
+                former = self._table.former(source_row, one.committed_us)
                 erasures = [] if former is None else erase_contract(self._table, former, row.id, offset)
             if one.is_delete and not key_changed:
                 erasures += self._decided_and_not_sent(f"{table}:{row.id}", offset)

@@ -206,6 +206,25 @@ def test_a_log_that_was_made_anew_stops_the_processor_is_named_and_healed_by_a_r
     assert fleet.verify().ok
 
 
+def test_a_group_that_is_set_back_to_before_the_rebuild_stays_down_and_replay_sets_it_right(site: Site, fleet: Case) -> None:
+    """What lies there is of what the tables were rebuilt from."""
+    broker, group = Broker(site.system.kafka.settings()), group_of(GROUP, site.serving())
+    site.stop_processor()
+    until(lambda: broker.group(group).members == (), "the group is empty")
+    broker.commit(group, LOG_TOPIC, dict.fromkeys(range(log_partitions()), 0))
+    site.start_processor()
+    site.wait_for_log("but these tables begin at")
+    site.wait_until_processor_stays_down()
+    until(lambda: broker.group(group).members == (), "the session of the worker that stopped is over")
+    told = site.operator.json("replay", "--from", "2002-01-01", "--yes")
+    assert told["group"] == group
+    assert all(offset > 0 for offset in told["offsets"].values())
+    fleet.insert(fleet.prostheses[1], recorded_at=fleet.at(3, 6))
+    site.start_processor()
+    site.wait_until_well()
+    assert fleet.verify().ok
+
+
 @pytest.mark.parametrize("running", [False, True], ids=["it is down and nothing is committed", "it runs and lags"])
 def test_records_that_expired_before_they_were_read_are_named_and_made_good_by_a_rebuild(site: Site, fleet: Case, running: bool) -> None:
     """A worker that runs is told by nobody: its client would go on where the log begins. It lags here because it stands still, for less than its session."""

@@ -24,6 +24,12 @@ def test_a_replay_goes_back_as_far_as_the_tables_begin() -> None:
     assert planned.records == 90
 
 
+def test_a_group_that_stands_before_its_tables_or_nowhere_is_set_to_where_they_begin() -> None:
+    planned = rewind({0: 10, 1: 50}, {0: 5, 1: 60, 2: 5, 3: 5}, {0: 30, 1: 20, 2: 7, 3: 0})
+    assert planned.offsets == {0: 30, 2: 7}
+    assert planned.records == 0
+
+
 @pytest.mark.parametrize("group", [Group("g", "STABLE", ("worker-1@host (3 partitions)",)), Group("g", "PREPARING_REBALANCING", ())])
 def test_a_group_that_is_read_is_refused_by_the_names_of_its_members(group: Group) -> None:
     with pytest.raises(RewindRefusedError, match=r"worker-1@host|until its session ends"):

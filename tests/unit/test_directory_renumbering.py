@@ -100,6 +100,18 @@ def test_what_is_told_of_the_former_number_afterwards_is_his_too() -> None:
     assert erased(directory, told("customers", RENUMBERED, "d")) == (ALL[0] | {"6", "8"}, ALL[1])
 
 
+def test_he_is_known_under_the_new_number_before_that_is_told() -> None:
+    """Seed 90006389 of the mix brief: the topic was lost before; a rebuild asks the CRM for the customers whom the directory knows."""
+    rows: dict[str, Any] = {}
+    directory = known(rows)
+    directory.handle(told("customers", ANOTHER, "d"), 10, key_changed=True, new_key=NEW_KEY)
+    assert rows["customers:9"] == RENUMBERED
+    assert "customers:7" not in rows
+    renumber(directory)
+    begun(rows, [told("contracts", CONTRACT)])
+    assert rows["customers:9"] == RENUMBERED
+
+
 def test_a_number_that_changes_twice() -> None:
     directory = known({})
     renumber(directory)
