@@ -144,8 +144,9 @@ class Operations:
         gone = sorted(crm.users.keys() - crm.tables["customers"].keys())
         if gone:
             number = chance.choice(gone)
-            was = sorted(crm.users[number])
-            crm.put("customers", plan.customer(chance, number, chance.choice([*was, f"user-{number}-{len(was)}"])))
+            was, taken = sorted(crm.users[number]), {row["user_id"] for row in crm.tables["customers"].values()}
+            free = [user for user in was if user not in taken]  # where the CRM went back he may be there under another number
+            crm.put("customers", plan.customer(chance, number, chance.choice([*free, f"user-{number}-{len(was)}"])))
             crm.put("contracts", plan.contract(chance, chance.randrange(self._width.contracts), [number], self._width))
 
     def _do_erase(self, chance: Random) -> None:
