@@ -6,8 +6,8 @@ import time
 
 from cli.broker import Broker
 from clickhouse.migrator import Migrator, SchemaError
-from schemas.generations import FIRST_GENERATION, begins_of, changelog_of, group_of
-from service_kit.generations import Generation, serving
+from schemas.generations import FIRST_GENERATION, changelog_of, group_of
+from service_kit.generations import Generation, begins, serving
 from service_kit.settings import ClickHouseSettings, KafkaSettings
 
 LEAVING_S = 45.0  # more than a worker's session lasts (BIONICPRO_PROCESSOR__SESSION_TIMEOUT_S)
@@ -31,8 +31,7 @@ def serving_group(settings: ClickHouseSettings, base: str) -> str:
 def serving_begins(settings: ClickHouseSettings) -> dict[int, int]:
     """Where in the log the tables that readers see begin, see ``begins_of``."""
     found = generations(settings)
-    number = serving(found)
-    return begins_of(next((one.detail for one in found if one.number == number), ""))
+    return begins(found, serving(found))
 
 
 def drop(migrator: Migrator, kafka: KafkaSettings, base: str, generation: int) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from clickhouse_driver import Client
 
-from schemas.generations import SERVING
+from schemas.generations import SERVING, begins_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,3 +29,8 @@ def read_generations(client: Client, shared: str = "") -> list[Generation]:
 def serving(found: Iterable[Generation]) -> int | None:
     """The number of the one that readers see; None where there is none yet."""
     return max((one.number for one in found if one.state == SERVING), default=None)
+
+
+def begins(found: Iterable[Generation], number: int | None) -> dict[int, int]:
+    """Where in the log the tables of generation *number* begin, by partition: see ``begins_of``; empty where there is none."""
+    return begins_of(next((one.detail for one in found if one.number == number), ""))

@@ -82,6 +82,7 @@ def problems(readings: Readings, limits: StatusSection, now: datetime) -> list[P
     if isinstance(kafka, Kafka) and isinstance(clickhouse, ClickHouse):
         found += _identity(kafka, clickhouse)
         found += _older_tables(kafka, clickhouse)
+        found += _before_the_tables(kafka, clickhouse)
     return found
 
 
@@ -286,6 +287,16 @@ def _older_tables(kafka: Kafka, clickhouse: ClickHouse) -> Iterator[Problem]:
     if ahead:
         what = f"the tables are older than what was committed of {LOG_TOPIC} (a restored backup), in partitions {_numbers(ahead)}"
         yield Problem("processor", what, "run `bionicpro rebuild`")
+
+
+def _before_the_tables(kafka: Kafka, clickhouse: ClickHouse) -> Iterator[Problem]:
+    """A group that was set back to before its tables begin, so that the processor stays down."""
+    log, committed = kafka.topics.get(LOG_TOPIC), kafka.committed.get(LOG_TOPIC, {})
+    starts = {} if log is None else log.starts
+    early = sorted(p for p, begin in clickhouse.begins.items() if max(committed.get(p, 0), starts.get(p, 0)) < begin)
+    if early:
+        what = f"the group {kafka.group.name} was set back to before its tables begin, in partitions {_numbers(early)}"
+        yield Problem("processor", what, "run `bionicpro replay --from TIME`, which goes back as far as they do, and start the processor")
 
 
 def _shortened(line: str) -> str:

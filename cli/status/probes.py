@@ -31,6 +31,7 @@ from schemas.topics import catalogue
 from schemas.zones import is_known
 from service_kit import listeners
 from service_kit.clickhouse import connected
+from service_kit.generations import begins
 from service_kit.partition_progress import read_progress
 from service_kit.settings import ClickHouseSettings, PostgresSettings
 from stream_processor.settings import ProcessorSection
@@ -155,7 +156,9 @@ def read_clickhouse(settings: ClickHouseSettings) -> ClickHouse:
         version = str(client.execute("SELECT version()")[0][0])
         rows = [] if schema.generation is None else read_progress(client, database_of(settings.database, schema.generation))
         erasures = {} if schema.pending else Records(client, settings.database).unfinished()
-    return ClickHouse(version, tuple(schema.pending), schema.generation, tuple(rows), erasures)
+    return ClickHouse(
+        version, tuple(schema.pending), schema.generation, tuple(rows), erasures, begins(schema.generations, schema.generation)
+    )
 
 
 def read_sources(settings: ClickHouseSettings) -> Sources:

@@ -75,13 +75,14 @@ class Connect:
 
 @dataclass(frozen=True)
 class ClickHouse:
-    """*generation* None: readers see none yet. *erasures*: those without a receipt, and when each was asked for."""
+    """*generation* None: readers see none yet; *begins*: where in the log its tables begin, by partition. *erasures*: those without a receipt, and when each was asked for."""
 
     version: str
     pending: tuple[str, ...]
     generation: int | None
     progress: tuple[PartitionProgress, ...]
     erasures: Mapping[str, datetime] = field(default_factory=dict)
+    begins: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

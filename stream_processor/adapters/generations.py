@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 from clickhouse_driver.errors import Error as DriverError
 
-from schemas.generations import FIRST_GENERATION, begins_of
+from schemas.generations import FIRST_GENERATION
 from schemas.retention import QUERY, Retention
 from service_kit.clickhouse import connected
-from service_kit.generations import read_generations, serving
+from service_kit.generations import begins, read_generations, serving
 from service_kit.settings import ClickHouseSettings
 from stream_processor.ports import StoreUnavailable
 
@@ -36,8 +36,7 @@ def serving_configuration(settings: ClickHouseSettings, generation: int | None) 
     except (DriverError, OSError, EOFError) as error:
         raise StoreUnavailable(f"ClickHouse at {settings.host}:{settings.port}: {_first_line(error)}") from error
     number = generation or serving(found) or FIRST_GENERATION
-    detail = next((one.detail for one in found if one.number == number), "")
-    return ServingConfiguration(number, retention, begins_of(detail))
+    return ServingConfiguration(number, retention, begins(found, number))
 
 
 def _first_line(error: BaseException) -> str:

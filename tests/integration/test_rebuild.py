@@ -213,6 +213,7 @@ def test_a_group_that_is_set_back_to_before_the_rebuild_stays_down_and_replay_se
     until(lambda: broker.group(group).members == (), "the group is empty")
     broker.commit(group, LOG_TOPIC, dict.fromkeys(range(log_partitions()), 0))
     site.start_processor()
+    assert "bionicpro replay" in site.wait_for_problem("set back to before its tables begin")
     site.wait_for_log("but these tables begin at")
     site.wait_until_processor_stays_down()
     until(lambda: broker.group(group).members == (), "the session of the worker that stopped is over")

@@ -226,6 +226,14 @@ def test_a_log_that_is_cut_before_the_first_position_is_no_older_backup() -> Non
     assert not any("restored backup" in str(problem) for problem in problems(down, LIMITS, NOW))
 
 
+def test_a_group_that_was_set_back_to_before_its_tables_is_named() -> None:
+    committed = kafka().committed[LOG_TOPIC]
+    assert only("clickhouse", clickhouse(begins=dict(committed))) == []
+    begins = {partition: offset + (partition == 3) for partition, offset in committed.items()}
+    told = [str(problem) for problem in only("clickhouse", clickhouse(begins=begins))]
+    assert any("set back to before its tables begin, in partitions 3 → run `bionicpro replay --from TIME`" in line for line in told)
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
