@@ -37,8 +37,8 @@ chaos: prepare ## faults injected into the whole system, by seed (SEED=n MINUTES
 	@$(VENV)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) \
 		$(if $(RESULTS),--results $(RESULTS)) $(if $(LANES),--lanes $(LANES)) $(if $(LOSSES),--losses $(LOSSES))
 
-simulate: prepare ## the whole worker group over simulated servers, by seed (SEED=n SCHEDULES=n MIX=usual|erasures|losses|snapshots|directory|dense)
-	@$(VENV)/python -m tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(SCHEDULES),--schedules $(SCHEDULES)) $(if $(MIX),--mix $(MIX))
+simulate: prepare ## the whole worker group over simulated servers, by seed (SEED=n SCHEDULES=n MIX=usual|erasures|losses|snapshots|directory|dense|brief|"brief losses")
+	@$(VENV)/python -m tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(SCHEDULES),--schedules $(SCHEDULES)) $(if $(MIX),--mix "$(MIX)")
 
 mutants: prepare ## does every mutation of the product fail a test? (NAMES=…: only these)
 	@$(VENV)/python -m tests.mutants $(NAMES)
