@@ -166,7 +166,7 @@ def test_committed_offsets_without_their_tables_stop_the_processor_with_a_clear_
     try:
         assert astray.exit_code() == EXIT_WRONG_POSITIONS, astray.said()[-3000:]
         assert "records would be skipped" in astray.said()
-        assert f"Reset the group {group} to the beginning" in astray.said()
+        assert f"Set the group {group} back: `bionicpro replay --from` a moment before the backup" in astray.said()
         assert positions.broker.committed(group, LOG_TOPIC, partitions) == committed
     finally:
         astray.stop()
