@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from operator import methodcaller
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -23,6 +24,7 @@ from local.servers.kafka import class_path
 from local.servers.program import java
 from schemas.generations import group_of
 from schemas.keys import LOG_TOPIC
+from service_kit.generations import Generation, begins, read_generations
 from tests.support.expendable import Site
 from tests.support.processor import GROUP, REPOSITORY, until
 from tests.support.processor_case import Case, Load, equal_case
@@ -187,6 +189,18 @@ def kafka_tool(site: Site, *arguments: str) -> str:
     return done.stdout
 
 
+def earliest(site: Site, folder: Path) -> tuple[str, ...]:
+    """The earliest that the present tables may be set back to: the log's beginning, or where a rebuild has begun them."""
+    found: list[Generation] = []
+    site.migrator(lambda client: found.extend(read_generations(client, "bionicpro")))
+    offsets = begins(found, site.serving())
+    if not offsets:
+        return "--topic", LOG_TOPIC, "--to-earliest"
+    file = folder / "offsets.csv"
+    file.write_text("".join(f"{LOG_TOPIC},{partition},{offset}\n" for partition, offset in offsets.items()))
+    return "--from-file", str(file)
+
+
 def reset(site: Site, *how: str) -> None:
     """Stop the processor, set its group's offsets of the log with Kafka's tool, start it, wait until it is where it was."""
     group = group_of(GROUP, site.serving())
@@ -195,7 +209,7 @@ def reset(site: Site, *how: str) -> None:
     site.stop_processor()
     until(lambda: broker.group(group).members == (), "the group is empty")
     reached = broker.committed(group, LOG_TOPIC, partitions)
-    kafka_tool(site, "--group", group, "--topic", LOG_TOPIC, "--reset-offsets", *how, "--execute")
+    kafka_tool(site, "--group", group, "--reset-offsets", *how, "--execute")
     assert sum(broker.committed(group, LOG_TOPIC, partitions).values()) < sum(reached.values())
     site.start_processor()
     until(
@@ -204,19 +218,19 @@ def reset(site: Site, *how: str) -> None:
     )
 
 
-@pytest.mark.parametrize("how", [("--shift-by", "-7"), ("--to-earliest",)])
-def test_offsets_set_back_with_kafkas_own_tool_change_nothing(site: Site, case: Case, how: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("to_earliest", [False, True], ids=["seven", "earliest"])
+def test_offsets_set_back_with_kafkas_own_tool_change_nothing(site: Site, case: Case, to_earliest: bool, tmp_path: Path) -> None:
     before = case.reports()
-    reset(site, *how)
+    reset(site, *(earliest(site, tmp_path) if to_earliest else ("--topic", LOG_TOPIC, "--shift-by", "-7")))
     assert case.reports() == before
     assert case.verify().ok
 
 
-def test_a_mart_that_was_truncated_is_full_again_after_a_reset_to_the_earliest(site: Site, case: Case) -> None:
+def test_a_mart_that_was_truncated_is_full_again_after_a_reset_to_the_earliest(site: Site, case: Case, tmp_path: Path) -> None:
     before = case.reports()
     site.migrator(lambda client: client.execute("TRUNCATE TABLE user_daily_reports"))
     assert case.reports() == []
-    reset(site, "--to-earliest")
+    reset(site, *earliest(site, tmp_path))
     assert case.reports() == before
     assert case.verify().ok
 
