@@ -151,13 +151,13 @@ class CrmReader:
         return None
 
     def renumbered(self, customer: SourceRow, key: bytes | None) -> SourceRow | None:
-        """The row *customer* under its new *key*; None where that is no customer's."""
+        """The row *customer* under its new *key*; None where that is no customer's, or has the same number."""
         try:
             named = msgspec.json.decode(key or b"", type=dict[str, Any])
         except ValueError:
             return None
         number = named.get(self.customers.id)
-        return None if number is None else customer | {self.customers.id: number}
+        return None if number in (None, customer[self.customers.id]) else customer | {self.customers.id: number}
 
     def row_id(self, table: CrmTable, change: CrmEnvelope) -> str:
         """The id of the row that *change* is about. Raises UnusableChange where it tells none."""

@@ -123,6 +123,13 @@ def test_a_number_that_changes_twice() -> None:
     assert erased(directory, told("customers", last, "d")) == (ALL[0] | {"8"}, ALL[1])
 
 
+def test_a_key_of_which_another_part_changed_leaves_everything_where_it_is() -> None:
+    directory = known({})
+    directory.handle(told("customers", ANOTHER, "d"), 10, key_changed=True, new_key=b'{"customer_id":7,"tenant":2}')
+    directory.handle(told("customers", ANOTHER), 11)
+    assert erased(directory, told("customers", ANOTHER, "d")) == ALL
+
+
 def test_the_former_number_may_be_given_to_somebody_else() -> None:
     directory = known({})
     renumber(directory)
